@@ -1,0 +1,32 @@
+# Every package that nexus uses. scripts/install-deps installs them on Debian 12 and Ubuntu 24.04; docs/install.md says how to
+# get them without root. Each line says which module uses the package.
+find_package(Threads REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+find_package(MPI REQUIRED COMPONENTS C)               # comm
+find_package(fmt REQUIRED)                            # core
+find_package(spdlog REQUIRED)                         # core
+find_package(nlohmann_json REQUIRED)                  # run-folder files
+find_package(yaml-cpp REQUIRED)                       # config
+find_package(CLI11 REQUIRED)                          # cli
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)              # core
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)                  # data
+pkg_check_modules(LZMA REQUIRED IMPORTED_TARGET liblzma)                  # data
+pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)   # data
+find_package(HDF5 REQUIRED COMPONENTS C)              # checkpoint
+find_path(RANDOM123_INCLUDE_DIR Random123/philox.h REQUIRED)              # core
+
+# OpenBLAS gives f64 (checks) and the f32 fallback; oneDNN is the fast path of f32 and bf16. Either OpenMP build of
+# OpenBLAS works; the pthread build fights OpenMP for the cores, so the OpenMP one is preferred where both are installed.
+find_library(OPENBLAS_LIBRARY NAMES openblas PATH_SUFFIXES openblas-openmp REQUIRED)
+find_path(OPENBLAS_INCLUDE_DIR cblas.h PATH_SUFFIXES openblas openblas-openmp x86_64-linux-gnu/openblas-openmp REQUIRED)
+
+# Not find_package(dnnl): Debian's configuration file insists on OpenCL headers, which the CPU engine does not need.
+find_library(DNNL_LIBRARY dnnl)
+find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.hpp)
+if(DNNL_LIBRARY AND DNNL_INCLUDE_DIR)
+  set(dnnl_FOUND TRUE)
+  add_library(DNNL::dnnl UNKNOWN IMPORTED)
+  set_target_properties(DNNL::dnnl PROPERTIES IMPORTED_LOCATION ${DNNL_LIBRARY}
+                        INTERFACE_INCLUDE_DIRECTORIES ${DNNL_INCLUDE_DIR})
+endif()

@@ -1,0 +1,27 @@
+# nx_module(name SOURCES... [DEPS nexus modules or libraries]): the static library nx_<name>, included as "<name>/file.h".
+function(nx_module name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  foreach(source ${ARG_SOURCES})  # CONSTRUCTION: remove when all modules are complete
+    if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${source})
+      list(REMOVE_ITEM ARG_SOURCES ${source})
+    endif()
+  endforeach()
+  add_library(nx_${name} STATIC ${ARG_SOURCES})
+  target_include_directories(nx_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  target_compile_features(nx_${name} PUBLIC cxx_std_20)
+  target_link_libraries(nx_${name} PUBLIC ${ARG_DEPS} PRIVATE nx_flags ${ARG_PRIVATE_DEPS})
+endfunction()
+
+# Flags of our own code only. Floating point stays IEEE (no -ffast-math): resume is bit-identical by contract, and NaN
+# checks must work. -ffp-contract=off would cost speed; contraction is deterministic for one binary, which is all we claim.
+add_library(nx_flags INTERFACE)
+target_compile_options(nx_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror -march=${NEXUS_ARCH}
+                       -fno-math-errno -fno-trapping-math)
+target_link_libraries(nx_flags INTERFACE OpenMP::OpenMP_CXX)
+if(NEXUS_SANITIZE)
+  target_compile_options(nx_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined
+                         -fno-omit-frame-pointer -O1)
+  # Instrumented code defeats GCC's flow analysis; the sanitizers themselves are the better check.
+  target_compile_options(nx_flags INTERFACE -Wno-maybe-uninitialized)
+  add_link_options(-fsanitize=address,undefined)
+endif()
