@@ -1,0 +1,125 @@
+#include "core/files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include "core/error.h"
+
+namespace nexus {
+namespace {
+
+namespace fs = std::filesystem;
+
+class File {
+ public:
+  File(const std::string& path, int flags, mode_t mode = 0644) : path_(path), fd_(::open(path.c_str(), flags, mode)) {
+    if (fd_ < 0) throw_errno("open", path);
+  }
+  ~File() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  int fd() const { return fd_; }
+  void write_all(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t done = ::write(fd_, bytes.data(), bytes.size());
+      if (done < 0 && errno == EINTR) continue;
+      if (done < 0) throw_errno("write", path_);
+      bytes.remove_prefix(static_cast<size_t>(done));
+    }
+  }
+  void sync() {
+    if (::fsync(fd_) != 0) throw_errno("fsync", path_);
+  }
+  void close() {
+    const int fd = fd_;
+    fd_ = -1;
+    if (::close(fd) != 0) throw_errno("close", path_);
+  }
+
+ private:
+  std::string path_;
+  int fd_;
+};
+
+std::string parent_of(const std::string& path) {
+  const fs::path parent = fs::path(path).parent_path();
+  return parent.empty() ? "." : parent.string();
+}
+
+}  // namespace
+
+std::string read_text_file(const std::string& path, int64_t max_bytes) {
+  File file(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  struct stat info {};
+  if (::fstat(file.fd(), &info) != 0) throw_errno("stat", path);
+  if (!S_ISREG(info.st_mode)) throw Error(ErrorKind::kData, "not a regular file", path, "name a regular file");
+  if (info.st_size > max_bytes)
+    throw Error(ErrorKind::kData, fmt::format("{} bytes is larger than the limit of {}", info.st_size, max_bytes), path,
+                "check that this is the file you meant");
+  std::string text(static_cast<size_t>(info.st_size), '\0');
+  size_t got = 0;
+  while (got < text.size()) {
+    const ssize_t n = ::read(file.fd(), text.data() + got, text.size() - got);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw_errno("read", path);
+    if (n == 0) break;
+    got += static_cast<size_t>(n);
+  }
+  text.resize(got);
+  return text;
+}
+
+void write_file_durably(const std::string& path, std::string_view content) {
+  const std::string temporary = fmt::format("{}.tmp.{}", path, ::getpid());
+  try {
+    File file(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
+    file.write_all(content);
+    file.sync();
+    file.close();
+    if (::rename(temporary.c_str(), path.c_str()) != 0) throw_errno("rename", path);
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  fsync_path(parent_of(path));
+}
+
+void append_line(const std::string& path, std::string_view line, bool durable) {
+  File file(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC);
+  file.write_all(std::string(line) + "\n");
+  if (durable) file.sync();
+  file.close();
+}
+
+void fsync_path(const std::string& path) {
+  File file(path, O_RDONLY | O_CLOEXEC);
+  file.sync();
+}
+
+void make_folders(const std::string& path) {
+  std::error_code code;
+  fs::create_directories(path, code);
+  if (code && !fs::is_directory(path)) {
+    errno = code.value();
+    throw_errno("create folder", path);
+  }
+}
+
+bool path_exists(const std::string& path) {
+  std::error_code code;
+  return fs::exists(path, code);
+}
+
+void rename_durably(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) throw_errno("rename", from);
+  fsync_path(parent_of(to));
+  if (parent_of(from) != parent_of(to)) fsync_path(parent_of(from));
+}
+
+}  // namespace nexus

@@ -1,0 +1,20 @@
+#include "core/run_folder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+namespace nexus {
+
+std::string RunFolder::checkpoint(const std::string& stage, int64_t step) const {
+  return fmt::format("{}/{}/{:07}", checkpoints(), stage, step);
+}
+
+bool is_safe_name(const std::string& name) {
+  if (name.empty() || name.size() > 100 || name[0] == '.' || name[0] == '-') return false;
+  return std::all_of(name.begin(), name.end(),
+                     [](unsigned char c) { return c < 128 && (std::isalnum(c) || c == '.' || c == '_' || c == '-'); });
+}
+
+}  // namespace nexus

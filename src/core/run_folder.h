@@ -1,0 +1,32 @@
+// Names inside a run folder (interface.md section 4), in one place.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace nexus {
+
+struct RunFolder {
+  std::string root;
+
+  std::string config() const { return root + "/config.yaml"; }
+  std::string resolved_config() const { return root + "/config.resolved.yaml"; }
+  std::string run_json() const { return root + "/run.json"; }
+  std::string metrics() const { return root + "/metrics.jsonl"; }
+  std::string evals() const { return root + "/eval.jsonl"; }
+  std::string ledger() const { return root + "/ledger.jsonl"; }
+  std::string status() const { return root + "/STATUS"; }
+  std::string log_folder() const { return root + "/logs"; }
+  std::string dump_folder() const { return root + "/dumps"; }
+  std::string report_folder() const { return root + "/report"; }
+  std::string checkpoints() const { return root + "/checkpoints"; }
+  std::string checkpoint_now_request() const { return root + "/CHECKPOINT_NOW"; }
+  std::string stop_request() const { return root + "/STOP"; }
+  // checkpoints/STAGE/0001840
+  std::string checkpoint(const std::string& stage, int64_t step) const;
+};
+
+// Stage and run names become folder names: [A-Za-z0-9._-]{1,100}, no leading dot or dash.
+bool is_safe_name(const std::string& name);
+
+}  // namespace nexus
