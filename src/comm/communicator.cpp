@@ -1,0 +1,125 @@
+#include "comm/communicator.h"
+
+#include <cstring>
+#include <utility>
+
+namespace nexus {
+namespace {
+
+struct Failure {
+  ErrorKind kind;
+  std::string text;
+};
+
+Failure describe(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& e) {
+    return {e.kind(), e.what()};
+  } catch (const std::exception& e) {
+    return {ErrorKind::kInternal, e.what()};
+  }
+}
+
+class SelfCommunicator final : public Communicator {
+ public:
+  int rank() const override { return 0; }
+  int size() const override { return 1; }
+  void barrier() override {}
+  void all_reduce_sum(const Tensor&) override {}
+  Request start_all_reduce_sum(const Tensor&) override { return {}; }
+  void broadcast(void*, int64_t, int) override {}
+  std::vector<std::string> all_gather_text(const std::string& mine) override { return {mine}; }
+};
+
+}  // namespace
+
+Communicator::Request::~Request() {
+  if (!wait_) return;
+  try {
+    wait();
+  } catch (...) {  // a destructor may not throw; the next collective reports the broken communicator
+  }
+}
+
+Communicator::Request::Request(Request&& other) noexcept
+    : wait_(std::exchange(other.wait_, {})), poke_(std::exchange(other.poke_, {})) {}
+
+Communicator::Request& Communicator::Request::operator=(Request&& other) noexcept {
+  std::swap(wait_, other.wait_);
+  std::swap(poke_, other.poke_);
+  return *this;
+}
+
+void Communicator::Request::wait() {
+  poke_ = {};
+  if (auto wait = std::exchange(wait_, {})) wait();
+}
+
+void Communicator::Request::poke() {
+  if (poke_) poke_();
+}
+
+bool Communicator::any(bool mine) { return sum(mine ? 1.0 : 0.0) > 0; }
+
+double Communicator::sum(double mine) {
+  all_reduce_sum(Tensor{&mine, DType::kF64, {1}});
+  return mine;
+}
+
+double Communicator::max(double mine) {
+  double best = mine;
+  for (const std::string& bytes : all_gather_text(std::string(reinterpret_cast<const char*>(&mine), sizeof mine))) {
+    double theirs = 0;
+    std::memcpy(&theirs, bytes.data(), sizeof theirs);
+    best = std::max(best, theirs);
+  }
+  return best;
+}
+
+std::string Communicator::broadcast_text(const std::string& text, int root) {
+  auto size_bytes = static_cast<int64_t>(text.size());
+  broadcast(&size_bytes, sizeof size_bytes, root);
+  std::string result = text;
+  result.resize(static_cast<size_t>(size_bytes));
+  broadcast(result.data(), size_bytes, root);
+  return result;
+}
+
+void Communicator::agree(const std::string& phase, const std::exception_ptr& error) {
+  if (size() == 1) {
+    if (error) std::rethrow_exception(error);
+    return;
+  }
+  if (!any(error != nullptr)) return;
+  std::string mine;
+  if (error) {
+    const Failure failure = describe(error);
+    mine = fmt::format("{:02}{}", static_cast<int>(failure.kind), failure.text);
+  }
+  const std::vector<std::string> all = all_gather_text(mine);
+  std::string ranks;
+  const std::string* first = nullptr;
+  for (size_t r = 0; r < all.size(); ++r) {
+    if (all[r].empty()) continue;
+    ranks += fmt::format("{}{}", ranks.empty() ? "" : ",", r);
+    if (first == nullptr) first = &all[r];
+  }
+  const auto kind = static_cast<ErrorKind>(std::stoi(first->substr(0, 2)));
+  throw Error(kind, fmt::format("{} failed on rank {}: {}", phase, ranks, first->substr(2)));
+}
+
+void Communicator::require_equal(const std::string& what, const std::string& mine) {
+  const std::vector<std::string> all = all_gather_text(mine);
+  std::string ranks;
+  for (size_t r = 0; r < all.size(); ++r)
+    if (all[r] != all[0]) ranks += fmt::format("{}{}", ranks.empty() ? "" : ",", r);
+  if (!ranks.empty())
+    throw Error(ErrorKind::kComm, fmt::format("ranks disagree on {}", what),
+                fmt::format("rank {} against rank 0", ranks),
+                "start every rank with the same command, files and nexus build");
+}
+
+std::unique_ptr<Communicator> make_self_communicator() { return std::make_unique<SelfCommunicator>(); }
+
+}  // namespace nexus
