@@ -1,0 +1,112 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "params/param_store.h"
+#include "params/param_table.h"
+#include "support/expect_error.h"
+
+namespace nexus {
+namespace {
+
+ParamSpec matrix(const std::string& name, int64_t rows, int64_t columns) {
+  ParamSpec spec;
+  spec.name = name;
+  spec.axes = {{rows, Width::kM, AxisRole::kProduces}, {columns, Width::kFixed, AxisRole::kConsumes}};
+  return spec;
+}
+
+ParamTable small_table() {
+  ParamTable table;
+  table.add(matrix("q", 3, 5));
+  table.add(matrix("k", 3, 5));
+  ParamSpec norm;
+  norm.name = "norm";
+  norm.axes = {{7}};
+  norm.init = Init::kOnes;
+  norm.decay = false;
+  table.add(norm);
+  return table;
+}
+
+std::vector<float> host(const ParamStore& store, const Tensor& tensor) {
+  std::vector<float> values(static_cast<size_t>(tensor.count()));
+  store.backend().copy_out(values.data(), tensor);
+  return values;
+}
+
+TEST(ParamTable, LaysTensorsBackToBackInOrder) {
+  const ParamTable table = small_table();
+  EXPECT_EQ(table[0].offset, 0);
+  EXPECT_EQ(table[1].offset, 15);
+  EXPECT_EQ(table[2].offset, 30);
+  EXPECT_EQ(table.count(), 37);
+  EXPECT_EQ(table.find("k"), 1);
+  EXPECT_EQ(table.find("absent"), -1);
+}
+
+TEST(ParamTable, RefusesTheSameNameTwice) {
+  ParamTable table = small_table();
+  EXPECT_NEXUS_ERROR(table.add(matrix("q", 1, 1)), ErrorKind::kInternal, ::testing::HasSubstr("q twice"));
+}
+
+TEST(ParamTable, DigestChangesWithNamesShapesAndRoles) {
+  ParamTable renamed, reshaped;
+  renamed.add(matrix("p", 3, 5));
+  reshaped.add(matrix("q", 5, 3));
+  ParamTable table;
+  table.add(matrix("q", 3, 5));
+  EXPECT_NE(table.digest(), renamed.digest());
+  EXPECT_NE(table.digest(), reshaped.digest());
+  ParamTable same;
+  same.add(matrix("q", 3, 5));
+  EXPECT_EQ(table.digest(), same.digest());
+}
+
+TEST(ParamStore, StacksNeighboursAsOneMatrix) {
+  const auto backend = make_cpu_backend();
+  const ParamTable table = small_table();
+  ParamStore store(*backend, table, DType::kF32);
+  store.initialize(1);
+  const Tensor both = store.weights(0, 2);
+  EXPECT_EQ(both.shape, (Shape{6, 5}));
+  EXPECT_EQ(both.data, store.weight(0).data);
+  EXPECT_EQ(both.rows(3, 3).data, store.weight(1).data);
+}
+
+TEST(ParamStore, InitialValuesDependOnSeedNameAndIndexOnly) {
+  const auto backend = make_cpu_backend();
+  const ParamTable table = small_table();
+  ParamTable alone;  // the same tensor at another place of another table
+  alone.add(matrix("k", 3, 5));
+  ParamStore a(*backend, table, DType::kF32), b(*backend, alone, DType::kF32), other_seed(*backend, table, DType::kF32);
+  a.initialize(1);
+  b.initialize(1);
+  other_seed.initialize(2);
+  EXPECT_EQ(host(a, a.weight(1)), host(b, b.weight(0)));
+  EXPECT_NE(host(a, a.weight(1)), host(other_seed, other_seed.weight(1)));
+  EXPECT_NE(host(a, a.weight(0)), host(a, a.weight(1)));
+  EXPECT_EQ(host(a, a.weight(2)), std::vector<float>(7, 1.0f));
+}
+
+TEST(ParamStore, Bf16CopyFollowsTheMaster) {
+  const auto backend = make_cpu_backend();
+  const ParamTable table = small_table();
+  ParamStore store(*backend, table, DType::kBF16);
+  store.initialize(3);
+  std::vector<Bf16> copy(37);
+  backend->copy_out(copy.data(), store.compute());
+  const std::vector<float> master = host(store, store.master());
+  for (size_t i = 0; i < copy.size(); ++i) EXPECT_EQ(static_cast<float>(copy[i]), static_cast<float>(Bf16(master[i])));
+}
+
+TEST(ParamStore, SizesAreThoseThatBytesForPredicts) {
+  const auto backend = make_cpu_backend();
+  const ParamTable table = small_table();
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF64})
+    for (const auto use : {ParamStore::Use::kTraining, ParamStore::Use::kInference})
+      EXPECT_EQ(ParamStore(*backend, table, dtype, use).size_bytes(), ParamStore::bytes_for(table, dtype, use));
+}
+
+}  // namespace
+}  // namespace nexus
