@@ -1,0 +1,92 @@
+#include "optim/optimizer.h"
+
+namespace nexus {
+namespace {
+
+// Extent of `axis` when `generation` was the newest.
+int64_t extent_in(const Axis& axis, const Generation& generation) {
+  if (axis.width == Width::kFixed) return axis.extent;
+  const auto found = generation.widths.find(axis.width);
+  NX_CHECK(found != generation.widths.end(), "generation without width {}", name_of(axis.width));
+  return found->second;
+}
+
+// Two blocks that continue each other in memory under the same constants become one: a model that never grew is updated in
+// a few long runs.
+bool merge(UpdateBlock& last, const UpdateBlock& next) {
+  const bool same = last.learning_rate == next.learning_rate && last.weight_decay == next.weight_decay &&
+                    last.step1 == next.step1 && last.step2 == next.step2;
+  if (!same || last.rows != 1 || next.rows != 1 || last.offset + last.cols != next.offset) return false;
+  last.cols += next.cols;
+  last.row_stride = last.cols;
+  return true;
+}
+
+}  // namespace
+
+std::vector<GenerationBlock> generation_blocks(const ParamSpec& spec, const std::vector<Generation>& generations) {
+  NX_CHECK(spec.axes.size() <= 2, "{} has {} axes", spec.name, spec.axes.size());
+  const Axis one{1, Width::kFixed, AxisRole::kProduces};
+  const Axis& row_axis = spec.axes.size() == 2 ? spec.axes[0] : one;
+  const Axis& column_axis = spec.axes.back();
+  std::vector<GenerationBlock> blocks;
+  int64_t rows = 0, columns = 0;  // extents of the generation before
+  for (size_t g = 0; g < generations.size(); ++g) {
+    const int64_t new_rows = extent_in(row_axis, generations[g]), new_columns = extent_in(column_axis, generations[g]);
+    const int index = static_cast<int>(g);
+    if (rows > 0 && new_columns > columns) blocks.push_back({0, rows, columns, new_columns, index});
+    if (new_rows > rows) blocks.push_back({rows, new_rows, 0, new_columns, index});
+    rows = new_rows;
+    columns = new_columns;
+  }
+  NX_CHECK(rows == row_axis.extent && columns == column_axis.extent, "generations end at {} x {} of {}", rows, columns,
+           spec.name);
+  return blocks;
+}
+
+Optimizer::Optimizer(const AdamW& op, double weight_decay, std::vector<Generation> generations)
+    : op_(op), weight_decay_(weight_decay), generations_(std::move(generations)) {
+  NX_CHECK(!generations_.empty());
+}
+
+std::vector<UpdateBlock> Optimizer::update_blocks(const ParamTable& table, double learning_rate,
+                                                  double newest_learning_rate) const {
+  std::vector<UpdateBlock> blocks;
+  for (const ParamSpec& spec : table) {
+    const int64_t columns = spec.axes.back().extent;
+    for (const GenerationBlock& block : generation_blocks(spec, generations_)) {
+      const auto g = static_cast<size_t>(block.generation);
+      const bool newest = g > 0 && g + 1 == generations_.size();
+      UpdateBlock update;
+      update.offset = spec.offset + block.row_begin * columns + block.column_begin;
+      update.rows = block.row_end - block.row_begin;
+      update.cols = block.column_end - block.column_begin;
+      update.row_stride = columns;
+      if (update.cols == columns) {  // whole rows are one run
+        update.cols *= update.rows;
+        update.row_stride = update.cols;
+        update.rows = 1;
+      }
+      update.learning_rate = newest ? newest_learning_rate : learning_rate;
+      update.weight_decay = spec.decay ? weight_decay_ : 0.0;
+      update.step1 = generations_[g].updates1 + 1;
+      update.step2 = generations_[g].updates2 + 1;
+      if (blocks.empty() || !merge(blocks.back(), update)) blocks.push_back(update);
+    }
+  }
+  return blocks;
+}
+
+void Optimizer::step(ParamStore& params, const Tensor& grad_sum_squares, double learning_rate,
+                     double newest_learning_rate) {
+  const bool copy = params.compute().data != params.master().data;
+  params.backend().adamw(op_, update_blocks(params.table(), learning_rate, newest_learning_rate), grad_sum_squares,
+                         params.grad(), params.moment1(), params.moment2(), params.master(),
+                         copy ? params.compute() : Tensor{});
+  for (Generation& generation : generations_) {
+    ++generation.updates1;
+    ++generation.updates2;
+  }
+}
+
+}  // namespace nexus

@@ -1,0 +1,49 @@
+// AdamW over a parameter store whose tensors may have grown.
+//
+// A *generation* is what one growth added. Its entries were born with zero moments, so they carry their own update counts
+// for the bias correction, and in the stage that made them their own learning rate (nexusformer.md section 2).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "params/param_store.h"
+
+namespace nexus {
+
+struct Generation {
+  std::map<Width, int64_t> widths;  // extents of the growable widths once this generation was added
+  int64_t updates1 = 0;             // updates that the first moment of its entries has seen
+  int64_t updates2 = 0;             // likewise the second moment
+  bool operator==(const Generation&) const = default;
+};
+
+// The generation-pure rectangles of one tensor: [row_begin, row_end) x [column_begin, column_end) in its (rows, columns)
+// shape, rank-1 tensors being one row. They cover the tensor exactly once, oldest generation first.
+struct GenerationBlock {
+  int64_t row_begin = 0, row_end = 0, column_begin = 0, column_end = 0;
+  int generation = 0;
+};
+std::vector<GenerationBlock> generation_blocks(const ParamSpec& spec, const std::vector<Generation>& generations);
+
+class Optimizer {
+ public:
+  // `generations` is never empty: generation 0 is the model's birth.
+  Optimizer(const AdamW& op, double weight_decay, std::vector<Generation> generations);
+
+  // One update of `params` from its gradients. `grad_sum_squares` is the f64 scalar of Backend::sum_squares. The newest
+  // generation uses `newest_learning_rate` if there has been a growth; everything else `learning_rate`.
+  void step(ParamStore& params, const Tensor& grad_sum_squares, double learning_rate, double newest_learning_rate);
+
+  const std::vector<Generation>& generations() const { return generations_; }
+  // The rectangles of the next update; public for tests and for sharded optimizers.
+  std::vector<UpdateBlock> update_blocks(const ParamTable& table, double learning_rate, double newest_learning_rate) const;
+
+ private:
+  AdamW op_;
+  double weight_decay_;
+  std::vector<Generation> generations_;
+};
+
+}  // namespace nexus
