@@ -1,0 +1,270 @@
+#include "campaign/campaign.h"
+
+#include <algorithm>
+
+#include "campaign/grow_stage.h"
+#include "campaign/next_action.h"
+#include "campaign/run_identity.h"
+#include "core/files.h"
+#include "core/log.h"
+#include "core/units.h"
+#include "train/checkpoint_io.h"
+#include "train/trainer.h"
+
+namespace nexus {
+namespace {
+
+// Windows of real data that every growth is proved on.
+constexpr int64_t kGrowthSequences = 4;
+
+TrainerOptions trainer_options(const CampaignSpec& spec) {
+  return {spec.batch, spec.data.context, spec.optimizer, spec.checkpoint, spec.eval, spec.safety, spec.account};
+}
+
+class Campaign {
+ public:
+  Campaign(const CampaignInput& input, const LaunchOptions& launch, Backend& backend, ProcessGrid& grid)
+      : input_(input),
+        spec_(input.spec),
+        launch_(launch),
+        backend_(backend),
+        grid_(grid),
+        folder_{spec_.out},
+        records_(folder_, grid.rank() == 0, spec_.account.flops_def),
+        requests_(folder_, grid.rank() == 0, launch.stop_after_seconds),
+        sampler_(spec_.data, spec_.seed, spec_.model.vocab) {
+    if (!spec_.data.valid.empty()) valid_.emplace(spec_.data.valid, spec_.data.context, spec_.model.vocab);
+  }
+
+  int run() {
+    open_folder();
+    std::optional<TrainState> restored = restore();
+    if (restored) state_ = *restored;
+    while (true) {
+      const NextAction action = next_action(spec_, restored);
+      switch (action.kind) {
+        case NextAction::Kind::kStart: start(); break;
+        case NextAction::Kind::kEnterStage: enter_stage(action.stage); break;
+        case NextAction::Kind::kDone: return finish();
+        case NextAction::Kind::kTrain:
+          if (train(action.stage) == StageEnd::kStopped) return stopped();
+          break;
+      }
+      restored = state_;
+    }
+  }
+
+ private:
+  // --- the run folder
+  void open_folder() {
+    std::exception_ptr error;
+    std::string run_id;
+    if (grid_.rank() == 0) {
+      try {
+        make_folders(folder_.checkpoints());
+        make_folders(folder_.log_folder());
+        run_id = identify_run(folder_, input_, launch_, backend_, grid_.dp_size() * grid_.tp_size());
+        set_log_file(folder_.log_folder() + "/nexus.log");
+      } catch (...) {
+        error = std::current_exception();
+      }
+    }
+    grid_.world().agree("opening the run folder", error);
+    run_id_ = grid_.world().broadcast_text(run_id);
+    grid_.world().require_equal("the configuration", input_.resolved_yaml);
+    log("run {} | seed {} | ranks {} (dp {} tp {}) | backend {}", spec_.name, spec_.seed, grid_.dp_size() * grid_.tp_size(),
+        grid_.dp_size(), grid_.tp_size(), backend_.description());
+  }
+
+  // Rank 0 looks and decides; the others are told: file systems may show different ranks different folders.
+  std::string checkpoint_to_resume() {
+    std::exception_ptr error;
+    std::string path;
+    if (grid_.rank() == 0) {
+      try {
+        if (launch_.resume == "never") {
+          if (!list_checkpoints(folder_).empty())
+            throw Error(ErrorKind::kConfig, "the run folder holds checkpoints, and --resume is never", folder_.root,
+                        "use --resume auto to continue, or another --out");
+        } else if (launch_.resume == "auto") {
+          path = newest_good_checkpoint(folder_);
+        } else {
+          path = launch_.resume;
+        }
+      } catch (...) {
+        error = std::current_exception();
+      }
+    }
+    grid_.world().agree("looking for a checkpoint", error);
+    return grid_.world().broadcast_text(path);
+  }
+
+  std::optional<TrainState> restore() {
+    const std::string path = checkpoint_to_resume();
+    if (path.empty()) return std::nullopt;
+    const Checkpoint checkpoint(path, grid_.rank() == 0 && launch_.resume != "auto");
+    if (checkpoint.id().run_id != run_id_)
+      throw Error(ErrorKind::kCheckpoint, "the checkpoint belongs to another run", path,
+                  "continue that run in its own folder, or start from it with init_from");
+    TrainState state = train_state_from_json(checkpoint.state(), path);
+    refuse_frozen_changes(state);
+    trained_ = std::make_unique<Trained>(state.model, backend_, spec_.precision.compute);
+    load_training(checkpoint, trained_->params);
+    records_.resume(state, path);
+    return state;
+  }
+
+  void refuse_frozen_changes(TrainState& state) {
+    std::string refused;
+    for (const FrozenChange& change : frozen_changes(spec_, input_.stage_numerics, state)) {
+      const auto& allowed = launch_.allowed_changes;
+      if (std::find(allowed.begin(), allowed.end(), change.key) != allowed.end())
+        warn("allowed change to the frozen past: {}", change.text);
+      else
+        refused += (refused.empty() ? "" : "; ") + change.text;
+    }
+    if (!refused.empty())
+      throw Error(ErrorKind::kConfig, "the configuration changes a finished or running stage: " + refused, folder_.root,
+                  "put it back, append a new stage, or name the key with --allow-schedule-change");
+    const size_t frozen = std::min(state.stage_numerics.size(), input_.stage_numerics.size());
+    for (size_t i = 0; i < frozen; ++i) state.stage_numerics[i] = input_.stage_numerics[i];
+  }
+
+  // --- stages
+  void start() {
+    state_ = TrainState{};
+    state_.seed = spec_.seed;
+    if (spec_.init_from.empty()) {
+      state_.model = spec_.model_of_stage(0);
+      if (spec_.stages[0].grow.grows())
+        throw Error(ErrorKind::kConfig, "the first stage grows, but there is nothing to grow from", "stages.0.grow",
+                    "set the widths in `model`, or name a checkpoint with init_from");
+      trained_ = std::make_unique<Trained>(state_.model, backend_, spec_.precision.compute);
+      trained_->params.initialize(spec_.seed);
+      state_.generations = {first_generation(state_.model)};
+      begin_stage(0);
+      return;
+    }
+    start_from_ancestor();
+    enter_stage(0);
+  }
+
+  void start_from_ancestor() {
+    const Checkpoint checkpoint(spec_.init_from, grid_.rank() == 0);
+    const TrainState ancestor = train_state_from_json(checkpoint.state(), spec_.init_from);
+    ModelConfig expected = spec_.model;
+    expected.validate();
+    if (!(ancestor.model == expected))
+      throw Error(ErrorKind::kConfig, fmt::format("the checkpoint holds \"{}\", the campaign's model is \"{}\"",
+                                                  describe(ancestor.model), describe(expected)),
+                  spec_.init_from, "copy the checkpoint's widths into `model`; stages.0.grow changes them");
+    trained_ = std::make_unique<Trained>(ancestor.model, backend_, spec_.precision.compute);
+    load_training(checkpoint, trained_->params);
+    state_.model = ancestor.model;
+    state_.generations = ancestor.generations;
+    state_.samples = ancestor.samples;
+    state_.inherited_tokens = ancestor.total_tokens();
+    state_.inherited_flops = ancestor.total_flops();
+    log("run {} inherits {} tokens, {:.3g} FLOPs | path {}", spec_.name, format_count(state_.inherited_tokens),
+        state_.inherited_flops, spec_.init_from);
+  }
+
+  void begin_stage(size_t stage) {
+    state_.stage_index = static_cast<int64_t>(stage);
+    state_.step = 0;
+    state_.stages.push_back({spec_.stages[stage].name});
+    state_.stage_numerics.push_back(input_.stage_numerics[stage]);
+    grid_.world().require_equal("the parameter table", trained_->model.table().digest());
+  }
+
+  void enter_stage(size_t stage) {
+    const std::string from = state_.stages.empty() ? "init_from" : state_.stage();
+    begin_stage(stage);
+    if (spec_.stages[stage].grow.grows()) grow(stage, from);
+  }
+
+  void grow(size_t stage, const std::string& from_stage) {
+    const StageSpec& spec = spec_.stages[stage];
+    GrowthOutcome outcome = grow_trained(*trained_, spec.grow, spec_.seed, growth_batch(), spec.lr.peak, state_);
+    trained_ = std::move(outcome.grown);
+    records_.growth(state_, from_stage, outcome.params_before, outcome.params_after, spec.grow, *outcome.check);
+    require_sound_growth(*outcome.check, spec.grow, "stage " + state_.stage());
+  }
+
+  GrowthBatch growth_batch() const {
+    GrowthBatch batch;
+    batch.context = spec_.data.context;
+    batch.sequences = valid_ ? std::min(kGrowthSequences, valid_->count()) : kGrowthSequences;
+    batch.tokens.resize(static_cast<size_t>(batch.sequences * batch.context));
+    batch.targets.resize(batch.tokens.size());
+    for (int64_t s = 0; s < batch.sequences; ++s) {
+      int32_t *tokens = batch.tokens.data() + s * batch.context, *targets = batch.targets.data() + s * batch.context;
+      if (valid_)
+        valid_->fetch(s * valid_->count() / batch.sequences, tokens, targets);
+      else
+        sampler_.fetch(s, tokens, targets);
+    }
+    return batch;
+  }
+
+  StageEnd train(size_t stage) {
+    const StageSpec& spec = spec_.stages[stage];
+    StagePlan plan;
+    plan.steps = spec_.steps_of_stage(stage);
+    plan.schedule = spec_.schedule_of_stage(stage);
+    plan.grown = spec.grow.grows();
+    plan.new_lr_mult = spec.grow.new_lr_mult;
+    plan.new_warmup_steps = spec.grow_warmup.steps(plan.steps, spec_.batch.global_tokens);
+    if (state_.step == 0)
+      records_.stage(state_, trained_->model.table().count(),
+                     training_flops_per_token(state_.model, spec_.data.context, flops_definition(spec_.account.flops_def)),
+                     spec.tokens, plan.steps, grid_.dp_size() * grid_.tp_size());
+    RunContext context{backend_, grid_, folder_, run_id_, records_, requests_, sampler_, valid_ ? &*valid_ : nullptr,
+                       valid_ ? valid_->bytes_per_token().value_or(0.0) : 0.0};
+    StageTrainer trainer(context, trainer_options(spec_), plan, trained_->model, trained_->params, state_);
+    return trainer.run();
+  }
+
+  // --- ends
+  int finish() {
+    records_.done(state_);
+    records_.status(fmt::format("done | stages {} tokens {}", state_.stages.size(), format_count(state_.total_tokens())));
+    log("run {} done | tokens {} | flops {:.4g} flops_def {} | {}", spec_.name, format_count(state_.total_tokens()),
+        state_.total_flops(), spec_.account.flops_def, folder_.root);
+    return 0;
+  }
+
+  int stopped() {
+    requests_.clear_stop_request();
+    records_.status(fmt::format("stopped stage {} step {} | run the same command to continue", state_.stage(), state_.step));
+    log("run {} stopped at stage {} step {} as asked | run the same command to continue", spec_.name, state_.stage(),
+        state_.step);
+    return kExitStopped;
+  }
+
+  const CampaignInput& input_;
+  const CampaignSpec& spec_;
+  const LaunchOptions& launch_;
+  Backend& backend_;
+  ProcessGrid& grid_;
+  RunFolder folder_;
+  RunRecords records_;
+  StopRequests requests_;
+  Sampler sampler_;
+  std::optional<EvalWindows> valid_;
+  std::string run_id_;
+  std::unique_ptr<Trained> trained_;
+  TrainState state_;
+};
+
+}  // namespace
+
+int run_campaign(const CampaignInput& input, const LaunchOptions& launch, Backend& backend,
+                 std::unique_ptr<Communicator> world) {
+  if (input.spec.stages.empty())
+    throw Error(ErrorKind::kConfig, "the campaign has no stages", "stages", "add at least one stage with tokens and lr");
+  ProcessGrid grid(std::move(world), input.spec.parallel.dp, input.spec.parallel.tp);
+  return Campaign(input, launch, backend, grid).run();
+}
+
+}  // namespace nexus

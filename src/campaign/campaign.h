@@ -1,0 +1,37 @@
+// A campaign: stages trained one after another, growth between them, in one run folder that any restart continues.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "campaign/campaign_spec.h"
+#include "comm/communicator.h"
+
+namespace nexus {
+
+// A campaign file as read: the plain data, and the texts that are recorded and compared.
+struct CampaignInput {
+  CampaignSpec spec;
+  std::string file_text;      // as given, kept as config.yaml
+  std::string resolved_yaml;  // with every default, kept as config.resolved.yaml
+  std::vector<std::map<std::string, std::string>> stage_numerics;  // per stage: key -> value of what determines its numbers
+};
+
+struct LaunchOptions {
+  std::string resume = "auto";  // auto: the newest checkpoint that verifies; never: refuse a used folder; or a checkpoint's path
+  std::optional<double> stop_after_seconds;
+  std::vector<std::string> allowed_changes;  // keys of finished or running stages that may differ from the checkpoint's
+  std::string version;          // of nexus, for run.json
+  std::string command_line;
+};
+
+constexpr int kExitStopped = 75;  // stopped cleanly with a checkpoint: run me again
+
+// Collective over `world`. Returns 0 when every stage is finished, kExitStopped when asked to stop; throws otherwise.
+int run_campaign(const CampaignInput& input, const LaunchOptions& launch, Backend& backend,
+                 std::unique_ptr<Communicator> world);
+
+}  // namespace nexus

@@ -1,0 +1,66 @@
+// The whole of a campaign file as plain data: what `config` fills and everything else reads (interface.md section 2).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/data_options.h"
+#include "growth/growth_options.h"
+#include "model/model_config.h"
+#include "optim/schedule.h"
+#include "train/train_options.h"
+
+namespace nexus {
+
+// A length of training given in tokens ("1.2B"), in steps, or as a share of the stage ("1%"); resolved against a stage.
+struct Span {
+  enum class Unit { kSteps, kTokens, kShare } unit = Unit::kSteps;
+  double value = 0;
+  // Steps of this span in a stage of `total_steps`, each of `step_tokens`; rounded up. A share or a token count that is
+  // positive gives at least one step.
+  int64_t steps(int64_t total_steps, int64_t step_tokens) const;
+};
+
+struct LearningRateSpec {
+  ScheduleKind kind = ScheduleKind::kCosine;
+  double peak = 6e-4, min = 0;
+  Span warmup{Span::Unit::kShare, 0.01};
+  Span decay{Span::Unit::kShare, 0.2};  // WSD only
+};
+
+struct StageSpec {
+  std::string name;
+  int64_t tokens = 0;
+  LearningRateSpec lr;
+  GrowthOptions grow;  // grow.new_warmup_steps is resolved from `grow_warmup` when the stage starts
+  Span grow_warmup;
+};
+
+struct CampaignSpec {
+  std::string name;
+  std::string out;                        // run folder
+  uint64_t seed = 1234;
+  std::string init_from;                  // checkpoint folder of another run; empty: fresh weights
+  ModelConfig model;
+  std::string tokenizer;                  // SentencePiece model; may be empty
+  DataOptions data;
+  BatchSpec batch;
+  OptimizerSpec optimizer;
+  ParallelSpec parallel;
+  PrecisionSpec precision;
+  std::vector<StageSpec> stages;
+  CheckpointSpec checkpoint;
+  EvalSpec eval;
+  SafetySpec safety;
+  AccountSpec account;
+
+  // The model of stage `index` (growth of stages 0..index applied to `model`).
+  ModelConfig model_of_stage(size_t index) const;
+  int64_t steps_of_stage(size_t index) const;  // ceil(tokens / global_tokens)
+  Schedule schedule_of_stage(size_t index) const;
+};
+
+}  // namespace nexus

@@ -1,0 +1,75 @@
+#include "campaign/run_identity.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <random>
+
+#include "comm/communicator.h"
+#include "core/files.h"
+#include "core/hash.h"
+#include "core/log.h"
+
+namespace nexus {
+namespace {
+
+using nlohmann::json;
+
+std::string random_id() {
+  std::random_device device;
+  std::string bytes;
+  for (int i = 0; i < 4; ++i) bytes += fmt::format("{:08x}", device());
+  return bytes;
+}
+
+json facts_of_launch(const CampaignInput& input, const LaunchOptions& launch, const Backend& backend, int ranks) {
+  utsname host{};
+  uname(&host);
+  return {{"version", launch.version},
+          {"backend", backend.description()},
+          {"mpi", MpiSession::library_version()},
+          {"ranks", ranks},
+          {"host", host.nodename},
+          {"config_digest", hash_text(input.resolved_yaml)},
+          {"command", launch.command_line},
+          {"pid", ::getpid()},
+          {"time", std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count()}};
+}
+
+void warn_of_changes(const json& before, const json& now) {
+  for (const char* key : {"version", "backend", "mpi", "ranks"})
+    if (before.value(key, json()) != now.at(key))
+      warn("this launch differs from the one before in {} ({} was {}): losses agree to rounding, not bit for bit", key,
+           now.at(key).dump(), before.value(key, json()).dump());
+}
+
+}  // namespace
+
+std::string identify_run(const RunFolder& run, const CampaignInput& input, const LaunchOptions& launch,
+                         const Backend& backend, int ranks) {
+  const CampaignSpec& spec = input.spec;
+  json document;
+  if (path_exists(run.run_json())) {
+    document = json::parse(read_text_file(run.run_json()), nullptr, false);
+    if (!document.is_object() || !document.contains("run_id") || !document["launches"].is_array())
+      throw Error(ErrorKind::kData, "not a run.json of nexus", run.run_json(),
+                  "name another run folder, or mend the file from a copy");
+  } else {
+    document = {{"run_id", random_id()}, {"launches", json::array()}};
+  }
+  document["name"] = spec.name;
+  document["arch"] = name_of(spec.model.arch);
+  document["seed"] = spec.seed;
+  document["flops_def"] = spec.account.flops_def;
+  document["init_from"] = spec.init_from;
+  const json facts = facts_of_launch(input, launch, backend, ranks);
+  if (!document["launches"].empty()) warn_of_changes(document["launches"].back(), facts);
+  document["launches"].push_back(facts);
+  write_file_durably(run.run_json(), document.dump(2) + "\n");
+  write_file_durably(run.config(), input.file_text);
+  write_file_durably(run.resolved_config(), input.resolved_yaml);
+  return document["run_id"].get<std::string>();
+}
+
+}  // namespace nexus

@@ -1,0 +1,52 @@
+// Carries out a growth plan, and proves it on data.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "growth/growth_plan.h"
+#include "model/model.h"
+#include "optim/optimizer.h"
+
+namespace nexus {
+
+// The configuration that grows out of `config`: new widths, and for Tokenformer the n_scale that the policy asks for.
+ModelConfig grown_config(const ModelConfig& config, const GrowthOptions& options);
+
+// Fills `to` from `from` by the moves: weights, and moments by the policy. New random entries are a function of (seed, tensor
+// name, growth number, logical index) only.
+void apply_growth(const std::vector<GrowthMove>& moves, const GrowthOptions& options, uint64_t seed, int growth_number,
+                  const ParamStore& from, ParamStore& to);
+
+// The optimizer's generations after a growth to `config` under the moment policy.
+std::vector<Generation> grown_generations(std::vector<Generation> generations, const ModelConfig& config,
+                                          const GrowthOptions& options);
+// Generation 0 of a fresh model.
+Generation first_generation(const ModelConfig& config);
+
+// A fixed batch of real data: tokens and targets of `sequences` windows of `context` tokens.
+struct GrowthBatch {
+  int64_t sequences = 0, context = 0;
+  std::vector<int32_t> tokens, targets;
+};
+
+// The check of nexusformer.md section 2. Logits and losses are compared in f32 (f64 if the store computes in f64), whatever the
+// compute type. Liveness makes two AdamW updates without weight decay at `learning_rate` on a copy and counts the new
+// parameters that have not moved; a block is dead if none of it moved.
+struct GrowthCheck {
+  double max_abs_dlogit = 0;
+  double relative_dlogit = 0;  // max |delta| / max |logit|
+  double loss_before = 0, loss_after = 0;
+  int64_t new_params = 0, unmoved_params = 0;
+  std::vector<std::string> dead_blocks;
+
+  double tolerance = 0;  // on relative_dlogit: 2e-6 in f32, 1e-12 in f64
+  bool lossless() const { return relative_dlogit <= tolerance; }
+  bool alive() const { return dead_blocks.empty(); }
+};
+GrowthCheck check_growth(const ModelConfig& old_config, const ParamStore& old_params, const ModelConfig& new_config,
+                         const ParamStore& new_params, const std::vector<GrowthMove>& moves, const GrowthBatch& batch,
+                         double learning_rate);
+
+}  // namespace nexus

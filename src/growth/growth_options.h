@@ -1,0 +1,42 @@
+// How a stage grows its model: nexusformer.md section 2 (Nexus-Rank) and section 3 (Tokenformer).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "params/param_table.h"
+
+namespace nexus {
+
+enum class GrowthInit {
+  kZeroRows,          // new producing entries 0, new consuming entries normal(0, column_std): lossless and alive (default)
+  kZeroAll,           // the paper's equations as printed: lossless and dead
+  kZeroColumns,       // new producing entries random, consuming 0: lossless without norm only
+  kRandom,            // everything random: ablation
+  kReleased,          // Tokenformer, the published loader: new keys random, n_scale grows
+  kZeroKey,           // Tokenformer: zero keys, n_scale grows
+  kZeroKeyFixedScale  // Tokenformer: zero keys, n_scale stays: lossless and alive
+};
+enum class MomentPolicy { kKeep, kKeepV, kReset };  // AdamW state of the old entries over a growth
+
+struct GrowthOptions {
+  std::map<Width, int64_t> widths;  // the new extents; empty: no growth
+  GrowthInit init = GrowthInit::kZeroRows;
+  double column_std = 0.02;
+  MomentPolicy moments = MomentPolicy::kKeep;
+  double new_lr_mult = 1.0;         // learning-rate multiplier of the new blocks
+  int64_t new_warmup_steps = 0;     // linear warm-up of the new blocks' own, from the stage's first step
+  bool lossless = true;             // the check must pass, or the campaign stops
+  bool allow_dead = false;          // permits blocks that can never move
+
+  bool grows() const { return !widths.empty(); }
+};
+
+std::string name_of(GrowthInit init);
+std::string name_of(MomentPolicy policy);
+// The policy of that name; throws ErrorKind::kConfig with the nearest name.
+GrowthInit growth_init(const std::string& name);
+MomentPolicy moment_policy(const std::string& name);
+
+}  // namespace nexus

@@ -1,0 +1,50 @@
+// What a campaign will cost, before anything runs: parameters, FLOPs, steps, memory (interface.md section 1, `nexus plan`).
+// Counts come from the code that will run: the parameter table, and a dry run of one micro-batch.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "campaign/campaign_spec.h"
+
+namespace nexus {
+
+// Bytes of one rank's own buffers (not the libraries', not the process's).
+struct MemoryPlan {
+  int64_t params_bytes = 0;       // weights, their compute copy, gradients, moments
+  int64_t activations_bytes = 0;  // one micro-batch: activations, their gradients, scratch
+  int64_t evaluation_bytes = 0;   // one evaluation micro-batch, beside the above
+  int64_t growth_bytes = 0;       // peak while this stage's growth is carried out and checked (0: no growth)
+  int64_t training_bytes() const { return params_bytes + activations_bytes; }
+  int64_t peak_bytes() const;
+};
+
+struct StageForecast {
+  std::string name;
+  ModelConfig model;
+  int64_t params = 0, non_embedding_params = 0;
+  double flops_per_token = 0;
+  int64_t tokens = 0, steps = 0;  // tokens = steps * global_tokens
+  double flops = 0;
+  int64_t checkpoint_bytes = 0;   // weights and moments
+  MemoryPlan memory;
+};
+
+struct Forecast {
+  std::string name, flops_def;
+  int ranks = 1;
+  int64_t context = 0, micro = 0, global_tokens = 0, accumulation = 0;
+  std::vector<StageForecast> stages;
+  int64_t tokens() const;
+  double flops() const;
+};
+
+// `ranks` 0 takes parallel.dp (1 if that is auto). Throws ErrorKind::kConfig where the batch does not divide.
+Forecast make_forecast(const CampaignSpec& spec, int ranks);
+
+std::string forecast_text(const Forecast& forecast);  // a table for people
+nlohmann::json forecast_json(const Forecast& forecast);
+
+}  // namespace nexus

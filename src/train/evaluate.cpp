@@ -1,0 +1,77 @@
+#include "train/evaluate.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <vector>
+
+#include "model/dry_run.h"
+
+namespace nexus {
+namespace {
+
+// Means of the windows `indices`, in order.
+std::vector<double> window_losses(Backend& backend, Arena& arena, Model& model, ParamStore& params,
+                                  const EvalWindows& windows, const std::vector<int64_t>& indices) {
+  const int64_t context = windows.context(), batch = static_cast<int64_t>(indices.size()), rows = batch * context;
+  std::vector<int32_t> host(static_cast<size_t>(2 * rows));
+  for (int64_t row = 0; row < batch; ++row)
+    windows.fetch(indices[static_cast<size_t>(row)], host.data() + row * context, host.data() + rows + row * context);
+  const Arena::Frame frame(arena);
+  const Tensor tokens = arena.alloc(DType::kI32, {rows}), targets = arena.alloc(DType::kI32, {rows});
+  const Tensor losses = arena.alloc(params.wide_dtype(), {rows});
+  backend.copy_in(tokens, host.data());
+  backend.copy_in(targets, host.data() + rows);
+  LayerContext layer_context{backend, arena, params, batch, context};
+  model.evaluate(layer_context, tokens, targets, losses);
+  const Buffer out = host_buffer(losses.size_bytes());
+  backend.copy_out(out.data(), losses);
+  std::vector<double> means;
+  for (int64_t row = 0; row < batch; ++row) {
+    double sum = 0;
+    for (int64_t t = row * context; t < (row + 1) * context; ++t)
+      sum += losses.dtype == DType::kF64 ? static_cast<const double*>(out.data())[t] : static_cast<const float*>(out.data())[t];
+    means.push_back(sum / static_cast<double>(context));
+  }
+  return means;
+}
+
+}  // namespace
+
+EvalRecord evaluate(Backend& backend, Communicator& dp, Model& model, ParamStore& params, const EvalWindows& windows,
+                    int64_t micro, int64_t max_tokens) {
+  const auto start = std::chrono::steady_clock::now();
+  const int64_t context = windows.context(), available = windows.count();
+  const int64_t wanted = max_tokens > 0 ? std::clamp<int64_t>(max_tokens / context, 1, available) : available;
+  Arena sizes;
+  for (int i = 0; i < 3; ++i) sizes.alloc(params.wide_dtype(), {micro * context});
+  Arena arena(backend.allocate(sizes.peak_bytes() + dry_run(model.config(), params.compute_dtype(), micro, context, ModelUse::kEvaluation).arena_bytes));
+
+  double sums[2] = {0, 0};  // of the window means and of their squares
+  std::vector<int64_t> indices;
+  auto flush = [&] {
+    for (const double mean : window_losses(backend, arena, model, params, windows, indices)) {
+      sums[0] += mean;
+      sums[1] += mean * mean;
+    }
+    indices.clear();
+  };
+  for (int64_t i = dp.rank(); i < wanted; i += dp.size()) {
+    indices.push_back(i * available / wanted);
+    if (static_cast<int64_t>(indices.size()) == micro) flush();
+  }
+  if (!indices.empty()) flush();
+  dp.all_reduce_sum(Tensor{sums, DType::kF64, {2}});
+
+  EvalRecord record;
+  const auto n = static_cast<double>(wanted);
+  record.loss = sums[0] / n;
+  const double variance = wanted > 1 ? std::max(0.0, (sums[1] - n * record.loss * record.loss) / (n - 1)) : 0.0;
+  record.loss_se = std::sqrt(variance / n);
+  record.windows = wanted;
+  record.tokens = wanted * context;
+  record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return record;
+}
+
+}  // namespace nexus

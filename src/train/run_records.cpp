@@ -1,0 +1,163 @@
+#include "train/run_records.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "core/files.h"
+#include "core/log.h"
+#include "core/units.h"
+
+namespace nexus {
+namespace {
+
+using nlohmann::json;
+
+double unix_seconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+json position(const TrainState& state, const char* kind) {
+  return {{"kind", kind}, {"stage", state.stage()}, {"stage_index", state.stage_index}, {"step", state.step}};
+}
+
+// Relative to the run folder, so that a moved folder stays readable.
+std::string inside(const RunFolder& run, const std::string& path) {
+  return path.rfind(run.root + "/", 0) == 0 ? path.substr(run.root.size() + 1) : path;
+}
+
+}  // namespace
+
+RunRecords::RunRecords(RunFolder run, bool is_writer, std::string flops_def)
+    : run_(std::move(run)), is_writer_(is_writer), flops_def_(std::move(flops_def)) {}
+
+void RunRecords::append(const std::string& path, json record) {
+  if (!is_writer_) return;
+  record["time"] = unix_seconds();
+  append_line(path, record.dump());
+}
+
+void RunRecords::step(const TrainState& state, const StepRecord& r) {
+  if (!is_writer_) return;
+  json record = position(state, "step");
+  record.update({{"steps", r.steps},
+                 {"tokens", state.total_tokens()},
+                 {"flops", state.total_flops()},
+                 {"loss", r.loss},
+                 {"lr", r.learning_rate},
+                 {"grad_norm", r.grad_norm},
+                 {"step_ms", r.seconds * 1e3},
+                 {"data_ms", r.data_seconds * 1e3},
+                 {"tok_per_s", r.tokens_per_second}});
+  if (r.mfu >= 0) record["mfu_pct"] = r.mfu * 100;
+  append(run_.metrics(), record);
+  // metrics.jsonl has every step; people get one line a second, and the first and the last.
+  const double now = unix_seconds();
+  if (now - last_line_seconds_ < 1.0 && r.step != r.steps && r.step != 1) return;
+  last_line_seconds_ = now;
+  LineBuilder line(fmt::format("stage {} step {} of {}", state.stage(), r.step, r.steps));
+  line.group("tokens {}", format_count(state.total_tokens())).group("loss {:.4f}", r.loss);
+  line.group("lr {:.2e}", r.learning_rate).group("grad_norm {:.3f}", r.grad_norm).group("step_ms {:.1f}", r.seconds * 1e3);
+  line.group("tok_per_s {} per_rank {}", format_count(std::llround(r.tokens_per_second)),
+             format_count(std::llround(r.tokens_per_second / r.ranks)));
+  if (r.mfu >= 0) line.group("mfu_pct {:.1f} flops_def {}", r.mfu * 100, r.flops_def);
+  line.group("data_pct {:.1f}", 100 * r.data_seconds / std::max(r.seconds, 1e-9));
+  line.group("eta {}", format_seconds(r.eta_seconds));
+  log("{}", line.str());
+  status(fmt::format("running stage {} step {} of {} loss {:.4f}", state.stage(), r.step, r.steps, r.loss));
+}
+
+void RunRecords::eval(const TrainState& state, int64_t steps, const EvalRecord& r) {
+  if (!is_writer_) return;
+  json record = position(state, "eval");
+  record.update({{"steps", steps},
+                 {"tokens", state.total_tokens()},
+                 {"flops", state.total_flops()},
+                 {"flops_def", flops_def_},
+                 {"event", r.event},
+                 {"loss", r.loss},
+                 {"loss_se", r.loss_se},
+                 {"windows", r.windows},
+                 {"ppl", std::exp(r.loss)},
+                 {"bits_per_byte", r.bits_per_byte < 0 ? json() : json(r.bits_per_byte)},
+                 {"eval_tokens", r.tokens},
+                 {"seconds", r.seconds}});
+  append(run_.evals(), record);
+  LineBuilder line(fmt::format("stage {} eval {}", state.stage(), state.step));
+  std::string figures = fmt::format("loss {:.4f} se {:.4f} ppl {:.2f}", r.loss, r.loss_se, std::exp(r.loss));
+  if (r.bits_per_byte >= 0) figures += fmt::format(" bits_per_byte {:.3f}", r.bits_per_byte);
+  line.group("{}", figures).group("tokens {}", format_count(r.tokens)).group("seconds {:.1f}", r.seconds);
+  log("{}", line.str());
+}
+
+void RunRecords::stage(const TrainState& state, int64_t params, double flops_per_token, int64_t tokens_planned, int64_t steps,
+                       int ranks) {
+  json record = position(state, "stage");
+  record.update({{"arch", name_of(state.model.arch)},
+                 {"params", params},
+                 {"flops_per_token", flops_per_token},
+                 {"flops_def", flops_def_},
+                 {"tokens_planned", tokens_planned},
+                 {"steps", steps},
+                 {"model", to_json(state.model)},
+                 {"ranks", ranks}});
+  append(run_.ledger(), record);
+  log("stage {} begins | params {} | steps {} tokens {} | flops_per_token {:.4g} flops_def {}", state.stage(),
+      format_count(params), steps, format_count(tokens_planned), flops_per_token, flops_def_);
+}
+
+void RunRecords::growth(const TrainState& state, const std::string& from_stage, int64_t params_before, int64_t params_after,
+                        const GrowthOptions& options, const GrowthCheck& check) {
+  json record = position(state, "growth");
+  record.update({{"from_stage", from_stage},
+                 {"params_before", params_before},
+                 {"params_after", params_after},
+                 {"init", name_of(options.init)},
+                 {"moments", name_of(options.moments)},
+                 {"max_abs_dlogit", check.max_abs_dlogit},
+                 {"rel_dlogit", check.relative_dlogit},
+                 {"dloss", check.loss_after - check.loss_before},
+                 {"new_params", check.new_params},
+                 {"dead_new_params", check.unmoved_params},
+                 {"dead_blocks", check.dead_blocks}});
+  append(run_.ledger(), record);
+  LineBuilder line(fmt::format("stage {} grow from {}", state.stage(), from_stage));
+  line.group("params {} to {}", format_count(params_before), format_count(params_after));
+  line.group("max_abs_dlogit {:.1e} relative {:.1e} dloss {:+.1e}", check.max_abs_dlogit, check.relative_dlogit,
+             check.loss_after - check.loss_before);
+  line.group("dead_new_params {} of {}", check.unmoved_params, check.new_params);
+  line.group("moments {}", name_of(options.moments));
+  log("{}", line.str());
+}
+
+void RunRecords::commit(const TrainState& state, int64_t steps, const std::string& path, int64_t size_bytes, double seconds) {
+  const StageAccount& account = state.stages.back();
+  json record = position(state, "commit");
+  record.update({{"steps", steps},
+                 {"stage_tokens", account.tokens},
+                 {"stage_flops", account.flops},
+                 {"stage_seconds", account.seconds},
+                 {"stage_rank_seconds", account.rank_seconds},
+                 {"total_tokens", state.total_tokens()},
+                 {"total_flops", state.total_flops()},
+                 {"inherited_tokens", state.inherited_tokens},
+                 {"inherited_flops", state.inherited_flops},
+                 {"path", inside(run_, path)}});
+  append(run_.ledger(), record);
+  log("stage {} save {} | gb {:.3g} | seconds {:.2f} | path {}", state.stage(), state.step,
+      static_cast<double>(size_bytes) / 1e9, seconds, inside(run_, path));
+}
+
+void RunRecords::resume(const TrainState& state, const std::string& path) {
+  const json record = position(state, "resume");
+  for (const std::string& file : {run_.metrics(), run_.evals(), run_.ledger()}) append(file, record);
+  log("stage {} resume at step {} | tokens {} | path {}", state.stage(), state.step, format_count(state.total_tokens()),
+      inside(run_, path));
+}
+
+void RunRecords::done(const TrainState& state) { append(run_.ledger(), position(state, "done")); }
+
+void RunRecords::status(const std::string& text) {
+  if (is_writer_) write_file_durably(run_.status(), text + "\n");
+}
+
+}  // namespace nexus

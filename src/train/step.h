@@ -1,0 +1,79 @@
+// One optimizer step: micro-batches, the reduction over data-parallel ranks, clipping, AdamW.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "model/model.h"
+#include "optim/optimizer.h"
+#include "train/train_options.h"
+
+namespace nexus {
+
+// How a global batch falls apart: accumulation * dp * micro sequences of `context` tokens.
+struct BatchLayout {
+  int64_t context = 0, micro = 0, accumulation = 0;
+  int dp_rank = 0, dp_size = 1;
+
+  int64_t samples() const { return accumulation * dp_size * micro; }
+  int64_t tokens() const { return samples() * context; }
+  // Global sample of sequence `row` of micro-batch `index` on this rank, from the step's first one. Which rank reads which
+  // sample depends on the grid; the set of samples in a step does not.
+  int64_t sample(int64_t first, int64_t index, int64_t row) const {
+    return first + (index * dp_size + dp_rank) * micro + row;
+  }
+};
+
+// Throws ErrorKind::kConfig, with the nearest sizes that fit, where global_tokens does not divide.
+BatchLayout make_batch_layout(const BatchSpec& batch, int64_t context, int dp_rank, int dp_size);
+
+struct StepInput {
+  int64_t first_sample = 0;
+  double learning_rate = 0, newest_learning_rate = 0;
+  bool stop = false, save = false;  // this rank's requests, agreed on in the step's one small reduction
+};
+
+struct StepOutput {
+  double loss = 0;       // mean nats per token of the global batch
+  double grad_norm = 0;  // before clipping
+  bool updated = true;   // false: not finite and skipped
+  bool stop = false, save = false;  // requested on some rank
+  double data_seconds = 0;
+};
+
+// Writes the tokens and the targets of a global sample, `context` each.
+using FetchSample = std::function<void(int64_t sample, int32_t* tokens, int32_t* targets)>;
+
+class StepRunner {
+ public:
+  StepRunner(Backend& backend, Communicator& dp, Model& model, ParamStore& params, const BatchLayout& layout,
+             const SafetySpec& safety);
+
+  StepOutput run(const FetchSample& fetch, Optimizer& optimizer, const StepInput& input);
+
+  // Exact bytes of activations and scratch of one micro-batch, from a dry run (no memory is touched).
+  static int64_t arena_bytes(const ModelConfig& config, DType compute, const BatchLayout& layout);
+  int64_t arena_peak_bytes() const { return arena_.peak_bytes(); }
+
+ private:
+  double micro_batch(const FetchSample& fetch, const StepInput& input, int64_t index);
+  void reduce_range(int first_param, int last_param);
+  std::string blame() const;
+
+  Backend& backend_;
+  Communicator& dp_;
+  Model& model_;
+  ParamStore& params_;
+  BatchLayout layout_;
+  SafetySpec safety_;
+  Arena arena_;
+  Buffer grad_norm_buffer_, host_batch_;
+  Tensor grad_sum_squares_;
+  std::vector<Communicator::Request> pending_;
+  double data_seconds_ = 0;
+};
+
+}  // namespace nexus

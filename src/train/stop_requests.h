@@ -1,0 +1,38 @@
+// Who may ask a running job to save or to stop: signals, files in the run folder, a time limit (interface.md sections 4 and 6).
+//
+// One rank that has seen a request is enough: the trainer agrees on `poll()`'s answer across ranks at each step boundary.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include "core/run_folder.h"
+
+namespace nexus {
+
+class StopRequests {
+ public:
+  struct Answer {
+    bool stop = false;  // save, then exit with 75
+    bool save = false;  // save and go on
+  };
+
+  // Catches SIGUSR2 and SIGTERM from now on (process-wide). Files are looked at by rank 0 only: network file systems answer
+  // differently on different nodes.
+  StopRequests(RunFolder run, bool is_rank_0, std::optional<double> stop_after_seconds);
+  ~StopRequests();
+  StopRequests(const StopRequests&) = delete;
+  StopRequests& operator=(const StopRequests&) = delete;
+
+  Answer poll() const;
+  // Removes CHECKPOINT_NOW once it is served. STOP stays until the run ends: `clear_stop_request`.
+  void clear_save_request() const;
+  void clear_stop_request() const;
+
+ private:
+  RunFolder run_;
+  bool is_rank_0_;
+  std::optional<std::chrono::steady_clock::time_point> deadline_;
+};
+
+}  // namespace nexus

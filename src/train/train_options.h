@@ -1,0 +1,62 @@
+// What the step loop needs to know beside the model and the data: the plain options of interface.md section 2.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "tensor/dtype.h"
+
+namespace nexus {
+
+struct BatchSpec {
+  int64_t global_tokens = 1 << 20;  // tokens of one optimizer step over all ranks
+  int64_t micro = 16;               // sequences per rank and micro-batch
+};
+
+struct OptimizerSpec {
+  double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
+  double weight_decay = 0.1;
+  double clip = 1.0;  // maximum global gradient norm; 0 is no clipping
+};
+
+struct ParallelSpec {
+  int dp = 0;  // 0: auto
+  int tp = 1;
+};
+
+struct PrecisionSpec {
+  DType compute = DType::kF32;
+};
+
+// How often something happens; nothing: never.
+struct Period {
+  enum class Unit { kNever, kSeconds, kTokens, kSteps } unit = Unit::kNever;
+  double value = 0;
+  // True where this period ends within (before, after] of its unit's count. Not for seconds, which need a clock.
+  bool due(int64_t steps_before, int64_t steps_after, int64_t tokens_before, int64_t tokens_after) const;
+};
+
+struct CheckpointSpec {
+  Period every{Period::Unit::kSeconds, 1800};
+  int keep_last = 2;
+  Period keep_every;  // kept for ever at this period (tokens or steps)
+};
+
+struct EvalSpec {
+  Period every;            // besides the first step and the end of each stage
+  int64_t max_tokens = 0;  // 0: the whole validation file
+};
+
+enum class NonfiniteAction { kStop, kSkip };  // stop with exit code 4, or skip the update and go on
+
+struct SafetySpec {
+  NonfiniteAction nonfinite = NonfiniteAction::kStop;
+};
+
+struct AccountSpec {
+  std::string flops_def = "gemm_causal";  // accounting/flops.h
+  std::optional<double> peak_tflops;      // per rank; nothing: MFU is not shown
+};
+
+}  // namespace nexus

@@ -1,0 +1,173 @@
+#include "train/train_state.h"
+
+#include "core/error.h"
+
+namespace nexus {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kStateVersion = 1;
+
+// The integer fields of a model by their configuration keys: one list for both directions.
+struct ModelField {
+  const char* key;
+  int64_t ModelConfig::*member;
+};
+constexpr ModelField kModelFields[] = {{"D", &ModelConfig::d},
+                                       {"L", &ModelConfig::layers},
+                                       {"H", &ModelConfig::heads},
+                                       {"kv_heads", &ModelConfig::kv_heads},
+                                       {"V", &ModelConfig::vocab},
+                                       {"M", &ModelConfig::m},
+                                       {"A", &ModelConfig::a},
+                                       {"F", &ModelConfig::f},
+                                       {"n_qkv", &ModelConfig::n_qkv},
+                                       {"n_proj", &ModelConfig::n_proj},
+                                       {"n_ffn", &ModelConfig::n_ffn},
+                                       {"scale_qkv", &ModelConfig::scale_qkv},
+                                       {"scale_proj", &ModelConfig::scale_proj},
+                                       {"scale_ffn", &ModelConfig::scale_ffn}};
+
+json to_json(const Generation& generation) {
+  json widths = json::object();
+  for (const auto& [width, extent] : generation.widths) widths[std::string(name_of(width))] = extent;
+  return {{"widths", widths}, {"updates1", generation.updates1}, {"updates2", generation.updates2}};
+}
+
+Generation generation_from(const json& document) {
+  Generation generation;
+  for (const Width width : kGrowableWidths) {
+    const auto found = document.at("widths").find(std::string(name_of(width)));
+    if (found != document.at("widths").end()) generation.widths[width] = found->get<int64_t>();
+  }
+  document.at("updates1").get_to(generation.updates1);
+  document.at("updates2").get_to(generation.updates2);
+  return generation;
+}
+
+json to_json(const StageAccount& account) {
+  return {{"stage", account.stage},
+          {"tokens", account.tokens},
+          {"flops", account.flops},
+          {"seconds", account.seconds},
+          {"rank_seconds", account.rank_seconds}};
+}
+
+StageAccount account_from(const json& document) {
+  StageAccount account;
+  document.at("stage").get_to(account.stage);
+  document.at("tokens").get_to(account.tokens);
+  document.at("flops").get_to(account.flops);
+  document.at("seconds").get_to(account.seconds);
+  document.at("rank_seconds").get_to(account.rank_seconds);
+  return account;
+}
+
+// Runs `read` and turns every complaint of the JSON library into one about the checkpoint.
+template <typename Read>
+auto reading(const std::string& where, Read read) {
+  try {
+    return read();
+  } catch (const json::exception& e) {
+    throw Error(ErrorKind::kCheckpoint, fmt::format("state cannot be read: {}", e.what()), where,
+                "use a checkpoint written by `nexus train` of this version");
+  }
+}
+
+}  // namespace
+
+int64_t TrainState::total_tokens() const {
+  int64_t total = inherited_tokens;
+  for (const StageAccount& account : stages) total += account.tokens;
+  return total;
+}
+
+double TrainState::total_flops() const {
+  double total = inherited_flops;
+  for (const StageAccount& account : stages) total += account.flops;
+  return total;
+}
+
+json to_json(const ModelConfig& config) {
+  json document;
+  document["arch"] = name_of(config.arch);
+  document["variant"] = name_of(config.variant);
+  for (const ModelField& field : kModelFields) document[field.key] = config.*field.member;
+  document["norm"] = config.norm == NormKind::kL2 ? "l2" : "none";
+  document["gelu"] = config.gelu == GeluKind::kErf ? "erf" : "tanh";
+  document["mlp"] = config.mlp == GateKind::kSwiGlu ? "swiglu" : "gelu";
+  document["tie"] = config.tie;
+  document["rope_theta"] = config.rope_theta;
+  document["rotary_share"] = config.rotary_share;
+  return document;
+}
+
+ModelConfig model_config_from_json(const json& document, const std::string& where) {
+  return reading(where, [&] {
+    ModelConfig config;
+    auto choose = [&](const char* key, std::initializer_list<const char*> names) {
+      const auto value = document.at(key).get<std::string>();
+      int index = 0;
+      for (const char* name : names) {
+        if (value == name) return index;
+        ++index;
+      }
+      throw Error(ErrorKind::kCheckpoint, fmt::format("unknown {} '{}'", key, value), where,
+                  "use a checkpoint written by this version");
+    };
+    config.arch = static_cast<Arch>(choose("arch", {"nexusformer", "tokenformer", "transformer"}));
+    config.variant = static_cast<Variant>(choose("variant", {"full", "qkv"}));
+    for (const ModelField& field : kModelFields) document.at(field.key).get_to(config.*field.member);
+    config.norm = static_cast<NormKind>(choose("norm", {"none", "l2"}));
+    config.gelu = static_cast<GeluKind>(choose("gelu", {"erf", "tanh"}));
+    config.mlp = static_cast<GateKind>(choose("mlp", {"swiglu", "gelu"}));
+    document.at("tie").get_to(config.tie);
+    document.at("rope_theta").get_to(config.rope_theta);
+    document.at("rotary_share").get_to(config.rotary_share);
+    config.validate();
+    return config;
+  });
+}
+
+json to_json(const TrainState& state) {
+  json document{{"version", kStateVersion},
+                {"stage", state.stage()},
+                {"stage_index", state.stage_index},
+                {"step", state.step},
+                {"samples", state.samples},
+                {"seed", state.seed},
+                {"tokens", state.total_tokens()},
+                {"flops", state.total_flops()},
+                {"model", to_json(state.model)},
+                {"inherited_tokens", state.inherited_tokens},
+                {"inherited_flops", state.inherited_flops},
+                {"stage_numerics", state.stage_numerics}};
+  for (const Generation& generation : state.generations) document["generations"].push_back(to_json(generation));
+  for (const StageAccount& account : state.stages) document["stages"].push_back(to_json(account));
+  return document;
+}
+
+TrainState train_state_from_json(const json& document, const std::string& where) {
+  return reading(where, [&] {
+    if (const int version = document.at("version").get<int>(); version != kStateVersion)
+      throw Error(ErrorKind::kCheckpoint, fmt::format("state of version {}, this build reads {}", version, kStateVersion),
+                  where, "use the nexus release that wrote it");
+    TrainState state;
+    document.at("stage_index").get_to(state.stage_index);
+    document.at("step").get_to(state.step);
+    document.at("samples").get_to(state.samples);
+    document.at("seed").get_to(state.seed);
+    state.model = model_config_from_json(document.at("model"), where);
+    document.at("inherited_tokens").get_to(state.inherited_tokens);
+    document.at("inherited_flops").get_to(state.inherited_flops);
+    document.at("stage_numerics").get_to(state.stage_numerics);
+    for (const json& generation : document.at("generations")) state.generations.push_back(generation_from(generation));
+    for (const json& account : document.at("stages")) state.stages.push_back(account_from(account));
+    if (state.stages.empty() || state.generations.empty() || state.stage_index < 0 || state.step < 0 || state.samples < 0)
+      throw Error(ErrorKind::kCheckpoint, "state has impossible counters", where, "use another checkpoint");
+    return state;
+  });
+}
+
+}  // namespace nexus

@@ -1,0 +1,49 @@
+// Where a run stands: what a checkpoint's state.json holds beside the tensors, and nothing that could be recomputed.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "model/model_config.h"
+#include "optim/optimizer.h"
+
+namespace nexus {
+
+// Compute of one stage in the committed lineage: steps that a crash threw away count in no account.
+struct StageAccount {
+  std::string stage;
+  int64_t tokens = 0;
+  double flops = 0;         // by the campaign's definition
+  double seconds = 0;       // wall clock inside steps, evaluations and saves
+  double rank_seconds = 0;  // seconds times ranks
+};
+
+struct TrainState {
+  int64_t stage_index = 0;  // stage under way; its name is stages.back().stage
+  int64_t step = 0;         // steps of it that are done
+  int64_t samples = 0;      // global sample cursor: the next sample to read, counted over the whole lineage
+  uint64_t seed = 0;
+  ModelConfig model;
+  std::vector<Generation> generations;
+  int64_t inherited_tokens = 0;  // of ancestors through init_from
+  double inherited_flops = 0;
+  std::vector<StageAccount> stages;  // finished ones and the one under way
+  // What determined the numbers of each of `stages` (configuration key -> value): finished stages are frozen.
+  std::vector<std::map<std::string, std::string>> stage_numerics;
+
+  const std::string& stage() const { return stages.back().stage; }
+  int64_t total_tokens() const;  // inherited included
+  double total_flops() const;
+};
+
+nlohmann::json to_json(const TrainState& state);
+// Throws ErrorKind::kCheckpoint naming `where` if a field is missing or of the wrong type.
+TrainState train_state_from_json(const nlohmann::json& document, const std::string& where);
+
+nlohmann::json to_json(const ModelConfig& config);
+ModelConfig model_config_from_json(const nlohmann::json& document, const std::string& where);
+
+}  // namespace nexus

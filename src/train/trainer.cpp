@@ -1,0 +1,169 @@
+#include "train/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numbers>
+
+#include "core/log.h"
+#include "train/checkpoint_io.h"
+#include "train/evaluate.h"
+
+namespace nexus {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+AdamW adamw_of(const OptimizerSpec& spec) { return {spec.beta1, spec.beta2, spec.eps, spec.clip}; }
+
+}  // namespace
+
+bool Period::due(int64_t steps_before, int64_t steps_after, int64_t tokens_before, int64_t tokens_after) const {
+  auto crossed = [this](int64_t before, int64_t after) {
+    return std::floor(static_cast<double>(after) / value) > std::floor(static_cast<double>(before) / value);
+  };
+  switch (unit) {
+    case Unit::kSteps: return crossed(steps_before, steps_after);
+    case Unit::kTokens: return crossed(tokens_before, tokens_after);
+    case Unit::kNever:
+    case Unit::kSeconds: return false;
+  }
+  return false;
+}
+
+StageTrainer::StageTrainer(RunContext& run, const TrainerOptions& options, const StagePlan& plan, Model& model,
+                           ParamStore& params, TrainState& state)
+    : run_(run),
+      options_(options),
+      plan_(plan),
+      model_(model),
+      params_(params),
+      state_(state),
+      layout_(make_batch_layout(options.batch, options.context, run.grid.dp_rank(), run.grid.dp_size())),
+      runner_(run.backend, run.grid.dp(), model, params, layout_, options.safety),
+      optimizer_(adamw_of(options.optimizer), options.optimizer.weight_decay, state.generations),
+      flops_per_token_(
+          training_flops_per_token(state.model, options.context, flops_definition(options.account.flops_def))) {}
+
+double StageTrainer::newest_rate(int64_t step, double rate) const {
+  if (!plan_.grown) return rate;
+  const double warmup = plan_.new_warmup_steps > 0 ? std::min(1.0, static_cast<double>(step) / static_cast<double>(plan_.new_warmup_steps)) : 1.0;
+  return rate * plan_.new_lr_mult * warmup;
+}
+
+StageEnd StageTrainer::run() {
+  clock_ = last_save_ = Clock::now();
+  if (state_.step == 0) evaluate_now(plan_.grown ? "after_growth" : "start");
+  while (state_.step < plan_.steps) {
+    const int64_t tokens_before = state_.total_tokens();
+    const StepOutput output = one_step();
+    const bool last = state_.step == plan_.steps;
+    const bool eval_due = options_.eval.every.due(state_.step - 1, state_.step, tokens_before, state_.total_tokens());
+    if (last || eval_due) evaluate_now(last ? "end" : "periodic");
+    const bool save_due =
+        options_.checkpoint.every.due(state_.step - 1, state_.step, tokens_before, state_.total_tokens());
+    if (last || save_due || output.save) save_now();
+    if (output.stop && !last) return StageEnd::kStopped;
+  }
+  return StageEnd::kFinished;
+}
+
+StepOutput StageTrainer::one_step() {
+  const auto start = Clock::now();
+  const int64_t step = state_.step + 1;
+  const double rate = plan_.schedule.at(step);
+  const StopRequests::Answer asked = run_.requests.poll();
+  StepInput input{state_.samples, rate, newest_rate(step, rate), asked.stop, asked.save || save_is_due()};
+  const FetchSample fetch = [this](int64_t sample, int32_t* tokens, int32_t* targets) {
+    run_.sampler.fetch(sample, tokens, targets);
+  };
+  const StepOutput output = runner_.run(fetch, optimizer_, input);
+  state_.step = step;
+  state_.samples += layout_.samples();
+  state_.generations = optimizer_.generations();
+  state_.stages.back().tokens += layout_.tokens();
+  state_.stages.back().flops += flops_per_token_ * static_cast<double>(layout_.tokens());
+  count_time();
+  log_step(output, seconds_between(start, Clock::now()));
+  return output;
+}
+
+void StageTrainer::log_step(const StepOutput& output, double seconds) {
+  mean_step_seconds_ = mean_step_seconds_ == 0 ? seconds : 0.9 * mean_step_seconds_ + 0.1 * seconds;
+  StepRecord record;
+  record.step = state_.step;
+  record.steps = plan_.steps;
+  record.loss = output.loss;
+  record.learning_rate = plan_.schedule.at(state_.step);
+  record.grad_norm = output.grad_norm;
+  record.seconds = seconds;
+  record.data_seconds = output.data_seconds;
+  record.tokens_per_second = static_cast<double>(layout_.tokens()) / seconds;
+  record.ranks = run_.grid.dp_size() * run_.grid.tp_size();
+  record.flops_def = options_.account.flops_def;
+  if (options_.account.peak_tflops)
+    record.mfu = flops_per_token_ * record.tokens_per_second / (*options_.account.peak_tflops * 1e12 * record.ranks);
+  record.eta_seconds = mean_step_seconds_ * static_cast<double>(plan_.steps - state_.step);
+  run_.records.step(state_, record);
+}
+
+void StageTrainer::evaluate_now(const std::string& event) {
+  if (run_.valid == nullptr) return;
+  EvalRecord record = evaluate(run_.backend, run_.grid.dp(), model_, params_, *run_.valid, options_.batch.micro,
+                               options_.eval.max_tokens);
+  record.event = event;
+  if (run_.valid_bytes_per_token > 0)
+    record.bits_per_byte = record.loss / std::numbers::ln2 / run_.valid_bytes_per_token;
+  count_time();
+  run_.records.eval(state_, plan_.steps, record);
+}
+
+void StageTrainer::save_now() {
+  count_time();
+  const SaveResult saved = save_training(run_.grid.dp(), run_.run, run_.run_id, params_, state_);
+  run_.records.commit(state_, plan_.steps, saved.path, saved.size_bytes, saved.seconds);
+  if (run_.grid.rank() == 0) {
+    run_.requests.clear_save_request();
+    prune();
+  }
+  run_.grid.world().barrier();  // no rank starts the next save while rank 0 still tidies up
+  last_save_ = Clock::now();
+}
+
+// Keeps the newest ones, the last of every finished stage, and one per keep_every.
+void StageTrainer::prune() const {
+  KeepPolicy policy;
+  policy.keep_last = options_.checkpoint.keep_last;
+  const std::vector<CheckpointEntry> entries = list_checkpoints(run_.run);
+  std::map<std::string, std::string> last_of_stage;
+  int64_t tokens_before = 0, steps_before = 0;
+  for (const CheckpointEntry& entry : entries) {
+    last_of_stage[entry.id.stage] = entry.path;
+    if (options_.checkpoint.keep_every.due(steps_before, entry.id.step, tokens_before, entry.tokens))
+      policy.pinned.push_back(entry.path);
+    tokens_before = entry.tokens;
+    steps_before = entry.id.step;
+  }
+  for (const auto& [stage, path] : last_of_stage) policy.pinned.push_back(path);
+  prune_checkpoints(run_.run, policy);
+}
+
+void StageTrainer::count_time() {
+  const auto now = Clock::now();
+  const double seconds = seconds_between(clock_, now);
+  clock_ = now;
+  state_.stages.back().seconds += seconds;
+  state_.stages.back().rank_seconds += seconds * run_.grid.dp_size() * run_.grid.tp_size();
+}
+
+// Rank 0's clock decides; the step's reduction tells the others.
+bool StageTrainer::save_is_due() const {
+  return run_.grid.rank() == 0 && options_.checkpoint.every.unit == Period::Unit::kSeconds &&
+         seconds_between(last_save_, Clock::now()) >= options_.checkpoint.every.value;
+}
+
+}  // namespace nexus

@@ -1,0 +1,83 @@
+// The step loop of one stage: step, log, evaluate, save, stop.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "accounting/flops.h"
+#include "comm/process_grid.h"
+#include "data/sampler.h"
+#include "optim/schedule.h"
+#include "train/run_records.h"
+#include "train/step.h"
+#include "train/stop_requests.h"
+
+namespace nexus {
+
+// What outlives a stage. Everything is owned by the campaign.
+struct RunContext {
+  Backend& backend;
+  ProcessGrid& grid;
+  RunFolder run;
+  std::string run_id;
+  RunRecords& records;
+  const StopRequests& requests;
+  const Sampler& sampler;
+  const EvalWindows* valid = nullptr;  // no evaluation without
+  double valid_bytes_per_token = 0;    // 0: unknown
+};
+
+struct TrainerOptions {
+  BatchSpec batch;
+  int64_t context = 0;
+  OptimizerSpec optimizer;
+  CheckpointSpec checkpoint;
+  EvalSpec eval;
+  SafetySpec safety;
+  AccountSpec account;
+};
+
+struct StagePlan {
+  int64_t steps = 0;
+  Schedule schedule;
+  bool grown = false;            // the newest generation belongs to this stage
+  double new_lr_mult = 1.0;      // learning rate of the newest generation, relative to the schedule
+  int64_t new_warmup_steps = 0;  // its own linear warm-up
+};
+
+enum class StageEnd { kFinished, kStopped };
+
+class StageTrainer {
+ public:
+  // `state` stands at the step to continue from and is advanced in place.
+  StageTrainer(RunContext& run, const TrainerOptions& options, const StagePlan& plan, Model& model, ParamStore& params,
+               TrainState& state);
+
+  // Trains to the end of the stage, or to a request to stop. Either way the last thing done is a commit.
+  StageEnd run();
+
+ private:
+  StepOutput one_step();
+  void log_step(const StepOutput& output, double seconds);
+  void evaluate_now(const std::string& event);
+  void save_now();
+  void prune() const;
+  void count_time();  // adds the wall clock since the last call to the stage's account
+  bool save_is_due() const;
+  double newest_rate(int64_t step, double rate) const;
+
+  RunContext& run_;
+  TrainerOptions options_;
+  StagePlan plan_;
+  Model& model_;
+  ParamStore& params_;
+  TrainState& state_;
+  BatchLayout layout_;
+  StepRunner runner_;
+  Optimizer optimizer_;
+  double flops_per_token_;
+  std::chrono::steady_clock::time_point clock_, last_save_;
+  double mean_step_seconds_ = 0;  // exponential average, for the time left
+};
+
+}  // namespace nexus

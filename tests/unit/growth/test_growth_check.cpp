@@ -1,0 +1,203 @@
+// Growth of whole models: lossless and alive where promised, and caught where not.
+#include <gtest/gtest.h>
+
+#include "growth/grow.h"
+#include "support/model_rig.h"
+
+namespace nexus {
+namespace {
+
+ModelConfig small_model(Arch arch, NormKind norm = NormKind::kL2) {
+  ModelConfig config;
+  config.arch = arch;
+  config.d = 32;
+  config.layers = 2;
+  config.heads = 2;
+  config.m = 48;
+  config.a = 64;
+  config.f = 64;
+  config.n_qkv = config.n_proj = 40;
+  config.n_ffn = 56;
+  config.vocab = 120;
+  config.norm = norm;
+  config.tie = arch == Arch::kTokenformer;
+  config.validate();
+  return config;
+}
+
+GrowthBatch batch_of(int64_t vocab) {
+  GrowthBatch batch;
+  batch.sequences = 2;
+  batch.context = 24;
+  batch.tokens = testing::random_tokens("tokens", 48, vocab);
+  batch.targets = testing::random_tokens("targets", 48, vocab);
+  return batch;
+}
+
+struct Grown {
+  GrowthCheck check;
+  std::vector<double> moment1, moment2;  // of the grown store
+};
+
+Grown grow(const ModelConfig& config, const GrowthOptions& options, DType dtype) {
+  const auto backend = make_cpu_backend();
+  const ModelConfig bigger = grown_config(config, options);
+  Model before(config), after(bigger);
+  ParamStore from(*backend, before.table(), dtype), to(*backend, after.table(), dtype);
+  testing::draw_lively(from);
+  backend->copy(from.master(), from.moment1());  // any values that can be recognised afterwards
+  backend->copy(from.master(), from.moment2());
+  const auto moves = plan_growth(before.table(), after.table(), options);
+  apply_growth(moves, options, 5, 1, from, to);
+  Grown grown;
+  grown.check = check_growth(config, from, bigger, to, moves, batch_of(config.vocab), 1e-3);
+  if (dtype == DType::kF64) {
+    grown.moment1.resize(static_cast<size_t>(after.table().count()));
+    grown.moment2.resize(grown.moment1.size());
+    backend->copy_out(grown.moment1.data(), to.moment1());
+    backend->copy_out(grown.moment2.data(), to.moment2());
+  }
+  EXPECT_EQ(grown.check.new_params, after.table().count() - before.table().count());
+  return grown;
+}
+
+GrowthOptions nexus_growth(GrowthInit init) {
+  GrowthOptions options;
+  options.widths = {{Width::kM, 64}, {Width::kA, 80}};
+  options.init = init;
+  return options;
+}
+
+GrowthOptions token_growth(GrowthInit init) {
+  GrowthOptions options;
+  options.widths = {{Width::kTokensQkv, 48}, {Width::kTokensProj, 48}, {Width::kTokensFfn, 72}};
+  options.init = init;
+  return options;
+}
+
+TEST(Growth, ZeroRowsIsLosslessAndAliveInEveryTypeWithAndWithoutNorm) {
+  for (const NormKind norm : {NormKind::kL2, NormKind::kNone})
+    for (const DType dtype : {DType::kF64, DType::kF32, DType::kBF16}) {
+      const GrowthCheck check = grow(small_model(Arch::kNexusformer, norm), nexus_growth(GrowthInit::kZeroRows), dtype).check;
+      EXPECT_TRUE(check.lossless()) << name_of(dtype) << " relative " << check.relative_dlogit;
+      EXPECT_TRUE(check.alive()) << name_of(dtype) << ": " << check.dead_blocks.size() << " dead blocks";
+      EXPECT_LE(check.tolerance, dtype == DType::kF64 ? 1e-12 : 2e-6);
+      EXPECT_NEAR(check.loss_before, check.loss_after, dtype == DType::kF64 ? 1e-12 : 1e-5);  // a mean of such logits
+    }
+}
+
+TEST(Growth, OneAxisAtATimeIsLosslessAndAlive) {
+  for (const Width width : {Width::kM, Width::kA}) {
+    GrowthOptions options;
+    options.widths = {{width, 96}};
+    const GrowthCheck check = grow(small_model(Arch::kNexusformer), options, DType::kF64).check;
+    EXPECT_TRUE(check.lossless()) << name_of(width) << " " << check.relative_dlogit;
+    EXPECT_TRUE(check.alive()) << name_of(width);
+  }
+}
+
+TEST(Growth, QkvVariantIsLosslessAndAlive) {
+  ModelConfig config = small_model(Arch::kNexusformer);
+  config.variant = Variant::kQkv;
+  const GrowthCheck check = grow(config, nexus_growth(GrowthInit::kZeroRows), DType::kF64).check;
+  EXPECT_TRUE(check.lossless());
+  EXPECT_TRUE(check.alive());
+}
+
+// The saddle of nexusformer.md section 2: no gradient ever reaches a channel whose row and column are both zero.
+TEST(Growth, ZeroAllIsLosslessAndCompletelyDead) {
+  const GrowthCheck check = grow(small_model(Arch::kNexusformer), nexus_growth(GrowthInit::kZeroAll), DType::kF64).check;
+  EXPECT_TRUE(check.lossless());
+  EXPECT_EQ(check.unmoved_params, check.new_params);
+  EXPECT_FALSE(check.alive());
+}
+
+TEST(Growth, ZeroColumnsIsLosslessWithoutNormOnly) {
+  const auto options = nexus_growth(GrowthInit::kZeroColumns);
+  EXPECT_TRUE(grow(small_model(Arch::kNexusformer, NormKind::kNone), options, DType::kF64).check.lossless());
+  const GrowthCheck with_norm = grow(small_model(Arch::kNexusformer), options, DType::kF64).check;
+  EXPECT_FALSE(with_norm.lossless());
+  EXPECT_GT(with_norm.relative_dlogit, 1e-4);  // the norm sees the new rows
+}
+
+TEST(Growth, RandomChangesTheFunctionAndTheCheckSaysSo) {
+  EXPECT_FALSE(grow(small_model(Arch::kNexusformer), nexus_growth(GrowthInit::kRandom), DType::kF32).check.lossless());
+}
+
+TEST(Growth, TokenformerPoliciesAreWhatTheirLabelsSay) {
+  const ModelConfig config = small_model(Arch::kTokenformer);
+  const GrowthCheck fixed = grow(config, token_growth(GrowthInit::kZeroKeyFixedScale), DType::kF64).check;
+  EXPECT_TRUE(fixed.lossless()) << fixed.relative_dlogit;
+  EXPECT_TRUE(fixed.alive());
+  EXPECT_FALSE(grow(config, token_growth(GrowthInit::kZeroKey), DType::kF64).check.lossless());
+  EXPECT_FALSE(grow(config, token_growth(GrowthInit::kReleased), DType::kF64).check.lossless());
+}
+
+TEST(Growth, TokenformerScaleFollowsThePolicy) {
+  const ModelConfig config = small_model(Arch::kTokenformer);
+  EXPECT_EQ(grown_config(config, token_growth(GrowthInit::kZeroKeyFixedScale)).scale_qkv, 40);
+  EXPECT_EQ(grown_config(config, token_growth(GrowthInit::kReleased)).scale_qkv, 48);
+  EXPECT_EQ(grown_config(config, token_growth(GrowthInit::kZeroKey)).scale_ffn, 72);
+}
+
+double sum_of_magnitudes(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += std::abs(value);
+  return sum;
+}
+
+TEST(Growth, MomentPoliciesKeepWhatTheyName) {
+  const ModelConfig config = small_model(Arch::kNexusformer);
+  GrowthOptions options = nexus_growth(GrowthInit::kZeroRows);
+  const Grown kept = grow(config, options, DType::kF64);
+  options.moments = MomentPolicy::kKeepV;
+  const Grown kept_v = grow(config, options, DType::kF64);
+  options.moments = MomentPolicy::kReset;
+  const Grown reset = grow(config, options, DType::kF64);
+  const double whole = sum_of_magnitudes(kept.moment1);
+  EXPECT_GT(whole, 0);
+  EXPECT_EQ(sum_of_magnitudes(kept.moment2), whole);
+  EXPECT_EQ(sum_of_magnitudes(kept_v.moment1), 0);
+  EXPECT_EQ(sum_of_magnitudes(kept_v.moment2), whole);
+  EXPECT_EQ(sum_of_magnitudes(reset.moment1) + sum_of_magnitudes(reset.moment2), 0);
+}
+
+TEST(Growth, GenerationsCountTheirUpdatesByThePolicy) {
+  const ModelConfig config = small_model(Arch::kNexusformer);
+  Generation first = first_generation(config);
+  first.updates1 = first.updates2 = 10;
+  GrowthOptions options = nexus_growth(GrowthInit::kZeroRows);
+  const ModelConfig bigger = grown_config(config, options);
+  auto kept = grown_generations({first}, bigger, options);
+  ASSERT_EQ(kept.size(), 2u);
+  EXPECT_EQ(kept[0].updates1, 10);
+  EXPECT_EQ(kept[1].updates1, 0);
+  EXPECT_EQ(kept[1].widths.at(Width::kM), 64);
+  options.moments = MomentPolicy::kKeepV;
+  const auto kept_v = grown_generations({first}, bigger, options);
+  EXPECT_EQ(kept_v[0].updates1, 0);
+  EXPECT_EQ(kept_v[0].updates2, 10);
+}
+
+// New random entries are a function of seed, name, growth number and place only.
+TEST(Growth, RepeatsItsRandomNumbersAndDrawsNewOnesForTheNextGrowth) {
+  const auto backend = make_cpu_backend();
+  const ModelConfig config = small_model(Arch::kNexusformer);
+  const GrowthOptions options = nexus_growth(GrowthInit::kZeroRows);
+  Model before(config), after(grown_config(config, options));
+  ParamStore from(*backend, before.table(), DType::kF32);
+  testing::draw_lively(from);
+  auto grown = [&](uint64_t seed, int number) {
+    ParamStore to(*backend, after.table(), DType::kF32);
+    apply_growth(plan_growth(before.table(), after.table(), options), options, seed, number, from, to);
+    std::vector<float> values(static_cast<size_t>(after.table().count()));
+    backend->copy_out(values.data(), to.master());
+    return values;
+  };
+  EXPECT_EQ(grown(5, 1), grown(5, 1));
+  EXPECT_NE(grown(5, 1), grown(5, 2));
+  EXPECT_NE(grown(5, 1), grown(6, 1));
+}
+
+}  // namespace
+}  // namespace nexus

@@ -1,0 +1,91 @@
+#include <gtest/gtest.h>
+
+#include "plan/plan.h"
+#include "train/step.h"
+
+namespace nexus {
+namespace {
+
+CampaignSpec ladder(int64_t m, int64_t a) {
+  CampaignSpec spec;
+  spec.name = "ladder";
+  spec.model.m = m;
+  spec.model.a = a;
+  spec.data.context = 2048;
+  spec.batch = {1 << 20, 16};
+  spec.stages.resize(1);
+  spec.stages[0].name = "s";
+  spec.stages[0].tokens = 1000000000;
+  return spec;
+}
+
+// D=768, L=12, F=2048, V=32000, untied: per layer q, k, v, o of D M + M A + A D, the MLP D M + M F + F D, two norms.
+int64_t ladder_params(int64_t m, int64_t a) {
+  constexpr int64_t d = 768, f = 2048, v = 32000;
+  return 12 * (4 * (d * m + m * a + a * d) + d * m + m * f + f * d + 2 * d) + d + 2 * v * d;
+}
+
+TEST(Plan, ParameterCountsOfTheLadderAreTheFormulaToTheLastDigit) {
+  const struct {
+    int64_t m, a;
+    double millions;  // nexusformer.md section 5
+  } rungs[] = {{640, 832, 169.5},   {1024, 1152, 239.5}, {1152, 1664, 302.8},
+               {1408, 2048, 381.4}, {1664, 2176, 439.6}, {2176, 2944, 637.8}};
+  for (const auto& rung : rungs) {
+    const StageForecast stage = make_forecast(ladder(rung.m, rung.a), 1).stages[0];
+    EXPECT_EQ(stage.params, ladder_params(rung.m, rung.a));
+    EXPECT_NEAR(static_cast<double>(stage.params) / 1e6, rung.millions, 0.05);
+  }
+}
+
+TEST(Plan, FlopsPerTokenOfThePapersShape) {
+  CampaignSpec spec = ladder(1024, 1280);
+  EXPECT_NEAR(make_forecast(spec, 1).stages[0].flops_per_token / 1e9, 1.469, 0.0005);
+  spec.data.context = 4096;
+  EXPECT_NEAR(make_forecast(spec, 1).stages[0].flops_per_token / 1e9, 1.582, 0.0005);
+}
+
+TEST(Plan, StepsTokensAndFlopsAddUp) {
+  CampaignSpec spec = ladder(640, 832);
+  spec.stages.push_back(spec.stages[0]);
+  spec.stages[1].grow.widths = {{Width::kM, 704}};
+  const Forecast forecast = make_forecast(spec, 4);
+  EXPECT_EQ(forecast.accumulation, (1 << 20) / (2048 * 16 * 4));
+  EXPECT_EQ(forecast.stages[0].steps, 954);  // 1e9 / 2^20 rounded up
+  EXPECT_EQ(forecast.tokens(), 2 * 954 * (int64_t{1} << 20));
+  EXPECT_DOUBLE_EQ(forecast.flops(), forecast.stages[0].flops + forecast.stages[1].flops);
+  EXPECT_EQ(forecast.stages[0].memory.growth_bytes, 0);
+  EXPECT_GT(forecast.stages[1].memory.growth_bytes, forecast.stages[1].memory.params_bytes);
+}
+
+// The same campaign that is planned is run: what the step allocates is what was planned, to the byte.
+TEST(Plan, TrainingMemoryIsWhatAStepAllocates) {
+  CampaignSpec spec;
+  spec.model.d = 64;
+  spec.model.layers = 2;
+  spec.model.heads = 4;
+  spec.model.m = 80;
+  spec.model.a = 96;
+  spec.model.f = 112;
+  spec.model.vocab = 300;
+  spec.data.context = 48;
+  spec.batch = {48 * 6, 3};
+  spec.stages.resize(1);
+  spec.stages[0].tokens = 1000;
+  const StageForecast stage = make_forecast(spec, 1).stages[0];
+  const auto backend = make_cpu_backend();
+  const auto world = make_self_communicator();
+  Model model(spec.model_of_stage(0));
+  ParamStore params(*backend, model.table(), DType::kF32);
+  params.initialize(1);
+  StepRunner runner(*backend, *world, model, params, make_batch_layout(spec.batch, 48, 0, 1), {});
+  Optimizer optimizer({}, 0, {Generation{{{Width::kM, 80}, {Width::kA, 96}}, 0, 0}});
+  const auto fetch = [](int64_t, int32_t* tokens, int32_t* targets) {
+    for (int t = 0; t < 48; ++t) tokens[t] = targets[t] = t;
+  };
+  runner.run(fetch, optimizer, {0, 1e-3, 1e-3, false, false});
+  EXPECT_EQ(params.size_bytes() + runner.arena_peak_bytes(), stage.memory.training_bytes());
+}
+
+}  // namespace
+}  // namespace nexus

@@ -1,0 +1,83 @@
+#include <gtest/gtest.h>
+
+#include "growth/grow.h"
+#include "support/expect_error.h"
+#include "train/train_options.h"
+#include "train/train_state.h"
+
+namespace nexus {
+namespace {
+
+TrainState some_state() {
+  TrainState state;
+  state.model.arch = Arch::kTokenformer;
+  state.model.d = 64;
+  state.model.heads = 4;
+  state.model.n_qkv = state.model.n_proj = 80;
+  state.model.n_ffn = 96;
+  state.model.scale_qkv = 72;
+  state.model.tie = true;
+  state.model.rotary_share = 0.25;
+  state.model.validate();
+  state.stage_index = 1;
+  state.step = 17;
+  state.samples = int64_t{1} << 40;
+  state.seed = 0xFFFFFFFFFFFFFFFF;
+  state.generations = {first_generation(state.model), first_generation(state.model)};
+  state.generations[0].updates1 = 99;
+  state.inherited_tokens = 5;
+  state.inherited_flops = 1e15;
+  state.stages = {{"a", 100, 1e12, 3.5, 7.0}, {"b", 50, 2e12, 1.25, 2.5}};
+  state.stage_numerics = {{{"model.D", "64"}}, {{"model.D", "64"}, {"seed", "1"}}};
+  return state;
+}
+
+TEST(TrainState, SurvivesJsonUnchanged) {
+  const TrainState state = some_state();
+  const auto text = to_json(state).dump();
+  const TrainState back = train_state_from_json(nlohmann::json::parse(text), "here");
+  EXPECT_EQ(to_json(back).dump(), text);
+  EXPECT_EQ(back.model, state.model);
+  EXPECT_EQ(back.generations, state.generations);
+  EXPECT_EQ(back.seed, state.seed);
+  EXPECT_EQ(back.total_tokens(), 155);
+  EXPECT_DOUBLE_EQ(back.total_flops(), 1e15 + 3e12);
+}
+
+// Every field is needed: a state without one is refused, and the message names the place.
+TEST(TrainState, RefusesAStateWithAnyFieldMissing) {
+  const auto whole = to_json(some_state());
+  for (const char* derived : {"stage", "tokens", "flops"}) ASSERT_TRUE(whole.contains(derived));
+  for (const auto& [key, value] : whole.items()) {
+    if (key == "stage" || key == "tokens" || key == "flops") continue;  // for readers; recomputed from the others
+    auto document = whole;
+    document.erase(key);
+    EXPECT_NEXUS_ERROR(train_state_from_json(document, "ck/state.json"), ErrorKind::kCheckpoint,
+                       ::testing::HasSubstr("ck/state.json"));
+  }
+}
+
+TEST(TrainState, RefusesWrongTypesVersionsAndArchitectures) {
+  auto document = to_json(some_state());
+  document["version"] = 2;
+  EXPECT_NEXUS_ERROR(train_state_from_json(document, "x"), ErrorKind::kCheckpoint, ::testing::HasSubstr("version 2"));
+  document = to_json(some_state());
+  document["step"] = "seventeen";
+  EXPECT_NEXUS_ERROR(train_state_from_json(document, "x"), ErrorKind::kCheckpoint, ::testing::HasSubstr("state"));
+  document = to_json(some_state());
+  document["model"]["arch"] = "perceptron";
+  EXPECT_NEXUS_ERROR(train_state_from_json(document, "x"), ErrorKind::kCheckpoint, ::testing::HasSubstr("perceptron"));
+}
+
+TEST(Period, IsDueWhereItsUnitIsCrossed) {
+  const Period steps{Period::Unit::kSteps, 10}, tokens{Period::Unit::kTokens, 1000}, never;
+  EXPECT_TRUE(steps.due(9, 10, 0, 0));
+  EXPECT_FALSE(steps.due(10, 11, 0, 0));
+  EXPECT_TRUE(tokens.due(0, 1, 900, 1100));
+  EXPECT_TRUE(tokens.due(0, 1, 900, 1000));
+  EXPECT_FALSE(tokens.due(0, 1, 1000, 1900));
+  EXPECT_FALSE(never.due(0, 1000000, 0, 1000000));
+}
+
+}  // namespace
+}  // namespace nexus
