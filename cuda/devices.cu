@@ -1,0 +1,40 @@
+#include <cuda_runtime.h>
+#include <fmt/format.h>
+
+#include "core/units.h"
+#include "cuda/devices.h"
+
+namespace nexus {
+
+std::vector<CudaDevice> cuda_devices() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess) {
+    cudaGetLastError();  // having no driver is an answer, not a pending error
+    return {};
+  }
+  std::vector<CudaDevice> devices;
+  for (int i = 0; i < count; ++i) {
+    cudaDeviceProp facts{};
+    if (cudaGetDeviceProperties(&facts, i) != cudaSuccess) continue;
+    devices.push_back({facts.name, facts.major, facts.minor, static_cast<int64_t>(facts.totalGlobalMem)});
+  }
+  return devices;
+}
+
+std::string cuda_description() {
+  std::string text = fmt::format("CUDA {}.{}", CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+  const std::vector<CudaDevice> devices = cuda_devices();
+  if (devices.empty()) {
+    int count = 0;
+    const char* reason = cudaGetErrorString(cudaGetDeviceCount(&count));
+    cudaGetLastError();
+    return text + ", no device: " + reason;
+  }
+  text += fmt::format(", {} device{}:", devices.size(), devices.size() == 1 ? "" : "s");
+  for (const CudaDevice& device : devices)
+    text += fmt::format(" {} (sm_{}{}, {})", device.name, device.capability_major, device.capability_minor,
+                        format_bytes(device.memory_bytes));
+  return text;
+}
+
+}  // namespace nexus
