@@ -1,0 +1,248 @@
+// `nexus ckpt ls | info | verify | diff | prune`: a look at checkpoints, and their removal. Needs neither MPI nor a
+// model.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "cli/commands.h"
+#include "core/error.h"
+#include "core/files.h"
+#include "core/units.h"
+
+namespace nexus {
+namespace {
+
+using nlohmann::ordered_json;
+
+void print_json(const ordered_json& json) {
+  fmt::print("{}\n", json.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+}
+
+RunFolder run_at(const std::string& path) {
+  const RunFolder run{path};
+  if (!path_exists(run.checkpoints()))
+    throw Error(ErrorKind::kConfig, "no checkpoints/ in this folder", path, "name a run folder");
+  return run;
+}
+
+ordered_json entry_to_json(const CheckpointEntry& entry) {
+  return {{"path", entry.path},     {"run_id", entry.id.run_id},      {"stage", entry.id.stage},
+          {"step", entry.id.step},  {"sequence", entry.sequence},     {"tokens", entry.tokens},
+          {"pinned", entry.pinned}, {"size_bytes", entry.size_bytes}, {"problem", entry.problem}};
+}
+
+int list(const std::string& path, bool json) {
+  const std::vector<CheckpointEntry> entries = list_checkpoints(run_at(path));
+  if (json) {
+    ordered_json all = ordered_json::array();
+    for (const CheckpointEntry& entry : entries) all.push_back(entry_to_json(entry));
+    print_json(all);
+    return 0;
+  }
+  for (const CheckpointEntry& entry : entries) {
+    fmt::print("stage {} step {} | tokens {} | gb {:.2f} | ", entry.id.stage, entry.id.step, format_count(entry.tokens),
+               static_cast<double>(entry.size_bytes) * 1e-9);
+    if (entry.pinned) fmt::print("pinned | ");
+    fmt::print("path {}{}{}\n", entry.path, entry.problem.empty() ? "" : " | problem ", entry.problem);
+  }
+  if (entries.empty()) fmt::print("no checkpoints yet\n");
+  return 0;
+}
+
+// Tensors by the first component of their name: master, moment1 and so on.
+ordered_json groups_of(const Checkpoint& checkpoint) {
+  std::map<std::string, std::pair<int64_t, int64_t>> groups;
+  for (const std::string& name : checkpoint.tensor_names()) {
+    auto& [tensors, elements] = groups[name.substr(0, name.find('/'))];
+    ++tensors;
+    elements += checkpoint.info(name).shape.count();
+  }
+  ordered_json json;
+  for (const auto& [group, counts] : groups) json[group] = {{"tensors", counts.first}, {"elements", counts.second}};
+  return json;
+}
+
+ordered_json tensors_of(const Checkpoint& checkpoint) {
+  ordered_json list = ordered_json::array();
+  for (const std::string& name : checkpoint.tensor_names()) {
+    const auto& [dtype, shape] = checkpoint.info(name);
+    ordered_json extents = ordered_json::array();
+    for (int axis = 0; axis < shape.rank(); ++axis) extents.push_back(shape[axis]);
+    list.push_back({{"name", name}, {"dtype", name_of(dtype)}, {"shape", extents}});
+  }
+  return list;
+}
+
+int info(const std::string& path, bool tensors, bool json) {
+  const Checkpoint checkpoint(path, /*verify_data=*/false);
+  const CheckpointId& id = checkpoint.id();
+  if (json) {
+    print_json({{"path", checkpoint.path()},
+                {"run_id", id.run_id},
+                {"stage", id.stage},
+                {"step", id.step},
+                {"sequence", checkpoint.sequence()},
+                {"size_bytes", checkpoint.size_bytes()},
+                {"hdf5", checkpoint.manifest().at("hdf5")},
+                {"files", checkpoint.manifest().at("files")},
+                {"extra_files", checkpoint.extra_files()},
+                {"groups", groups_of(checkpoint)},
+                {"tensors", tensors_of(checkpoint)},
+                {"state", checkpoint.state()}});
+    return 0;
+  }
+  fmt::print("path {}\nrun {} | stage {} step {} | commit {} | gb {:.2f} | files {}\n", checkpoint.path(), id.run_id,
+             id.stage, id.step, checkpoint.sequence(), static_cast<double>(checkpoint.size_bytes()) * 1e-9,
+             checkpoint.manifest().at("files").size());
+  const ordered_json groups = groups_of(checkpoint);
+  for (const auto& [group, counts] : groups.items())
+    fmt::print("{} | tensors {} | elements {}\n", group, counts["tensors"].get<int64_t>(),
+               format_count(counts["elements"].get<int64_t>()));
+  if (tensors)
+    for (const std::string& name : checkpoint.tensor_names())
+      fmt::print("{} {} {}\n", name, name_of(checkpoint.info(name).dtype), checkpoint.info(name).shape.str());
+  fmt::print("state {}\n", checkpoint.state().dump(1, ' ', false, nlohmann::json::error_handler_t::replace));
+  return 0;
+}
+
+// One line; true if every byte is as it was written and nothing was added.
+bool verify_one(const std::string& path) {
+  const auto start = std::chrono::steady_clock::now();
+  try {
+    const Checkpoint checkpoint(path);
+    const std::vector<std::string> extra = checkpoint.extra_files();
+    if (!extra.empty()) {
+      fmt::print("bad {} | file {} is in the folder, but not in the manifest: remove it\n", path,
+                 ordered_json(extra.front()).dump());
+      return false;
+    }
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    fmt::print("ok {} | tensors {} | gb {:.2f} | seconds {:.1f}\n", path, checkpoint.tensor_names().size(),
+               static_cast<double>(checkpoint.size_bytes()) * 1e-9, seconds);
+    return true;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kCheckpoint) throw;
+    fmt::print("bad {} | {}\n", path, error.what());
+    return false;
+  }
+}
+
+int verify(const std::string& path) {
+  std::vector<std::string> paths{path};
+  if (path_exists(RunFolder{path}.checkpoints())) {
+    paths.clear();
+    for (const CheckpointEntry& entry : list_checkpoints(RunFolder{path})) paths.push_back(entry.path);
+  }
+  std::vector<std::string> bad;
+  for (const std::string& one : paths)
+    if (!verify_one(one)) bad.push_back(one);
+  if (!bad.empty())
+    throw Error(ErrorKind::kCheckpoint, fmt::format("{} of {} checkpoints do not verify", bad.size(), paths.size()),
+                bad.back(), "its line above says what is wrong; training falls back to the newest one that verifies");
+  return 0;
+}
+
+ordered_json diff_to_json(const std::vector<TensorDiff>& diffs, const ordered_json& state) {
+  ordered_json tensors = ordered_json::array();
+  for (const TensorDiff& diff : diffs) {
+    if (diff.note.empty() && diff.differing == 0) continue;
+    ordered_json entry = {
+        {"name", diff.name}, {"note", diff.note}, {"differing", diff.differing}, {"count", diff.count}};
+    entry["max_abs"] = std::isfinite(diff.max_abs) ? ordered_json(diff.max_abs) : ordered_json("inf");
+    tensors.push_back(std::move(entry));
+  }
+  return {{"compared", diffs.size()}, {"differing", tensors.size()}, {"tensors", tensors}, {"state", state}};
+}
+
+// The state's differences as a JSON patch from A to B.
+int diff(const std::string& path_a, const std::string& path_b, bool json) {
+  const Checkpoint a(path_a), b(path_b);
+  const std::vector<TensorDiff> diffs = diff_checkpoints(a, b);
+  const ordered_json state = nlohmann::json::diff(a.state(), b.state());
+  const ordered_json report = diff_to_json(diffs, state);
+  if (json) {
+    print_json(report);
+    return 0;
+  }
+  for (const TensorDiff& tensor : diffs) {
+    if (!tensor.note.empty())
+      fmt::print("{} | {}\n", tensor.name, tensor.note);
+    else if (tensor.differing > 0)
+      fmt::print("{} | max_abs {:.3e} | differing {} of {}\n", tensor.name, tensor.max_abs, tensor.differing,
+                 tensor.count);
+  }
+  for (const ordered_json& change : state)
+    fmt::print("state {} {} | {}\n", change["op"].get<std::string>(), change["path"].get<std::string>(),
+               change.contains("value") ? change["value"].dump() : "");
+  fmt::print("tensors {} | differing {} | state_changes {}\n", diffs.size(), report["differing"].dump(), state.size());
+  return 0;
+}
+
+// A whole-run command cannot know whether a training run is saving right now; a save touches its folder more often than
+// this.
+constexpr double kTemporaryAgeSeconds = 3600;
+
+// Besides the newest ones, the last checkpoint of every stage stays, and those that the trainer pinned.
+int prune(const std::string& path, int keep_last, bool dry_run) {
+  const RunFolder run = run_at(path);
+  KeepPolicy policy;
+  policy.keep_last = keep_last;
+  policy.min_temporary_age_seconds = kTemporaryAgeSeconds;
+  std::map<std::string, std::string> last_of_stage;
+  for (const CheckpointEntry& entry : list_checkpoints(run))
+    if (entry.problem.empty()) last_of_stage[entry.id.stage] = entry.path;
+  for (const auto& [stage, last] : last_of_stage) policy.pinned.push_back(last);
+  const std::vector<std::string> removed = prune_checkpoints(run, policy, dry_run);
+  for (const std::string& gone : removed) fmt::print("{} {}\n", dry_run ? "would remove" : "removed", gone);
+  fmt::print("{} {} checkpoints\n", dry_run ? "would remove" : "removed", removed.size());
+  return 0;
+}
+
+struct Arguments {
+  std::string path, other;
+  bool json = false, tensors = false, dry_run = false;
+  int keep_last = KeepPolicy{}.keep_last;
+};
+
+}  // namespace
+
+void add_ckpt_command(CLI::App& app, Action& action) {
+  CLI::App* group = app.add_subcommand("ckpt", "List, examine, verify, compare and prune checkpoints");
+  group->require_subcommand(1);
+  const auto arguments = std::make_shared<Arguments>();
+  const auto add = [&](const char* name, const char* what, const char* path, std::function<int(const Arguments&)> run) {
+    CLI::App* command = group->add_subcommand(name, what);
+    command->add_option(path, arguments->path, "Folder")->required();
+    command->callback([arguments, run, &action] { action = [arguments, run] { return run(*arguments); }; });
+    return command;
+  };
+  const auto add_json = [&](CLI::App* command) { command->add_flag("--json", arguments->json, "JSON on stdout"); };
+
+  add_json(add("ls", "Checkpoints of a run, oldest commit first", "RUN",
+               [](const Arguments& a) { return list(a.path, a.json); }));
+  CLI::App* info_command = add("info", "Contents of one checkpoint, from its manifest and state", "CKPT",
+                               [](const Arguments& a) { return info(a.path, a.tensors, a.json); });
+  info_command->add_flag("--tensors", arguments->tensors, "Also list every tensor");
+  add_json(info_command);
+  add("verify", "Read every byte of a checkpoint, or of all of a run, and compare digests; exit 3 if one is bad",
+      "PATH", [](const Arguments& a) { return verify(a.path); });
+  CLI::App* diff_command = add("diff", "Tensors and state values in which two checkpoints differ", "A",
+                               [](const Arguments& a) { return diff(a.path, a.other, a.json); });
+  diff_command->add_option("B", arguments->other, "Folder")->required();
+  add_json(diff_command);
+  CLI::App* prune_command = add("prune", "Remove older checkpoints; the last of each stage and pinned ones stay", "RUN",
+                                [](const Arguments& a) { return prune(a.path, a.keep_last, a.dry_run); });
+  prune_command->add_option("--keep-last", arguments->keep_last, "Newest checkpoints to keep")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  prune_command->add_flag("--dry-run", arguments->dry_run, "Only say what would be removed");
+}
+
+}  // namespace nexus

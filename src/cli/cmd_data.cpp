@@ -1,0 +1,199 @@
+// `nexus data build | info | verify | sample`: text to token files, and a look into them.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "cli/commands.h"
+#include "core/error.h"
+#include "core/files.h"
+#include "core/log.h"
+#include "core/units.h"
+#include "data/dataset_builder.h"
+#include "data/sampler.h"
+#include "data/token_file.h"
+#include "data/token_file_info.h"
+#include "data/tokenizer.h"
+
+namespace nexus {
+namespace {
+
+// `name` is the prefix of a token file, or of a build: then its parts.
+std::vector<std::string> parts_of(const std::string& name) {
+  if (path_exists(name + ".idx")) return {name};
+  std::vector<std::string> parts;
+  for (const std::string& prefix : {train_prefix(name), valid_prefix(name)})
+    if (path_exists(prefix + ".idx")) parts.push_back(prefix);
+  if (parts.empty())
+    throw Error(ErrorKind::kData, "no token files here", fmt::format("{0}.idx, {0}-train.idx", name),
+                "name the prefix that was given to 'nexus data build --out'");
+  return parts;
+}
+
+int64_t count_or_throw(const std::string& text, const char* option) {
+  const std::optional<int64_t> value = parse_count(text);
+  if (!value || *value == 0)
+    throw Error(ErrorKind::kConfig, fmt::format("'{}' is not a count", text), option, "write it like 512, 32K or 1.5M");
+  return *value;
+}
+
+// Text from anywhere must not steer the terminal.
+std::string printable(std::string text) {
+  for (char& c : text)
+    if ((static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7F) c = '?';
+  return text;
+}
+
+void log_part(const std::string& prefix, const TokenFileInfo& info) {
+  log_text(LineBuilder("data part")
+               .group("documents {}", info.documents)
+               .group("tokens {}", info.tokens)
+               .group("bytes_per_token {:.3f}", info.bytes_per_token())
+               .group("path {}", prefix)
+               .str());
+}
+
+struct BuildFlags {
+  BuildOptions options;
+  std::string documents = "file", vocab;
+};
+
+int run_build(const BuildFlags& flags) {
+  BuildOptions options = flags.options;
+  options.documents = parse_document_mode(flags.documents).value();
+  if (!flags.vocab.empty()) options.vocab_size = count_or_throw(flags.vocab, "--vocab");
+  const BuildResult result = build_dataset(options);
+  if (result.was_complete) log_text("data build | already complete for these inputs and options, nothing to do");
+  log_part(train_prefix(options.out), result.train);
+  if (result.valid) log_part(valid_prefix(options.out), *result.valid);
+  log("data tokenizer | pieces {} | path {}.model", result.train.vocab_size, options.out);
+  return 0;
+}
+
+nlohmann::ordered_json describe(const std::string& prefix) {
+  const TokenFile file(prefix);
+  nlohmann::ordered_json json = {{"path", prefix},
+                                 {"tokens", file.tokens()},
+                                 {"documents", file.documents()},
+                                 {"sequences", file.sequences()},
+                                 {"type", token_type_name(file.type())},
+                                 {"bin_bytes", file.bin_bytes()}};
+  if (const std::optional<TokenFileInfo> info = read_token_file_info(prefix)) {
+    json["text_bytes"] = info->text_bytes;
+    json["bytes_per_token"] = info->bytes_per_token();
+    json["vocab_size"] = info->vocab_size;
+    json["tokenizer"] = tokenizer_path(prefix, *info);
+    json["document_mode"] = info->document_mode;
+    json["sources"] = nlohmann::ordered_json::array();
+    for (const TextFileRef& source : info->sources) json["sources"].push_back(source.path);
+  }
+  return json;
+}
+
+int run_info(const std::string& name, bool as_json) {
+  nlohmann::ordered_json all = nlohmann::ordered_json::array();
+  for (const std::string& prefix : parts_of(name)) all.push_back(describe(prefix));
+  if (as_json) {
+    fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    return 0;
+  }
+  for (const auto& part : all)
+    for (const auto& [key, value] : part.items()) {
+      const bool is_path = key == "path";
+      const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+      fmt::print("{}{:<{}}  {}\n", is_path ? "" : "  ", key, is_path ? 17 : 15, text);
+    }
+  return 0;
+}
+
+int run_verify(const std::string& name) {
+  for (const std::string& prefix : parts_of(name)) {
+    verify_token_file(prefix);
+    fmt::print("ok {}: sizes, borders, digests and ids agree\n", prefix);
+  }
+  return 0;
+}
+
+struct SampleFlags {
+  std::string name, tokenizer;
+  int64_t count = 3, context = 128;
+  uint64_t seed = 0;
+};
+
+int run_sample(const SampleFlags& flags) {
+  const std::string prefix = parts_of(flags.name).front();
+  const std::optional<TokenFileInfo> info = read_token_file_info(prefix);
+  if (!info && flags.tokenizer.empty())
+    throw Error(ErrorKind::kConfig, "the tokenizer of these files is not known", prefix, "say --tokenizer FILE.model");
+  const Tokenizer tokenizer(flags.tokenizer.empty() ? tokenizer_path(prefix, *info) : flags.tokenizer);
+  DataOptions options;
+  options.train = {{prefix, 1.0}};
+  options.context = flags.context;
+  const Sampler sampler(options, flags.seed, tokenizer.vocab_size());
+  std::vector<int32_t> tokens(static_cast<size_t>(flags.context)), targets(tokens.size());
+  for (int64_t i = 0; i < flags.count; ++i) {
+    sampler.fetch(i, tokens.data(), targets.data());
+    const SampleLocation place = sampler.locate(i);
+    fmt::print("--- sample {} epoch {} window {} of {}\n", i, place.epoch, place.window, sampler.samples_per_epoch());
+    fmt::print("{}\n", printable(tokenizer.decode(tokens)));
+  }
+  return 0;
+}
+
+void declare_build(CLI::App& data, Action& action) {
+  CLI::App* build = data.add_subcommand("build", "text files to token files");
+  auto flags = std::make_shared<BuildFlags>();
+  BuildOptions& options = flags->options;
+  build->add_option("inputs", options.inputs, "text files: plain, .xz or .zst")->required();
+  build->add_option("--out", options.out, "prefix of the files to write")->required();
+  build->add_option("--documents", flags->documents, "what one document is")
+      ->check(CLI::IsMember({"file", "blank-line", "line", "jsonl"}))
+      ->capture_default_str();
+  build->add_option("--vocab", flags->vocab, "train a vocabulary of this many pieces (8000, 32K)");
+  build->add_option("--tokenizer", options.tokenizer, "use this SentencePiece model instead");
+  build->add_option("--valid-share", options.valid_share, "share held out for validation; 0: none")
+      ->capture_default_str();
+  build->add_option("--workers", options.workers, "threads; 0: one per core")->capture_default_str();
+  build->add_option("--json-field", options.json_field, "jsonl: the field with the text")->capture_default_str();
+  build->add_flag("--force", options.force, "replace files built from other text or options");
+  build->callback([flags, &action] { action = [flags] { return run_build(*flags); }; });
+}
+
+void declare_readers(CLI::App& data, Action& action) {
+  auto name = std::make_shared<std::string>();
+  auto as_json = std::make_shared<bool>(false);
+  CLI::App* info = data.add_subcommand("info", "counts of token files");
+  info->add_option("prefix", *name, "prefix of a build or of one token file")->required();
+  info->add_flag("--json", *as_json, "for programs");
+  info->callback([=, &action] { action = [=] { return run_info(*name, *as_json); }; });
+
+  CLI::App* verify = data.add_subcommand("verify", "read every byte and compare it with the description");
+  verify->add_option("prefix", *name, "prefix of a build or of one token file")->required();
+  verify->callback([=, &action] { action = [=] { return run_verify(*name); }; });
+
+  auto flags = std::make_shared<SampleFlags>();
+  CLI::App* sample = data.add_subcommand("sample", "print some training samples as text");
+  sample->add_option("prefix", flags->name, "prefix of a build or of one token file")->required();
+  sample->add_option("-n", flags->count, "how many")->check(CLI::PositiveNumber)->capture_default_str();
+  sample->add_option("--context", flags->context, "tokens per sample")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+      ->capture_default_str();
+  sample->add_option("--seed", flags->seed, "of the sample order")->capture_default_str();
+  sample->add_option("--tokenizer", flags->tokenizer, "SentencePiece model; by default the one of the build");
+  sample->callback([=, &action] { action = [=] { return run_sample(*flags); }; });
+}
+
+}  // namespace
+
+void add_data_command(CLI::App& app, Action& action) {
+  CLI::App* data = app.add_subcommand("data", "text to token files, and a look into them");
+  data->require_subcommand(1);
+  declare_build(*data, action);
+  declare_readers(*data, action);
+}
+
+}  // namespace nexus

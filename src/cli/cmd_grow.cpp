@@ -1,0 +1,124 @@
+// nexus grow: offline growth of one checkpoint, with the check on real data if a token file is given.
+#include <unistd.h>
+
+#include <cmath>
+#include <memory>
+
+#include "campaign/grow_stage.h"
+#include "checkpoint/checkpoint.h"
+#include "cli/commands.h"
+#include "cli/launch.h"
+#include "config/config.h"
+#include "core/files.h"
+#include "core/log.h"
+#include "core/units.h"
+#include "data/sampler.h"
+#include "train/checkpoint_io.h"
+
+namespace nexus {
+namespace {
+
+constexpr int64_t kCheckSequences = 4;
+
+struct GrowArguments {
+  std::string in, out, init = "zero_rows", moments = "keep", check;
+  std::vector<std::string> assignments;
+  double column_std = 0.02, learning_rate = 1e-4;
+  int64_t context = 512;
+  bool not_lossless = false, allow_dead = false;
+};
+
+GrowthOptions growth_options(const GrowArguments& arguments) {
+  GrowthOptions options;
+  options.init = growth_init(arguments.init);
+  options.moments = moment_policy(arguments.moments);
+  options.column_std = arguments.column_std;
+  options.lossless = !arguments.not_lossless;
+  options.allow_dead = arguments.allow_dead;
+  for (const std::string& assignment : arguments.assignments) {
+    const size_t equals = assignment.find('=');
+    const std::string key = assignment.substr(0, equals);
+    const std::string name = key.rfind("model.", 0) == 0 ? key.substr(6) : key;
+    const auto extent = equals == std::string::npos ? std::nullopt : parse_count(assignment.substr(equals + 1));
+    Width found = Width::kFixed;
+    for (const Width width : kGrowableWidths)
+      if (name == name_of(width)) found = width;
+    if (found == Width::kFixed || !extent)
+      throw Error(ErrorKind::kConfig, "'" + assignment + "' is no growth", "-s", "write model.M=1664, model.A=..., model.n_qkv=...");
+    options.widths[found] = *extent;
+  }
+  if (options.widths.empty())
+    throw Error(ErrorKind::kConfig, "no width to grow", "command line", "add -s model.M=... or -s model.A=...");
+  return options;
+}
+
+std::optional<GrowthBatch> check_batch(const GrowArguments& arguments, int64_t vocab) {
+  if (arguments.check.empty()) return std::nullopt;
+  const EvalWindows windows(arguments.check, arguments.context, vocab);
+  GrowthBatch batch;
+  batch.context = arguments.context;
+  batch.sequences = std::min(kCheckSequences, windows.count());
+  batch.tokens.resize(static_cast<size_t>(batch.sequences * batch.context));
+  batch.targets.resize(batch.tokens.size());
+  for (int64_t s = 0; s < batch.sequences; ++s)
+    windows.fetch(s * windows.count() / batch.sequences, batch.tokens.data() + s * batch.context,
+                  batch.targets.data() + s * batch.context);
+  return batch;
+}
+
+void print_check(const GrowthCheck& check) {
+  log("check | max_abs_dlogit {:.1e} relative {:.1e} dloss {:+.1e} | dead_new_params {} of {} in {} dead blocks",
+      check.max_abs_dlogit, check.relative_dlogit, check.loss_after - check.loss_before, check.unmoved_params,
+      check.new_params, check.dead_blocks.size());
+}
+
+int grow(const GrowArguments& arguments) {
+  const GrowthOptions options = growth_options(arguments);
+  const Checkpoint checkpoint(arguments.in);
+  TrainState state = train_state_from_json(checkpoint.state(), arguments.in);
+  const std::unique_ptr<Backend> backend = make_backend("cpu");
+  const DType dtype = checkpoint.info("master/embed.weight").dtype;
+  Trained before(state.model, *backend, dtype);
+  load_training(checkpoint, before.params);
+  GrowthOutcome outcome =
+      grow_trained(before, options, state.seed, check_batch(arguments, state.model.vocab), arguments.learning_rate, state);
+  if (outcome.check) {
+    print_check(*outcome.check);
+    require_sound_growth(*outcome.check, options, arguments.in);
+  } else {
+    warn("the growth was not checked on data; --check PREFIX names a token file to do so");
+  }
+  state.inherited_tokens = state.total_tokens();
+  state.inherited_flops = state.total_flops();
+  state.stages = {{"grown"}};
+  state.stage_numerics = {{}};
+  state.stage_index = state.step = 0;
+  const RunFolder out{arguments.out};
+  make_folders(out.checkpoints());
+  const std::unique_ptr<Communicator> self = make_self_communicator();
+  const SaveResult saved = save_training(*self, out, checkpoint.id().run_id + "-grown", outcome.grown->params, state);
+  log("grown | params {} to {} | {} | path {}", format_count(outcome.params_before), format_count(outcome.params_after),
+      describe(state.model), saved.path);
+  return 0;
+}
+
+}  // namespace
+
+void add_grow_command(CLI::App& app, Action& action) {
+  auto arguments = std::make_shared<GrowArguments>();
+  CLI::App* command = app.add_subcommand("grow", "grow one checkpoint offline; the result serves as init_from");
+  command->add_option("IN", arguments->in, "checkpoint folder")->required();
+  command->add_option("OUT", arguments->out, "folder to hold checkpoints/grown/0000000")->required();
+  command->add_option("-s,--set", arguments->assignments, "new widths: model.M=1664, model.A=2176, model.n_qkv=...")->allow_extra_args(false);
+  command->add_option("--init", arguments->init, "zero_rows, zero_all, zero_columns, random; Tokenformer: released, zero_key, zero_key_fixed_scale");
+  command->add_option("--optimizer", arguments->moments, "keep, keep_v or reset");
+  command->add_option("--column-std", arguments->column_std, "standard deviation of new random entries");
+  command->add_option("--check", arguments->check, "token file (prefix) to prove the growth on");
+  command->add_option("--context", arguments->context, "tokens per sequence of the check");
+  command->add_option("--lr", arguments->learning_rate, "learning rate of the check's two updates");
+  command->add_flag("--not-lossless", arguments->not_lossless, "accept a growth that changes the function");
+  command->add_flag("--allow-dead", arguments->allow_dead, "accept new blocks that can never move");
+  command->callback([arguments, &action] { action = [arguments] { return grow(*arguments); }; });
+}
+
+}  // namespace nexus

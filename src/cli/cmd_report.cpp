@@ -1,0 +1,109 @@
+// nexus report RUN... [--baseline RUN] [--out DIR] [--label RUN=NAME]... [--target-ppl X] [--no-pictures] [--json]
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+
+#include "cli/build_facts.h"
+#include "cli/commands.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "report/curves_json.h"
+#include "report/html.h"
+#include "report/report.h"
+
+namespace nexus {
+namespace {
+
+struct Arguments {
+  std::vector<std::string> runs, labels;
+  std::string baseline, out;
+  double target_ppl = 0;  // 0: not given
+  bool json = false, no_pictures = false;
+};
+
+// runs/a/ and runs/a are one run.
+std::string normal_path(const std::string& path) {
+  std::string normal = std::filesystem::path(path).lexically_normal().string();
+  if (normal.size() > 1 && normal.back() == '/') normal.pop_back();
+  return normal;
+}
+
+std::map<std::string, std::string> labels_of(const Arguments& arguments) {
+  std::map<std::string, std::string> labels;
+  for (const std::string& text : arguments.labels) {
+    const size_t equals = text.rfind('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+      throw Error(ErrorKind::kConfig, fmt::format("'{}' is no RUN=NAME", text), "--label", "write --label runs/a=NAME");
+    labels[normal_path(text.substr(0, equals))] = text.substr(equals + 1);
+  }
+  return labels;
+}
+
+std::vector<std::string> command_of(const Arguments& arguments) {
+  std::vector<std::string> words = {"nexus", "report"};
+  words.insert(words.end(), arguments.runs.begin(), arguments.runs.end());
+  const auto add = [&words](const char* option, const std::string& value) {
+    if (!value.empty()) words.insert(words.end(), {option, value});
+  };
+  add("--baseline", arguments.baseline);
+  add("--out", arguments.out);
+  for (const std::string& label : arguments.labels) add("--label", label);
+  if (arguments.target_ppl > 0) add("--target-ppl", fmt::format("{}", arguments.target_ppl));
+  return words;
+}
+
+ReportOptions options_of(const Arguments& arguments) {
+  ReportOptions options;
+  std::vector<std::string>& folders = options.summary.folders;
+  const auto add_once = [&folders](const std::string& folder) {
+    if (std::find(folders.begin(), folders.end(), folder) == folders.end()) folders.push_back(folder);
+  };
+  for (const std::string& run : arguments.runs) add_once(normal_path(run));
+  if (!arguments.baseline.empty()) {
+    options.summary.baseline = normal_path(arguments.baseline);
+    add_once(options.summary.baseline);
+  }
+  options.summary.labels = labels_of(arguments);
+  if (arguments.target_ppl != 0) options.summary.target_ppl = arguments.target_ppl;
+  options.out = arguments.out;
+  options.command = command_of(arguments);
+  options.version = version();
+  options.pictures = !arguments.no_pictures;
+  return options;
+}
+
+int report(const Arguments& arguments) {
+  const ReportResult result = write_report(options_of(arguments));
+  for (const std::string& warning : result.warnings) warn("report: {}", warning);
+  if (arguments.json) {
+    nlohmann::ordered_json summary = summary_json(result.data);
+    summary["folder"] = result.folder;
+    summary["pictures"] = result.pictures;
+    summary["warnings"] = result.warnings;
+    std::cout << summary.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << std::endl;
+    return 0;
+  }
+  for (const std::string& sentence : findings(result.data)) log_text(sentence);
+  log("report {}/report.html | runs {} | pictures {}", result.folder, result.data.runs.size(), result.pictures.size());
+  return 0;
+}
+
+}  // namespace
+
+void add_report_command(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("report", "Tables, pictures and compute saved at matched perplexity of runs");
+  const auto arguments = std::make_shared<Arguments>();
+  command->add_option("RUN", arguments->runs, "Run folders")->required();
+  command->add_option("--baseline", arguments->baseline,
+                      "Run to compare with (default: the first Tokenformer, else transformer, else the last run)");
+  command->add_option("--out", arguments->out, "Folder of the report (default: the first RUN's report/)");
+  command->add_option("--label", arguments->labels, "RUN=NAME: call that run NAME")->allow_extra_args(false);
+  command->add_option("--target-ppl", arguments->target_ppl,
+                      "Perplexity at which compute is compared (default: the best that both runs reach)");
+  command->add_flag("--no-pictures", arguments->no_pictures, "Tables and page only; no Python is needed");
+  command->add_flag("--json", arguments->json, "The figures as JSON on stdout");
+  command->callback([arguments, &action] { action = [arguments] { return report(*arguments); }; });
+}
+
+}  // namespace nexus

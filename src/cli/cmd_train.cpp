@@ -1,0 +1,91 @@
+// nexus train: all stages of a campaign, from wherever its run folder stands.
+#include <cstdio>
+
+#include "campaign/campaign.h"
+#include "cli/build_facts.h"
+#include "cli/commands.h"
+#include "cli/launch.h"
+#include "config/config.h"
+#include "core/files.h"
+#include "core/log.h"
+#include "core/run_folder.h"
+#include "core/units.h"
+#include "plan/plan.h"
+
+namespace nexus {
+namespace {
+
+struct TrainArguments {
+  std::string file;
+  std::vector<std::string> more_files, assignments;
+  std::string out, resume = "auto", stop_after, device = "cpu";
+  std::vector<std::string> allowed_changes;
+  bool dry_run = false;
+};
+
+std::string command_line() {
+  std::string text = read_text_file("/proc/self/cmdline");
+  for (char& c : text)
+    if (c == '\0') c = ' ';
+  return text;
+}
+
+LaunchOptions launch_options(const TrainArguments& arguments) {
+  LaunchOptions launch;
+  launch.resume = arguments.resume;
+  launch.allowed_changes = arguments.allowed_changes;
+  launch.version = version();
+  launch.command_line = command_line();
+  if (arguments.stop_after.empty()) return launch;
+  launch.stop_after_seconds = parse_duration(arguments.stop_after);
+  if (!launch.stop_after_seconds)
+    throw Error(ErrorKind::kConfig, "'" + arguments.stop_after + "' is no duration", "--stop-after", "write 90s, 30min or 2h");
+  return launch;
+}
+
+int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world) {
+  const std::optional<std::string> out = arguments.out.empty() ? std::nullopt : std::optional(arguments.out);
+  const LoadedCampaign loaded = load_campaign(arguments.file, arguments.more_files, arguments.assignments, out);
+  if (world->rank() == 0)
+    for (const std::string& text : loaded.warnings) warn("{}", text);
+  if (arguments.dry_run) {
+    if (world->rank() == 0) std::fputs(forecast_text(make_forecast(loaded.spec, world->size())).c_str(), stdout);
+    return 0;
+  }
+  const CampaignInput input{loaded.spec, loaded.file_text, loaded.resolved_yaml, loaded.stage_numerics};
+  const std::unique_ptr<Backend> backend = make_backend(arguments.device);
+  const RunFolder folder{loaded.spec.out};
+  const bool writes_status = world->rank() == 0;
+  try {
+    return run_campaign(input, launch_options(arguments), *backend, std::move(world));
+  } catch (const std::exception& error) {
+    if (writes_status && path_exists(folder.root))
+      write_file_durably(folder.status(), std::string("nexus: error: ") + error.what() + "\n");
+    throw;
+  }
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& app, Action& action) {
+  auto arguments = std::make_shared<TrainArguments>();
+  CLI::App* command = app.add_subcommand("train", "train a campaign; the same command continues a stopped run");
+  command->add_option("CAMPAIGN", arguments->file, "campaign file")->required();
+  command->add_option("-c,--config", arguments->more_files, "more configuration, merged over the campaign file")->allow_extra_args(false);
+  command->add_option("-s,--set", arguments->assignments, "key=value, over everything else")->allow_extra_args(false);
+  command->add_option("--out", arguments->out, "run folder");
+  command->add_option("--resume", arguments->resume, "auto, never, or a checkpoint folder of this run");
+  command->add_option("--stop-after", arguments->stop_after, "save and exit with 75 after this time, e.g. 2h");
+  command->add_option("--device", arguments->device, "cpu or cuda");
+  command->add_option("--allow-schedule-change", arguments->allowed_changes,
+                      "key of a finished or running stage that may differ from the checkpoint's")->allow_extra_args(false);
+  command->add_flag("--dry-run", arguments->dry_run, "check the configuration and print the plan only");
+  command->callback([arguments, &action] {
+    action = [arguments] {
+      return run_under_mpi(
+          [&](std::unique_ptr<Communicator> world) { return train(*arguments, std::move(world)); });
+    };
+  });
+}
+
+}  // namespace nexus
