@@ -1,0 +1,41 @@
+// What every layer's forward and backward pass receives, and the life of activations.
+//
+// A training pass keeps what its backward pass needs: each layer allocates it from the arena and remembers it until the
+// micro-batch's frame ends. An evaluation pass has no backward, so a layer frees everything but its output when its
+// forward ends. Outputs belong to the caller, who passes them in.
+#pragma once
+
+#include <optional>
+
+#include "params/param_store.h"
+#include "tensor/arena.h"
+
+namespace nexus {
+
+enum class Pass { kTraining, kEvaluation };
+
+struct LayerContext {
+  Backend& backend;
+  Arena& arena;
+  ParamStore& params;
+  int64_t batch = 0, context = 0;  // B sequences of T tokens; rows are the B * T tokens, sequence by sequence
+  Pass pass = Pass::kTraining;     // set by the model's entry points
+
+  int64_t rows() const { return batch * context; }
+  // Memory of the compute type, and of the type of statistics and losses.
+  Tensor alloc(Shape shape) const { return arena.alloc(params.compute_dtype(), shape); }
+  Tensor alloc_wide(Shape shape) const { return arena.alloc(params.wide_dtype(), shape); }
+};
+
+// Scope of a layer's forward pass: what is allocated inside lasts in a training pass and is freed in an evaluation.
+class ForwardScope {
+ public:
+  explicit ForwardScope(const LayerContext& ctx) {
+    if (ctx.pass == Pass::kEvaluation) frame_.emplace(ctx.arena);
+  }
+
+ private:
+  std::optional<Arena::Frame> frame_;
+};
+
+}  // namespace nexus

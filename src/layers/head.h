@@ -1,0 +1,32 @@
+// Language-model head: logits = W x with W [V, D], and their cross-entropy. Logits exist for a few rows at a time only,
+// so their memory is bounded whatever the batch; training takes the gradients of W and x right there.
+#pragma once
+
+#include <string>
+
+#include "layers/context.h"
+
+namespace nexus {
+
+class Head {
+ public:
+  static constexpr int64_t kChunkRows = 1024;  // rows whose logits exist at a time
+
+  // A head of its own, or one that shares the embedding's matrix.
+  Head(ParamTable& table, const std::string& weight_name, int64_t vocab, int64_t d);
+  explicit Head(int shared_param) : weight_(shared_param) {}
+
+  // Training: losses wide [rows]; x [rows, D] becomes the gradient of grad_scale * sum(losses), and W's is added to the
+  // store. A target of -1 is ignored.
+  void forward_backward(const LayerContext& ctx, const Tensor& x, const Tensor& targets, float grad_scale,
+                        const Tensor& losses) const;
+  // Evaluation: losses wide [rows] from wide logits.
+  void evaluate(const LayerContext& ctx, const Tensor& x, const Tensor& targets, const Tensor& losses) const;
+  // out wide [rows, V].
+  void logits(const LayerContext& ctx, const Tensor& x, const Tensor& out) const;
+
+ private:
+  int weight_;
+};
+
+}  // namespace nexus

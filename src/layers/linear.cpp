@@ -1,0 +1,30 @@
+#include "layers/linear.h"
+
+namespace nexus {
+namespace {
+
+std::vector<ParamSpec> specs_of(const std::vector<std::string>& prefixes, int64_t d, const std::vector<int64_t>& outs,
+                                int shard_axis) {
+  NX_CHECK(prefixes.size() == outs.size(), "{} prefixes, {} outputs", prefixes.size(), outs.size());
+  std::vector<ParamSpec> specs;
+  for (size_t g = 0; g < outs.size(); ++g)
+    specs.push_back(matrix_spec(prefixes[g] + ".weight", fixed_axis(outs[g]), fixed_axis(d), shard_axis));
+  return specs;
+}
+
+}  // namespace
+
+Linear::Linear(ParamTable& table, const std::vector<std::string>& prefixes, int64_t d, const std::vector<int64_t>& outs,
+               int shard_axis)
+    : matrix_(table, specs_of(prefixes, d, outs, shard_axis)) {}
+
+void Linear::forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) {
+  x_ = x;
+  matrix_.forward(ctx, x, y);
+}
+
+void Linear::backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx) {
+  matrix_.backward(ctx, dy, x_, dx);
+}
+
+}  // namespace nexus

@@ -1,0 +1,41 @@
+#include "layers/mlp.h"
+
+namespace nexus {
+namespace {
+
+std::vector<ParamSpec> up_specs(const std::string& prefix, int64_t d, int64_t f, GateKind gate) {
+  std::vector<ParamSpec> specs;
+  if (gate == GateKind::kSwiGlu) specs.push_back(matrix_spec(prefix + ".w_gate", fixed_axis(f), fixed_axis(d), 0));
+  specs.push_back(matrix_spec(prefix + ".w_up", fixed_axis(f), fixed_axis(d), 0));
+  return specs;
+}
+
+}  // namespace
+
+Mlp::Mlp(ParamTable& table, const std::string& prefix, int64_t d, int64_t f, GateKind gate, GeluKind gelu)
+    : gate_(gate),
+      gelu_(gelu),
+      f_(f),
+      up_(table, up_specs(prefix, d, f, gate)),
+      down_(table, {matrix_spec(prefix + ".w_down", fixed_axis(d), fixed_axis(f), 1)}) {}
+
+void Mlp::forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) {
+  const ForwardScope scope(ctx);
+  x_ = x;
+  h_ = ctx.alloc({ctx.rows(), up_.out_width()});
+  a_ = ctx.alloc({ctx.rows(), f_});
+  up_.forward(ctx, x, h_);
+  ctx.backend.gate_forward(gate_, gelu_, h_, a_);
+  down_.forward(ctx, a_, y);
+}
+
+void Mlp::backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx) {
+  const Arena::Frame frame(ctx.arena);
+  const Tensor da = ctx.alloc({ctx.rows(), f_});
+  const Tensor dh = ctx.alloc({ctx.rows(), up_.out_width()});
+  down_.backward(ctx, dy, a_, da);
+  ctx.backend.gate_backward(gate_, gelu_, da, h_, dh);
+  up_.backward(ctx, dh, x_, dx);
+}
+
+}  // namespace nexus

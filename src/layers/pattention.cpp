@@ -1,0 +1,61 @@
+#include "layers/pattention.h"
+
+#include <cmath>
+
+namespace nexus {
+namespace {
+
+std::vector<ParamSpec> key_specs(const std::vector<std::string>& prefixes, const PattentionOptions& o) {
+  std::vector<ParamSpec> specs;
+  for (const std::string& prefix : prefixes)
+    specs.push_back(matrix_spec(prefix + ".key", producing(o.tokens, o.tokens_width), fixed_axis(o.d), 0));
+  return specs;
+}
+
+std::vector<ParamSpec> value_specs(const std::vector<std::string>& prefixes, const PattentionOptions& o) {
+  NX_CHECK(prefixes.size() == o.outs.size(), "{} prefixes, {} outputs", prefixes.size(), o.outs.size());
+  std::vector<ParamSpec> specs;
+  for (size_t g = 0; g < prefixes.size(); ++g)
+    specs.push_back(matrix_spec(prefixes[g] + ".value", consuming(o.tokens, o.tokens_width), fixed_axis(o.outs[g]), 0,
+                                o.value_std));
+  return specs;
+}
+
+NormGelu activation_of(size_t groups, const PattentionOptions& o) {
+  NormGelu op;
+  op.norm = NormKind::kL2;
+  op.gelu = o.gelu;
+  op.eps = 0;
+  op.scales.assign(groups, static_cast<float>(std::sqrt(static_cast<double>(o.scale_tokens))));
+  return op;
+}
+
+}  // namespace
+
+Pattention::Pattention(ParamTable& table, const std::vector<std::string>& prefixes, const PattentionOptions& options)
+    : groups_(static_cast<int64_t>(prefixes.size())),
+      tokens_(options.tokens),
+      activation_(activation_of(prefixes.size(), options)),
+      key_(table, key_specs(prefixes, options)),
+      value_(table, value_specs(prefixes, options), GroupedMatrix::Layout::kInOut) {}
+
+void Pattention::forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) {
+  const ForwardScope scope(ctx);
+  x_ = x;
+  s_ = ctx.alloc({ctx.rows(), groups_, tokens_});
+  a_ = ctx.alloc({ctx.rows(), groups_, tokens_});
+  scale_ = ctx.alloc_wide({ctx.rows(), groups_});
+  key_.forward(ctx, x, s_.reshaped({ctx.rows(), groups_ * tokens_}));
+  ctx.backend.norm_gelu_forward(activation_, s_, a_, scale_);
+  value_.forward(ctx, a_, y);
+}
+
+void Pattention::backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx) {
+  const Arena::Frame frame(ctx.arena);
+  const Tensor ds = ctx.alloc({ctx.rows(), groups_, tokens_});  // da, then ds in its place
+  value_.backward(ctx, dy, a_, ds);
+  ctx.backend.norm_gelu_backward(activation_, ds, s_, scale_, ds);
+  key_.backward(ctx, ds.reshaped({ctx.rows(), groups_ * tokens_}), x_, dx);
+}
+
+}  // namespace nexus

@@ -1,0 +1,41 @@
+// Pattention, attention over parameter tokens (Tokenformer, arXiv 2410.23168; nexusformer.md section 3):
+//
+//   s = x K^T    y = GELU(s / ||s|| * sqrt(n_scale)) V
+//
+// PREFIX.key [n, D], PREFIX.value [n, O] per group. The norm has no epsilon: a zero row gives a zero output. n_scale is
+// a constant of the model, equal to n at birth; growth policies say whether it follows n.
+#pragma once
+
+#include "layers/matrix.h"
+#include "layers/projection.h"
+
+namespace nexus {
+
+struct PattentionOptions {
+  int64_t d = 0;
+  int64_t tokens = 0;  // n
+  Width tokens_width = Width::kTokensQkv;
+  int64_t scale_tokens = 0;   // n_scale
+  std::vector<int64_t> outs;  // O of each group
+  GeluKind gelu = GeluKind::kErf;
+  double value_std = 0.02;  // normal(0, 2 / L / sqrt(D)) in a Tokenformer
+};
+
+class Pattention : public Projection {
+ public:
+  // One group per prefix. The table gets all keys, then all values.
+  Pattention(ParamTable& table, const std::vector<std::string>& prefixes, const PattentionOptions& options);
+
+  int64_t out_width() const override { return value_.out_width(); }
+  void forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) override;
+  void backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx) override;
+
+ private:
+  int64_t groups_, tokens_;
+  NormGelu activation_;
+  StackedMatrix key_;
+  GroupedMatrix value_;
+  Tensor x_, s_, a_, scale_;  // input; [rows, G, n]; [rows, G, n]; wide [rows, G]
+};
+
+}  // namespace nexus

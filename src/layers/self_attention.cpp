@@ -1,0 +1,70 @@
+#include "layers/self_attention.h"
+
+#include <utility>
+
+namespace nexus {
+namespace {
+
+// Columns [begin, begin + width) of packed rows. The view is not contiguous: the operations take the leading dimension.
+Tensor columns(const Tensor& packed, int64_t begin, int64_t width) {
+  Tensor view = packed.flat(begin, packed.count() - begin);
+  view.shape = {packed.shape[0], width};
+  return view;
+}
+
+}  // namespace
+
+SelfAttention::SelfAttention(const SelfAttentionOptions& options, std::unique_ptr<Projection> qkv,
+                             std::unique_ptr<Projection> o)
+    : options_(options), qkv_(std::move(qkv)), o_(std::move(o)) {
+  const int64_t width = (options_.heads + 2 * options_.kv_heads) * options_.head_dim;
+  NX_CHECK(qkv_->out_width() == width, "q, k, v have {} columns, {} heads need {}", qkv_->out_width(), options_.heads,
+           width);
+}
+
+SelfAttention::Packed SelfAttention::unpack(const Tensor& packed) const {
+  const int64_t q_width = options_.heads * options_.head_dim, kv_width = options_.kv_heads * options_.head_dim;
+  return {columns(packed, 0, q_width), columns(packed, q_width, kv_width),
+          columns(packed, q_width + kv_width, kv_width)};
+}
+
+Attention SelfAttention::attention(const LayerContext& ctx) const {
+  return {ctx.batch, ctx.context, options_.heads, options_.kv_heads, options_.head_dim, qkv_->out_width()};
+}
+
+void SelfAttention::rotate(const LayerContext& ctx, const Packed& packed, bool inverse) const {
+  Rope rope{ctx.context, options_.heads, options_.head_dim, options_.rotary_dim, qkv_->out_width(), options_.theta};
+  ctx.backend.rope(rope, packed.q, inverse);
+  rope.heads = options_.kv_heads;
+  ctx.backend.rope(rope, packed.k, inverse);
+}
+
+void SelfAttention::forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) {
+  const ForwardScope scope(ctx);
+  packed_ = ctx.alloc({ctx.rows(), qkv_->out_width()});
+  out_ = ctx.alloc({ctx.rows(), options_.heads * options_.head_dim});
+  logsumexp_ = ctx.alloc_wide({ctx.batch, options_.heads, ctx.context});
+  qkv_->forward(ctx, x, packed_);
+  const Packed parts = unpack(packed_);
+  rotate(ctx, parts, false);
+  ctx.backend.attention_forward(attention(ctx), parts.q, parts.k, parts.v, out_, logsumexp_);
+  o_->forward(ctx, out_, y);
+}
+
+void SelfAttention::backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx) {
+  const Arena::Frame frame(ctx.arena);
+  const Tensor dpacked = ctx.alloc(packed_.shape);
+  {
+    const Arena::Frame inner(ctx.arena);
+    const Tensor dout = ctx.alloc(out_.shape);
+    const Tensor scratch = ctx.alloc_wide(logsumexp_.shape);
+    o_->backward(ctx, dy, dout);
+    const Packed parts = unpack(packed_), dparts = unpack(dpacked);
+    ctx.backend.attention_backward(attention(ctx), dout, parts.q, parts.k, parts.v, out_, logsumexp_, scratch, dparts.q,
+                                   dparts.k, dparts.v);
+    rotate(ctx, dparts, true);
+  }
+  qkv_->backward(ctx, dpacked, dx);
+}
+
+}  // namespace nexus

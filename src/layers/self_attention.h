@@ -1,0 +1,41 @@
+// Causal self-attention with rotary positions (Su et al. 2021) and optional grouped queries (Ainslie et al. 2023):
+//
+//   q, k, v = qkv(x), packed [rows, (H + 2 KV) * head_dim];  q, k rotated;  y = o(attention(q, k, v))
+#pragma once
+
+#include <memory>
+
+#include "layers/projection.h"
+
+namespace nexus {
+
+struct SelfAttentionOptions {
+  int64_t heads = 0, kv_heads = 0, head_dim = 0;
+  int64_t rotary_dim = 0;  // leading elements of each head that rotate
+  float theta = 10000.0f;
+};
+
+class SelfAttention {
+ public:
+  // `qkv` has three groups of outputs H, KV, KV times head_dim.
+  SelfAttention(const SelfAttentionOptions& options, std::unique_ptr<Projection> qkv, std::unique_ptr<Projection> o);
+
+  void forward(const LayerContext& ctx, const Tensor& x, const Tensor& y);
+  void backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx);
+
+ private:
+  // q, k and v inside a packed tensor.
+  struct Packed {
+    Tensor q, k, v;
+  };
+  Packed unpack(const Tensor& packed) const;
+  Attention attention(const LayerContext& ctx) const;
+  // Rotates q and k in place; `inverse` for gradients.
+  void rotate(const LayerContext& ctx, const Packed& packed, bool inverse) const;
+
+  SelfAttentionOptions options_;
+  std::unique_ptr<Projection> qkv_, o_;
+  Tensor packed_, out_, logsumexp_;  // rotated q, k, v; [rows, H * head_dim]; wide [B, H, T]
+};
+
+}  // namespace nexus

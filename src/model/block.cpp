@@ -1,0 +1,50 @@
+#include "model/block.h"
+
+#include <utility>
+
+namespace nexus {
+namespace {
+
+// x += branch(norm(x)), its output left pending.
+template <typename Branch>
+void forward_branch(const LayerContext& ctx, RowNormLayer& norm, Branch& branch, ResidualStream& stream,
+                    const Tensor& spare) {
+  const Shape shape = stream.x.shape;
+  const Tensor out = spare.defined() ? spare : ctx.alloc(shape);
+  const ForwardScope scope(ctx);
+  const Tensor normed = ctx.alloc(shape);
+  norm.forward(ctx, stream, normed);
+  branch.forward(ctx, normed, out);
+  stream.pending = out;
+}
+
+// The residual path passes dx on unchanged; the branch adds its part.
+template <typename Branch>
+void backward_branch(const LayerContext& ctx, RowNormLayer& norm, Branch& branch, const Tensor& dx) {
+  const Arena::Frame frame(ctx.arena);
+  const Tensor dnormed = ctx.alloc(dx.shape);
+  branch.backward(ctx, dx, dnormed);
+  norm.backward(ctx, dnormed, dx);
+}
+
+}  // namespace
+
+Block::Block(ParamRange params, RowNormLayer attention_norm, SelfAttention attention, RowNormLayer mlp_norm,
+             std::unique_ptr<Projection> mlp)
+    : params_(params),
+      attention_norm_(attention_norm),
+      mlp_norm_(mlp_norm),
+      attention_(std::move(attention)),
+      mlp_(std::move(mlp)) {}
+
+void Block::forward(const LayerContext& ctx, ResidualStream& stream, const Tensor& spare) {
+  forward_branch(ctx, attention_norm_, attention_, stream, spare);
+  forward_branch(ctx, mlp_norm_, *mlp_, stream, spare);
+}
+
+void Block::backward(const LayerContext& ctx, const Tensor& dx) {
+  backward_branch(ctx, mlp_norm_, *mlp_, dx);
+  backward_branch(ctx, attention_norm_, attention_, dx);
+}
+
+}  // namespace nexus

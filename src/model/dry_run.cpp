@@ -1,0 +1,26 @@
+#include "model/dry_run.h"
+
+#include "backend/dry.h"
+#include "model/model.h"
+
+namespace nexus {
+
+DryRun dry_run(const ModelConfig& config, DType compute, int64_t batch, int64_t context, ModelUse use) {
+  const std::unique_ptr<DryBackend> backend = make_dry_backend();
+  Model model(config);
+  ParamStore params(*backend, model.table(), compute);
+  Arena arena;
+  const LayerContext ctx{*backend, arena, params, batch, context};
+  const Tensor tokens{nullptr, DType::kI32, {ctx.rows()}};
+  const Tensor losses{nullptr, params.wide_dtype(), {ctx.rows()}};
+  switch (use) {
+    case ModelUse::kTraining: model.forward_backward(ctx, tokens, tokens, 1.0f, losses); break;
+    case ModelUse::kEvaluation: model.evaluate(ctx, tokens, tokens, losses); break;
+    case ModelUse::kLogits:
+      model.logits(ctx, tokens, Tensor{nullptr, params.wide_dtype(), {ctx.rows(), model.config().vocab}});
+      break;
+  }
+  return {arena.peak_bytes(), backend->matmul_flops(), backend->attention_flops()};
+}
+
+}  // namespace nexus

@@ -1,0 +1,20 @@
+// What one micro-batch costs, without memory and without computing: the model's own passes on the dry back end with a
+// counting arena. The figures are exact, because the same code runs.
+#pragma once
+
+#include "model/model_config.h"
+
+namespace nexus {
+
+enum class ModelUse { kTraining, kEvaluation, kLogits };  // Model::forward_backward, evaluate, logits
+
+struct DryRun {
+  int64_t arena_bytes = 0;     // peak of activations and scratch
+  double matmul_flops = 0;     // 2 per multiply-add
+  double attention_flops = 0;  // causal: half of the full square
+};
+
+// Costs of one micro-batch of `batch` sequences of `context` tokens. Throws ErrorKind::kConfig for an impossible model.
+DryRun dry_run(const ModelConfig& config, DType compute, int64_t batch, int64_t context, ModelUse use);
+
+}  // namespace nexus

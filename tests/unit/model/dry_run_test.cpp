@@ -1,0 +1,85 @@
+// The plan's figures are the run's figures.
+#include "model/dry_run.h"
+
+#include <gtest/gtest.h>
+
+#include "support/model_rig.h"
+#include "support/tiny_models.h"
+
+namespace nexus {
+namespace {
+
+using testing::ModelRig;
+using testing::NamedModel;
+
+class EveryDryRun : public ::testing::TestWithParam<NamedModel> {};
+
+INSTANTIATE_TEST_SUITE_P(Models, EveryDryRun, ::testing::ValuesIn(testing::tiny_models()),
+                         [](const auto& model) { return model.param.name; });
+
+// The peak of a real run in an arena that holds twice what it should need.
+int64_t real_peak(const ModelConfig& config, DType compute, ModelUse use) {
+  ModelRig rig(config, compute);
+  rig.arena() = testing::poisoned_arena(2 * dry_run(config, compute, 2, 5, ModelUse::kTraining).arena_bytes);
+  if (use == ModelUse::kTraining) rig.forward_backward();
+  if (use == ModelUse::kEvaluation) rig.evaluate();
+  if (use == ModelUse::kLogits) rig.logits();
+  EXPECT_EQ(rig.arena().used_bytes(), 0);
+  return rig.arena().peak_bytes();
+}
+
+TEST_P(EveryDryRun, KnowsTheExactBytesOfTheRealRun) {
+  for (const DType compute : {DType::kF64, DType::kF32, DType::kBF16})
+    for (const ModelUse use : {ModelUse::kTraining, ModelUse::kEvaluation, ModelUse::kLogits})
+      EXPECT_EQ(dry_run(GetParam().config, compute, 2, 5, use).arena_bytes, real_peak(GetParam().config, compute, use))
+          << name_of(compute);
+}
+
+// nexusformer.md section 4: 2 per element of every matrix but the embedding, 2 V D for the head, 2 T D per layer for
+// causal attention; three times that for training.
+double forward_flops_per_token(const ModelConfig& config, int64_t context) {
+  const Model model(config);
+  double elements = static_cast<double>(config.vocab * config.d);
+  for (const ParamSpec& spec : model.table())
+    if (spec.axes.size() == 2 && spec.name != "embed.weight" && spec.name != "head.weight")
+      elements += static_cast<double>(spec.count());
+  return 2 * elements + static_cast<double>(2 * context * config.d * config.layers);
+}
+
+TEST_P(EveryDryRun, CountsTheFlopsOfTheFormula) {
+  const ModelConfig& config = GetParam().config;
+  const double forward = 10 * forward_flops_per_token(config, 5);
+  const DryRun training = dry_run(config, DType::kBF16, 2, 5, ModelUse::kTraining);
+  const DryRun evaluation = dry_run(config, DType::kBF16, 2, 5, ModelUse::kEvaluation);
+  EXPECT_EQ(training.matmul_flops + training.attention_flops, 3 * forward);
+  EXPECT_EQ(evaluation.matmul_flops + evaluation.attention_flops, forward);
+}
+
+TEST(DryRun, MatchesTheDesignsFigureForN240) {
+  // nexusformer.md section 4: 1.582 GFLOP per token, forward and backward, at context 4096.
+  ModelConfig config;
+  config.m = 1024;
+  config.a = 1280;
+  const DryRun run = dry_run(config, DType::kBF16, 1, 4096, ModelUse::kTraining);
+  EXPECT_NEAR((run.matmul_flops + run.attention_flops) / 4096, 1.582e9, 0.0005e9);  // the figure's last digit
+}
+
+TEST(DryRun, OfAnEvaluationDoesNotGrowWithDepth) {
+  ModelConfig shallow = testing::tiny_config(Arch::kNexusformer), deep = shallow;
+  deep.layers = 8;
+  EXPECT_EQ(dry_run(shallow, DType::kF32, 2, 64, ModelUse::kEvaluation).arena_bytes,
+            dry_run(deep, DType::kF32, 2, 64, ModelUse::kEvaluation).arena_bytes);
+}
+
+TEST(DryRun, OfTrainingGrowsByTheSameBytesForEveryLayer) {
+  const auto bytes = [](int64_t layers) {
+    ModelConfig config = testing::tiny_config(Arch::kNexusformer);
+    config.layers = layers;
+    return dry_run(config, DType::kF32, 2, 64, ModelUse::kTraining).arena_bytes;
+  };
+  EXPECT_EQ(bytes(3) - bytes(2), bytes(2) - bytes(1));
+  EXPECT_GT(bytes(2), bytes(1));
+}
+
+}  // namespace
+}  // namespace nexus
