@@ -1,0 +1,78 @@
+// What both passes of blocked attention share: block sizes, and packing of strided activations of type T into dense,
+// padded blocks of the arithmetic type. Padding is zero, so that padded rows and columns contribute nothing to a
+// product.
+#pragma once
+
+#include <algorithm>
+
+#include "backend/backend.h"
+#include "backend/cpu/parallel.h"
+#include "backend/cpu/scalar.h"
+#include "backend/cpu/small_gemm.h"
+
+namespace nexus::cpu {
+
+// Rows of a query block and of a key block. 64 x 64 scores (16 KiB in f32) and the operands stay in a 48 KiB L1 cache.
+constexpr int64_t kAttentionBlock = 64;
+
+// Extents of one head, padded.
+template <typename C>
+struct HeadExtents {
+  explicit HeadExtents(const Attention& op)
+      : context(op.context),
+        dim(op.head_dim),
+        padded_dim(padded_columns<C>(op.head_dim)),
+        blocks((op.context + kAttentionBlock - 1) / kAttentionBlock),
+        padded_context(blocks * kAttentionBlock) {}
+  // Tokens of block `block` that exist.
+  int64_t rows(int64_t block) const { return std::min(kAttentionBlock, context - block * kAttentionBlock); }
+  int64_t row_block_size() const { return kAttentionBlock * padded_dim; }  // elements of a packed block of rows
+  int64_t column_block_size() const { return kAttentionBlock * dim; }      // elements of a packed transposed block
+
+  int64_t context, dim, padded_dim, blocks, padded_context;
+};
+
+// One block of tokens as [kAttentionBlock, padded_dim], times `factor`.
+template <typename T>
+void pack_rows(const HeadExtents<Wide<T>>& size, const T* from, int64_t ld, int64_t block, Wide<T> factor,
+               Wide<T>* to) {
+  using C = Wide<T>;
+  std::fill(to, to + size.row_block_size(), C(0));
+  from += block * kAttentionBlock * ld;
+  for (int64_t i = 0; i < size.rows(block); ++i) {
+#pragma omp simd
+    for (int64_t d = 0; d < size.dim; ++d) to[i * size.padded_dim + d] = factor * C(from[i * ld + d]);
+  }
+}
+
+// One block of tokens transposed: [dim, kAttentionBlock].
+template <typename T>
+void pack_columns(const HeadExtents<Wide<T>>& size, const T* from, int64_t ld, int64_t block, Wide<T>* to) {
+  using C = Wide<T>;
+  std::fill(to, to + size.column_block_size(), C(0));
+  from += block * kAttentionBlock * ld;
+  for (int64_t i = 0; i < size.rows(block); ++i) {
+    for (int64_t d = 0; d < size.dim; ++d) to[d * kAttentionBlock + i] = C(from[i * ld + d]);
+  }
+}
+
+// Hands out aligned pieces of one thread's scratch memory.
+template <typename C>
+class Pieces {
+ public:
+  explicit Pieces(int64_t count) : next_(thread_scratch<C>(count)), end_(next_ + count) {}
+  C* take(int64_t count) {
+    C* piece = next_;
+    next_ += padded(count);
+    NX_CHECK(next_ <= end_, "scratch is too small");
+    return piece;
+  }
+  // Keeps every piece on a 64-byte boundary.
+  static int64_t padded(int64_t count) { return (count + 15) / 16 * 16; }
+
+ private:
+  C* next_;
+  C* end_;
+};
+
+}  // namespace nexus::cpu

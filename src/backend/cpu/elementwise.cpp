@@ -1,0 +1,56 @@
+#include <cstring>
+#include <type_traits>
+
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/parallel.h"
+#include "backend/cpu/scalar.h"
+
+namespace nexus::cpu {
+
+namespace {
+
+// body(from, to, begin, end) over the chunks of two tensors of any two floating-point types.
+template <typename Body>
+void for_pairs(const Tensor& from, const Tensor& to, const Body& body) {
+  with_scalar(from.dtype, [&]<typename From>() {
+    with_scalar(to.dtype, [&]<typename To>() {
+      const From* source = from.as<From>();
+      To* target = to.as<To>();
+      parallel_chunks(to.count(), kElementChunk, [&](int64_t begin, int64_t end) { body(source, target, begin, end); });
+    });
+  });
+}
+
+}  // namespace
+
+void zero(const Tensor& x) {
+  char* bytes = static_cast<char*>(x.data);
+  parallel_chunks(x.size_bytes(), kElementChunk * 4,
+                  [&](int64_t begin, int64_t end) { std::memset(bytes + begin, 0, static_cast<size_t>(end - begin)); });
+}
+
+void copy(const Tensor& from, const Tensor& to) {
+  if (from.dtype == to.dtype) {
+    const char* source = static_cast<const char*>(from.data);
+    char* target = static_cast<char*>(to.data);
+    parallel_chunks(to.size_bytes(), kElementChunk * 4, [&](int64_t begin, int64_t end) {
+      std::memcpy(target + begin, source + begin, static_cast<size_t>(end - begin));
+    });
+    return;
+  }
+  for_pairs(from, to, []<typename From, typename To>(const From* source, To* target, int64_t begin, int64_t end) {
+#pragma omp simd
+    for (int64_t i = begin; i < end; ++i) store(target[i], static_cast<Wide<To>>(Wide<From>(source[i])));
+  });
+}
+
+void add(const Tensor& x, const Tensor& y) {
+  for_pairs(x, y, []<typename From, typename To>(const From* source, To* target, int64_t begin, int64_t end) {
+    using Sum = std::common_type_t<Wide<From>, Wide<To>>;
+#pragma omp simd
+    for (int64_t i = begin; i < end; ++i)
+      store(target[i], static_cast<Wide<To>>(Sum(Wide<To>(target[i])) + Sum(Wide<From>(source[i]))));
+  });
+}
+
+}  // namespace nexus::cpu

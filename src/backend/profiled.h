@@ -1,0 +1,74 @@
+// A back end that times another one: seconds, calls and FLOPs per family of operations. For `nexus bench step`.
+//
+// Every operation is followed by a synchronize, so on an asynchronous device the sum exceeds an untimed step.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <string>
+
+#include "backend/backend.h"
+
+namespace nexus {
+
+class ProfiledBackend final : public Backend {
+ public:
+  struct Family {
+    double seconds = 0, flops = 0;
+    int64_t calls = 0;
+  };
+
+  explicit ProfiledBackend(Backend& inner) : inner_(inner) {}
+  // Families: matmul, attention, activation, norm, loss, optimizer, memory.
+  const std::map<std::string, Family>& families() const { return families_; }
+  void reset() { families_.clear(); }
+
+  std::string name() const override { return inner_.name(); }
+  std::string description() const override { return inner_.description(); }
+  Buffer allocate(int64_t size_bytes) override { return inner_.allocate(size_bytes); }
+  void copy_in(const Tensor& device, const void* host) override;
+  void copy_out(void* host, const Tensor& device) override;
+  void synchronize() override { inner_.synchronize(); }
+  void zero(const Tensor& x) override;
+  void copy(const Tensor& from, const Tensor& to) override;
+  void add(const Tensor& x, const Tensor& y) override;
+  void matmul(const Mat& a, const Mat& b, const Mat& c, float beta) override;
+  void norm_gelu_forward(const NormGelu& op, const Tensor& h, const Tensor& a, const Tensor& row_scale) override;
+  void norm_gelu_backward(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
+                          const Tensor& dh) override;
+  void gate_forward(GateKind gate, GeluKind gelu, const Tensor& h, const Tensor& a) override;
+  void gate_backward(GateKind gate, GeluKind gelu, const Tensor& da, const Tensor& h, const Tensor& dh) override;
+  void add_norm_forward(const RowNorm& op, const Tensor& x, const Tensor& delta, const Tensor& weight, const Tensor& y,
+                        const Tensor& stats) override;
+  void norm_backward(const RowNorm& op, const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& stats,
+                     const Tensor& dx, const Tensor& dweight) override;
+  void rope(const Rope& op, const Tensor& x, bool inverse) override;
+  void attention_forward(const Attention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
+                         const Tensor& logsumexp) override;
+  void attention_backward(const Attention& op, const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,
+                          const Tensor& out, const Tensor& logsumexp, const Tensor& scratch, const Tensor& dq,
+                          const Tensor& dk, const Tensor& dv) override;
+  void embedding_forward(const Tensor& tokens, const Tensor& weight, const Tensor& out) override;
+  void embedding_backward(const Tensor& tokens, const Tensor& dout, const Tensor& dweight) override;
+  void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, float grad_scale) override;
+  void sum_squares(const Tensor& x, const Tensor& out) override;
+  void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares, const Tensor& grad,
+             const Tensor& moment1, const Tensor& moment2, const Tensor& master, const Tensor& compute) override;
+
+ private:
+  template <typename Call>
+  void timed(const char* family, double flops, Call call) {
+    const auto start = std::chrono::steady_clock::now();
+    call();
+    inner_.synchronize();
+    Family& f = families_[family];
+    f.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    f.flops += flops;
+    ++f.calls;
+  }
+
+  Backend& inner_;
+  std::map<std::string, Family> families_;
+};
+
+}  // namespace nexus

@@ -1,0 +1,80 @@
+#include "backend/dry.h"
+
+#include <gtest/gtest.h>
+
+#include "tensor/arena.h"
+
+namespace nexus {
+namespace {
+
+Tensor null_tensor(DType dtype, Shape shape) {
+  return {nullptr, dtype, shape};
+}
+
+TEST(DryBackend, AllocatesNothingButKnowsSizes) {
+  const std::unique_ptr<DryBackend> dry = make_dry_backend();
+  const Buffer buffer = dry->allocate(int64_t{1} << 50);
+  EXPECT_EQ(buffer.data(), nullptr);
+  EXPECT_EQ(buffer.size_bytes(), int64_t{1} << 50);
+  EXPECT_EQ(buffer.tensor(DType::kBF16, {3, 5}).size_bytes(), 30);
+}
+
+TEST(DryBackend, CountsTwoFlopsPerMultiplyAdd) {
+  const std::unique_ptr<DryBackend> dry = make_dry_backend();
+  const Tensor a = null_tensor(DType::kF32, {3, 5}), b = null_tensor(DType::kF32, {7, 5}),
+               c = null_tensor(DType::kF32, {3, 7});
+  dry->matmul(a, Mat(b).t(), c, 0);
+  EXPECT_EQ(dry->matmul_flops(), 2 * 3 * 5 * 7);
+  dry->matmul(Mat(a).batched(4, 15), Mat(b).t().batched(4, 35), Mat(c).batched(4, 21), 1);
+  EXPECT_EQ(dry->matmul_flops(), 5 * 2 * 3 * 5 * 7);
+  EXPECT_EQ(dry->calls("matmul"), 2);
+  dry->reset_counts();
+  EXPECT_EQ(dry->matmul_flops(), 0);
+  EXPECT_EQ(dry->calls(), 0);
+}
+
+TEST(DryBackend, CountsTheCausalHalfOfAttention) {
+  const std::unique_ptr<DryBackend> dry = make_dry_backend();
+  const Attention op{2, 8, 4, 2, 16, 128};
+  const Tensor qkv = null_tensor(DType::kBF16, {16, 128}), out = null_tensor(DType::kBF16, {16, 64});
+  const Tensor stats = null_tensor(DType::kF32, {2, 4, 8});
+  dry->attention_forward(op, qkv, qkv, qkv, out, stats);
+  const double forward = 2.0 * 2 * 4 * 8 * 8 * 16;  // per token 2 T D with D = heads * head_dim
+  EXPECT_EQ(dry->attention_flops(), forward);
+  dry->attention_backward(op, out, qkv, qkv, qkv, out, stats, stats, qkv, qkv, qkv);
+  EXPECT_EQ(dry->attention_flops(), 3 * forward);
+}
+
+TEST(DryBackend, RefusesWhatADeviceWouldRefuse) {
+  const std::unique_ptr<DryBackend> dry = make_dry_backend();
+  const Tensor x = null_tensor(DType::kF32, {3, 5}), y = null_tensor(DType::kF32, {3, 6});
+  const Tensor stats = null_tensor(DType::kF32, {3, 2}), ids = null_tensor(DType::kI32, {3});
+  EXPECT_THROW(dry->matmul(x, x, x, 0), Error);
+  EXPECT_THROW(dry->add(x, y), Error);
+  EXPECT_THROW(dry->add_norm_forward({}, x, Tensor(), Tensor(), y, stats), Error);
+  EXPECT_THROW(dry->norm_backward({}, x, x, Tensor(), stats, x, null_tensor(DType::kF32, {5})), Error);
+  EXPECT_THROW(dry->gate_forward(GateKind::kSwiGlu, GeluKind::kErf, x, x), Error);
+  EXPECT_THROW(dry->norm_gelu_forward({}, x, x, null_tensor(DType::kF32, {3, 1})), Error);  // no scale for the group
+  EXPECT_THROW(dry->embedding_forward(x, x, x), Error);
+  EXPECT_THROW(dry->cross_entropy(x, ids, null_tensor(DType::kF64, {3}), 0.0f), Error);
+  EXPECT_THROW(dry->rope({2, 1, 4, 4, 5, 10000.0f}, x, false), Error);  // three tokens are no whole contexts of two
+  EXPECT_THROW(dry->attention_forward({1, 3, 3, 2, 1, 5}, x, x, x, x, x), Error);  // 3 heads over 2 kv heads
+  EXPECT_THROW(dry->sum_squares(x, stats), Error);
+}
+
+TEST(DryBackend, WorksOnACountingArena) {
+  const std::unique_ptr<DryBackend> dry = make_dry_backend();
+  Arena arena;
+  const Arena::Frame frame(arena);
+  const Tensor h = arena.alloc(DType::kBF16, {4, 3, 100}), a = arena.alloc(DType::kBF16, {4, 3, 100});
+  const Tensor scale = arena.alloc(DType::kF32, {4, 3});
+  NormGelu op;
+  op.scales = {1, 2, 3};
+  dry->norm_gelu_forward(op, h, a, scale);
+  dry->norm_gelu_backward(op, a, h, scale, a);
+  EXPECT_EQ(dry->calls(), 2);
+  EXPECT_EQ(arena.peak_bytes(), 2560 + 2560 + 256);
+}
+
+}  // namespace
+}  // namespace nexus

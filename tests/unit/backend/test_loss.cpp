@@ -1,0 +1,91 @@
+#include "unit/backend/backend_test.h"
+
+namespace nexus::test {
+namespace {
+
+class LossTest : public EveryType {};
+
+TEST_P(LossTest, LossesAndGradientsMatchTheLoops) {
+  for (const auto& [rows, width] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {1, 37}, {9, 64}, {21, 1003}}) {
+    const Values logits = random(rows * width, 3.0);
+    std::vector<int32_t> targets = random_ids(rows, width);
+    if (rows > 4) targets[3] = -1;
+    TestTensor data(cpu(), dtype(), {rows, width}, logits), losses(cpu(), wide(), {rows});
+    const TestTensor ids(cpu(), targets);
+    const auto expected = reference::cross_entropy(logits, targets, width, 0.25);
+    cpu().cross_entropy(data, ids, losses, 0.0f);
+    // log sum exp of magnitude up to 15 minus a logit of that size: roundings of 1e-6.
+    const double absolute = dtype() == DType::kF64 ? 1e-13 : 4e-6;
+    expect_close(losses.values(), expected.losses, wide_relative(), absolute, "losses without a gradient");
+    expect_close(data.values(), logits, 0, 0, "logits without a gradient");
+    cpu().cross_entropy(data, ids, losses, 0.25f);
+    expect_close(losses.values(), expected.losses, wide_relative(), absolute, "losses");
+    expect_close(data.values(), expected.gradient, relative(), absolute, "gradient");
+  }
+}
+
+TEST_P(LossTest, IgnoredTargetsGiveExactZeros) {
+  TestTensor logits(cpu(), dtype(), {2, 30}, random(60)), losses(cpu(), wide(), {2});
+  cpu().cross_entropy(logits, TestTensor(cpu(), {-1, -1}), losses, 1.0f);
+  EXPECT_EQ(losses.values(), Values(2, 0.0));
+  EXPECT_EQ(logits.values(), Values(60, 0.0));
+}
+
+TEST_P(LossTest, NanInARowIsSeenInItsLoss) {
+  Values values = random(60);
+  values[40] = std::numeric_limits<double>::quiet_NaN();
+  TestTensor logits(cpu(), dtype(), {2, 30}, values), losses(cpu(), wide(), {2});
+  cpu().cross_entropy(logits, TestTensor(cpu(), {3, 3}), losses, 1.0f);
+  EXPECT_FALSE(std::isnan(losses.values()[0]));
+  EXPECT_TRUE(std::isnan(losses.values()[1]));
+}
+
+TEST_P(LossTest, EmbeddingMatchesTheLoops) {
+  constexpr int64_t kVocabulary = 11, kTokens = 70, kWidth = 83;
+  const Values table = random(kVocabulary * kWidth), gradient = random(kTokens * kWidth);
+  const Values before = random_values(kVocabulary * kWidth);
+  const std::vector<int32_t> ids = random_ids(kTokens, kVocabulary);
+  const TestTensor tokens(cpu(), ids);
+  TestTensor out(cpu(), dtype(), {kTokens, kWidth}), dweight(cpu(), wide(), {kVocabulary, kWidth}, before);
+  cpu().embedding_forward(tokens, TestTensor(cpu(), dtype(), {kVocabulary, kWidth}, table), out);
+  cpu().embedding_backward(tokens, TestTensor(cpu(), dtype(), {kTokens, kWidth}, gradient), dweight);
+  Values expected_out, expected_gradient = before;
+  for (int64_t i = 0; i < kTokens; ++i) {
+    for (int64_t j = 0; j < kWidth; ++j) {
+      const size_t at = static_cast<size_t>(ids[static_cast<size_t>(i)] * kWidth + j);
+      expected_out.push_back(table[at]);
+      expected_gradient[at] += gradient[static_cast<size_t>(i * kWidth + j)];
+    }
+  }
+  expect_close(out.values(), expected_out, 0, 0, "out");
+  expect_close(dweight.values(), expected_gradient, wide_relative(), sum_error(kTokens), "dweight");
+}
+
+NX_FOR_EVERY_TYPE(LossTest);
+
+TEST(Loss, GradientIsTheSlopeOfTheLoss) {
+  constexpr int64_t kRows = 3, kWidth = 13;
+  const Values logits = random_values(kRows * kWidth);
+  const TestTensor targets(cpu(), {5, -1, 12});
+  TestTensor losses(cpu(), DType::kF64, {kRows});
+  const auto loss = [&](const Values& x) {
+    TestTensor data(cpu(), DType::kF64, {kRows, kWidth}, x);
+    cpu().cross_entropy(data, targets, losses, 0.0f);
+    return dot(losses.values(), Values(kRows, 0.5));
+  };
+  TestTensor gradient(cpu(), DType::kF64, {kRows, kWidth}, logits);
+  cpu().cross_entropy(gradient, targets, losses, 0.5f);
+  expect_gradient(gradient.values(), logits, loss, "dlogits");
+}
+
+TEST(Loss, TargetsAndTokensOutsideTheVocabularyAreRefused) {
+  TestTensor logits(cpu(), DType::kF32, {1, 8}), losses(cpu(), DType::kF32, {1}), out(cpu(), DType::kF32, {1, 4});
+  const TestTensor weight(cpu(), DType::kF32, {8, 4});
+  EXPECT_THROW(cpu().cross_entropy(logits, TestTensor(cpu(), {8}), losses, 0.0f), Error);
+  EXPECT_THROW(cpu().cross_entropy(logits, TestTensor(cpu(), {-2}), losses, 0.0f), Error);
+  EXPECT_THROW(cpu().embedding_forward(TestTensor(cpu(), {8}), weight, out), Error);
+  EXPECT_THROW(cpu().embedding_forward(TestTensor(cpu(), {-1}), weight, out), Error);
+}
+
+}  // namespace
+}  // namespace nexus::test

@@ -1,0 +1,123 @@
+#include "unit/backend/backend_test.h"
+
+namespace nexus::test {
+namespace {
+
+struct Case {
+  int64_t m, n, k, batch;
+  int64_t gap;  // extra elements in every leading dimension and between batches
+};
+const std::vector<Case> kCases = {{1, 1, 1, 1, 0},    {1, 33, 17, 1, 0},   {37, 1, 20, 1, 5},  {19, 23, 1, 1, 0},
+                                  {64, 48, 96, 1, 0}, {65, 31, 130, 1, 3}, {33, 47, 65, 3, 0}, {16, 9, 40, 3, 7}};
+
+// One operand with its values as stored.
+struct Operand {
+  Operand(DType dtype, int64_t rows, int64_t cols, bool transposed, const Case& size, Values initial = {})
+      : stride((transposed ? cols : rows) * ((transposed ? rows : cols) + size.gap) + size.gap),
+        values(initial.empty() ? random_values(stride * size.batch) : std::move(initial)),
+        tensor(cpu(), dtype, {stride * size.batch}, values) {
+    for (double& value : values) value = rounded(dtype, value);
+    const int64_t stored_rows = transposed ? cols : rows, stored_cols = transposed ? rows : cols;
+    mat = Mat::view(tensor, stored_rows, stored_cols, stored_cols + size.gap);
+    if (size.batch > 1) mat = mat.batched(size.batch, stride);
+    mat.transposed = transposed;
+  }
+  int64_t stride;
+  Values values;
+  TestTensor tensor;
+  Mat mat;
+};
+
+class MatmulTest : public EveryType {
+ protected:
+  // c of `result_type`, checked everywhere: gaps between rows and batches must keep their NaN.
+  void check(const Case& size, bool transpose_a, bool transpose_b, float beta, DType result_type) {
+    SCOPED_TRACE(testing::Message() << size.m << "x" << size.n << "x" << size.k << " batch " << size.batch << " gap "
+                                    << size.gap << " transposes " << transpose_a << transpose_b << " beta " << beta
+                                    << " result " << name_of(result_type));
+    const Operand a(dtype(), size.m, size.k, transpose_a, size), b(dtype(), size.k, size.n, transpose_b, size);
+    const Values unread((size.m * (size.n + size.gap) + size.gap) * size.batch, std::nan(""));
+    Operand c = beta == 0 ? Operand(result_type, size.m, size.n, false, size, unread)
+                          : Operand(result_type, size.m, size.n, false, size);
+    Values expected = c.values;
+    if (beta == 0) std::fill(expected.begin(), expected.end(), 0.0);
+    reference::add_matmul(a.mat, a.values.data(), b.mat, b.values.data(), c.mat, expected.data());
+    cpu().matmul(a.mat, b.mat, c.mat, beta);
+    const Values actual = c.tensor.values();
+    const double relative_error = result_type == DType::kBF16 ? relative() : wide_relative();
+    for (int64_t i = 0; i < static_cast<int64_t>(actual.size()); ++i) {
+      const size_t at = static_cast<size_t>(i);
+      const int64_t in_batch = i % c.stride;
+      const bool inside = in_batch < size.m * c.mat.ld && in_batch % c.mat.ld < size.n;
+      if (!inside) {
+        ASSERT_TRUE(actual[at] == c.values[at] || (std::isnan(actual[at]) && std::isnan(c.values[at]))) << "gap " << i;
+        continue;
+      }
+      // A sum of k products of unit normals (and c).
+      ASSERT_NEAR(actual[at], expected[at], relative_error * std::abs(expected[at]) + 2 * sum_error(size.k + 1)) << i;
+    }
+  }
+};
+
+TEST_P(MatmulTest, MatchesTheLoopsForAllTransposesStridesBatchesAndBetas) {
+  for (const Case& size : kCases) {
+    for (const bool transpose_a : {false, true}) {
+      for (const bool transpose_b : {false, true}) {
+        for (const float beta : {0.0f, 1.0f}) {
+          check(size, transpose_a, transpose_b, beta, dtype());
+          if (wide() != dtype()) check(size, transpose_a, transpose_b, beta, wide());
+        }
+      }
+    }
+  }
+}
+
+TEST_P(MatmulTest, TwoCallsAgreeBitForBit) {
+  const Case size{130, 257, 300, 1, 0};
+  const Operand a(dtype(), size.m, size.k, false, size), b(dtype(), size.k, size.n, true, size);
+  TestTensor first(cpu(), dtype(), {size.m, size.n}), second(cpu(), dtype(), {size.m, size.n});
+  cpu().matmul(a.mat, b.mat, first.tensor());
+  cpu().matmul(a.mat, b.mat, second.tensor());
+  EXPECT_EQ(first.raw(), second.raw());
+}
+
+TEST_P(MatmulTest, ColumnsOfAWiderMatrixCanBeWritten) {
+  // Three projections side by side in one buffer: the batch stride is smaller than a row.
+  constexpr int64_t kRows = 5, kInner = 12, kColumns = 7;
+  const Values x = random(kRows * kInner), w = random(3 * kColumns * kInner);
+  const TestTensor input(cpu(), dtype(), {kRows, kInner}, x), weights(cpu(), dtype(), {3 * kColumns, kInner}, w);
+  TestTensor together(cpu(), dtype(), {kRows, 3 * kColumns}), apart(cpu(), dtype(), {kRows, 3 * kColumns});
+  cpu().matmul(input.tensor(), Mat(weights.tensor()).t(), together.tensor());
+  for (int64_t g = 0; g < 3; ++g)
+    cpu().matmul(input.tensor(), Mat(weights.tensor().rows(g * kColumns, kColumns)).t(),
+                 Mat::view(apart, kRows, kColumns, 3 * kColumns, g * kColumns));
+  // Both are sums of 12 products, perhaps in another order.
+  expect_close(apart.values(), together.values(), relative(), 2 * sum_error(kInner), "slices");
+  TestTensor batched(cpu(), dtype(), {kRows, 3 * kColumns});
+  cpu().matmul(Mat(input.tensor()).batched(3, 0),
+               Mat::view(weights, kColumns, kInner, kInner).t().batched(3, kColumns * kInner),
+               Mat::view(batched, kRows, kColumns, 3 * kColumns).batched(3, kColumns));
+  expect_close(batched.values(), together.values(), relative(), 2 * sum_error(kInner), "batch");
+}
+
+TEST_P(MatmulTest, NanReachesItsRowOfTheResult) {
+  Values x(static_cast<size_t>(4 * 20), 1.0);
+  x[25] = std::nan("");
+  const TestTensor a(cpu(), dtype(), {4, 20}, x), b(cpu(), dtype(), {20, 6}, Values(120, 0.0));
+  TestTensor c(cpu(), dtype(), {4, 6});
+  cpu().matmul(a.tensor(), b.tensor(), c.tensor());
+  const Values values = c.values();
+  for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(std::isnan(values[i]), i / 6 == 1) << i;
+}
+
+NX_FOR_EVERY_TYPE(MatmulTest);
+
+TEST(Matmul, WrongShapesAreRefused) {
+  const TestTensor a(cpu(), DType::kF32, {3, 4}), b(cpu(), DType::kF32, {5, 2}), wide(cpu(), DType::kF64, {4, 2});
+  TestTensor c(cpu(), DType::kF32, {3, 2});
+  EXPECT_THROW(cpu().matmul(a.tensor(), b.tensor(), c.tensor()), Error);
+  EXPECT_THROW(cpu().matmul(a.tensor(), wide.tensor(), c.tensor()), Error);
+}
+
+}  // namespace
+}  // namespace nexus::test

@@ -1,0 +1,122 @@
+#include "unit/backend/backend_test.h"
+
+namespace nexus::test {
+namespace {
+
+struct Case {
+  int64_t rows, width;
+};
+// 300 rows are more than one chunk of the dweight sum.
+const std::vector<Case> kCases = {{1, 1}, {1, 19}, {7, 64}, {300, 33}, {130, 257}};
+
+class RowNormTest : public EveryType {
+ protected:
+  template <typename Check>
+  void for_each_variant(const Check& check) {
+    for (const Case& size : kCases) {
+      for (const RowNormKind kind : {RowNormKind::kRms, RowNormKind::kLayer}) {
+        for (const bool weighted : {false, true}) {
+          SCOPED_TRACE(testing::Message() << size.rows << "x" << size.width << " rms " << (kind == RowNormKind::kRms)
+                                          << " weighted " << weighted);
+          // A large eps keeps the width-1 layer norm (deviation 0) well conditioned.
+          check(RowNorm{kind, size.width == 1 ? 0.5f : 1e-6f}, size, weighted);
+        }
+      }
+    }
+  }
+};
+
+TEST_P(RowNormTest, ForwardAddsThenNormalises) {
+  for_each_variant([&](const RowNorm& op, const Case& size, bool weighted) {
+    for (const bool add : {false, true}) {
+      const int64_t count = size.rows * size.width;
+      const Values x = random(count), delta = random(count), weight = random(size.width);
+      TestTensor stream(cpu(), dtype(), {size.rows, size.width}, x);
+      const TestTensor update(cpu(), dtype(), {size.rows, size.width}, delta);
+      const TestTensor gain(cpu(), dtype(), {size.width}, weight);
+      TestTensor y(cpu(), dtype(), {size.rows, size.width}), stats(cpu(), wide(), {size.rows, 2});
+      cpu().add_norm_forward(op, stream, add ? update.tensor() : Tensor(), weighted ? gain.tensor() : Tensor(), y,
+                             stats);
+      Values sum = x;
+      for (size_t i = 0; i < sum.size(); ++i) sum[i] = rounded(dtype(), x[i] + (add ? delta[i] : 0.0));
+      expect_close(stream.values(), sum, 0, 0, "x");
+      const auto expected = reference::row_norm(op, sum, weighted ? weight : Values(), size.rows, size.width);
+      // x - mean cancels: the rounding of the mean, of magnitude one, divided by a deviation of about one.
+      expect_close(y.values(), expected.y, relative(), sum_error(size.width), "y");
+      expect_close(stats.values(), expected.stats, wide_relative(), sum_error(size.width), "stats");
+    }
+  });
+}
+
+TEST_P(RowNormTest, BackwardAddsToBothGradients) {
+  for_each_variant([&](const RowNorm& op, const Case& size, bool weighted) {
+    const int64_t count = size.rows * size.width;
+    const Values x = random(count), dy = random(count), weight = random(size.width), before = random(count);
+    const Values dweight_before = random_values(size.width);
+    TestTensor stream(cpu(), dtype(), {size.rows, size.width}, x);
+    const TestTensor gradient(cpu(), dtype(), {size.rows, size.width}, dy);
+    const TestTensor gain(cpu(), dtype(), {size.width}, weight);
+    const Tensor optional_gain = weighted ? gain.tensor() : Tensor();
+    TestTensor y(cpu(), dtype(), {size.rows, size.width}), stats(cpu(), wide(), {size.rows, 2});
+    TestTensor dx(cpu(), dtype(), {size.rows, size.width}, before);
+    TestTensor dweight(cpu(), wide(), {size.width}, dweight_before);
+    cpu().add_norm_forward(op, stream, Tensor(), optional_gain, y, stats);
+    cpu().norm_backward(op, gradient, stream, optional_gain, stats, dx, weighted ? dweight.tensor() : Tensor());
+    auto expected = reference::row_norm_backward(op, dy, x, weighted ? weight : Values(), size.rows, size.width);
+    for (size_t i = 0; i < before.size(); ++i) expected.dx[i] += before[i];
+    for (size_t i = 0; i < dweight_before.size(); ++i) expected.dweight[i] += dweight_before[i];
+    // Terms reach 1 / deviation * |w| * |dy|, about 30 in the tails of these inputs (narrow rows can be small).
+    expect_close(dx.values(), expected.dx, relative(), 30 * sum_error(size.width), "dx");
+    if (weighted)
+      expect_close(dweight.values(), expected.dweight, wide_relative(), 30 * sum_error(size.rows), "dweight");
+  });
+}
+
+NX_FOR_EVERY_TYPE(RowNormTest);
+
+TEST(RowNorm, BackwardIsTheSlopeOfForward) {
+  constexpr int64_t kRows = 4, kWidth = 7;
+  for (const RowNormKind kind : {RowNormKind::kRms, RowNormKind::kLayer}) {
+    const RowNorm op{kind, 1e-3f};
+    const Values x = random_values(kRows * kWidth), weight = random_values(kWidth), dy = random_values(kRows * kWidth);
+    TestTensor y(cpu(), DType::kF64, {kRows, kWidth}), stats(cpu(), DType::kF64, {kRows, 2});
+    const auto loss = [&](const Values& input, const Values& gain) {
+      TestTensor stream(cpu(), DType::kF64, {kRows, kWidth}, input);
+      cpu().add_norm_forward(op, stream, Tensor(), TestTensor(cpu(), DType::kF64, {kWidth}, gain), y, stats);
+      return dot(y.values(), dy);
+    };
+    loss(x, weight);
+    TestTensor dx(cpu(), DType::kF64, {kRows, kWidth}, Values(kRows * kWidth, 0.0));
+    TestTensor dweight(cpu(), DType::kF64, {kWidth}, Values(kWidth, 0.0));
+    cpu().norm_backward(op, TestTensor(cpu(), DType::kF64, {kRows, kWidth}, dy),
+                        TestTensor(cpu(), DType::kF64, {kRows, kWidth}, x),
+                        TestTensor(cpu(), DType::kF64, {kWidth}, weight), stats, dx, dweight);
+    expect_gradient(
+        dx.values(), x, [&](const Values& input) { return loss(input, weight); }, "dx");
+    expect_gradient(
+        dweight.values(), weight, [&](const Values& gain) { return loss(x, gain); }, "dweight");
+  }
+}
+
+TEST(RowNorm, GradientOfTheWeightIsTheSameEveryTime) {
+  constexpr int64_t kRows = 1000, kWidth = 192;
+  const Shape shape = {kRows, kWidth};
+  TestTensor x(cpu(), DType::kF32, shape, random_values(kRows * kWidth));
+  const TestTensor dy(cpu(), DType::kF32, shape, random_values(kRows * kWidth));
+  const TestTensor weight(cpu(), DType::kF32, {kWidth}, random_values(kWidth));
+  TestTensor y(cpu(), DType::kF32, shape), stats(cpu(), DType::kF32, {kRows, 2});
+  cpu().add_norm_forward({}, x, Tensor(), weight, y, stats);
+  std::vector<char> first;
+  for (const int threads : {1, 2, 3}) {
+    const std::unique_ptr<Backend> backend = make_cpu_backend(threads);
+    TestTensor dx(*backend, DType::kF32, shape, Values(kRows * kWidth, 0.0));
+    TestTensor dweight(*backend, DType::kF32, {kWidth}, Values(kWidth, 0.0));
+    backend->norm_backward({}, dy, x, weight, stats, dx, dweight);
+    if (first.empty()) first = dweight.raw();
+    EXPECT_EQ(dweight.raw(), first) << threads << " threads";
+  }
+  make_cpu_backend(2);
+}
+
+}  // namespace
+}  // namespace nexus::test
