@@ -63,6 +63,8 @@ struct RowNorm {
 
 // Causal attention over packed rows: token (b, t) of q lies at q + (b * context + t) * ld, head h at + h * head_dim; likewise
 // k, v (kv_heads of them: grouped-query attention), and out / dout with leading dimension heads * head_dim.
+// The tensors q, k, v, dq, dk, dv (and x of rope) are views from the first element used: shape[0] counts tokens, ld says where
+// they lie, other extents are not read.
 struct Attention {
   int64_t batch = 0, context = 0, heads = 0, kv_heads = 0, head_dim = 0;
   int64_t ld = 0;  // elements between tokens of q, k, v and their gradients

@@ -132,6 +132,7 @@ class Campaign {
 
   // --- stages
   void start() {
+    records_.begin();
     state_ = TrainState{};
     state_.seed = spec_.seed;
     if (spec_.init_from.empty()) {

@@ -97,6 +97,16 @@ void append_line(const std::string& path, std::string_view line, bool durable) {
   file.close();
 }
 
+void end_torn_line(const std::string& path) {
+  if (!path_exists(path)) return;
+  File file(path, O_RDWR | O_APPEND | O_CLOEXEC);
+  const off_t size = ::lseek(file.fd(), 0, SEEK_END);
+  char last = '\n';
+  if (size > 0 && ::pread(file.fd(), &last, 1, size - 1) != 1) throw_errno("read", path);
+  if (last != '\n') file.write_all("\n");
+  file.close();
+}
+
 void fsync_path(const std::string& path) {
   File file(path, O_RDONLY | O_CLOEXEC);
   file.sync();

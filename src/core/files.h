@@ -16,6 +16,9 @@ void write_file_durably(const std::string& path, std::string_view content);
 // Appends one line (with its newline) in a single write. `durable` adds an fsync.
 void append_line(const std::string& path, std::string_view line, bool durable = false);
 
+// Ends a last line that a killed writer left torn, so that the next one starts on its own. Nothing to do if there is no file.
+void end_torn_line(const std::string& path);
+
 void fsync_path(const std::string& path);       // a file or a folder
 void make_folders(const std::string& path);     // like mkdir -p
 bool path_exists(const std::string& path);

@@ -147,9 +147,18 @@ void RunRecords::commit(const TrainState& state, int64_t steps, const std::strin
       static_cast<double>(size_bytes) / 1e9, seconds, inside(run_, path));
 }
 
+void RunRecords::begin() {
+  if (!is_writer_) return;
+  for (const std::string& file : files())
+    if (path_exists(file)) write_file_durably(file, "");
+}
+
 void RunRecords::resume(const TrainState& state, const std::string& path) {
   const json record = position(state, "resume");
-  for (const std::string& file : {run_.metrics(), run_.evals(), run_.ledger()}) append(file, record);
+  for (const std::string& file : files()) {
+    if (is_writer_) end_torn_line(file);
+    append(file, record);
+  }
   log("stage {} resume at step {} | tokens {} | path {}", state.stage(), state.step, format_count(state.total_tokens()),
       inside(run_, path));
 }

@@ -5,6 +5,7 @@
 // place, and readers drop what lies after it.
 #pragma once
 
+#include <array>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -44,6 +45,9 @@ class RunRecords {
   void growth(const TrainState& state, const std::string& from_stage, int64_t params_before, int64_t params_after,
               const GrowthOptions& options, const GrowthCheck& check);
   void commit(const TrainState& state, int64_t steps, const std::string& path, int64_t size_bytes, double seconds);
+  // Before anything else of a launch: `begin` for a run without a checkpoint, whose records (of a launch that was killed
+  // before its first commit) describe nothing that exists; `resume` for one that continues.
+  void begin();
   void resume(const TrainState& state, const std::string& path);
   void done(const TrainState& state);
   // Replaces STATUS; one line.
@@ -51,6 +55,7 @@ class RunRecords {
 
  private:
   void append(const std::string& path, nlohmann::json record);
+  std::array<std::string, 3> files() const { return {run_.metrics(), run_.evals(), run_.ledger()}; }
   RunFolder run_;
   bool is_writer_;
   std::string flops_def_;

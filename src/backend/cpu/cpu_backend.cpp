@@ -15,6 +15,7 @@ namespace {
 // Checks shapes, picks the kernel of the compute type, nothing else.
 class CpuBackend final : public Backend {
  public:
+  // The thread count is OpenMP's own, for the calling thread: oneDNN and OpenBLAS follow it.
   explicit CpuBackend(int threads) {
     if (threads > 0) omp_set_num_threads(threads);
   }
@@ -22,10 +23,7 @@ class CpuBackend final : public Backend {
   std::string name() const override { return "cpu"; }
 
   std::string description() const override {
-    const std::string blas = cpu::blas_description();
-    const std::string matrices =
-        onednn_ ? fmt::format("{}, bf16 {}, f64 {}", onednn_->description(), onednn_->bf16_path(), blas) : blas;
-    return fmt::format("cpu, {} threads, {}", omp_get_max_threads(), matrices);
+    return fmt::format("cpu, {} threads, {}", omp_get_max_threads(), matmul_.description());
   }
 
   Buffer allocate(int64_t size_bytes) override { return host_buffer(size_bytes); }
@@ -49,7 +47,7 @@ class CpuBackend final : public Backend {
 
   void matmul(const Mat& a, const Mat& b, const Mat& c, float beta) override {
     shapes::check_matmul(a, b, c, beta);
-    if (!onednn_ || !onednn_->run(a, b, c, beta)) cpu::blas_matmul(a, b, c, beta);
+    matmul_.run(a, b, c, beta);
   }
 
   void norm_gelu_forward(const NormGelu& op, const Tensor& h, const Tensor& a, const Tensor& row_scale) override {
@@ -127,7 +125,7 @@ class CpuBackend final : public Backend {
   }
 
  private:
-  std::unique_ptr<cpu::OneDnnMatmul> onednn_ = cpu::OneDnnMatmul::make();
+  cpu::Matmul matmul_;
 };
 
 }  // namespace

@@ -2,10 +2,9 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <type_traits>
 
 #include "backend/cpu/matmul.h"
-#include "backend/cpu/parallel.h"
-#include "backend/cpu/scalar.h"
 
 namespace nexus::cpu {
 
@@ -40,37 +39,6 @@ void gemm(const Mat& a, const Mat& b, const Mat& c, float beta) {
   }
 }
 
-template <typename From, typename To>
-void convert_row(const From* from, To* to, int64_t count) {
-#pragma omp simd
-  for (int64_t j = 0; j < count; ++j) store(to[j], static_cast<float>(from[j]));
-}
-
-// A dense f32 copy of a bf16 matrix in `memory`; the same matrix otherwise.
-Mat as_f32(const Mat& m, Buffer& memory) {
-  if (m.dtype != DType::kBF16) return m;
-  memory = host_buffer(m.batch * m.rows * m.cols * size_of(DType::kF32));
-  Mat dense = m;
-  dense.data = memory.data();
-  dense.dtype = DType::kF32;
-  dense.ld = m.cols;
-  dense.batch_stride = m.rows * m.cols;
-  const Bf16* from = static_cast<const Bf16*>(m.data);
-  float* to = static_cast<float*>(dense.data);
-  parallel_for(m.batch * m.rows, [&](int64_t row) {
-    convert_row(from + row / m.rows * m.batch_stride + row % m.rows * m.ld, to + row * m.cols, m.cols);
-  });
-  return dense;
-}
-
-void store_bf16(const Mat& dense, const Mat& c) {
-  const float* from = static_cast<const float*>(dense.data);
-  Bf16* to = static_cast<Bf16*>(c.data);
-  parallel_for(c.batch * c.rows, [&](int64_t row) {
-    convert_row(from + row * c.cols, to + row / c.rows * c.batch_stride + row % c.rows * c.ld, c.cols);
-  });
-}
-
 bool is_amd() {
   std::ifstream cpu("/proc/cpuinfo");
   std::string word;
@@ -84,16 +52,14 @@ bool is_amd() {
 }  // namespace
 
 void blas_matmul(const Mat& a, const Mat& b, const Mat& c, float beta) {
-  if (a.dtype == DType::kF64) return gemm<double>(a, b, c, beta);
-  if (a.dtype == DType::kF32) return gemm<float>(a, b, c, beta);
-  Buffer a_memory, b_memory, c_memory;
-  const Mat result = as_f32(c, c_memory);
-  gemm<float>(as_f32(a, a_memory), as_f32(b, b_memory), result, beta);
-  if (c.dtype == DType::kBF16) store_bf16(result, c);
+  if (a.dtype == DType::kF64)
+    gemm<double>(a, b, c, beta);
+  else
+    gemm<float>(a, b, c, beta);
 }
 
 std::string blas_description() {
-  std::string text = std::string("OpenBLAS ") + openblas_get_config();
+  std::string text = openblas_get_config();  // begins with "OpenBLAS" and the version
   const auto past_end = text.find_last_not_of(' ');
   text.resize(past_end == std::string::npos ? 0 : past_end + 1);
   if (is_amd() && std::getenv("OPENBLAS_CORETYPE") == nullptr)

@@ -89,12 +89,13 @@ class OneDnnMatmulImpl final : public OneDnnMatmul {
     return fmt::format("oneDNN {}.{}.{} ({})", version->major, version->minor, version->patch, isa());
   }
 
-  std::string bf16_path() const override {
-    switch (dnnl::get_effective_cpu_isa()) {
-      case dnnl::cpu_isa::avx512_core_bf16:
-      case dnnl::cpu_isa::avx512_core_amx: return "oneDNN";
-      default: return "converted to f32";
-    }
+  bool has_native_bf16() const override {
+    // Each set's value contains the bits of the sets below it, also of sets that this version cannot name.
+    const auto has = [](dnnl::cpu_isa least) {
+      const int bits = static_cast<int>(least);
+      return (static_cast<int>(dnnl::get_effective_cpu_isa()) & bits) == bits;
+    };
+    return has(dnnl::cpu_isa::avx512_core_bf16);
   }
 
  private:

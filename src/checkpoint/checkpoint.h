@@ -1,0 +1,132 @@
+// Checkpoints: HDF5 shards in logical coordinates, a state, and a manifest written last (docs/checkpoints.md).
+//
+//   RUN/checkpoints/STAGE/0001840/ { shard-0000.h5 ..., state.json, MANIFEST.json }
+//
+// Commit: every writer fills its shard in STAGE/0001840.tmp-ID/, digests computed from memory, closes it, reads it
+// back, fsyncs; ranks agree; rank 0 writes state.json and MANIFEST.json and fsyncs; the folder is renamed; its parent
+// is fsynced. A folder without the manifest, or whose manifest does not verify, is not a checkpoint. LATEST is a hint
+// only.
+//
+// This module speaks tensors by name and logical coordinates; it knows neither models nor optimizers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "core/run_folder.h"
+#include "tensor/tensor.h"
+
+namespace nexus {
+
+// A block of whole rows of a logical tensor (any rank >= 1, no empty extent): rows [begin_row, begin_row + rows) along
+// its first axis, f32 or f64, contiguous host memory. A slice of no rows is left out.
+struct TensorSlice {
+  std::string name;  // "master/layers.0.attn.q.w_m", "moment1/...", [A-Za-z0-9._-/]
+  DType dtype = DType::kF32;
+  Shape shape;  // of the whole logical tensor
+  int64_t begin_row = 0, rows = 0;
+  const void* host = nullptr;
+};
+
+// What a checkpoint is of; part of the manifest and checked on reading.
+struct CheckpointId {
+  std::string run_id;  // random, made once per run folder; a safe name (core/run_folder.h), like the stage
+  std::string stage;
+  int64_t step = 0;
+};
+
+struct SaveResult {
+  std::string path;
+  int64_t size_bytes = 0;
+  double seconds = 0;
+};
+
+// Collective over `comm`: every rank passes the slices it holds (a rank without any writes no shard); together they
+// must cover each tensor exactly once. `state` (rank 0's counts) is any JSON document; the trainer owns its meaning,
+// except that this module shows state.tokens and never prunes a checkpoint whose state.pinned is true. A checkpoint of
+// the same step is replaced, in one atomic exchange where the file system has it (Linux local ones do). Throws on every
+// rank if any rank fails; the unfinished folder is removed as far as possible, older checkpoints are intact.
+SaveResult save_checkpoint(Communicator& comm, const RunFolder& run, const CheckpointId& id,
+                           const std::vector<TensorSlice>& slices, const nlohmann::json& state);
+
+// An opened, verified checkpoint. One thread at a time.
+class Checkpoint {
+ public:
+  struct TensorInfo {
+    DType dtype = DType::kF32;
+    Shape shape;
+  };
+  // Verifies the manifest and, unless `verify_data` is false, every file's digest before HDF5 opens it. A folder that
+  // is named like a step (and lies under checkpoints/STAGE) must be of that step (and stage). Throws
+  // ErrorKind::kCheckpoint with the file and what is wrong with it; kIo if it cannot be read at all.
+  explicit Checkpoint(const std::string& path, bool verify_data = true);
+  ~Checkpoint();
+  Checkpoint(Checkpoint&&) noexcept;
+  Checkpoint& operator=(Checkpoint&&) noexcept;
+
+  const std::string& path() const;
+  const CheckpointId& id() const;
+  int64_t sequence() const;  // order of commits within the run, from 1
+  const nlohmann::json& state() const;
+  const nlohmann::json& manifest() const;
+  std::vector<std::string> tensor_names() const;  // sorted
+  bool contains(const std::string& name) const;
+  const TensorInfo& info(const std::string& name) const;  // throws kCheckpoint if absent
+  int64_t size_bytes() const;
+  std::vector<std::string> extra_files() const;  // in the folder, but not in the manifest
+  // Throws kCheckpoint if this is a checkpoint of another run.
+  void require_run(const std::string& run_id) const;
+  // Rows [begin_row, begin_row + rows) into `host`; checks the digest of every slice that is read whole.
+  void read(const std::string& name, int64_t begin_row, int64_t rows, void* host) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// One row of `nexus ckpt ls`.
+struct CheckpointEntry {
+  std::string path;
+  CheckpointId id;
+  int64_t sequence = 0;  // 0 if the manifest is not readable
+  int64_t size_bytes = 0;
+  int64_t tokens = 0;   // state.tokens, if there
+  bool pinned = false;  // state.pinned, if there
+  std::string problem;  // empty: manifest and state are good, the other files are there (they are not hashed here)
+};
+
+// Every committed checkpoint of a run, in order of commit; those with a problem come last.
+std::vector<CheckpointEntry> list_checkpoints(const RunFolder& run);
+
+// The newest checkpoint that verifies, or "" if there is none at all. Newer ones that do not verify, and those of
+// another run than `run_id` (if given), are warned of and quarantined (renamed to *.bad) unless `read_only`. Throws
+// kCheckpoint and touches nothing if checkpoints exist and none verifies, or if one is of another format version; kIo
+// if a file cannot be read: a passing disk trouble must not cost an interval. Rank 0 only.
+std::string newest_good_checkpoint(const RunFolder& run, bool read_only = false, const std::string& run_id = "");
+
+struct KeepPolicy {
+  int keep_last = 2;                     // newest ones, of any stage; at least 1
+  std::vector<std::string> pinned;       // paths never removed (last of each stage, keep_every), besides state.pinned
+  std::string verified;                  // the newest checkpoint, if this process has just saved or verified it
+  double min_temporary_age_seconds = 0;  // leaves younger *.tmp-* alone: they may belong to a save of another process
+};
+// Removes what the policy does not keep: rename to .trash first, newest one verified before anything goes. Returns the
+// paths that were (or, with dry_run, would be) removed. Also clears *.tmp-* and .trash-* left by killed jobs. Never
+// touches checkpoints with a problem. Rank 0 only, while no save of this process is under way.
+std::vector<std::string> prune_checkpoints(const RunFolder& run, const KeepPolicy& policy, bool dry_run = false);
+
+// Differences of two checkpoints: tensors on one side only, types, shapes, and for equal shapes max |a - b| and counts.
+struct TensorDiff {
+  std::string name;
+  std::string note;                  // "only in A", "shape [..] against [..]", "f32 against f64", or empty
+  double max_abs = 0;                // infinite where one side is NaN and the other is not
+  int64_t differing = 0, count = 0;  // elements whose bits differ, of how many
+};
+// One entry per tensor name of either side, sorted; equal tensors have an empty note and differing == 0.
+std::vector<TensorDiff> diff_checkpoints(const Checkpoint& a, const Checkpoint& b);
+
+}  // namespace nexus

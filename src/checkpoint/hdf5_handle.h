@@ -1,0 +1,57 @@
+// A thin RAII layer over the HDF5 C API, private to this module.
+//
+// HDF5's own error stack is not printed: a failed call becomes an Error that carries HDF5's innermost reason. Plugins
+// (filters loaded from shared libraries) are switched off. Not thread-safe, like the serial library below it.
+#pragma once
+
+#include <hdf5.h>
+
+#include <string>
+
+#include "core/error.h"
+
+namespace nexus {
+
+// Owns one HDF5 identifier.
+class Hdf5Handle {
+ public:
+  using Close = herr_t (*)(hid_t);
+  Hdf5Handle() = default;
+  Hdf5Handle(hid_t id, Close close) : id_(id), close_(close) {}
+  ~Hdf5Handle() { reset(); }
+  Hdf5Handle(Hdf5Handle&& other) noexcept;
+  Hdf5Handle& operator=(Hdf5Handle&& other) noexcept;
+
+  hid_t get() const { return id_; }
+  // Closes now; false if HDF5 reports a failure (data that could not be flushed). The identifier is given up either
+  // way.
+  bool reset();
+
+ private:
+  hid_t id_ = H5I_INVALID_HID;
+  Close close_ = nullptr;
+};
+
+// Turns return codes of HDF5 into errors about one file.
+class Hdf5Context {
+ public:
+  Hdf5Context(ErrorKind kind, std::string where);
+  const std::string& where() const { return where_; }
+
+  // Takes ownership of `id`; throws "cannot OPERATION" if it is negative.
+  Hdf5Handle own(hid_t id, Hdf5Handle::Close close, const std::string& operation) const;
+  void check(bool succeeded, const std::string& operation) const;
+  [[noreturn]] void fail(const std::string& operation) const;
+
+ private:
+  ErrorKind kind_;
+  std::string where_;
+};
+
+// Sets the library up once; called before any other HDF5 call.
+void initialize_hdf5();
+
+// File access properties of our shards.
+Hdf5Handle shard_access_properties(const Hdf5Context& context);
+
+}  // namespace nexus

@@ -1,0 +1,41 @@
+// Names of folders inside RUN/checkpoints, private to this module.
+//
+//   STAGE/0001840            a checkpoint
+//   STAGE/0001840.tmp-ID     a save under way, or the rest of a killed one
+//   STAGE/.trash-0001840-ID  being removed
+//   STAGE/0001840.bad        quarantined (0001840.2.bad and so on if taken)
+//   LATEST                   hint: "STAGE/0001840"
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/run_folder.h"
+
+namespace nexus {
+
+std::string temporary_path(const std::string& checkpoint);
+std::string trash_path(const std::string& checkpoint);
+std::string quarantine_path(const std::string& checkpoint);
+std::string latest_path(const RunFolder& run);
+
+bool is_temporary_name(const std::string& name);
+bool is_trash_name(const std::string& name);
+// The step of a folder named like a checkpoint.
+std::optional<int64_t> step_of_name(const std::string& name);
+
+struct StageEntry {
+  std::string stage, name, path;
+};
+// Everything inside the stage folders of a run, sorted by path; empty if the run has no checkpoints yet.
+std::vector<StageEntry> stage_entries(const RunFolder& run);
+
+// Absolute, without "." or a trailing slash.
+std::string normal_path(const std::string& path);
+
+// Removes a tree; false if something is left.
+bool remove_quietly(const std::string& path) noexcept;
+
+}  // namespace nexus

@@ -1,0 +1,157 @@
+#include "config/schema.h"
+
+#include <fmt/format.h>
+
+#include "accounting/flops.h"
+#include "config/schema_rows.h"
+
+namespace nexus {
+namespace {
+
+constexpr int64_t kMaxMicro = 1 << 16, kMaxRanks = 1 << 20, kMaxKept = 1'000'000;
+constexpr int64_t kMaxGlobalTokens = int64_t{1} << 40, kMaxEvalTokens = 1'000'000'000'000'000;
+
+using Rows = Table<CampaignSpec>;
+
+void add_run(Rows& t) {
+  add(t, "name", "", TextType{}, at(&CampaignSpec::name), kCosmetic, "letters, digits, dots, dashes and underscores")
+      .example = "reference";
+  add(t, "out", "runs/%name", TextType{}, at(&CampaignSpec::out), kPlacement, "run folder; %name is the name");
+  add(t, "seed", "1234", CountType{0, INT64_MAX}, at(&CampaignSpec::seed), kNumerics,
+      "seed of the initial weights and of the sample order");
+  add(t, "init_from", "null", TextType{true}, at(&CampaignSpec::init_from), kNumerics,
+      "checkpoint of another run; its stages become this run's frozen past");
+}
+
+// A list of maps that have a table of their own.
+void add_list(Rows& t, const std::string& key, ListKey list) {
+  Field<CampaignSpec>& field = t.emplace_back();
+  field.key = key;
+  field.list = list;
+  field.optional = true;
+}
+
+void add_data(Rows& t) {
+  add(t, "tokenizer.path", "null", TextType{true}, at(&CampaignSpec::tokenizer), kPlacement,
+      "SentencePiece model; null: V stands alone");
+  add_list(t, "data.train", ListKey::kDatasets);
+  add(t, "data.valid", "null", TextType{true}, at(&CampaignSpec::data, &DataOptions::valid), kPlacement,
+      "held-out token file; null: no evaluation");
+  add(t, "data.context", "1024", CountType{1, kMaxWidth}, at(&CampaignSpec::data, &DataOptions::context), kNumerics,
+      "tokens per sample");
+  add(t, "batch.global_tokens", "1Mi", CountType{1, kMaxGlobalTokens},
+      at(&CampaignSpec::batch, &BatchSpec::global_tokens), kNumerics,
+      "tokens of a step over all ranks; a multiple of context * micro * dp");
+  add(t, "batch.micro", "16", CountType{1, kMaxMicro}, at(&CampaignSpec::batch, &BatchSpec::micro), kPlacement,
+      "samples per rank and pass; a matter of memory");
+}
+
+// One key for two members.
+void add_betas(Rows& t) {
+  Field<CampaignSpec>& field = t.emplace_back();
+  field.key = "optimizer.betas";
+  field.preset = "[0.9, 0.95]";
+  field.comment = "decay rates of the two moments";
+  field.set = [](CampaignSpec& spec, const Node& node, const std::string& key) {
+    if (node.kind != Node::Kind::kList || node.children.size() != 2)
+      refuse(node.location, key, key + " is no list of two numbers", "write two numbers such as [0.9, 0.95]");
+    const RealType beta{0, 0.999999999};
+    spec.optimizer.beta1 = beta.parse(node.children[0], key);
+    spec.optimizer.beta2 = beta.parse(node.children[1], key);
+  };
+  field.get = [](const CampaignSpec& spec) -> std::optional<std::string> {
+    return fmt::format("[{}, {}]", real_text(spec.optimizer.beta1), real_text(spec.optimizer.beta2));
+  };
+}
+
+void add_optimizer(Rows& t) {
+  Field<CampaignSpec>& type = t.emplace_back();  // the only one: no member holds it
+  type.key = "optimizer.type";
+  type.preset = "adamw";
+  type.comment = "AdamW with decoupled decay";
+  type.set = [](CampaignSpec&, const Node& node, const std::string& key) { parse_choice(node, key, {"adamw"}); };
+  type.get = [](const CampaignSpec&) -> std::optional<std::string> { return "adamw"; };
+  add_betas(t);
+  add(t, "optimizer.eps", "1e-8", RealType{0, 1, true}, at(&CampaignSpec::optimizer, &OptimizerSpec::eps), kNumerics,
+      "added to the root of the second moment");
+  add(t, "optimizer.weight_decay", "0.1", RealType{0, 100}, at(&CampaignSpec::optimizer, &OptimizerSpec::weight_decay),
+      kNumerics, "decay of matrices and embeddings");
+  add(t, "optimizer.clip", "1", RealType{0, 1e12}, at(&CampaignSpec::optimizer, &OptimizerSpec::clip), kNumerics,
+      "largest global gradient norm; 0: no clipping");
+}
+
+void add_placement(Rows& t) {
+  add(t, "parallel.dp", "auto", CountType{1, kMaxRanks, "auto"}, at(&CampaignSpec::parallel, &ParallelSpec::dp),
+      kPlacement, "data-parallel ranks; auto: all that there are");
+  add(t, "parallel.tp", "1", CountType{1, kMaxRanks}, at(&CampaignSpec::parallel, &ParallelSpec::tp), kPlacement,
+      "tensor-parallel ranks");
+  add(t, "precision.compute", "f32", choice_of({DType::kF32, DType::kBF16, DType::kF64}),
+      at(&CampaignSpec::precision, &PrecisionSpec::compute), kNumerics, "f32, bf16 or f64; bf16 keeps f32 masters");
+}
+
+void add_saving(Rows& t) {
+  add(t, "checkpoint.every", "30min", PeriodType{}, at(&CampaignSpec::checkpoint, &CheckpointSpec::every), kPlacement,
+      "a time, tokens, steps or never");
+  add(t, "checkpoint.keep_last", "2", CountType{1, kMaxKept}, at(&CampaignSpec::checkpoint, &CheckpointSpec::keep_last),
+      kPlacement, "newest checkpoints kept, besides the last of every stage");
+  add(t, "checkpoint.keep_every", "never", PeriodType{false},
+      at(&CampaignSpec::checkpoint, &CheckpointSpec::keep_every), kPlacement,
+      "tokens, steps or never: checkpoints kept for ever");
+}
+
+void add_reports(Rows& t) {
+  const ChoiceType<NonfiniteAction> nonfinite{{{"stop", NonfiniteAction::kStop}, {"skip", NonfiniteAction::kSkip}}};
+  ChoiceType<std::string> flops;
+  for (const std::string& name : flops_definition_names()) flops.choices.emplace_back(name, name);
+  add(t, "eval.every", "never", PeriodType{}, at(&CampaignSpec::eval, &EvalSpec::every), kCosmetic,
+      "a time, tokens, steps or never, besides each stage's start and end");
+  add(t, "eval.max_tokens", "0", CountType{0, kMaxEvalTokens}, at(&CampaignSpec::eval, &EvalSpec::max_tokens),
+      kCosmetic, "held-out tokens per evaluation; 0: all");
+  add(t, "safety.nonfinite", "stop", nonfinite, at(&CampaignSpec::safety, &SafetySpec::nonfinite), kPlacement,
+      "at a loss or gradient that is not finite: stop, or skip the update");
+  add(t, "account.flops_def", "gemm_causal", flops, at(&CampaignSpec::account, &AccountSpec::flops_def), kCosmetic,
+      flops.describe());
+  add(t, "account.peak_tflops", "null", OptionalRealType{{0, 1e9, true}},
+      at(&CampaignSpec::account, &AccountSpec::peak_tflops), kCosmetic, "peak of one rank, for MFU; null: no MFU");
+}
+
+}  // namespace
+
+std::string name_of(KeyClass key_class) {
+  switch (key_class) {
+    case KeyClass::kNumerics: return "numerics";
+    case KeyClass::kPlacement: return "placement";
+    case KeyClass::kCosmetic: return "cosmetic";
+  }
+  return "?";
+}
+
+const Rows& campaign_table() {
+  static const Rows table = [] {
+    Rows t;
+    add_run(t);
+    add_model_rows(t);
+    add_data(t);
+    add_optimizer(t);
+    add_placement(t);
+    add_list(t, "stages", ListKey::kStages);
+    add_saving(t);
+    add_reports(t);
+    return t;
+  }();
+  return table;
+}
+
+const Table<DatasetRef>& dataset_table() {
+  static const Table<DatasetRef> table = [] {
+    Table<DatasetRef> t;
+    add(t, "path", "", TextType{}, at(&DatasetRef::path), kNumerics, "prefix of PATH.bin and PATH.idx").example =
+        "data/train";
+    add(t, "weight", "1", RealType{0, 1e12, true}, at(&DatasetRef::weight), kNumerics,
+        "share of the samples, relative to the other datasets");
+    return t;
+  }();
+  return table;
+}
+
+}  // namespace nexus

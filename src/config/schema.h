@@ -1,0 +1,51 @@
+// The one table of configuration keys. It drives reading, unknown-key detection, the resolved document, reference.yaml
+// and the comparison of numerics: a key exists if and only if it has a row here.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "campaign/campaign_spec.h"
+#include "config/config.h"
+#include "config/yaml_tree.h"
+
+namespace nexus {
+
+// Lists of maps, each with a table of its own.
+enum class ListKey { kNone, kDatasets, kStages };
+
+// One row. `Spec` is what the keys of this table describe: the campaign, one of its stages, or one of its datasets.
+template <typename Spec>
+struct Field {
+  std::string key;                 // dotted, relative to the map that the table describes: "lr.peak"
+  std::string preset;              // YAML text used where the key is absent; empty: the key must be given
+  std::string tokenformer_preset;  // the same for arch tokenformer, if it differs
+  std::string example;             // what reference.yaml shows where there is no preset
+  KeyClass key_class = KeyClass::kNumerics;
+  std::string comment;
+  bool optional = false;  // absent means absent: there is no preset, and the key need not be given
+  ListKey list = ListKey::kNone;
+  // Reads a value; refuses with file, line and key.
+  std::function<void(Spec&, const Node&, const std::string& key)> set;
+  // Canonical text of the value; nothing if there is none (an optional key that was not given).
+  std::function<std::optional<std::string>(const Spec&)> get;
+  // Why the key has no meaning here ("belongs to arch tokenformer"); empty if it has.
+  std::function<std::string(const Spec&, const ModelConfig&)> misplaced;
+
+  bool required() const { return preset.empty() && !optional; }
+  const std::string& preset_for(const ModelConfig& model) const {
+    return model.arch == Arch::kTokenformer && !tokenformer_preset.empty() ? tokenformer_preset : preset;
+  }
+};
+
+template <typename Spec>
+using Table = std::vector<Field<Spec>>;
+
+const Table<CampaignSpec>& campaign_table();
+const Table<StageSpec>& stage_table();
+const Table<DatasetRef>& dataset_table();
+
+}  // namespace nexus

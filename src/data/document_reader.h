@@ -1,0 +1,98 @@
+// Text files as a stream of documents, each in pieces of bounded size.
+//
+//   file        one file is one document (compressed files: their text)
+//   blank-line  documents are separated by one or more blank lines (only spaces, tabs, CR)
+//   line        every line that is not blank is one document, without its line end
+//   jsonl       every line is a JSON object; the document is the text in one of its fields
+//
+// Documents without text are skipped. Text must be UTF-8. The pieces depend on the text alone, never on how it was read
+// or packed, and their concatenation is exactly the document. Memory: a few pieces (jsonl: one line, at most 64 MiB).
+//
+// Where pieces are cut. BPE and unigram pieces carry a space at their front only (SentencePiece never merges across the
+// start of a word), so text that is cut before a space which follows a visible character gives the same tokens as uncut
+// text. Text without such a place (some scripts, long rows of digits) is cut after a line end, else between two
+// characters: there a merge can be missed, once in kPieceBytes; the text still decodes to itself.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/text_source.h"
+
+namespace nexus {
+
+enum class DocumentMode { kFile, kBlankLine, kLine, kJsonLines };
+
+// "file", "blank-line", "line", "jsonl"; nothing for any other name.
+std::optional<DocumentMode> parse_document_mode(std::string_view name);
+std::string document_mode_name(DocumentMode mode);
+
+struct TextPiece {
+  std::string text;
+  bool begins_document = false;
+  bool ends_document = false;
+};
+
+// Cuts a document that arrives in parts of any size. `take` empties the pieces that are ready.
+class PieceCutter {
+ public:
+  static constexpr size_t kPieceBytes = 8192;
+
+  void append(std::string_view text);
+  void end_document();  // does nothing where the document has no text
+  std::optional<TextPiece> take();
+
+ private:
+  void emit(size_t size, bool ends_document);
+
+  std::string pending_;
+  std::deque<TextPiece> ready_;
+  bool inside_document_ = false;
+};
+
+// Checks UTF-8 across block borders (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF).
+class Utf8Checker {
+ public:
+  // Offset, in the whole stream, of the first byte that is not UTF-8.
+  std::optional<int64_t> feed(std::string_view block);
+  bool complete() const { return missing_ == 0; }
+
+ private:
+  bool accept(uint8_t byte);
+  int64_t offset_ = 0;
+  int missing_ = 0;             // continuation bytes still to come
+  uint8_t low_ = 0, high_ = 0;  // range of the next continuation byte
+};
+
+class DocumentReader {
+ public:
+  DocumentReader(std::vector<std::string> paths, DocumentMode mode, std::string json_field = "text");
+  // The next piece in file order; nothing at the end. Throws ErrorKind::kData with the file and place.
+  std::optional<TextPiece> next();
+
+ private:
+  bool read_block();
+  void consume(std::string_view block);
+  void end_line();
+  void end_file();
+  void add_json(const std::string& line);
+
+  std::vector<std::string> paths_;
+  DocumentMode mode_;
+  std::string json_field_;
+  std::unique_ptr<TextSource> source_;
+  size_t path_index_ = 0;  // of the open file, or of the next one
+  Utf8Checker utf8_;
+  std::string block_, line_;
+  int64_t line_number_ = 0;
+  bool line_has_text_ = false;
+  bool separator_due_ = false;  // blank-line mode: a line end before the next line of the same document
+  PieceCutter cutter_;
+};
+
+}  // namespace nexus

@@ -1,0 +1,52 @@
+// Read-only regular files: a descriptor, and a whole file mapped into memory.
+//
+// FIFOs, devices and folders are refused before anything is read (a FIFO would block for ever). A symbolic link to a
+// regular file is followed: staging data through links is common. Errors: ErrorKind::kData.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace nexus {
+
+class InputFile {
+ public:
+  explicit InputFile(const std::string& path);
+  ~InputFile();
+  InputFile(InputFile&& other) noexcept;
+  InputFile& operator=(InputFile&&) = delete;
+
+  // Reads up to `size` bytes at the current position; 0 only at the end of the file.
+  size_t read(void* buffer, size_t size);
+  // Moves the position back to the first byte.
+  void rewind();
+
+  const std::string& path() const { return path_; }
+  int64_t size_bytes() const { return size_bytes_; }
+  int descriptor() const { return descriptor_; }
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+  int64_t size_bytes_ = 0;
+};
+
+// The bytes of a file, mapped. A file that another program truncates while it is mapped raises SIGBUS: token files are
+// replaced by rename, never rewritten in place, so that a mapping keeps the old content.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::string& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&&) = delete;
+
+  std::string_view bytes() const { return {static_cast<const char*>(data_), size_bytes_}; }
+
+ private:
+  void* data_ = nullptr;  // null when the file is empty
+  size_t size_bytes_ = 0;
+};
+
+}  // namespace nexus

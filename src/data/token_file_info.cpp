@@ -1,0 +1,112 @@
+#include "data/token_file_info.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "core/files.h"
+#include "core/hash.h"
+#include "data/token_file.h"
+#include "data/tokenizer.h"
+
+namespace nexus {
+namespace {
+
+using Json = nlohmann::ordered_json;
+constexpr int64_t kMaxInfoBytes = 16 << 20;
+
+TokenFileInfo from_json(const Json& json) {
+  TokenFileInfo info;
+  info.documents = json.at("documents");
+  info.tokens = json.at("tokens");
+  info.text_bytes = json.at("text_bytes");
+  info.vocab_size = json.at("vocab_size");
+  info.bos_id = json.at("bos_id");
+  info.type = json.at("type");
+  info.bin_digest = json.at("bin_digest");
+  info.idx_digest = json.at("idx_digest");
+  info.tokenizer = json.at("tokenizer");
+  info.tokenizer_digest = json.at("tokenizer_digest");
+  info.document_mode = json.at("document_mode");
+  info.valid_share = json.at("valid_share");
+  info.build_digest = json.at("build_digest");
+  for (const Json& source : json.at("sources"))
+    info.sources.push_back({source.at("path"), source.at("size_bytes"), source.at("digest")});
+  return info;
+}
+
+void expect_equal(const std::string& found, const std::string& expected, const char* what, const std::string& path) {
+  if (found == expected) return;
+  throw Error(ErrorKind::kData, fmt::format("{} is {}, but the .json beside it says {}", what, found, expected), path,
+              "build it again with 'nexus data build --force'");
+}
+
+}  // namespace
+
+std::string to_json(const TokenFileInfo& info) {
+  Json json = {{"format", "nexus-tokens"},
+               {"version", 1},
+               {"documents", info.documents},
+               {"tokens", info.tokens},
+               {"text_bytes", info.text_bytes},
+               {"vocab_size", info.vocab_size},
+               {"bos_id", info.bos_id},
+               {"type", info.type},
+               {"bin_digest", info.bin_digest},
+               {"idx_digest", info.idx_digest},
+               {"tokenizer", info.tokenizer},
+               {"tokenizer_digest", info.tokenizer_digest},
+               {"document_mode", info.document_mode},
+               {"valid_share", info.valid_share},
+               {"build_digest", info.build_digest},
+               {"sources", Json::array()}};
+  for (const TextFileRef& source : info.sources)
+    json["sources"].push_back({{"path", source.path}, {"size_bytes", source.size_bytes}, {"digest", source.digest}});
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+void write_token_file_info(const std::string& prefix, const TokenFileInfo& info) {
+  write_file_durably(prefix + ".json", to_json(info));
+}
+
+std::optional<TokenFileInfo> read_token_file_info(const std::string& prefix) {
+  const std::string path = prefix + ".json";
+  if (!path_exists(path)) return std::nullopt;
+  const std::string text = read_text_file(path, kMaxInfoBytes);
+  try {
+    const Json json = Json::parse(text);
+    if (json.at("format") != "nexus-tokens" || json.at("version") != 1)
+      throw Error(ErrorKind::kData, "unknown format or version", path, "use the nexus that wrote it");
+    return from_json(json);
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(ErrorKind::kData, fmt::format("cannot read the description of a token file ({})", error.what()), path,
+                "build it again with 'nexus data build --force'");
+  }
+}
+
+std::string tokenizer_path(const std::string& prefix, const TokenFileInfo& info) {
+  // Only the last component counts: a description must not lead to files elsewhere.
+  const std::filesystem::path name = std::filesystem::path(info.tokenizer).filename();
+  return (std::filesystem::path(prefix).parent_path() / name).string();
+}
+
+void verify_token_file(const std::string& prefix) {
+  const TokenFile file(prefix);
+  const std::optional<TokenFileInfo> info = read_token_file_info(prefix);
+  if (!info)
+    throw Error(ErrorKind::kData, "there is nothing to compare with: no description", prefix + ".json",
+                "only files made by 'nexus data build' can be verified");
+  const std::string bin = prefix + ".bin", idx = prefix + ".idx";
+  expect_equal(token_type_name(file.type()), info->type, "the token type", idx);
+  expect_equal(std::to_string(file.tokens()), std::to_string(info->tokens), "the number of tokens", idx);
+  expect_equal(std::to_string(file.documents()), std::to_string(info->documents), "the number of documents", idx);
+  expect_equal(hash_file(idx), info->idx_digest, "the digest", idx);
+  expect_equal(hash_file(bin), info->bin_digest, "the digest", bin);
+  check_ids(file, info->vocab_size);
+  const Tokenizer tokenizer(tokenizer_path(prefix, *info));
+  expect_equal(tokenizer.digest(), info->tokenizer_digest, "the digest", tokenizer_path(prefix, *info));
+  expect_equal(std::to_string(tokenizer.vocab_size()), std::to_string(info->vocab_size), "the vocabulary size",
+               tokenizer_path(prefix, *info));
+}
+
+}  // namespace nexus

@@ -1,0 +1,76 @@
+// Compute saved at matched perplexity (nexusformer.md section 5; docs/report.md has the definitions for readers).
+//
+// A run's curve is its validation loss (nats per token, the logarithm of perplexity) against cumulative training FLOPs,
+// ancestors included, straight between evaluations in (log FLOPs, log perplexity). The compute to reach a loss is the
+// first crossing of that curve: bumps after a growth or a warm restart do not take back what was reached before, so the
+// answer falls monotonically with the target, as a running-minimum envelope's would.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "report/run_reader.h"
+
+namespace nexus {
+
+struct CurvePoint {
+  double flops;    // cumulative training FLOPs, > 0
+  double loss;     // nats per token
+  double loss_se;  // standard error of loss over the validation windows
+};
+using Curve = std::vector<CurvePoint>;  // by flops, ascending
+
+// Evaluations with positive FLOPs and a finite loss; an untrained model has no place on a logarithmic axis.
+Curve perplexity_curve(const RunHistory& run);
+
+struct Crossing {
+  enum class Kind {
+    kReached,      // flops: where the curve first crosses the target
+    kNotReached,   // flops: the curve's end, a lower bound
+    kBeforeFirst,  // flops: the curve's first evaluation, an upper bound
+    kNoCurve       // no evaluations
+  };
+  Kind kind = Kind::kNoCurve;
+  double flops = 0;
+};
+Crossing compute_to_reach(const Curve& curve, double loss);
+
+struct BootstrapOptions {
+  int64_t draws = 2000;
+  double confidence = 0.95;
+  uint64_t seed = 1;
+};
+
+// saved = 1 - C_run / C_baseline at one target.
+struct Saving {
+  enum class Kind {
+    kExact,        // both curves cross the target
+    kAtLeast,      // the baseline never reaches it: C_baseline is at least its end
+    kUndetermined  // `reason` says why there is no number
+  };
+  Kind kind = Kind::kUndetermined;
+  double target_loss = 0;
+  Crossing run, baseline;
+  double saved = 0, low = 0, high = 0;  // fractions; low may be -infinity ("no lower bound")
+  std::string reason;
+};
+
+// Without `target_loss` the target is the best loss that both reach, max(min run, min baseline), chosen anew in every
+// draw.
+//
+// The interval is a parametric bootstrap over evaluation noise: each draw shifts a whole curve by its standard errors
+// times one standard normal, because all evaluations of a run read the same validation windows and so share their
+// error. The two runs are shifted independently although they share windows too: the interval is conservative. Draws in
+// which a curve does not cross the target enter the lower end with the least and the upper end with the most saving
+// that they allow. Differences between training seeds are *not* in it.
+Saving compute_saved(const Curve& run, const Curve& baseline, std::optional<double> target_loss,
+                     const BootstrapOptions& options = {});
+
+// The saving at `points` targets, evenly spaced in loss over the range that both curves cross; empty where there is
+// none.
+std::vector<Saving> saving_curve(const Curve& run, const Curve& baseline, int64_t points,
+                                 const BootstrapOptions& options = {});
+
+}  // namespace nexus

@@ -1,0 +1,133 @@
+#include "report/pictures.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "core/error.h"
+#include "core/files.h"
+
+extern char** environ;
+
+namespace nexus {
+namespace {
+
+constexpr int kCannotRun = 127;
+
+// Looks for the packages without importing them, which takes a second.
+constexpr const char* kProbe =
+    "import importlib.util as u, sys; sys.exit(not (u.find_spec('matplotlib') and u.find_spec('numpy')))";
+
+// Where a child's output goes; its stdout never mixes with ours, which may be JSON.
+class ChildOutput {
+ public:
+  explicit ChildOutput(bool silent) {
+    NX_CHECK(posix_spawn_file_actions_init(&actions_) == 0);
+    posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (silent) posix_spawn_file_actions_addopen(&actions_, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions_, STDERR_FILENO, STDOUT_FILENO);
+  }
+  ~ChildOutput() { posix_spawn_file_actions_destroy(&actions_); }
+  ChildOutput(const ChildOutput&) = delete;
+  ChildOutput& operator=(const ChildOutput&) = delete;
+  const posix_spawn_file_actions_t* get() const { return &actions_; }
+
+ private:
+  posix_spawn_file_actions_t actions_;
+};
+
+// The exit code of a command given as words; 127 where it cannot be started, 128 + n where signal n ended it.
+int run_command(std::vector<std::string> words, bool silent) {
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  const ChildOutput output(silent);
+  pid_t child = 0;
+  if (posix_spawnp(&child, arguments[0], output.get(), nullptr, arguments.data(), environ) != 0) return kCannotRun;
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0)
+    if (errno != EINTR) throw_errno("wait for", words[0]);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+}  // namespace
+
+const std::vector<Picture>& all_pictures() {
+  static const std::vector<Picture> pictures = {
+      {"perplexity_flops", "Perplexity against compute",
+       "Validation perplexity, exp(mean loss in nats per token), against cumulative training FLOPs, both axes "
+       "logarithmic. A "
+       "grown model's curve carries its ancestors' FLOPs. Bars are two standard errors of the mean over validation "
+       "windows; "
+       "rings mark growth; the dashed line is the target of the largest saving and the arrow that saving."},
+      {"compute_saved", "Compute saved at matched perplexity",
+       "1 - C_run(p) / C_baseline(p) for every target p that both curves cross; the band is the bootstrap interval "
+       "over "
+       "evaluation noise, without the spread between training seeds. Where the band is missing, some draws do not "
+       "cross p. "
+       "The dot is the figure of the comparison table."},
+      {"loss_curves", "Training loss and learning rate",
+       "Mean training loss in nats per token over buckets of consecutive steps, the band from the least to the "
+       "greatest loss "
+       "in a bucket, against the lineage's tokens; stages are shaded in turn; below, the learning rate."},
+      {"growth", "Stages and growth",
+       "Top: the stages of each run along the lineage's tokens, as thick as the model has parameters. Bottom: "
+       "validation loss after minus before each growth, in "
+       "thousandths "
+       "of a nat; zero is lossless. The bar is the loss's own standard error for scale: both sides read the same "
+       "windows, so "
+       "their difference is far more exact than that."}};
+  return pictures;
+}
+
+std::string analysis_folder() {
+  const std::string given = environment("NEXUS_ANALYSIS_DIR");
+  return given.empty() ? NEXUS_ANALYSIS_DIR : given;
+}
+
+std::string find_plot_python() {
+  const std::string given = environment("NEXUS_PYTHON");
+  const std::vector<std::string> candidates =
+      given.empty() ? std::vector<std::string>{"python3", "/usr/bin/python3"} : std::vector<std::string>{given};
+  for (const std::string& python : candidates)
+    if (run_command({python, "-c", kProbe}, /*silent=*/true) == 0) return python;
+  return "";
+}
+
+std::vector<std::string> draw_pictures(const std::string& curves_path, const std::string& folder,
+                                       std::vector<std::string>& warnings) {
+  std::vector<std::string> drawn;
+  const std::string python = find_plot_python();
+  if (python.empty()) {
+    warnings.push_back(
+        "no pictures: no python3 with matplotlib was found (Debian: python3-matplotlib; NEXUS_PYTHON names "
+        "an interpreter); the tables are complete");
+    return drawn;
+  }
+  for (const Picture& picture : all_pictures()) {
+    const std::string file = fmt::format("{}/{}.svg", folder, picture.name);
+    std::error_code ignored;
+    std::filesystem::remove(file, ignored);  // an older report's picture must not pass for this one's
+    const std::string script = fmt::format("{}/plot_{}.py", analysis_folder(), picture.name);
+    const int code = run_command({python, "-B", script, curves_path, "--out", folder}, /*silent=*/false);
+    if (code != 0)
+      warnings.push_back(fmt::format("picture {} was not drawn: {} ended with code {}", picture.name, script, code));
+    else if (path_exists(file))
+      drawn.push_back(picture.name);
+  }
+  return drawn;
+}
+
+}  // namespace nexus

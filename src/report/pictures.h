@@ -1,0 +1,32 @@
+// Draws the pictures of a report by running the scripts in analysis/ with Python and matplotlib.
+//
+// The scripts lie in the source tree's analysis/ folder, or in $NEXUS_ANALYSIS_DIR. The interpreter is $NEXUS_PYTHON,
+// or the first of `python3` on PATH and /usr/bin/python3 that can import matplotlib. Nothing passes through a shell.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace nexus {
+
+struct Picture {
+  std::string name;        // "perplexity_flops": the script is plot_NAME.py, the file NAME.svg
+  std::string title;       // heading in the report
+  std::string definition;  // what is drawn, and what its uncertainty is
+};
+
+// All pictures that the scripts can draw, in the order of the report.
+const std::vector<Picture>& all_pictures();
+
+std::string analysis_folder();
+
+// An interpreter with matplotlib; empty where there is none.
+std::string find_plot_python();
+
+// Runs every script on `curves_path`; the pictures arrive in `folder` as NAME.svg and NAME.png. Returns the names of
+// those that were drawn: a script draws nothing where the runs hold nothing to draw. Appends a warning for each that
+// failed.
+std::vector<std::string> draw_pictures(const std::string& curves_path, const std::string& folder,
+                                       std::vector<std::string>& warnings);
+
+}  // namespace nexus

@@ -1,0 +1,69 @@
+#include "report/report.h"
+
+#include <fmt/format.h>
+
+#include "core/files.h"
+#include "core/run_folder.h"
+#include "report/curves_json.h"
+#include "report/html.h"
+#include "report/pictures.h"
+#include "report/tables.h"
+
+namespace nexus {
+namespace {
+
+std::string render_markdown(const ReportData& data, const std::vector<std::string>& warnings) {
+  std::vector<std::string> parts = {"# nexus report\n"};
+  for (const std::string& sentence : findings(data)) parts.push_back(fmt::format("{}\n", sentence));
+  for (const std::string& warning : warnings) parts.push_back(fmt::format("> {}\n", warning));
+  for (const Table& table : {comparison_table(data), stage_table(data), growth_table(data)})
+    if (!table.rows.empty()) parts.push_back(to_markdown(table));
+  return fmt::format("{}", fmt::join(parts, "\n"));
+}
+
+std::vector<std::string> commands_of(const ReportOptions& options, const std::string& folder) {
+  std::vector<std::string> commands;
+  std::vector<std::string> words;
+  for (const std::string& word : options.command) words.push_back(quote_for_shell(word));
+  if (!words.empty()) commands.push_back(fmt::format("{}", fmt::join(words, " ")));
+  for (const Picture& picture : all_pictures())
+    commands.push_back(fmt::format("python3 analysis/plot_{}.py {} --out {}", picture.name,
+                                   quote_for_shell(folder + "/curves.json"), quote_for_shell(folder)));
+  return commands;
+}
+
+}  // namespace
+
+std::string quote_for_shell(const std::string& word) {
+  const char* plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./=:,@%+-";
+  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
+  std::string quoted = "'";
+  for (const char c : word) {
+    if (c == '\'')
+      quoted += "'\\''";
+    else
+      quoted += c;
+  }
+  return quoted + "'";
+}
+
+ReportResult write_report(const ReportOptions& options) {
+  ReportResult result;
+  result.data = summarise(options.summary);
+  result.folder = options.out.empty() ? RunFolder{options.summary.folders.front()}.report_folder() : options.out;
+  result.warnings = result.data.warnings;
+  make_folders(result.folder);
+  const auto path = [&result](const char* name) { return result.folder + "/" + name; };
+  write_file_durably(path("tables.csv"), to_csv(result.data));
+  // A label may hold bytes that are no UTF-8; they must not stop the report.
+  const auto replace = nlohmann::ordered_json::error_handler_t::replace;
+  write_file_durably(path("curves.json"), curves_json(result.data).dump(1, ' ', false, replace) + "\n");
+  if (options.pictures) result.pictures = draw_pictures(path("curves.json"), result.folder, result.warnings);
+  write_file_durably(path("tables.md"), render_markdown(result.data, result.warnings));
+  const HtmlPage page{&result.data,    result.folder,  result.pictures, commands_of(options, result.folder),
+                      result.warnings, options.version};
+  write_file_durably(path("report.html"), render_html(page));
+  return result;
+}
+
+}  // namespace nexus

@@ -1,0 +1,187 @@
+#include "report/summary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "core/error.h"
+
+namespace nexus {
+namespace {
+
+constexpr int64_t kSavingCurvePoints = 41;
+
+std::optional<Perplexity> perplexity_of(const EvalRow* row) {
+  if (row == nullptr) return std::nullopt;
+  return Perplexity{row->ppl(), row->ppl_se(), row->loss, row->loss_se};
+}
+
+StageSummary summarise_stage(const RunHistory& run, const StageRow& row) {
+  StageSummary stage;
+  stage.stage = row.stage;
+  stage.flops_def = row.flops_def;
+  stage.stage_index = row.stage_index;
+  stage.params = row.params;
+  stage.steps = row.steps;
+  if (const CommitRow* account = run.account_of(row.stage_index)) {
+    stage.committed = true;
+    stage.step = account->step;
+    stage.tokens = account->stage_tokens;
+    stage.flops = account->stage_flops;
+    stage.total_flops = account->total_flops;
+    stage.seconds = account->stage_seconds;
+    stage.rank_seconds = account->stage_rank_seconds;
+  }
+  stage.before_growth = perplexity_of(run.growth_eval(row.stage_index, "before_growth"));
+  stage.after_growth = perplexity_of(run.growth_eval(row.stage_index, "after_growth"));
+  stage.end = perplexity_of(run.last_eval(row.stage_index));
+  if (const GrowthRow* growth = run.growth_into(row.stage_index)) stage.growth = *growth;
+  return stage;
+}
+
+RunSummary summarise_run(const RunHistory& history, const std::string& label) {
+  RunSummary run;
+  run.label = label;
+  run.folder = history.folder;
+  run.arch = history.arch;
+  run.status = history.status;
+  run.done = history.done;
+  for (const StageRow& row : history.stages) run.stages.push_back(summarise_stage(history, row));
+  if (!history.stages.empty()) {
+    run.final_params = history.stages.back().params;
+    run.flops_def = history.stages.back().flops_def;
+  }
+  for (const CommitRow& account : history.commits) {
+    run.seconds += account.stage_seconds;
+    run.rank_seconds += account.stage_rank_seconds;
+  }
+  if (!history.commits.empty()) {
+    const CommitRow& last = history.commits.back();
+    run.total_tokens = last.total_tokens;
+    run.total_flops = last.total_flops;
+    run.inherited_tokens = last.inherited_tokens;
+    run.inherited_flops = last.inherited_flops;
+  }
+  if (!history.evals.empty()) {
+    run.final_ppl = perplexity_of(&history.evals.back());
+    run.eval_tokens = history.evals.back().eval_tokens;
+    if (run.flops_def.empty()) run.flops_def = history.evals.back().flops_def;
+  }
+  run.curve = perplexity_curve(history);
+  return run;
+}
+
+// Labels tell runs apart: equal names get their folder beside them.
+std::vector<std::string> labels_of(const std::vector<RunHistory>& runs,
+                                   const std::map<std::string, std::string>& given) {
+  std::map<std::string, int> uses;
+  for (const RunHistory& run : runs) ++uses[run.name];
+  std::vector<std::string> labels;
+  for (const RunHistory& run : runs) {
+    const auto found = given.find(run.folder);
+    if (found != given.end())
+      labels.push_back(found->second);
+    else
+      labels.push_back(uses[run.name] == 1 ? run.name : fmt::format("{} ({})", run.name, run.folder));
+  }
+  return labels;
+}
+
+std::optional<size_t> baseline_of(const std::vector<RunSummary>& runs, const std::string& folder) {
+  for (size_t i = 0; i < runs.size(); ++i)
+    if (!folder.empty() && runs[i].folder == folder) return i;
+  NX_CHECK(folder.empty(), "baseline {} was not read", folder);
+  if (runs.size() < 2) return std::nullopt;
+  for (const char* arch : {"tokenformer", "transformer"})
+    for (size_t i = 0; i < runs.size(); ++i)
+      if (runs[i].arch == arch) return i;
+  return runs.size() - 1;
+}
+
+// The vocabulary of the run's last stage; perplexities per token of different tokenizers do not compare.
+std::optional<int64_t> vocabulary_of(const RunHistory& run) {
+  if (run.stages.empty()) return std::nullopt;
+  const auto& model = run.stages.back().model;
+  const auto found = model.is_object() ? model.find("V") : model.end();
+  if (found == model.end() || !found->is_number_integer()) return std::nullopt;
+  return found->get<int64_t>();
+}
+
+void warn_of_differences(ReportData& data) {
+  const RunSummary& base = data.runs[*data.baseline];
+  const auto base_vocabulary = vocabulary_of(data.histories[*data.baseline]);
+  for (size_t i = 0; i < data.runs.size(); ++i) {
+    const RunSummary& run = data.runs[i];
+    const auto vocabulary = vocabulary_of(data.histories[i]);
+    if (vocabulary && base_vocabulary && *vocabulary != *base_vocabulary)
+      data.warnings.push_back(
+          fmt::format("{}: its vocabulary has {} tokens, that of {} has {}: perplexities per token do not compare",
+                      run.label, *vocabulary, base.label, *base_vocabulary));
+    if (run.flops_def != base.flops_def)
+      data.warnings.push_back(fmt::format("{} counts FLOPs by {}, {} by {}: no saving is computed", run.label,
+                                          run.flops_def, base.label, base.flops_def));
+    if (run.eval_tokens != base.eval_tokens)
+      data.warnings.push_back(fmt::format("{} is evaluated on {} tokens, {} on {}: their perplexities may not compare",
+                                          run.label, run.eval_tokens, base.label, base.eval_tokens));
+  }
+}
+
+void warn_of_gaps(ReportData& data) {
+  for (size_t i = 0; i < data.runs.size(); ++i) {
+    const RunSummary& run = data.runs[i];
+    if (run.curve.empty())
+      data.warnings.push_back(fmt::format("{} has no evaluations after its first step", run.label));
+    if (!run.done) data.warnings.push_back(fmt::format("{} is not finished: its figures are those so far", run.label));
+    std::set<std::string> definitions;
+    for (const StageRow& stage : data.histories[i].stages) definitions.insert(stage.flops_def);
+    if (definitions.size() > 1)
+      data.warnings.push_back(fmt::format("{} changes its FLOP definition between stages ({}): its total mixes them",
+                                          run.label, fmt::join(definitions, ", ")));
+  }
+}
+
+void compare(ReportData& data) {
+  const RunSummary& base = data.runs[*data.baseline];
+  std::optional<double> target_loss;
+  if (data.target_ppl) target_loss = std::log(*data.target_ppl);
+  for (size_t i = 0; i < data.runs.size(); ++i) {
+    RunSummary& run = data.runs[i];
+    if (i == *data.baseline || run.flops_def != base.flops_def) continue;
+    run.saving = compute_saved(run.curve, base.curve, target_loss, data.bootstrap);
+    run.saving_curve = saving_curve(run.curve, base.curve, kSavingCurvePoints, data.bootstrap);
+  }
+}
+
+void check_options(const SummaryOptions& options) {
+  if (options.folders.empty()) throw Error(ErrorKind::kConfig, "no run to report on", "", "name a run folder");
+  if (options.target_ppl && !(*options.target_ppl > 1.0 && std::isfinite(*options.target_ppl)))
+    throw Error(ErrorKind::kConfig, fmt::format("a perplexity of {} is impossible", *options.target_ppl),
+                "--target-ppl", "give a number above 1");
+  for (const auto& [folder, label] : options.labels)
+    if (std::find(options.folders.begin(), options.folders.end(), folder) == options.folders.end())
+      throw Error(ErrorKind::kConfig, fmt::format("'{}' is none of the reported runs", folder), "--label",
+                  "write RUN=NAME with RUN as on the command line");
+}
+
+}  // namespace
+
+ReportData summarise(const SummaryOptions& options) {
+  check_options(options);
+  ReportData data;
+  data.target_ppl = options.target_ppl;
+  data.bootstrap = options.bootstrap;
+  for (const std::string& folder : options.folders) data.histories.push_back(read_run(folder));
+  const std::vector<std::string> labels = labels_of(data.histories, options.labels);
+  for (size_t i = 0; i < labels.size(); ++i) data.runs.push_back(summarise_run(data.histories[i], labels[i]));
+  data.baseline = baseline_of(data.runs, options.baseline);
+  warn_of_gaps(data);
+  if (data.baseline) {
+    warn_of_differences(data);
+    compare(data);
+  }
+  return data;
+}
+
+}  // namespace nexus

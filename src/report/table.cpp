@@ -1,0 +1,129 @@
+#include "report/table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+
+namespace nexus {
+namespace {
+
+constexpr const char* kNothing = "–";
+
+// A bar would end a Markdown cell.
+std::string escape_markdown(std::string_view text) {
+  std::string result;
+  for (const char c : text) {
+    if (c == '|') result += '\\';
+    result += c == '\n' ? ' ' : c;
+  }
+  return result;
+}
+
+std::string markdown_row(const std::vector<std::string>& cells) {
+  std::string line = "|";
+  for (const std::string& cell : cells) line += fmt::format(" {} |", escape_markdown(cell));
+  return line + "\n";
+}
+
+std::string html_row(const std::vector<std::string>& cells, const std::vector<Column>& columns, const char* tag) {
+  std::string line = "<tr>";
+  for (size_t i = 0; i < cells.size(); ++i)
+    line += fmt::format("<{}{}>{}</{}>", tag, columns[i].number ? " class=\"number\"" : "", escape_html(cells[i]), tag);
+  return line + "</tr>\n";
+}
+
+std::vector<std::string> headers_of(const Table& table) {
+  std::vector<std::string> headers;
+  for (const Column& column : table.columns) headers.push_back(column.header);
+  return headers;
+}
+
+void check_shape(const Table& table) {
+  for (const auto& row : table.rows)
+    NX_CHECK(row.size() == table.columns.size(), "table '{}': {} cells, {} columns", table.title, row.size(),
+             table.columns.size());
+}
+
+}  // namespace
+
+std::string to_markdown(const Table& table) {
+  check_shape(table);
+  std::string text = fmt::format("## {}\n\n{}", table.title, markdown_row(headers_of(table)));
+  text += "|";
+  for (const Column& column : table.columns) text += column.number ? "---:|" : "---|";
+  text += "\n";
+  for (const auto& row : table.rows) text += markdown_row(row);
+  return text + "\n" + table.definition + "\n";
+}
+
+std::string to_html(const Table& table) {
+  check_shape(table);
+  std::string text = fmt::format("<h2>{}</h2>\n<div class=\"wide\"><table>\n<thead>\n", escape_html(table.title));
+  text += html_row(headers_of(table), table.columns, "th") + "</thead>\n<tbody>\n";
+  for (const auto& row : table.rows) text += html_row(row, table.columns, "td");
+  return text +
+         fmt::format("</tbody>\n</table></div>\n<p class=\"definition\">{}</p>\n", escape_html(table.definition));
+}
+
+std::string escape_html(std::string_view text) {
+  std::string result;
+  for (const char c : text) {
+    switch (c) {
+      case '&': result += "&amp;"; break;
+      case '<': result += "&lt;"; break;
+      case '>': result += "&gt;"; break;
+      case '"': result += "&quot;"; break;
+      case '\'': result += "&#39;"; break;
+      default: result += c;
+    }
+  }
+  return result;
+}
+
+std::string escape_csv(std::string_view text) {
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"') result += '"';
+    result += c;
+  }
+  return result + "\"";
+}
+
+std::string format_with_error(double value, double error) {
+  if (!(error > 0)) return fmt::format("{:.4g}", value);
+  const int decimals = std::clamp(1 - static_cast<int>(std::floor(std::log10(error))), 0, 6);
+  return fmt::format("{:.{}f} ± {:.{}f}", value, decimals, error, decimals);
+}
+
+std::string format_perplexity(const std::optional<Perplexity>& value) {
+  return value ? format_with_error(value->ppl, value->se) : kNothing;
+}
+
+std::string format_flops(double flops) {
+  if (flops == 0) return "0";
+  std::string text = fmt::format("{:.2e}", flops);  // "7.31e+17"
+  std::erase(text, '+');
+  return text;
+}
+
+std::string format_percent(double fraction) {
+  return std::isfinite(fraction) ? fmt::format("{:.1f}", 100 * fraction) : std::string(kNothing);
+}
+
+std::string format_saving(const Saving& saving) {
+  switch (saving.kind) {
+    case Saving::Kind::kUndetermined: return saving.reason;
+    case Saving::Kind::kAtLeast:
+      return fmt::format("≥ {} % [{}, –] (baseline: not reached)", format_percent(saving.saved),
+                         format_percent(saving.low));
+    case Saving::Kind::kExact: break;
+  }
+  return fmt::format("{} % [{}, {}]", format_percent(saving.saved), format_percent(saving.low),
+                     format_percent(saving.high));
+}
+
+}  // namespace nexus

@@ -1,0 +1,41 @@
+// A table for people: texts in cells, rendered as Markdown or as an HTML fragment; and the number formats of reports.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "report/summary.h"
+
+namespace nexus {
+
+struct Column {
+  std::string header;
+  bool number = true;  // right-aligned
+};
+
+struct Table {
+  std::string title;
+  std::string definition;  // what the figures mean and where their uncertainty comes from
+  std::vector<Column> columns;
+  std::vector<std::vector<std::string>> rows;  // one text per column
+};
+
+std::string to_markdown(const Table& table);
+// <h2>, <table> and the definition; every text escaped.
+std::string to_html(const Table& table);
+
+std::string escape_html(std::string_view text);
+// A field by RFC 4180: quoted where it must be.
+std::string escape_csv(std::string_view text);
+
+// "16.48 ± 0.12": as many decimals as two significant digits of the error need. An error of 0 or NaN is left out.
+std::string format_with_error(double value, double error);
+std::string format_perplexity(const std::optional<Perplexity>& value);  // "–" where there is none
+std::string format_flops(double flops);                                 // "7.31e17"
+// 100 * fraction with one decimal; a dash where there is no bound.
+std::string format_percent(double fraction);
+// "38.2 % [35.1, 40.9]", "≥ 12.0 % [10.1, –] (baseline: not reached)", or the reason for having no number.
+std::string format_saving(const Saving& saving);
+
+}  // namespace nexus

@@ -1,0 +1,245 @@
+#include "report/tables.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "core/units.h"
+
+namespace nexus {
+namespace {
+
+constexpr const char* kNothing = "–";
+
+std::vector<std::string> growth_cells(const RunSummary& run, const StageSummary& stage) {
+  const GrowthRow& growth = *stage.growth;
+  std::string dead = fmt::format("{} of {}", format_count(growth.dead_new_params), format_count(growth.new_params));
+  if (!growth.dead_blocks.empty()) dead += fmt::format(" ({})", fmt::join(growth.dead_blocks, ", "));
+  return {run.label,
+          fmt::format("{} → {}", growth.from_stage, growth.stage),
+          growth.init,
+          growth.moments,
+          fmt::format("{} → {}", format_count(growth.params_before), format_count(growth.params_after)),
+          fmt::format("{:.1e}", growth.max_abs_dlogit),
+          fmt::format("{:.1e}", growth.rel_dlogit),
+          fmt::format("{:+.1e}", growth.dloss),
+          dead,
+          format_perplexity(stage.before_growth),
+          format_perplexity(stage.after_growth)};
+}
+
+std::vector<std::string> stage_cells(const RunSummary& run, const StageSummary& stage) {
+  const auto known = [&stage](std::string text) { return stage.committed ? std::move(text) : std::string(kNothing); };
+  return {run.label,
+          stage.stage,
+          format_count(stage.params),
+          known(fmt::format("{} / {}", stage.step, stage.steps)),
+          known(format_count(stage.tokens)),
+          known(format_flops(stage.flops)),
+          known(format_flops(stage.total_flops)),
+          known(format_seconds(stage.seconds)),
+          known(format_seconds(stage.rank_seconds)),
+          format_perplexity(stage.before_growth),
+          format_perplexity(stage.after_growth),
+          format_perplexity(stage.end)};
+}
+
+std::string target_of(const RunSummary& run) {
+  if (!run.saving || run.saving->target_loss == 0) return kNothing;
+  return fmt::format("{:.4g}", std::exp(run.saving->target_loss));
+}
+
+std::string flops_to_target(const Crossing& crossing) {
+  switch (crossing.kind) {
+    case Crossing::Kind::kReached: return format_flops(crossing.flops);
+    case Crossing::Kind::kNotReached: return fmt::format("> {}", format_flops(crossing.flops));
+    case Crossing::Kind::kBeforeFirst: return fmt::format("< {}", format_flops(crossing.flops));
+    case Crossing::Kind::kNoCurve: break;
+  }
+  return kNothing;
+}
+
+std::string saving_cell(const ReportData& data, size_t index) {
+  if (data.baseline == index) return "baseline";
+  const auto& saving = data.runs[index].saving;
+  if (!saving) return data.baseline ? "FLOP definitions differ" : kNothing;
+  return format_saving(*saving);
+}
+
+std::vector<std::string> run_cells(const ReportData& data, size_t index) {
+  const RunSummary& run = data.runs[index];
+  std::string flops = format_flops(run.total_flops);
+  if (run.inherited_flops > 0) flops += fmt::format(" ({} inherited)", format_flops(run.inherited_flops));
+  const bool compared = run.saving.has_value();
+  return {run.label,
+          run.arch,
+          run.done ? "done" : "unfinished",
+          format_count(run.final_params),
+          format_count(run.total_tokens),
+          flops,
+          format_seconds(run.rank_seconds),
+          format_perplexity(run.final_ppl),
+          target_of(run),
+          compared ? flops_to_target(run.saving->run) : kNothing,
+          compared ? flops_to_target(run.saving->baseline) : kNothing,
+          saving_cell(data, index)};
+}
+
+// CSV: numbers in full precision; what is unknown is empty.
+class CsvRow {
+ public:
+  CsvRow& text(std::string_view value) {
+    if (!line_.empty()) line_ += ",";
+    line_ += escape_csv(value);
+    return *this;
+  }
+  CsvRow& number(double value) { return text(std::isfinite(value) ? fmt::format("{:.17g}", value) : ""); }
+  CsvRow& count(int64_t value) { return text(std::to_string(value)); }
+  CsvRow& perplexity(const std::optional<Perplexity>& value) {
+    if (!value) return skip(4);
+    return number(value->ppl).number(value->se).number(value->loss).number(value->loss_se);
+  }
+  CsvRow& skip(int fields) {
+    for (int i = 0; i < fields; ++i) text("");
+    return *this;
+  }
+  std::string line() const { return line_ + "\n"; }
+
+ private:
+  std::string line_;
+};
+
+constexpr const char* kCsvHeader =
+    "scope,run,arch,stage,params,steps_done,steps,tokens,flops,flops_def,total_flops,inherited_flops,seconds,rank_"
+    "seconds,"
+    "ppl,ppl_se,loss,loss_se,ppl_before_growth,ppl_before_growth_se,loss_before_growth,loss_before_growth_se,"
+    "ppl_after_growth,ppl_after_growth_se,loss_after_growth,loss_after_growth_se,max_abs_dlogit,dloss,dead_new_params,"
+    "new_params,baseline,target_ppl,flops_to_target,baseline_flops_to_target,saved,saved_low,saved_high,saved_kind\n";
+
+void csv_stage(const RunSummary& run, const StageSummary& stage, std::string& csv) {
+  CsvRow row;
+  row.text("stage").text(run.label).text(run.arch).text(stage.stage).count(stage.params);
+  if (stage.committed)
+    row.count(stage.step).count(stage.steps).count(stage.tokens).number(stage.flops).text(stage.flops_def);
+  else
+    row.skip(1).count(stage.steps).skip(2).text(stage.flops_def);
+  if (stage.committed)
+    row.number(stage.total_flops).skip(1).number(stage.seconds).number(stage.rank_seconds);
+  else
+    row.skip(4);
+  row.perplexity(stage.end).perplexity(stage.before_growth).perplexity(stage.after_growth);
+  if (const auto& growth = stage.growth)
+    row.number(growth->max_abs_dlogit).number(growth->dloss).count(growth->dead_new_params).count(growth->new_params);
+  else
+    row.skip(4);
+  csv += row.skip(8).line();
+}
+
+void csv_run(const ReportData& data, const RunSummary& run, std::string& csv) {
+  CsvRow row;
+  row.text("run").text(run.label).text(run.arch).text("").count(run.final_params).skip(2).count(run.total_tokens);
+  row.skip(1).text(run.flops_def).number(run.total_flops).number(run.inherited_flops);
+  row.number(run.seconds).number(run.rank_seconds).perplexity(run.final_ppl).skip(12);
+  row.text(data.baseline ? data.runs[*data.baseline].label : "");
+  if (const auto& saving = run.saving; saving && saving->kind != Saving::Kind::kUndetermined) {
+    row.number(std::exp(saving->target_loss)).number(saving->run.flops).number(saving->baseline.flops);
+    row.number(saving->saved).number(saving->low).number(saving->high);
+    row.text(saving->kind == Saving::Kind::kExact ? "exact" : "at_least");
+  } else {
+    row.skip(6).text(saving ? saving->reason : "");
+  }
+  csv += row.line();
+}
+
+}  // namespace
+
+std::string perplexity_definition() {
+  return "Perplexity is exp(mean loss in nats per token) on the validation windows; ± is one standard error, the "
+         "spread "
+         "of the windows' mean losses divided by the root of their number.";
+}
+
+std::string flops_definition_text(const ReportData& data) {
+  std::set<std::string> names;
+  for (const RunSummary& run : data.runs)
+    if (!run.flops_def.empty()) names.insert(run.flops_def);
+  return fmt::format(
+      "FLOPs are training FLOPs (forward and backward) by definition {}; a run's total counts its ancestors' "
+      "tokens and FLOPs too.",
+      fmt::join(names, ", "));
+}
+
+std::string saving_definition(const ReportData& data) {
+  if (!data.baseline) return "No saving is shown: there is no baseline run to compare with.";
+  return fmt::format(
+      "Compute saved = 1 - C_run(p) / C_baseline(p), where C(p) is the cumulative training compute at which a run's "
+      "validation perplexity first reaches p, interpolated in log-log; baseline: {}; p: {}. The interval is {:.0f} % "
+      "of {} "
+      "bootstrap draws over evaluation noise. It does not hold the spread between training seeds.",
+      data.runs[*data.baseline].label,
+      data.target_ppl ? fmt::format("{:.6g}, as asked", *data.target_ppl) : "the best perplexity that both runs reach",
+      100 * data.bootstrap.confidence, data.bootstrap.draws);
+}
+
+Table stage_table(const ReportData& data) {
+  Table table;
+  table.title = "Stages";
+  table.definition =
+      perplexity_definition() + " " + flops_definition_text(data) +
+      " Tokens, FLOPs and times are the stage's own, as its last commit has them; rank time is the sum over "
+      "ranks.";
+  table.columns = {{"run", false},       {"stage", false},
+                   {"parameters"},       {"steps"},
+                   {"tokens"},           {"FLOPs"},
+                   {"FLOPs in all"},     {"time"},
+                   {"rank time"},        {"ppl before growth"},
+                   {"ppl after growth"}, {"ppl at the end"}};
+  for (const RunSummary& run : data.runs)
+    for (const StageSummary& stage : run.stages) table.rows.push_back(stage_cells(run, stage));
+  return table;
+}
+
+Table growth_table(const ReportData& data) {
+  Table table;
+  table.title = "Growth checks";
+  table.definition =
+      "max|Δlogit|, its ratio to the largest logit and Δloss: largest change of a logit and change of the loss by the "
+      "growth "
+      "on one fixed batch, before any update; they are exact figures of that batch. Dead: new parameters in whole new "
+      "blocks that did not move in two updates on a copy. " +
+      perplexity_definition();
+  table.columns = {{"run", false},  {"stages", false}, {"new blocks", false}, {"moments", false},
+                   {"parameters"},  {"max|Δlogit|"},   {"relative"},          {"Δloss"},
+                   {"dead of new"}, {"ppl before"},    {"ppl after"}};
+  for (const RunSummary& run : data.runs)
+    for (const StageSummary& stage : run.stages)
+      if (stage.growth) table.rows.push_back(growth_cells(run, stage));
+  return table;
+}
+
+Table comparison_table(const ReportData& data) {
+  Table table;
+  table.title = "Comparison";
+  table.definition = saving_definition(data) + " " + perplexity_definition() + " " + flops_definition_text(data);
+  table.columns = {{"run", false},       {"architecture", false},
+                   {"state", false},     {"final parameters"},
+                   {"tokens"},           {"FLOPs"},
+                   {"rank time"},        {"final ppl"},
+                   {"target ppl"},       {"FLOPs to target"},
+                   {"baseline's FLOPs"}, {"compute saved"}};
+  for (size_t i = 0; i < data.runs.size(); ++i) table.rows.push_back(run_cells(data, i));
+  return table;
+}
+
+std::string to_csv(const ReportData& data) {
+  std::string csv = kCsvHeader;
+  for (const RunSummary& run : data.runs) {
+    for (const StageSummary& stage : run.stages) csv_stage(run, stage, csv);
+    csv_run(data, run, csv);
+  }
+  return csv;
+}
+
+}  // namespace nexus
