@@ -229,6 +229,7 @@ void register_products(const std::string& type, DType dtype) {
   for (const auto& [kind, name] : kinds) {
     for (const auto& [library, run] :
          {Named{"backend", bench_backend_product}, {"openblas", bench_openblas}, {"onednn", bench_onednn}}) {
+      if (run == bench_openblas && dtype == DType::kBF16) continue;
       Benchmark* bench =
           benchmark::RegisterBenchmark((type + "/matmul_" + name + "/" + library).c_str(), run, kind, dtype);
       weight_shapes(bench);

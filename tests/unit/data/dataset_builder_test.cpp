@@ -1,0 +1,194 @@
+#include "data/dataset_builder.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/files.h"
+#include "core/hash.h"
+#include "data/token_file.h"
+#include "sample_text.h"
+#include "support/expect_error.h"
+#include "support/temp_folder.h"
+
+namespace nexus {
+namespace {
+
+using testing::file_content;
+using ::testing::HasSubstr;
+using testing::sample_text;
+using testing::sample_tokenizer;
+using testing::write_file;
+
+class DatasetBuilderTest : public ::testing::Test {
+ protected:
+  DatasetBuilderTest() { write_file(folder_ / "tok.model", sample_tokenizer().model_bytes()); }
+
+  BuildOptions options(const std::string& text, DocumentMode mode = DocumentMode::kFile, double share = 0.1) {
+    BuildOptions options;
+    options.inputs = {write_file(folder_ / "in.txt", text)};
+    options.out = folder_ / "out/set";
+    options.documents = mode;
+    options.tokenizer = folder_ / "tok.model";
+    options.valid_share = share;
+    options.workers = 2;
+    return options;
+  }
+  // The documents of a token file as text; checks that each begins with its only BOS.
+  std::vector<std::string> texts(const std::string& prefix) {
+    const TokenFile file(prefix);
+    std::vector<std::string> result;
+    for (int64_t d = 0; d < file.documents(); ++d) {
+      const TokenFile::Document place = file.document(d);
+      std::vector<int32_t> ids(static_cast<size_t>(place.tokens));
+      file.read(place.first_token, place.tokens, ids.data());
+      EXPECT_EQ(std::count(ids.begin(), ids.end(), sample_tokenizer().bos_id()), 1);
+      EXPECT_EQ(ids.front(), sample_tokenizer().bos_id());
+      result.push_back(sample_tokenizer().decode(ids));
+    }
+    return result;
+  }
+  TempFolder folder_;
+};
+
+TEST_F(DatasetBuilderTest, GivesAFileBackAsTrainingTextThenValidationText) {
+  const std::string text = sample_text(600000);
+  const BuildOptions build = options(text);
+  const BuildResult result = build_dataset(build);
+  const std::vector<std::string> train = texts(train_prefix(build.out)), valid = texts(valid_prefix(build.out));
+  ASSERT_EQ(train.size(), 1u);
+  ASSERT_EQ(valid.size(), 1u);
+  EXPECT_EQ(train[0] + valid[0], text);
+  EXPECT_EQ(result.train.text_bytes, static_cast<int64_t>(train[0].size()));
+  EXPECT_EQ(result.valid->text_bytes, static_cast<int64_t>(valid[0].size()));
+  EXPECT_EQ(result.train.tokens, TokenFile(train_prefix(build.out)).tokens());
+}
+
+TEST_F(DatasetBuilderTest, WritesTheSameBytesWhateverTheNumberOfWorkers) {
+  const std::string text = sample_text(1500000);
+  BuildOptions one = options(text, DocumentMode::kBlankLine), three = one;
+  one.workers = 1;
+  three.workers = 3;
+  three.out = folder_ / "elsewhere/set";
+  one.tokenizer = three.tokenizer = "";
+  one.vocab_size = three.vocab_size = 450;
+  build_dataset(one);
+  build_dataset(three);
+  for (const char* name :
+       {".model", "-train.bin", "-train.idx", "-train.json", "-valid.bin", "-valid.idx", "-valid.json"})
+    EXPECT_EQ(hash_file(one.out + name), hash_file(three.out + name)) << name;
+  EXPECT_GT(TokenFile(train_prefix(one.out)).documents(), 1000);
+}
+
+TEST_F(DatasetBuilderTest, NeverPutsADocumentIntoBothParts) {
+  std::string text;
+  for (int i = 0; i < 3000; ++i) text += fmt::format("{{\"text\": \"document {}\\nof many\"}}\n", i);
+  const BuildOptions build = options(text, DocumentMode::kJsonLines, 0.05);
+  build_dataset(build);
+  std::vector<std::string> all = texts(train_prefix(build.out));
+  const std::vector<std::string> valid = texts(valid_prefix(build.out));
+  EXPECT_GT(valid.size(), 50u);
+  all.insert(all.end(), valid.begin(), valid.end());
+  EXPECT_EQ(all.size(), 3000u);
+  std::sort(all.begin(), all.end());
+  EXPECT_EQ(std::unique(all.begin(), all.end()), all.end());
+}
+
+TEST_F(DatasetBuilderTest, WritesNoValidationFilesForAShareOfZero) {
+  const std::string text = sample_text(5000);
+  const BuildOptions build = options(text, DocumentMode::kFile, 0);
+  EXPECT_FALSE(build_dataset(build).valid.has_value());
+  EXPECT_FALSE(path_exists(valid_prefix(build.out) + ".idx"));
+  EXPECT_EQ(texts(train_prefix(build.out)), std::vector<std::string>{text});
+}
+
+TEST_F(DatasetBuilderTest, DoesNothingWhenTheSameIsBuiltAgain) {
+  BuildOptions build = options(sample_text(20000));
+  EXPECT_FALSE(build_dataset(build).was_complete);
+  const auto time = std::filesystem::last_write_time(train_prefix(build.out) + ".bin");
+  build.workers = 1;
+  const BuildResult again = build_dataset(build);
+  EXPECT_TRUE(again.was_complete);
+  EXPECT_TRUE(again.valid.has_value());
+  EXPECT_EQ(std::filesystem::last_write_time(train_prefix(build.out) + ".bin"), time);
+}
+
+TEST_F(DatasetBuilderTest, ReplacesOtherFilesOnlyByForce) {
+  build_dataset(options(sample_text(20000)));
+  BuildOptions changed = options(sample_text(30000));
+  EXPECT_NEXUS_ERROR(build_dataset(changed), ErrorKind::kConfig, HasSubstr("built from other text or options"));
+  changed.valid_share = 0;
+  changed.force = true;
+  build_dataset(changed);
+  EXPECT_EQ(texts(train_prefix(changed.out)), std::vector<std::string>{sample_text(30000)});
+  EXPECT_FALSE(path_exists(valid_prefix(changed.out) + ".bin"));
+}
+
+TEST_F(DatasetBuilderTest, KeepsATokenizerThatLiesInTheWay) {
+  BuildOptions build = options(sample_text(20000));
+  make_folders(folder_ / "out");
+  write_file(build.out + ".model", "precious");
+  EXPECT_NEXUS_ERROR(build_dataset(build), ErrorKind::kConfig, HasSubstr("another tokenizer lies here"));
+  EXPECT_EQ(file_content(build.out + ".model"), "precious");
+}
+
+TEST_F(DatasetBuilderTest, FinishesWhatWasInterruptedBeforeTheLastFile) {
+  const BuildOptions build = options(sample_text(20000));
+  build_dataset(build);
+  const std::string digest = hash_file(train_prefix(build.out) + ".bin");
+  for (const char* suffix : {".json", ".idx"}) std::filesystem::remove(train_prefix(build.out) + suffix);
+  EXPECT_FALSE(build_dataset(build).was_complete);
+  EXPECT_EQ(hash_file(train_prefix(build.out) + ".bin"), digest);
+}
+
+TEST_F(DatasetBuilderTest, RefusesOptionsThatMakeNoSense) {
+  const std::string text = sample_text(2000);
+  const auto refused = [&](ErrorKind kind, const char* why, auto change) {
+    BuildOptions build = options(text);
+    change(build);
+    EXPECT_NEXUS_ERROR(build_dataset(build), kind, HasSubstr(why));
+  };
+  refused(ErrorKind::kConfig, "vocabulary is not clear", [](auto& b) { b.vocab_size = 300; });
+  refused(ErrorKind::kConfig, "vocabulary is not clear", [](auto& b) { b.tokenizer = ""; });
+  refused(ErrorKind::kConfig, "validation share of 0.9", [](auto& b) { b.valid_share = 0.9; });
+  refused(ErrorKind::kConfig, "no input files", [](auto& b) { b.inputs.clear(); });
+  refused(ErrorKind::kConfig, "-1 workers", [](auto& b) { b.workers = -1; });
+  refused(ErrorKind::kData, "No such file", [](auto& b) { b.inputs = {"no/such/file"}; });
+  refused(ErrorKind::kData, "there is no text", [](auto& b) { write_file(b.inputs[0], ""); });
+  refused(ErrorKind::kData, "leaves nothing for validation", [](auto& b) { write_file(b.inputs[0], "word"); });
+}
+
+TEST_F(DatasetBuilderTest, VerifiesEveryByte) {
+  const BuildOptions build = options(sample_text(50000));
+  build_dataset(build);
+  const std::string prefix = train_prefix(build.out);
+  verify_token_file(prefix);
+  verify_token_file(valid_prefix(build.out));
+
+  const auto refused = [&](const std::string& path, const char* why, auto damage) {
+    const std::string good = file_content(path);
+    std::string bad = good;
+    damage(bad);
+    write_file(path, bad);
+    EXPECT_NEXUS_ERROR(verify_token_file(prefix), ErrorKind::kData, HasSubstr(why));
+    write_file(path, good);
+  };
+  const auto flip = [](std::string& s) { s[s.size() / 2] ^= 1; };
+  refused(prefix + ".bin", "the digest is", flip);
+  refused(prefix + ".bin", "bytes, but the index describes", [](std::string& s) { s.resize(s.size() - 2); });
+  refused(prefix + ".json", "cannot read the description", [](std::string& s) { s.resize(s.size() / 2); });
+  refused(prefix + ".json", "the number of tokens is", [](std::string& s) {
+    auto json = nlohmann::json::parse(s);
+    json["tokens"] = 1;
+    s = json.dump();
+  });
+  refused(prefix + ".json", "outside the vocabulary of 300", [](std::string& s) {
+    auto json = nlohmann::json::parse(s);
+    json["vocab_size"] = 300;
+    s = json.dump();
+  });
+  refused(build.out + ".model", "the digest is", [](std::string& s) { s += std::string("\x42\x00", 2); });
+  verify_token_file(prefix);
+}
+
+}  // namespace
+}  // namespace nexus

@@ -1,0 +1,141 @@
+#include "report/report.h"
+
+#include <gmock/gmock.h>
+#include <stdlib.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/files.h"
+#include "report/curves_json.h"
+#include "report/pictures.h"
+#include "report/table.h"
+#include "support/synthetic_run.h"
+#include "support/temp_folder.h"
+
+namespace nexus {
+namespace {
+
+using testing::Contains;
+using testing::ContainsRegex;
+using testing::HasSubstr;
+using testing::Not;
+
+// An environment variable for one test.
+class Environment {
+ public:
+  Environment(const char* name, const std::string& value) : name_(name) { ::setenv(name, value.c_str(), 1); }
+  ~Environment() { ::unsetenv(name_); }
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+ private:
+  const char* name_;
+};
+
+// Unlike HasSubstr, does not print the page.
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+class ReportTest : public testing::Test {
+ protected:
+  ReportTest() {
+    write_synthetic_run(grown_run("nexus grown", "nexusformer", 380.0), temp_ / "n");
+    write_synthetic_run(grown_run("tokenformer grown", "tokenformer", 400.0), temp_ / "t");
+    options_.summary.folders = {temp_ / "n", temp_ / "t"};
+    options_.summary.bootstrap.draws = 200;
+    options_.command = {"nexus", "report", "a b"};
+  }
+  TempFolder temp_;
+  ReportOptions options_;
+};
+
+TEST_F(ReportTest, WritesTablesPageAndCurvesIntoTheFirstRunsFolder) {
+  options_.pictures = false;
+  const ReportResult result = write_report(options_);
+  EXPECT_EQ(result.folder, temp_ / "n/report");
+  EXPECT_THAT(read_text_file(temp_ / "n/report/tables.md"), HasSubstr("## Comparison"));
+  EXPECT_THAT(read_text_file(temp_ / "n/report/tables.csv"), HasSubstr("scope,run,"));
+  const std::string html = read_text_file(temp_ / "n/report/report.html");
+  EXPECT_THAT(html, ContainsRegex("nexus grown needs .* less compute than tokenformer grown"));
+  EXPECT_THAT(html, HasSubstr("nexus report &#39;a b&#39;"));
+  EXPECT_THAT(html, Not(HasSubstr("<svg")));
+  const auto curves = nlohmann::json::parse(read_text_file(temp_ / "n/report/curves.json"));
+  EXPECT_EQ(curves["runs"].size(), 2u);
+  EXPECT_EQ(curves["runs"][0]["evals"].size(), 13u);
+  EXPECT_EQ(curves["baseline"], "tokenformer grown");
+}
+
+TEST_F(ReportTest, DrawsEveryPictureIntoASelfContainedPage) {
+  if (find_plot_python().empty()) GTEST_SKIP() << "no python3 with matplotlib";
+  options_.out = temp_ / "out";
+  const ReportResult result = write_report(options_);
+  EXPECT_EQ(result.pictures.size(), all_pictures().size());
+  const std::string html = read_text_file(temp_ / "out/report.html");
+  for (const Picture& picture : all_pictures()) {
+    EXPECT_TRUE(path_exists(temp_ / ("out/" + picture.name + ".png"))) << picture.name;
+    EXPECT_TRUE(contains(html, escape_html(picture.definition))) << picture.name;
+  }
+  EXPECT_TRUE(contains(html, "<svg role=\"img\""));
+  for (const char* outside : {"src=\"", "<link", "@import", "href=\"http", "#1b1f24\"", "fill: #1b1f24"})
+    EXPECT_FALSE(contains(html, outside)) << outside;
+}
+
+TEST_F(ReportTest, WithoutMatplotlibTheTablesStayAndAWarningSaysSo) {
+  const Environment none("NEXUS_PYTHON", "/no/such/python3");
+  const ReportResult result = write_report(options_);
+  EXPECT_TRUE(result.pictures.empty());
+  EXPECT_THAT(result.warnings, Contains(HasSubstr("python3-matplotlib")));
+  EXPECT_THAT(read_text_file(temp_ / "n/report/report.html"), HasSubstr("python3-matplotlib"));
+}
+
+TEST_F(ReportTest, AScriptThatFailsCostsItsPictureOnly) {
+  const std::string python = find_plot_python();
+  if (python.empty()) GTEST_SKIP() << "no python3 with matplotlib";
+  make_folders(temp_ / "analysis");
+  for (const Picture& picture : all_pictures())
+    write_file_durably(temp_ / ("analysis/plot_" + picture.name + ".py"), "raise SystemExit(3)\n");
+  write_file_durably(temp_ / "analysis/plot_growth.py",
+                     "import sys\nopen(sys.argv[3] + '/growth.svg', 'w').write('<svg><!--drawn--></svg>')\n");
+  const Environment scripts("NEXUS_ANALYSIS_DIR", temp_ / "analysis");
+  const ReportResult result = write_report(options_);
+  EXPECT_EQ(result.pictures, std::vector<std::string>{"growth"});
+  EXPECT_EQ(result.warnings.size(), all_pictures().size() - 1);
+  EXPECT_THAT(read_text_file(temp_ / "n/report/report.html"), HasSubstr("<!--drawn-->"));
+}
+
+TEST_F(ReportTest, APictureOfAnOlderReportIsNotShownForANewOne) {
+  const std::string python = find_plot_python();
+  if (python.empty()) GTEST_SKIP() << "no python3 with matplotlib";
+  make_folders(temp_ / "out");
+  make_folders(temp_ / "analysis");
+  for (const Picture& picture : all_pictures())
+    write_file_durably(temp_ / ("analysis/plot_" + picture.name + ".py"), "");
+  write_file_durably(temp_ / "out/growth.svg", "<svg>old</svg>");
+  options_.out = temp_ / "out";
+  const Environment scripts("NEXUS_ANALYSIS_DIR", temp_ / "analysis");
+  EXPECT_TRUE(write_report(options_).pictures.empty());
+  EXPECT_FALSE(path_exists(temp_ / "out/growth.svg"));
+}
+
+TEST_F(ReportTest, TrainingLossIsThinnedWithoutMixingStages) {
+  const ReportData data = summarise(options_.summary);
+  const auto train = curves_json(data, /*max_points=*/30)["runs"][0]["train"];
+  ASSERT_EQ(train.size(), 2u * 25u);  // 100 steps of each stage in buckets of 4
+  EXPECT_EQ(train[24]["stage_index"], 0);
+  EXPECT_EQ(train[25]["stage_index"], 1);
+  double sum = 0;
+  for (size_t i = 0; i < 4; ++i) sum += data.histories[0].steps[i].loss;
+  EXPECT_DOUBLE_EQ(train[0]["loss"].get<double>(), sum / 4);
+  EXPECT_LE(train[0]["loss_low"].get<double>(), train[0]["loss"].get<double>());
+  EXPECT_GE(train[0]["loss_high"].get<double>(), train[0]["loss"].get<double>());
+}
+
+TEST(QuoteForShell, MakesOneWordOfAnything) {
+  EXPECT_EQ(quote_for_shell("runs/a-1"), "runs/a-1");
+  EXPECT_EQ(quote_for_shell(""), "''");
+  EXPECT_EQ(quote_for_shell("it's $HOME"), "'it'\\''s $HOME'");
+}
+
+}  // namespace
+}  // namespace nexus
