@@ -1,11 +1,6 @@
 # nx_module(name SOURCES... [DEPS nexus modules or libraries]): the static library nx_<name>, included as "<name>/file.h".
 function(nx_module name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
-  foreach(source ${ARG_SOURCES})  # CONSTRUCTION: remove when all modules are complete
-    if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${source})
-      list(REMOVE_ITEM ARG_SOURCES ${source})
-    endif()
-  endforeach()
   add_library(nx_${name} STATIC ${ARG_SOURCES})
   target_include_directories(nx_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   target_compile_features(nx_${name} PUBLIC cxx_std_20)
@@ -17,6 +12,9 @@ endfunction()
 add_library(nx_flags INTERFACE)
 target_compile_options(nx_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror -march=${NEXUS_ARCH}
                        -fno-math-errno -fno-trapping-math)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  target_compile_options(nx_flags INTERFACE -Wno-restrict)  # false alarms on "text" + std::string (GCC bug 105651)
+endif()
 target_link_libraries(nx_flags INTERFACE OpenMP::OpenMP_CXX)
 if(NEXUS_SANITIZE)
   target_compile_options(nx_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined

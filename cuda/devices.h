@@ -1,4 +1,5 @@
-// The GPUs that this process can see. The first part of the CUDA back end: everything else of it asks here for its device.
+// The GPUs that this process can see. The first part of the CUDA back end: everything else of it asks here for its
+// device.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,7 @@
 namespace nexus {
 
 struct CudaDevice {
-  std::string name;            // "NVIDIA H200"
+  std::string name;  // "NVIDIA H200"
   int capability_major = 0, capability_minor = 0;
   int64_t memory_bytes = 0;
 };

@@ -6,11 +6,15 @@
 namespace nexus {
 namespace {
 
-bool is_embedding(const ParamSpec& spec) { return spec.name == "embed.weight"; }
-bool is_head(const ParamSpec& spec) { return spec.name == "head.weight"; }
+bool is_embedding(const ParamSpec& spec) {
+  return spec.name == "embed.weight";
+}
+bool is_head(const ParamSpec& spec) {
+  return spec.name == "head.weight";
+}
 
-// Elements of all matrices that multiply a token: everything but norms and the embedding, whose lookup costs nothing. A tied
-// head multiplies by the embedding's matrix.
+// Elements of all matrices that multiply a token: everything but norms and the embedding, whose lookup costs nothing. A
+// tied head multiplies by the embedding's matrix.
 double gemm_elements(const ModelConfig& config, const ParamTable& table) {
   double elements = 0;
   for (const ParamSpec& spec : table)
@@ -42,7 +46,9 @@ FlopsDefinition flops_definition(const std::string& name) {
               near.empty() ? "use gemm_causal, palm, 6n or 6n_nonemb" : "did you mean " + near + "?");
 }
 
-std::string name_of(FlopsDefinition definition) { return flops_definition_names()[static_cast<size_t>(definition)]; }
+std::string name_of(FlopsDefinition definition) {
+  return flops_definition_names()[static_cast<size_t>(definition)];
+}
 
 double training_flops_per_token(const ModelConfig& config, int64_t context, FlopsDefinition definition) {
   const Model model(config);
@@ -51,7 +57,8 @@ double training_flops_per_token(const ModelConfig& config, int64_t context, Flop
   const auto width = static_cast<double>(config.heads * config.head_dim());
   const auto all = static_cast<double>(table.count());
   switch (definition) {
-    case FlopsDefinition::kGemmCausal: return 3.0 * (2.0 * gemm_elements(config, table) + 2.0 * tokens * width * layers);
+    case FlopsDefinition::kGemmCausal:
+      return 3.0 * (2.0 * gemm_elements(config, table) + 2.0 * tokens * width * layers);
     case FlopsDefinition::kPalm: return 6.0 * all + 12.0 * layers * width * tokens;
     case FlopsDefinition::k6N: return 6.0 * all;
     case FlopsDefinition::k6NNonEmbedding: return 6.0 * non_embedding_elements(table);

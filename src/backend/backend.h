@@ -1,13 +1,15 @@
 // Backend: the numeric operations of nexus, one virtual call each, over Tensor views of one device.
 //
-// Who implements it: backend/cpu (f32, bf16, f64), backend/dry (nothing is computed; FLOPs are counted), cuda/ (f32, bf16).
-// Only `cli` names a concrete one. Layers are written once against this interface.
+// Who implements it: backend/cpu (f32, bf16, f64), backend/dry (nothing is computed; FLOPs are counted), cuda/ (f32,
+// bf16). Only `cli` names a concrete one. Layers are written once against this interface.
 //
 // Conventions, for every operation:
-// * Activations and weights have the compute type (f32, bf16 or f64). Statistics, losses and parameter gradients ("wide"
+// * Activations and weights have the compute type (f32, bf16 or f64). Statistics, losses and parameter gradients
+// ("wide"
 //   tensors) are f64 if the compute type is f64, f32 otherwise. bf16 operations compute in f32.
 // * Row-major, contiguous unless a leading dimension is given. Outputs may not alias inputs unless the comment says so.
-// * Asynchronous in stream order on a GPU; `synchronize` waits. Results are deterministic for one device, thread count and
+// * Asynchronous in stream order on a GPU; `synchronize` waits. Results are deterministic for one device, thread count
+// and
 //   library version.
 // * Shapes are checked; a mismatch is a bug (ErrorKind::kInternal).
 #pragma once
@@ -21,8 +23,8 @@
 
 namespace nexus {
 
-// One operand of a (batched) matrix product: `rows` x `cols` elements stored with leading dimension `ld`; `transposed` swaps
-// their roles in the product. Element (b, i, j) lies at data + b * batch_stride + i * ld + j.
+// One operand of a (batched) matrix product: `rows` x `cols` elements stored with leading dimension `ld`; `transposed`
+// swaps their roles in the product. Element (b, i, j) lies at data + b * batch_stride + i * ld + j.
 struct Mat {
   void* data = nullptr;
   DType dtype = DType::kF32;
@@ -49,22 +51,23 @@ enum class GeluKind { kErf, kTanh };
 struct NormGelu {
   NormKind norm = NormKind::kL2;
   GeluKind gelu = GeluKind::kErf;
-  float eps = 1e-5f;            // s = scale / (||h|| + eps), and s = 0 where ||h|| + eps is zero
-  std::vector<float> scales;    // one per group: sqrt(O) of that group's layer (sqrt(n_scale) for Pattention)
+  float eps = 1e-5f;          // s = scale / (||h|| + eps), and s = 0 where ||h|| + eps is zero
+  std::vector<float> scales;  // one per group: sqrt(O) of that group's layer (sqrt(n_scale) for Pattention)
 };
 
 enum class RowNormKind { kRms, kLayer };
 
-// y = weight * normalised(x); RMS: x / sqrt(mean(x^2) + eps), layer: (x - mean) / sqrt(var + eps). No weight where undefined.
+// y = weight * normalised(x); RMS: x / sqrt(mean(x^2) + eps), layer: (x - mean) / sqrt(var + eps). No weight where
+// undefined.
 struct RowNorm {
   RowNormKind kind = RowNormKind::kRms;
   float eps = 1e-6f;
 };
 
-// Causal attention over packed rows: token (b, t) of q lies at q + (b * context + t) * ld, head h at + h * head_dim; likewise
-// k, v (kv_heads of them: grouped-query attention), and out / dout with leading dimension heads * head_dim.
-// The tensors q, k, v, dq, dk, dv (and x of rope) are views from the first element used: shape[0] counts tokens, ld says where
-// they lie, other extents are not read.
+// Causal attention over packed rows: token (b, t) of q lies at q + (b * context + t) * ld, head h at + h * head_dim;
+// likewise k, v (kv_heads of them: grouped-query attention), and out / dout with leading dimension heads * head_dim.
+// The tensors q, k, v, dq, dk, dv (and x of rope) are views from the first element used: shape[0] counts tokens, ld
+// says where they lie, other extents are not read.
 struct Attention {
   int64_t batch = 0, context = 0, heads = 0, kv_heads = 0, head_dim = 0;
   int64_t ld = 0;  // elements between tokens of q, k, v and their gradients
@@ -79,8 +82,8 @@ struct Rope {
 
 enum class GateKind { kSwiGlu, kGelu };  // kGelu: a plain GELU, no gate
 
-// A rectangle of parameters that shares its update constants: element (i, j) lies at offset + i * row_stride + j of the flat
-// parameter buffers. A tensor that never grew is one rectangle with rows = 1.
+// A rectangle of parameters that shares its update constants: element (i, j) lies at offset + i * row_stride + j of the
+// flat parameter buffers. A tensor that never grew is one rectangle with rows = 1.
 struct UpdateBlock {
   int64_t offset = 0, rows = 1, cols = 0, row_stride = 0;
   double learning_rate = 0;
@@ -135,8 +138,8 @@ class Backend {
   // --- attention. `x` names q or k inside packed rows; `inverse` rotates back (the backward pass).
   virtual void rope(const Rope& op, const Tensor& x, bool inverse) = 0;
   // scale 1/sqrt(head_dim). logsumexp is wide [batch, heads, context]. Never materialises context x context.
-  virtual void attention_forward(const Attention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
-                                 const Tensor& logsumexp) = 0;
+  virtual void attention_forward(const Attention& op, const Tensor& q, const Tensor& k, const Tensor& v,
+                                 const Tensor& out, const Tensor& logsumexp) = 0;
   // Writes dq, dk, dv (packed like q, k, v); `scratch` is wide [batch, heads, context].
   virtual void attention_backward(const Attention& op, const Tensor& dout, const Tensor& q, const Tensor& k,
                                   const Tensor& v, const Tensor& out, const Tensor& logsumexp, const Tensor& scratch,
@@ -153,16 +156,20 @@ class Backend {
   // out[0] = sum(x^2), f64 tensor of one element; the order of the sum is fixed.
   virtual void sum_squares(const Tensor& x, const Tensor& out) = 0;
   // AdamW with decoupled decay (Loshchilov and Hutter 2019) over the blocks. The gradient is first multiplied by
-  // min(1, clip / (sqrt(grad_sum_squares) + 1e-6)), read on the device. `compute`, if defined, receives the compute-type copy.
+  // min(1, clip / (sqrt(grad_sum_squares) + 1e-6)), read on the device. `compute`, if defined, receives the
+  // compute-type copy.
   virtual void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
                      const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
                      const Tensor& compute) = 0;
 };
 
 // The type of statistics, losses and parameter gradients beside a compute type.
-constexpr DType wide_of(DType compute) { return compute == DType::kF64 ? DType::kF64 : DType::kF32; }
+constexpr DType wide_of(DType compute) {
+  return compute == DType::kF64 ? DType::kF64 : DType::kF32;
+}
 
-// The host's processor: oneDNN or OpenBLAS for matrices, OpenMP kernels for the rest. `threads` 0 keeps OMP_NUM_THREADS.
+// The host's processor: oneDNN or OpenBLAS for matrices, OpenMP kernels for the rest. `threads` 0 keeps
+// OMP_NUM_THREADS.
 std::unique_ptr<Backend> make_cpu_backend(int threads = 0);
 
 // Counts instead of computing; allocates nothing (null buffers). See Arena.

@@ -55,12 +55,11 @@ void ProfiledBackend::rope(const Rope& op, const Tensor& x, bool inverse) {
 }
 void ProfiledBackend::attention_forward(const Attention& op, const Tensor& q, const Tensor& k, const Tensor& v,
                                         const Tensor& out, const Tensor& logsumexp) {
-  timed("attention", 2 * attention_product_flops(op),
-        [&] { inner_.attention_forward(op, q, k, v, out, logsumexp); });
+  timed("attention", 2 * attention_product_flops(op), [&] { inner_.attention_forward(op, q, k, v, out, logsumexp); });
 }
 void ProfiledBackend::attention_backward(const Attention& op, const Tensor& dout, const Tensor& q, const Tensor& k,
-                                         const Tensor& v, const Tensor& out, const Tensor& logsumexp, const Tensor& scratch,
-                                         const Tensor& dq, const Tensor& dk, const Tensor& dv) {
+                                         const Tensor& v, const Tensor& out, const Tensor& logsumexp,
+                                         const Tensor& scratch, const Tensor& dq, const Tensor& dk, const Tensor& dv) {
   timed("attention", 4 * attention_product_flops(op),
         [&] { inner_.attention_backward(op, dout, q, k, v, out, logsumexp, scratch, dq, dk, dv); });
 }
@@ -70,7 +69,8 @@ void ProfiledBackend::embedding_forward(const Tensor& tokens, const Tensor& weig
 void ProfiledBackend::embedding_backward(const Tensor& tokens, const Tensor& dout, const Tensor& dweight) {
   timed("memory", 0, [&] { inner_.embedding_backward(tokens, dout, dweight); });
 }
-void ProfiledBackend::cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, float grad_scale) {
+void ProfiledBackend::cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses,
+                                    float grad_scale) {
   timed("loss", 0, [&] { inner_.cross_entropy(logits, targets, losses, grad_scale); });
 }
 void ProfiledBackend::sum_squares(const Tensor& x, const Tensor& out) {

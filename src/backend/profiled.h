@@ -52,8 +52,9 @@ class ProfiledBackend final : public Backend {
   void embedding_backward(const Tensor& tokens, const Tensor& dout, const Tensor& dweight) override;
   void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, float grad_scale) override;
   void sum_squares(const Tensor& x, const Tensor& out) override;
-  void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares, const Tensor& grad,
-             const Tensor& moment1, const Tensor& moment2, const Tensor& master, const Tensor& compute) override;
+  void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
+             const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
+             const Tensor& compute) override;
 
  private:
   template <typename Call>

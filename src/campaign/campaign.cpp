@@ -72,8 +72,8 @@ class Campaign {
     grid_.world().agree("opening the run folder", error);
     run_id_ = grid_.world().broadcast_text(run_id);
     grid_.world().require_equal("the configuration", input_.resolved_yaml);
-    log("run {} | seed {} | ranks {} (dp {} tp {}) | backend {}", spec_.name, spec_.seed, grid_.dp_size() * grid_.tp_size(),
-        grid_.dp_size(), grid_.tp_size(), backend_.description());
+    log("run {} | seed {} | ranks {} (dp {} tp {}) | backend {}", spec_.name, spec_.seed,
+        grid_.dp_size() * grid_.tp_size(), grid_.dp_size(), grid_.tp_size(), backend_.description());
   }
 
   // Rank 0 looks and decides; the others are told: file systems may show different ranks different folders.
@@ -156,8 +156,9 @@ class Campaign {
     ModelConfig expected = spec_.model;
     expected.validate();
     if (!(ancestor.model == expected))
-      throw Error(ErrorKind::kConfig, fmt::format("the checkpoint holds \"{}\", the campaign's model is \"{}\"",
-                                                  describe(ancestor.model), describe(expected)),
+      throw Error(ErrorKind::kConfig,
+                  fmt::format("the checkpoint holds \"{}\", the campaign's model is \"{}\"", describe(ancestor.model),
+                              describe(expected)),
                   spec_.init_from, "copy the checkpoint's widths into `model`; stages.0.grow changes them");
     trained_ = std::make_unique<Trained>(ancestor.model, backend_, spec_.precision.compute);
     load_training(checkpoint, trained_->params);
@@ -217,10 +218,18 @@ class Campaign {
     plan.new_lr_mult = spec.grow.new_lr_mult;
     plan.new_warmup_steps = spec.grow_warmup.steps(plan.steps, spec_.batch.global_tokens);
     if (state_.step == 0)
-      records_.stage(state_, trained_->model.table().count(),
-                     training_flops_per_token(state_.model, spec_.data.context, flops_definition(spec_.account.flops_def)),
-                     spec.tokens, plan.steps, grid_.dp_size() * grid_.tp_size());
-    RunContext context{backend_, grid_, folder_, run_id_, records_, requests_, sampler_, valid_ ? &*valid_ : nullptr,
+      records_.stage(
+          state_, trained_->model.table().count(),
+          training_flops_per_token(state_.model, spec_.data.context, flops_definition(spec_.account.flops_def)),
+          spec.tokens, plan.steps, grid_.dp_size() * grid_.tp_size());
+    RunContext context{backend_,
+                       grid_,
+                       folder_,
+                       run_id_,
+                       records_,
+                       requests_,
+                       sampler_,
+                       valid_ ? &*valid_ : nullptr,
                        valid_ ? valid_->bytes_per_token().value_or(0.0) : 0.0};
     StageTrainer trainer(context, trainer_options(spec_), plan, trained_->model, trained_->params, state_);
     return trainer.run();
@@ -229,7 +238,8 @@ class Campaign {
   // --- ends
   int finish() {
     records_.done(state_);
-    records_.status(fmt::format("done | stages {} tokens {}", state_.stages.size(), format_count(state_.total_tokens())));
+    records_.status(
+        fmt::format("done | stages {} tokens {}", state_.stages.size(), format_count(state_.total_tokens())));
     log("run {} done | tokens {} | flops {:.4g} flops_def {} | {}", spec_.name, format_count(state_.total_tokens()),
         state_.total_flops(), spec_.account.flops_def, folder_.root);
     return 0;
@@ -237,7 +247,8 @@ class Campaign {
 
   int stopped() {
     requests_.clear_stop_request();
-    records_.status(fmt::format("stopped stage {} step {} | run the same command to continue", state_.stage(), state_.step));
+    records_.status(
+        fmt::format("stopped stage {} step {} | run the same command to continue", state_.stage(), state_.step));
     log("run {} stopped at stage {} step {} as asked | run the same command to continue", spec_.name, state_.stage(),
         state_.step);
     return kExitStopped;
@@ -263,7 +274,8 @@ class Campaign {
 int run_campaign(const CampaignInput& input, const LaunchOptions& launch, Backend& backend,
                  std::unique_ptr<Communicator> world) {
   if (input.spec.stages.empty())
-    throw Error(ErrorKind::kConfig, "the campaign has no stages", "stages", "add at least one stage with tokens and lr");
+    throw Error(ErrorKind::kConfig, "the campaign has no stages", "stages",
+                "add at least one stage with tokens and lr");
   ProcessGrid grid(std::move(world), input.spec.parallel.dp, input.spec.parallel.tp);
   return Campaign(input, launch, backend, grid).run();
 }

@@ -17,14 +17,16 @@ struct CampaignInput {
   CampaignSpec spec;
   std::string file_text;      // as given, kept as config.yaml
   std::string resolved_yaml;  // with every default, kept as config.resolved.yaml
-  std::vector<std::map<std::string, std::string>> stage_numerics;  // per stage: key -> value of what determines its numbers
+  std::vector<std::map<std::string, std::string>>
+      stage_numerics;  // per stage: key -> value of what determines its numbers
 };
 
 struct LaunchOptions {
-  std::string resume = "auto";  // auto: the newest checkpoint that verifies; never: refuse a used folder; or a checkpoint's path
+  std::string resume =
+      "auto";  // auto: the newest checkpoint that verifies; never: refuse a used folder; or a checkpoint's path
   std::optional<double> stop_after_seconds;
   std::vector<std::string> allowed_changes;  // keys of finished or running stages that may differ from the checkpoint's
-  std::string version;          // of nexus, for run.json
+  std::string version;                       // of nexus, for run.json
   std::string command_line;
 };
 

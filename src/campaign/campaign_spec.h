@@ -41,11 +41,11 @@ struct StageSpec {
 
 struct CampaignSpec {
   std::string name;
-  std::string out;                        // run folder
+  std::string out;  // run folder
   uint64_t seed = 1234;
-  std::string init_from;                  // checkpoint folder of another run; empty: fresh weights
+  std::string init_from;  // checkpoint folder of another run; empty: fresh weights
   ModelConfig model;
-  std::string tokenizer;                  // SentencePiece model; may be empty
+  std::string tokenizer;  // SentencePiece model; may be empty
   DataOptions data;
   BatchSpec batch;
   OptimizerSpec optimizer;

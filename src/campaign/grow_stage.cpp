@@ -13,8 +13,7 @@ GrowthOutcome grow_trained(const Trained& from, const GrowthOptions& options, ui
   // The generation's number names its random numbers: two growths of one tensor draw different ones.
   apply_growth(moves, options, seed, static_cast<int>(state.generations.size()), from.params, outcome.grown->params);
   if (batch)
-    outcome.check =
-        check_growth(state.model, from.params, config, outcome.grown->params, moves, *batch, learning_rate);
+    outcome.check = check_growth(state.model, from.params, config, outcome.grown->params, moves, *batch, learning_rate);
   state.model = config;
   state.generations = grown_generations(state.generations, config, options);
   return outcome;
@@ -22,14 +21,16 @@ GrowthOutcome grow_trained(const Trained& from, const GrowthOptions& options, ui
 
 void require_sound_growth(const GrowthCheck& check, const GrowthOptions& options, const std::string& where) {
   if (options.lossless && !check.lossless())
-    throw Error(ErrorKind::kNumeric,
-                fmt::format("growth changed the function: max |delta logit| / max |logit| is {:.2e}, the limit is {:.0e}",
-                            check.relative_dlogit, check.tolerance),
-                where, "use a lossless grow.init, or set grow.lossless to false");
+    throw Error(
+        ErrorKind::kNumeric,
+        fmt::format("growth changed the function: max |delta logit| / max |logit| is {:.2e}, the limit is {:.0e}",
+                    check.relative_dlogit, check.tolerance),
+        where, "use a lossless grow.init, or set grow.lossless to false");
   if (!options.allow_dead && !check.alive())
-    throw Error(ErrorKind::kNumeric,
-                fmt::format("{} new blocks can never move, the first is {}", check.dead_blocks.size(), check.dead_blocks[0]),
-                where, "use grow.init zero_rows, or set grow.allow_dead to true");
+    throw Error(
+        ErrorKind::kNumeric,
+        fmt::format("{} new blocks can never move, the first is {}", check.dead_blocks.size(), check.dead_blocks[0]),
+        where, "use grow.init zero_rows, or set grow.allow_dead to true");
 }
 
 }  // namespace nexus

@@ -27,7 +27,7 @@ NextAction next_action(const CampaignSpec& spec, const std::optional<TrainState>
 // Keys of finished or running stages whose values differ from those the checkpoint was trained with, one text each:
 // "s0: optimizer.clip was 1.0, is 0.5". Past stages are frozen; future ones may change (interface.md section 2).
 struct FrozenChange {
-  std::string key;   // "stages.0.tokens"
+  std::string key;  // "stages.0.tokens"
   std::string text;
 };
 std::vector<FrozenChange> frozen_changes(const CampaignSpec& spec,

@@ -10,8 +10,9 @@
 
 namespace nexus {
 
-// Creates run.json for a new folder or reads it, and adds this launch to its history (rank 0 only). Warns when the back end,
-// the ranks or the version differ from the launch before: the bits may then differ too. Returns the run's random id.
+// Creates run.json for a new folder or reads it, and adds this launch to its history (rank 0 only). Warns when the back
+// end, the ranks or the version differ from the launch before: the bits may then differ too. Returns the run's random
+// id.
 std::string identify_run(const RunFolder& run, const CampaignInput& input, const LaunchOptions& launch,
                          const Backend& backend, int ranks);
 

@@ -22,7 +22,9 @@ std::string cuda_facts() {
 
 }  // namespace
 
-std::string version() { return fmt::format("{} (commit {})", NX_VERSION, NX_COMMIT); }
+std::string version() {
+  return fmt::format("{} (commit {})", NX_VERSION, NX_COMMIT);
+}
 
 std::string build_facts() {
   return fmt::format(
@@ -33,8 +35,8 @@ std::string build_facts() {
       "mpi       {}\n"
       "hdf5      {}\n"
       "cuda      {}\n",
-      version(), NX_COMPILER, NX_BUILD_TYPE, NX_ARCH, NX_SANITIZE ? ", sanitizers" : "", make_cpu_backend()->description(),
-      MpiSession::library_version(), NX_HDF5_VERSION, cuda_facts());
+      version(), NX_COMPILER, NX_BUILD_TYPE, NX_ARCH, NX_SANITIZE ? ", sanitizers" : "",
+      make_cpu_backend()->description(), MpiSession::library_version(), NX_HDF5_VERSION, cuda_facts());
 }
 
 }  // namespace nexus

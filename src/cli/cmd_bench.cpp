@@ -45,7 +45,8 @@ double gemm_peak_flops_per_second(Backend& backend, DType dtype) {
   for (int i = 0; i < 3; ++i) {
     mats[i] = buffers[i].tensor(dtype, {n, n});
     for (int64_t j = 0; j < n * n; ++j)
-      static_cast<float*>(host.data())[j] = static_cast<float>(random.uniform(static_cast<uint64_t>(i * n * n + j)) - 0.5);
+      static_cast<float*>(host.data())[j] =
+          static_cast<float>(random.uniform(static_cast<uint64_t>(i * n * n + j)) - 0.5);
     const Buffer device = backend.allocate(host.size_bytes());
     const Tensor wide = device.tensor(DType::kF32, {n, n});
     backend.copy_in(wide, host.data());
@@ -129,7 +130,8 @@ void print_families(const ProfiledBackend& profile, int steps, double peak) {
 }
 
 int bench_step(const BenchArguments& arguments) {
-  const LoadedCampaign loaded = load_campaign(arguments.file, arguments.more_files, arguments.assignments, std::nullopt);
+  const LoadedCampaign loaded =
+      load_campaign(arguments.file, arguments.more_files, arguments.assignments, std::nullopt);
   const CampaignSpec& spec = loaded.spec;
   const std::unique_ptr<Backend> backend = make_backend(arguments.device);
   const double peak = gemm_peak_flops_per_second(*backend, spec.precision.compute);
@@ -149,10 +151,10 @@ int bench_step(const BenchArguments& arguments) {
   const double step = median(seconds);
   const int64_t planned = make_forecast(spec, 1).stages[0].memory.training_bytes();
   if (arguments.json) {
-    const nlohmann::json document{{"step_seconds", seconds},      {"median_step_seconds", step},
-                                  {"tokens_per_step", tokens},    {"flops_per_step", flops},
-                                  {"gemm_peak_flops", peak},      {"buffer_bytes", buffers},
-                                  {"planned_bytes", planned},     {"params", params},
+    const nlohmann::json document{{"step_seconds", seconds},           {"median_step_seconds", step},
+                                  {"tokens_per_step", tokens},         {"flops_per_step", flops},
+                                  {"gemm_peak_flops", peak},           {"buffer_bytes", buffers},
+                                  {"planned_bytes", planned},          {"params", params},
                                   {"backend", backend->description()}, {"flops_def", "gemm_causal"}};
     std::puts(document.dump(2).c_str());
     return 0;
@@ -165,8 +167,9 @@ int bench_step(const BenchArguments& arguments) {
               static_cast<double>(tokens) / step);
   std::printf("compute  %.1f GFLOP/s (flops_def gemm_causal) | %.1f %% of the measured GEMM peak of %.1f GFLOP/s\n",
               flops / step / 1e9, 100 * flops / step / peak, peak / 1e9);
-  std::printf("memory   %s of own buffers at the high-water mark | plan said %s (%+.1f %%)\n", format_bytes(buffers).c_str(),
-              format_bytes(planned).c_str(), 100.0 * static_cast<double>(buffers - planned) / static_cast<double>(planned));
+  std::printf("memory   %s of own buffers at the high-water mark | plan said %s (%+.1f %%)\n",
+              format_bytes(buffers).c_str(), format_bytes(planned).c_str(),
+              100.0 * static_cast<double>(buffers - planned) / static_cast<double>(planned));
   Bench profiled(spec, profile);
   for (int i = 0; i < arguments.warmup; ++i) profiled.step();
   profile.reset();
@@ -182,8 +185,10 @@ void add_bench_command(CLI::App& app, Action& action) {
   command->require_subcommand(1);
   auto arguments = std::make_shared<BenchArguments>();
   CLI::App* step = command->add_subcommand("step", "one training step on random data, and where its time goes");
-  step->add_option("CAMPAIGN", arguments->file, "campaign file whose first stage's model is timed")->capture_default_str();
-  step->add_option("-c,--config", arguments->more_files, "more configuration, merged over the campaign file")->allow_extra_args(false);
+  step->add_option("CAMPAIGN", arguments->file, "campaign file whose first stage's model is timed")
+      ->capture_default_str();
+  step->add_option("-c,--config", arguments->more_files, "more configuration, merged over the campaign file")
+      ->allow_extra_args(false);
   step->add_option("-s,--set", arguments->assignments, "key=value, over everything else")->allow_extra_args(false);
   step->add_option("--device", arguments->device, "cpu or cuda");
   step->add_option("--steps", arguments->steps, "timed steps")->check(CLI::Range(1, 100000));

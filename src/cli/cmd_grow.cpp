@@ -44,7 +44,8 @@ GrowthOptions growth_options(const GrowArguments& arguments) {
     for (const Width width : kGrowableWidths)
       if (name == name_of(width)) found = width;
     if (found == Width::kFixed || !extent)
-      throw Error(ErrorKind::kConfig, "'" + assignment + "' is no growth", "-s", "write model.M=1664, model.A=..., model.n_qkv=...");
+      throw Error(ErrorKind::kConfig, "'" + assignment + "' is no growth", "-s",
+                  "write model.M=1664, model.A=..., model.n_qkv=...");
     options.widths[found] = *extent;
   }
   if (options.widths.empty())
@@ -80,8 +81,8 @@ int grow(const GrowArguments& arguments) {
   const DType dtype = checkpoint.info("master/embed.weight").dtype;
   Trained before(state.model, *backend, dtype);
   load_training(checkpoint, before.params);
-  GrowthOutcome outcome =
-      grow_trained(before, options, state.seed, check_batch(arguments, state.model.vocab), arguments.learning_rate, state);
+  GrowthOutcome outcome = grow_trained(before, options, state.seed, check_batch(arguments, state.model.vocab),
+                                       arguments.learning_rate, state);
   if (outcome.check) {
     print_check(*outcome.check);
     require_sound_growth(*outcome.check, options, arguments.in);
@@ -109,8 +110,11 @@ void add_grow_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("grow", "grow one checkpoint offline; the result serves as init_from");
   command->add_option("IN", arguments->in, "checkpoint folder")->required();
   command->add_option("OUT", arguments->out, "folder to hold checkpoints/grown/0000000")->required();
-  command->add_option("-s,--set", arguments->assignments, "new widths: model.M=1664, model.A=2176, model.n_qkv=...")->allow_extra_args(false);
-  command->add_option("--init", arguments->init, "zero_rows, zero_all, zero_columns, random; Tokenformer: released, zero_key, zero_key_fixed_scale");
+  command->add_option("-s,--set", arguments->assignments, "new widths: model.M=1664, model.A=2176, model.n_qkv=...")
+      ->allow_extra_args(false);
+  command->add_option(
+      "--init", arguments->init,
+      "zero_rows, zero_all, zero_columns, random; Tokenformer: released, zero_key, zero_key_fixed_scale");
   command->add_option("--optimizer", arguments->moments, "keep, keep_v or reset");
   command->add_option("--column-std", arguments->column_std, "standard deviation of new random entries");
   command->add_option("--check", arguments->check, "token file (prefix) to prove the growth on");

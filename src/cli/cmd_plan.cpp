@@ -17,7 +17,8 @@ struct PlanArguments {
 };
 
 int plan(const PlanArguments& arguments) {
-  const LoadedCampaign loaded = load_campaign(arguments.file, arguments.more_files, arguments.assignments, std::nullopt);
+  const LoadedCampaign loaded =
+      load_campaign(arguments.file, arguments.more_files, arguments.assignments, std::nullopt);
   for (const std::string& text : loaded.warnings) warn("{}", text);
   const Forecast forecast = make_forecast(loaded.spec, arguments.ranks);
   const std::string text = arguments.json ? forecast_json(forecast).dump(2) + "\n" : forecast_text(forecast);
@@ -29,9 +30,11 @@ int plan(const PlanArguments& arguments) {
 
 void add_plan_command(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<PlanArguments>();
-  CLI::App* command = app.add_subcommand("plan", "parameters, FLOPs, steps and memory of a campaign; nothing is trained");
+  CLI::App* command =
+      app.add_subcommand("plan", "parameters, FLOPs, steps and memory of a campaign; nothing is trained");
   command->add_option("CAMPAIGN", arguments->file, "campaign file")->required();
-  command->add_option("-c,--config", arguments->more_files, "more configuration, merged over the campaign file")->allow_extra_args(false);
+  command->add_option("-c,--config", arguments->more_files, "more configuration, merged over the campaign file")
+      ->allow_extra_args(false);
   command->add_option("-s,--set", arguments->assignments, "key=value, over everything else")->allow_extra_args(false);
   command->add_option("--ranks", arguments->ranks, "plan for this many ranks (default: parallel.dp, or 1)");
   command->add_flag("--json", arguments->json, "machine-readable, on stdout");

@@ -39,7 +39,8 @@ LaunchOptions launch_options(const TrainArguments& arguments) {
   if (arguments.stop_after.empty()) return launch;
   launch.stop_after_seconds = parse_duration(arguments.stop_after);
   if (!launch.stop_after_seconds)
-    throw Error(ErrorKind::kConfig, "'" + arguments.stop_after + "' is no duration", "--stop-after", "write 90s, 30min or 2h");
+    throw Error(ErrorKind::kConfig, "'" + arguments.stop_after + "' is no duration", "--stop-after",
+                "write 90s, 30min or 2h");
   return launch;
 }
 
@@ -71,19 +72,21 @@ void add_train_command(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<TrainArguments>();
   CLI::App* command = app.add_subcommand("train", "train a campaign; the same command continues a stopped run");
   command->add_option("CAMPAIGN", arguments->file, "campaign file")->required();
-  command->add_option("-c,--config", arguments->more_files, "more configuration, merged over the campaign file")->allow_extra_args(false);
+  command->add_option("-c,--config", arguments->more_files, "more configuration, merged over the campaign file")
+      ->allow_extra_args(false);
   command->add_option("-s,--set", arguments->assignments, "key=value, over everything else")->allow_extra_args(false);
   command->add_option("--out", arguments->out, "run folder");
   command->add_option("--resume", arguments->resume, "auto, never, or a checkpoint folder of this run");
   command->add_option("--stop-after", arguments->stop_after, "save and exit with 75 after this time, e.g. 2h");
   command->add_option("--device", arguments->device, "cpu or cuda");
-  command->add_option("--allow-schedule-change", arguments->allowed_changes,
-                      "key of a finished or running stage that may differ from the checkpoint's")->allow_extra_args(false);
+  command
+      ->add_option("--allow-schedule-change", arguments->allowed_changes,
+                   "key of a finished or running stage that may differ from the checkpoint's")
+      ->allow_extra_args(false);
   command->add_flag("--dry-run", arguments->dry_run, "check the configuration and print the plan only");
   command->callback([arguments, &action] {
     action = [arguments] {
-      return run_under_mpi(
-          [&](std::unique_ptr<Communicator> world) { return train(*arguments, std::move(world)); });
+      return run_under_mpi([&](std::unique_ptr<Communicator> world) { return train(*arguments, std::move(world)); });
     };
   });
 }

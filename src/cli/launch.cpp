@@ -18,7 +18,8 @@ int int_from_environment(const char* name) {
   return text == nullptr ? 0 : std::atoi(text);
 }
 
-// Ranks of this job on this node, as the launcher tells: Open MPI, then Slurm ("2" or "2(x3),1": the first number serves).
+// Ranks of this job on this node, as the launcher tells: Open MPI, then Slurm ("2" or "2(x3),1": the first number
+// serves).
 int ranks_on_node() {
   for (const char* name : {"OMPI_COMM_WORLD_LOCAL_SIZE", "SLURM_STEP_TASKS_PER_NODE"})
     if (const int ranks = int_from_environment(name); ranks > 0) return ranks;
@@ -30,7 +31,8 @@ int ranks_on_node() {
 std::unique_ptr<Backend> make_backend(const std::string& device) {
   if (device == "cpu") return make_cpu_backend(threads_per_rank());
   if (device == "cuda")
-    throw Error(ErrorKind::kConfig, "this release of nexus trains on the CPU only", "--device cuda", "use --device cpu");
+    throw Error(ErrorKind::kConfig, "this release of nexus trains on the CPU only", "--device cuda",
+                "use --device cpu");
   throw Error(ErrorKind::kConfig, "unknown device '" + device + "'", "--device", "use cpu or cuda");
 }
 

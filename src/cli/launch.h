@@ -13,12 +13,12 @@ namespace nexus {
 // The back end that `--device` names: "cpu" or "cuda". Throws ErrorKind::kConfig with the cure where it is not built.
 std::unique_ptr<Backend> make_backend(const std::string& device);
 
-// Threads per rank where OMP_NUM_THREADS is unset: the processors this process is bound to, or, unbound, its share of the
-// node's. Without it, N ranks on one node would start N times as many threads as there are cores.
+// Threads per rank where OMP_NUM_THREADS is unset: the processors this process is bound to, or, unbound, its share of
+// the node's. Without it, N ranks on one node would start N times as many threads as there are cores.
 int threads_per_rank();
 
-// Starts MPI, runs `body`, ends MPI. An error on any rank ends the whole job with its exit code: the other ranks may wait in
-// a collective that will never complete.
+// Starts MPI, runs `body`, ends MPI. An error on any rank ends the whole job with its exit code: the other ranks may
+// wait in a collective that will never complete.
 int run_under_mpi(const std::function<int(std::unique_ptr<Communicator> world)>& body);
 
 // `nexus: error: WHAT; WHERE; do THIS` on stderr.

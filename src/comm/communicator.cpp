@@ -60,7 +60,9 @@ void Communicator::Request::poke() {
   if (poke_) poke_();
 }
 
-bool Communicator::any(bool mine) { return sum(mine ? 1.0 : 0.0) > 0; }
+bool Communicator::any(bool mine) {
+  return sum(mine ? 1.0 : 0.0) > 0;
+}
 
 double Communicator::sum(double mine) {
   all_reduce_sum(Tensor{&mine, DType::kF64, {1}});
@@ -120,6 +122,8 @@ void Communicator::require_equal(const std::string& what, const std::string& min
                 "start every rank with the same command, files and nexus build");
 }
 
-std::unique_ptr<Communicator> make_self_communicator() { return std::make_unique<SelfCommunicator>(); }
+std::unique_ptr<Communicator> make_self_communicator() {
+  return std::make_unique<SelfCommunicator>();
+}
 
 }  // namespace nexus

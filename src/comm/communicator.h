@@ -37,19 +37,19 @@ class Communicator {
   virtual int size() const = 0;
 
   virtual void barrier() = 0;
-  virtual void all_reduce_sum(const Tensor& x) = 0;               // f32 or f64, in place
-  virtual Request start_all_reduce_sum(const Tensor& x) = 0;      // x may not be touched until the request is done
+  virtual void all_reduce_sum(const Tensor& x) = 0;           // f32 or f64, in place
+  virtual Request start_all_reduce_sum(const Tensor& x) = 0;  // x may not be touched until the request is done
   virtual void broadcast(void* data, int64_t size_bytes, int root) = 0;
   // Every rank's text, in rank order, on every rank.
   virtual std::vector<std::string> all_gather_text(const std::string& mine) = 0;
 
   // --- agreements, built on the above
-  bool any(bool mine);                 // true on every rank if true on one
+  bool any(bool mine);  // true on every rank if true on one
   double max(double mine);
   double sum(double mine);
   std::string broadcast_text(const std::string& text, int root = 0);
-  // Agrees on failure before anyone acts: if `error` is set on some rank, every rank throws ErrorKind of the first one with a
-  // message that names the ranks and the phase.
+  // Agrees on failure before anyone acts: if `error` is set on some rank, every rank throws ErrorKind of the first one
+  // with a message that names the ranks and the phase.
   void agree(const std::string& phase, const std::exception_ptr& error);
   // Every rank must hold the same text (a hash of the configuration, say); throws naming the ranks that differ.
   void require_equal(const std::string& what, const std::string& mine);

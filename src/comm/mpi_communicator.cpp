@@ -10,7 +10,8 @@
 namespace nexus {
 namespace {
 
-// Collectives of more elements than an int are cut: MPI 3.1 counts are int. Also bounds the internal buffers of the library.
+// Collectives of more elements than an int are cut: MPI 3.1 counts are int. Also bounds the internal buffers of the
+// library.
 constexpr int64_t kMaxElements = int64_t{1} << 28;
 
 void check(int code, const char* operation) {
@@ -18,8 +19,8 @@ void check(int code, const char* operation) {
   char text[MPI_MAX_ERROR_STRING];
   int length = 0;
   MPI_Error_string(code, text, &length);
-  throw Error(ErrorKind::kComm, fmt::format("{} failed: {}", operation, std::string(text, static_cast<size_t>(length))), "",
-              "run the same command again; `nexus doctor mpi` checks the launcher");
+  throw Error(ErrorKind::kComm, fmt::format("{} failed: {}", operation, std::string(text, static_cast<size_t>(length))),
+              "", "run the same command again; `nexus doctor mpi` checks the launcher");
 }
 
 MPI_Datatype mpi_type(DType dtype) {
@@ -103,8 +104,8 @@ class MpiCommunicator final : public Communicator {
   int rank_ = 0, size_ = 1;
 };
 
-// A launcher that could not reach our MPI starts every task as a world of one; each would train the whole campaign into the
-// same folder. The environment tells how many tasks were meant.
+// A launcher that could not reach our MPI starts every task as a world of one; each would train the whole campaign into
+// the same folder. The environment tells how many tasks were meant.
 void refuse_singletons(int world_size) {
   if (world_size != 1) return;
   const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");
@@ -128,7 +129,9 @@ MpiSession::MpiSession(int* argc, char*** argv) {
   }
 }
 
-MpiSession::~MpiSession() { MPI_Finalize(); }
+MpiSession::~MpiSession() {
+  MPI_Finalize();
+}
 
 std::unique_ptr<Communicator> MpiSession::world() {
   MPI_Comm copy = MPI_COMM_NULL;

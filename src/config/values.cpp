@@ -159,14 +159,14 @@ std::optional<double> OptionalRealType::parse(const Node& node, const std::strin
 }
 
 bool FlagType::parse(const Node& node, const std::string& key) const {
-  const std::string& text = scalar_of(node, key, describe());
+  const std::string text = scalar_of(node, key, describe());
   if (text != "true" && text != "false") refuse_value(node, key, describe());
   return text == "true";
 }
 
 std::string TextType::parse(const Node& node, const std::string& key) const {
   if (nullable && node.kind == Node::Kind::kNull) return "";
-  const std::string& text = scalar_of(node, key, describe());
+  const std::string text = scalar_of(node, key, describe());
   if (text.empty()) refuse(node.location, key, key + " is an empty text", "write " + describe());
   if (text.size() > kMaxTextBytes)
     refuse(node.location, key, fmt::format("{} has {} bytes, more than {}", key, text.size(), kMaxTextBytes),
@@ -175,7 +175,7 @@ std::string TextType::parse(const Node& node, const std::string& key) const {
 }
 
 Span SpanType::parse(const Node& node, const std::string& key) const {
-  const std::string& text = scalar_of(node, key, describe());
+  const std::string text = scalar_of(node, key, describe());
   if (text == "0") return {Span::Unit::kSteps, 0};
   if (const auto number = before_unit(text, "%")) {
     const auto percent = parse_real(*number);
@@ -200,7 +200,7 @@ std::string SpanType::text(const Value& value) const {
 }
 
 Period PeriodType::parse(const Node& node, const std::string& key) const {
-  const std::string& text = scalar_of(node, key, describe());
+  const std::string text = scalar_of(node, key, describe());
   if (text == "never") return {};
   if (parse_real(text))
     refuse(node.location, key, fmt::format("{} is {}, which has no unit", key, text),
@@ -229,7 +229,7 @@ std::string PeriodType::describe() const {
 }
 
 size_t parse_choice(const Node& node, const std::string& key, const std::vector<std::string>& names) {
-  const std::string& text = scalar_of(node, key, join_names(names));
+  const std::string text = scalar_of(node, key, join_names(names));
   for (size_t i = 0; i < names.size(); ++i)
     if (names[i] == text) return i;
   const std::string close = nearest(text, names);

@@ -1,8 +1,8 @@
 // The one error style of nexus.
 //
 // Everything a user can cause or mend is thrown as `Error(kind, what, where, todo)`; `main` prints it as
-// `nexus: error: WHAT; WHERE; do THIS` and exits with the kind's code. Broken invariants of our own code use NX_CHECK and
-// become ErrorKind::kInternal (a bug: exit 1). Nothing below `cli` exits, and nothing throws from a destructor.
+// `nexus: error: WHAT; WHERE; do THIS` and exits with the kind's code. Broken invariants of our own code use NX_CHECK
+// and become ErrorKind::kInternal (a bug: exit 1). Nothing below `cli` exits, and nothing throws from a destructor.
 #pragma once
 
 #include <fmt/format.h>
@@ -48,14 +48,16 @@ class Error : public std::runtime_error {
 }  // namespace nexus
 
 // NX_CHECK(condition[, format, args...]): an invariant of our own code, always on. Values belong into the format.
-#define NX_CHECK(condition, ...)                                                                        \
-  do {                                                                                                  \
-    if (!(condition)) [[unlikely]]                                                                      \
+#define NX_CHECK(condition, ...)                                                                       \
+  do {                                                                                                 \
+    if (!(condition)) [[unlikely]]                                                                     \
       ::nexus::check_failed(__FILE__, __LINE__, #condition, ::nexus::detail::check_text(__VA_ARGS__)); \
   } while (false)
 
 namespace nexus::detail {
-inline std::string check_text() { return ""; }
+inline std::string check_text() {
+  return "";
+}
 template <typename... Args>
 std::string check_text(fmt::format_string<Args...> format, Args&&... args) {
   return fmt::format(format, std::forward<Args>(args)...);

@@ -7,7 +7,8 @@
 
 namespace nexus {
 
-// A whole regular file as text. Refuses anything that is no regular file, or larger than `max_bytes` (ErrorKind::kData).
+// A whole regular file as text. Refuses anything that is no regular file, or larger than `max_bytes`
+// (ErrorKind::kData).
 std::string read_text_file(const std::string& path, int64_t max_bytes = 64 << 20);
 
 // Replaces `path` atomically: readers see the old or the new content, also after a power cut.
@@ -16,11 +17,12 @@ void write_file_durably(const std::string& path, std::string_view content);
 // Appends one line (with its newline) in a single write. `durable` adds an fsync.
 void append_line(const std::string& path, std::string_view line, bool durable = false);
 
-// Ends a last line that a killed writer left torn, so that the next one starts on its own. Nothing to do if there is no file.
+// Ends a last line that a killed writer left torn, so that the next one starts on its own. Nothing to do if there is no
+// file.
 void end_torn_line(const std::string& path);
 
-void fsync_path(const std::string& path);       // a file or a folder
-void make_folders(const std::string& path);     // like mkdir -p
+void fsync_path(const std::string& path);    // a file or a folder
+void make_folders(const std::string& path);  // like mkdir -p
 bool path_exists(const std::string& path);
 
 // Renames and fsyncs both parents.

@@ -30,10 +30,16 @@ Hasher::Hasher() : state_(std::make_unique<State>()) {}
 Hasher::~Hasher() = default;
 Hasher::Hasher(Hasher&&) noexcept = default;
 Hasher& Hasher::operator=(Hasher&&) noexcept = default;
-void Hasher::add(const void* data, size_t size_bytes) { XXH3_128bits_update(state_->xxh, data, size_bytes); }
-std::string Hasher::digest() const { return hex(XXH3_128bits_digest(state_->xxh)); }
+void Hasher::add(const void* data, size_t size_bytes) {
+  XXH3_128bits_update(state_->xxh, data, size_bytes);
+}
+std::string Hasher::digest() const {
+  return hex(XXH3_128bits_digest(state_->xxh));
+}
 
-std::string hash_bytes(const void* data, size_t size_bytes) { return hex(XXH3_128bits(data, size_bytes)); }
+std::string hash_bytes(const void* data, size_t size_bytes) {
+  return hex(XXH3_128bits(data, size_bytes));
+}
 
 std::string hash_file(const std::string& path) {
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);

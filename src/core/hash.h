@@ -9,7 +9,9 @@
 namespace nexus {
 
 std::string hash_bytes(const void* data, size_t size_bytes);
-inline std::string hash_text(std::string_view text) { return hash_bytes(text.data(), text.size()); }
+inline std::string hash_text(std::string_view text) {
+  return hash_bytes(text.data(), text.size());
+}
 // Digest of a whole file, read in blocks.
 std::string hash_file(const std::string& path);
 

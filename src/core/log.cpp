@@ -43,7 +43,9 @@ double now_seconds() {
 
 }  // namespace
 
-void set_log_rank(int rank) { sinks().rank = rank; }
+void set_log_rank(int rank) {
+  sinks().rank = rank;
+}
 
 void set_log_file(const std::string& path) {
   Sinks& s = sinks();
@@ -84,7 +86,9 @@ Progress::Progress(std::string label, int64_t total, std::string unit, double in
       last_seconds_(start_seconds_),
       terminal_(isatty(STDERR_FILENO) == 1 && std::getenv("NO_PROGRESS") == nullptr) {}
 
-Progress::~Progress() { finish(); }
+Progress::~Progress() {
+  finish();
+}
 
 void Progress::update(int64_t done) {
   done_ = done;

@@ -37,7 +37,9 @@ uint64_t RandomStream::bits(uint64_t index) const {
   return static_cast<uint64_t>(words[1]) << 32 | words[0];
 }
 
-double RandomStream::uniform(uint64_t index) const { return static_cast<double>(bits(index) >> 11) * 0x1.0p-53; }
+double RandomStream::uniform(uint64_t index) const {
+  return static_cast<double>(bits(index) >> 11) * 0x1.0p-53;
+}
 
 uint64_t RandomStream::below(uint64_t index, uint64_t bound) const {
   NX_CHECK(bound > 0);

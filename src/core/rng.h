@@ -1,7 +1,7 @@
 // Counter-based random numbers (Philox4x32-10, Salmon et al. 2011, through Random123).
 //
-// A value is a pure function of (seed, name, index): initial weights and the sample order do not depend on the number of
-// ranks, threads or the order of evaluation, and there is no generator state to save.
+// A value is a pure function of (seed, name, index): initial weights and the sample order do not depend on the number
+// of ranks, threads or the order of evaluation, and there is no generator state to save.
 #pragma once
 
 #include <array>

@@ -75,8 +75,7 @@ void grow_all(const std::vector<GrowthMove>& moves, const GrowthOptions& options
 
 std::map<Width, int64_t> growable_widths(const ModelConfig& config) {
   std::map<Width, int64_t> widths;
-  for (const Width width : kGrowableWidths)
-    widths[width] = config.width(width);
+  for (const Width width : kGrowableWidths) widths[width] = config.width(width);
   return widths;
 }
 
@@ -85,7 +84,8 @@ std::map<Width, int64_t> growable_widths(const ModelConfig& config) {
 ModelConfig grown_config(const ModelConfig& config, const GrowthOptions& options) {
   ModelConfig grown = config;
   for (const auto& [width, extent] : options.widths) grown.set_width(width, extent);
-  // The published Tokenformer scales by the grown number of tokens; only the fixed-scale policy leaves the function as it was.
+  // The published Tokenformer scales by the grown number of tokens; only the fixed-scale policy leaves the function as
+  // it was.
   if (options.init == GrowthInit::kReleased || options.init == GrowthInit::kZeroKey) {
     grown.scale_qkv = grown.n_qkv;
     grown.scale_proj = grown.n_proj;
@@ -109,7 +109,9 @@ void apply_growth(const std::vector<GrowthMove>& moves, const GrowthOptions& opt
   to.refresh_compute();
 }
 
-Generation first_generation(const ModelConfig& config) { return {growable_widths(config), 0, 0}; }
+Generation first_generation(const ModelConfig& config) {
+  return {growable_widths(config), 0, 0};
+}
 
 std::vector<Generation> grown_generations(std::vector<Generation> generations, const ModelConfig& config,
                                           const GrowthOptions& options) {

@@ -14,8 +14,8 @@ namespace nexus {
 // The configuration that grows out of `config`: new widths, and for Tokenformer the n_scale that the policy asks for.
 ModelConfig grown_config(const ModelConfig& config, const GrowthOptions& options);
 
-// Fills `to` from `from` by the moves: weights, and moments by the policy. New random entries are a function of (seed, tensor
-// name, growth number, logical index) only.
+// Fills `to` from `from` by the moves: weights, and moments by the policy. New random entries are a function of (seed,
+// tensor name, growth number, logical index) only.
 void apply_growth(const std::vector<GrowthMove>& moves, const GrowthOptions& options, uint64_t seed, int growth_number,
                   const ParamStore& from, ParamStore& to);
 
@@ -31,9 +31,9 @@ struct GrowthBatch {
   std::vector<int32_t> tokens, targets;
 };
 
-// The check of nexusformer.md section 2. Logits and losses are compared in f32 (f64 if the store computes in f64), whatever the
-// compute type. Liveness makes two AdamW updates without weight decay at `learning_rate` on a copy and counts the new
-// parameters that have not moved; a block is dead if none of it moved.
+// The check of nexusformer.md section 2. Logits and losses are compared in f32 (f64 if the store computes in f64),
+// whatever the compute type. Liveness makes two AdamW updates without weight decay at `learning_rate` on a copy and
+// counts the new parameters that have not moved; a block is dead if none of it moved.
 struct GrowthCheck {
   double max_abs_dlogit = 0;
   double relative_dlogit = 0;  // max |delta| / max |logit|

@@ -35,7 +35,8 @@ double mean(const std::vector<double>& values) {
   return sum / static_cast<double>(values.size());
 }
 
-// Memory and inputs of one batch on a model. Sequences are taken one at a time so that the logits of a large vocabulary fit.
+// Memory and inputs of one batch on a model. Sequences are taken one at a time so that the logits of a large vocabulary
+// fit.
 class Probe {
  public:
   Probe(Model& model, ParamStore& params, const GrowthBatch& batch)
@@ -70,7 +71,8 @@ class Probe {
   template <typename Body>
   std::vector<double> run(int64_t sequence, Body body) {
     const Arena::Frame frame(arena_);
-    const Tensor tokens = arena_.alloc(DType::kI32, {batch_.context}), targets = arena_.alloc(DType::kI32, {batch_.context});
+    const Tensor tokens = arena_.alloc(DType::kI32, {batch_.context}),
+                 targets = arena_.alloc(DType::kI32, {batch_.context});
     params_.backend().copy_in(tokens, batch_.tokens.data() + sequence * batch_.context);
     params_.backend().copy_in(targets, batch_.targets.data() + sequence * batch_.context);
     LayerContext ctx{params_.backend(), arena_, params_, 1, batch_.context};
@@ -84,8 +86,11 @@ class Probe {
     for (int i = 0; i < 3; ++i) inputs.alloc(params_.wide_dtype(), {batch_.context});
     inputs.alloc(params_.wide_dtype(), {batch_.context, vocab});
     const ModelUse use = trains ? ModelUse::kTraining : ModelUse::kLogits;
-    auto bytes_of = [&](ModelUse u) { return dry_run(model_.config(), params_.compute_dtype(), 1, batch_.context, u).arena_bytes; };
-    return Arena(params_.backend().allocate(inputs.peak_bytes() + std::max(bytes_of(use), bytes_of(ModelUse::kEvaluation))));
+    auto bytes_of = [&](ModelUse u) {
+      return dry_run(model_.config(), params_.compute_dtype(), 1, batch_.context, u).arena_bytes;
+    };
+    return Arena(
+        params_.backend().allocate(inputs.peak_bytes() + std::max(bytes_of(use), bytes_of(ModelUse::kEvaluation))));
   }
 
   Model& model_;

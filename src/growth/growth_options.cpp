@@ -43,8 +43,12 @@ std::string name_of(MomentPolicy policy) {
   return "?";
 }
 
-GrowthInit growth_init(const std::string& name) { return by_name<GrowthInit>(name, 7, "init"); }
+GrowthInit growth_init(const std::string& name) {
+  return by_name<GrowthInit>(name, 7, "init");
+}
 
-MomentPolicy moment_policy(const std::string& name) { return by_name<MomentPolicy>(name, 3, "optimizer"); }
+MomentPolicy moment_policy(const std::string& name) {
+  return by_name<MomentPolicy>(name, 3, "optimizer");
+}
 
 }  // namespace nexus

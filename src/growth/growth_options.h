@@ -10,12 +10,12 @@
 namespace nexus {
 
 enum class GrowthInit {
-  kZeroRows,          // new producing entries 0, new consuming entries normal(0, column_std): lossless and alive (default)
-  kZeroAll,           // the paper's equations as printed: lossless and dead
-  kZeroColumns,       // new producing entries random, consuming 0: lossless without norm only
-  kRandom,            // everything random: ablation
-  kReleased,          // Tokenformer, the published loader: new keys random, n_scale grows
-  kZeroKey,           // Tokenformer: zero keys, n_scale grows
+  kZeroRows,     // new producing entries 0, new consuming entries normal(0, column_std): lossless and alive (default)
+  kZeroAll,      // the paper's equations as printed: lossless and dead
+  kZeroColumns,  // new producing entries random, consuming 0: lossless without norm only
+  kRandom,       // everything random: ablation
+  kReleased,     // Tokenformer, the published loader: new keys random, n_scale grows
+  kZeroKey,      // Tokenformer: zero keys, n_scale grows
   kZeroKeyFixedScale  // Tokenformer: zero keys, n_scale stays: lossless and alive
 };
 enum class MomentPolicy { kKeep, kKeepV, kReset };  // AdamW state of the old entries over a growth
@@ -25,10 +25,10 @@ struct GrowthOptions {
   GrowthInit init = GrowthInit::kZeroRows;
   double column_std = 0.02;
   MomentPolicy moments = MomentPolicy::kKeep;
-  double new_lr_mult = 1.0;         // learning-rate multiplier of the new blocks
-  int64_t new_warmup_steps = 0;     // linear warm-up of the new blocks' own, from the stage's first step
-  bool lossless = true;             // the check must pass, or the campaign stops
-  bool allow_dead = false;          // permits blocks that can never move
+  double new_lr_mult = 1.0;      // learning-rate multiplier of the new blocks
+  int64_t new_warmup_steps = 0;  // linear warm-up of the new blocks' own, from the stage's first step
+  bool lossless = true;          // the check must pass, or the campaign stops
+  bool allow_dead = false;       // permits blocks that can never move
 
   bool grows() const { return !widths.empty(); }
 };

@@ -26,12 +26,13 @@ void require_compatible(const ParamSpec& from, const ParamSpec& to) {
     const Axis &a = from.axes[i], &b = to.axes[i];
     same = a.width == b.width && a.role == b.role && (a.extent == b.extent || b.width != Width::kFixed);
     if (same && b.extent < a.extent)
-      throw Error(ErrorKind::kConfig, fmt::format("{} would shrink from {} to {}", name_of(b.width), a.extent, b.extent),
-                  to.name, "growth only adds: give a width at least as large as before");
+      throw Error(ErrorKind::kConfig,
+                  fmt::format("{} would shrink from {} to {}", name_of(b.width), a.extent, b.extent), to.name,
+                  "growth only adds: give a width at least as large as before");
   }
   if (!same)
-    throw Error(ErrorKind::kConfig, fmt::format("{} cannot grow into {}", from.shape().str(), to.shape().str()), to.name,
-                "only the inner widths may change between stages");
+    throw Error(ErrorKind::kConfig, fmt::format("{} cannot grow into {}", from.shape().str(), to.shape().str()),
+                to.name, "only the inner widths may change between stages");
 }
 
 // What fills a new rectangle whose entries produce new channels, consume new channels, or both (the corner).

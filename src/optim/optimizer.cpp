@@ -11,8 +11,8 @@ int64_t extent_in(const Axis& axis, const Generation& generation) {
   return found->second;
 }
 
-// Two blocks that continue each other in memory under the same constants become one: a model that never grew is updated in
-// a few long runs.
+// Two blocks that continue each other in memory under the same constants become one: a model that never grew is updated
+// in a few long runs.
 bool merge(UpdateBlock& last, const UpdateBlock& next) {
   const bool same = last.learning_rate == next.learning_rate && last.weight_decay == next.weight_decay &&
                     last.step1 == next.step1 && last.step2 == next.step2;

@@ -1,7 +1,7 @@
 // AdamW over a parameter store whose tensors may have grown.
 //
-// A *generation* is what one growth added. Its entries were born with zero moments, so they carry their own update counts
-// for the bias correction, and in the stage that made them their own learning rate (nexusformer.md section 2).
+// A *generation* is what one growth added. Its entries were born with zero moments, so they carry their own update
+// counts for the bias correction, and in the stage that made them their own learning rate (nexusformer.md section 2).
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ struct Generation {
   bool operator==(const Generation&) const = default;
 };
 
-// The generation-pure rectangles of one tensor: [row_begin, row_end) x [column_begin, column_end) in its (rows, columns)
-// shape, rank-1 tensors being one row. They cover the tensor exactly once, oldest generation first.
+// The generation-pure rectangles of one tensor: [row_begin, row_end) x [column_begin, column_end) in its (rows,
+// columns) shape, rank-1 tensors being one row. They cover the tensor exactly once, oldest generation first.
 struct GenerationBlock {
   int64_t row_begin = 0, row_end = 0, column_begin = 0, column_end = 0;
   int generation = 0;
@@ -38,7 +38,8 @@ class Optimizer {
 
   const std::vector<Generation>& generations() const { return generations_; }
   // The rectangles of the next update; public for tests and for sharded optimizers.
-  std::vector<UpdateBlock> update_blocks(const ParamTable& table, double learning_rate, double newest_learning_rate) const;
+  std::vector<UpdateBlock> update_blocks(const ParamTable& table, double learning_rate,
+                                         double newest_learning_rate) const;
 
  private:
   AdamW op_;

@@ -15,8 +15,7 @@ void draw(const ParamSpec& spec, uint64_t seed, T* out) {
   }
   const RandomStream stream(seed, spec.name);
 #pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < count; ++i)
-    out[i] = static_cast<T>(spec.init_std * stream.normal(static_cast<uint64_t>(i)));
+  for (int64_t i = 0; i < count; ++i) out[i] = static_cast<T>(spec.init_std * stream.normal(static_cast<uint64_t>(i)));
 }
 
 }  // namespace
@@ -55,7 +54,8 @@ Tensor ParamStore::stacked(const Tensor& flat, int index, int count) const {
   int64_t rows = 0;
   for (int i = index; i < index + count; ++i) {
     const Shape shape = (*table_)[i].shape();
-    NX_CHECK(shape.rank() == 2 && shape[1] == first.shape()[1], "{} does not stack on {}", (*table_)[i].name, first.name);
+    NX_CHECK(shape.rank() == 2 && shape[1] == first.shape()[1], "{} does not stack on {}", (*table_)[i].name,
+             first.name);
     rows += shape[0];
   }
   return flat.flat(first.offset, rows * first.shape()[1]).reshaped({rows, first.shape()[1]});

@@ -1,5 +1,5 @@
-// The parameter table: one ordered list of facts about every parameter tensor of a model. It drives allocation, sharding,
-// checkpoints, growth, parameter and FLOP counts: facts written once cannot disagree.
+// The parameter table: one ordered list of facts about every parameter tensor of a model. It drives allocation,
+// sharding, checkpoints, growth, parameter and FLOP counts: facts written once cannot disagree.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,12 @@ namespace nexus {
 
 // Which model width an extent follows. Growth changes only the widths after kFixed.
 enum class Width : uint8_t { kFixed, kM, kA, kTokensQkv, kTokensProj, kTokensFfn };
-inline constexpr Width kGrowableWidths[] = {Width::kM, Width::kA, Width::kTokensQkv, Width::kTokensProj, Width::kTokensFfn};
+inline constexpr Width kGrowableWidths[] = {Width::kM, Width::kA, Width::kTokensQkv, Width::kTokensProj,
+                                            Width::kTokensFfn};
 std::string_view name_of(Width width);  // "M", "A", "n_qkv", ...
 
-// The role of an axis in its matrix: producing entries (a row of W_M makes a channel) or consuming them (a column of W_A reads
-// one). A grown channel is silent when its producing entries are zero.
+// The role of an axis in its matrix: producing entries (a row of W_M makes a channel) or consuming them (a column of
+// W_A reads one). A grown channel is silent when its producing entries are zero.
 enum class AxisRole : uint8_t { kProduces, kConsumes };
 
 struct Axis {
@@ -29,13 +30,13 @@ struct Axis {
 enum class Init : uint8_t { kOnes, kNormal };
 
 struct ParamSpec {
-  std::string name;         // "layers.3.attn.q.w_m"
-  std::vector<Axis> axes;   // logical (unsharded) extents, [out, in] for a weight
+  std::string name;        // "layers.3.attn.q.w_m"
+  std::vector<Axis> axes;  // logical (unsharded) extents, [out, in] for a weight
   Init init = Init::kNormal;
   double init_std = 0.02;
-  bool decay = true;        // weight decay: matrices and embeddings, not norms
-  int shard_axis = -1;      // axis that tensor parallelism splits; -1 is replicated
-  int64_t offset = 0;       // first element in the flat buffers; set by ParamTable::add
+  bool decay = true;    // weight decay: matrices and embeddings, not norms
+  int shard_axis = -1;  // axis that tensor parallelism splits; -1 is replicated
+  int64_t offset = 0;   // first element in the flat buffers; set by ParamTable::add
 
   Shape shape() const;
   int64_t count() const { return shape().count(); }

@@ -63,7 +63,9 @@ StageForecast forecast_stage(const CampaignSpec& spec, const BatchLayout& layout
 
 }  // namespace
 
-int64_t MemoryPlan::peak_bytes() const { return std::max(training_bytes() + evaluation_bytes, growth_bytes); }
+int64_t MemoryPlan::peak_bytes() const {
+  return std::max(training_bytes() + evaluation_bytes, growth_bytes);
+}
 
 int64_t Forecast::tokens() const {
   int64_t sum = 0;
@@ -92,8 +94,8 @@ Forecast make_forecast(const CampaignSpec& spec, int ranks) {
 }
 
 std::string forecast_text(const Forecast& f) {
-  std::string text = fmt::format("campaign {} | ranks {} | context {} micro {} accumulation {} global_tokens {}\n", f.name,
-                                 f.ranks, f.context, f.micro, f.accumulation, f.global_tokens);
+  std::string text = fmt::format("campaign {} | ranks {} | context {} micro {} accumulation {} global_tokens {}\n",
+                                 f.name, f.ranks, f.context, f.micro, f.accumulation, f.global_tokens);
   text += fmt::format("{:<14}{:>14}{:>10}{:>9}{:>10}{:>16}{:>12}{:>12}{:>12}\n", "stage", "params", "tokens", "steps",
                       "GFLOP/tok", "FLOPs", "train mem", "peak mem", "checkpoint");
   for (const StageForecast& s : f.stages)
@@ -101,15 +103,24 @@ std::string forecast_text(const Forecast& f) {
                         format_count(s.tokens), s.steps, s.flops_per_token / 1e9, s.flops,
                         format_bytes(s.memory.training_bytes()), format_bytes(s.memory.peak_bytes()),
                         format_bytes(s.checkpoint_bytes));
-  text += fmt::format("{:<14}{:>14}{:>10}{:>9}{:>10}{:>16.4g}\n", "all", "", format_count(f.tokens()), "", "", f.flops());
-  text += fmt::format("FLOPs: training, definition {}; memory: nexus's own buffers per rank; peak mem includes evaluation and growth\n", f.flops_def);
+  text +=
+      fmt::format("{:<14}{:>14}{:>10}{:>9}{:>10}{:>16.4g}\n", "all", "", format_count(f.tokens()), "", "", f.flops());
+  text += fmt::format(
+      "FLOPs: training, definition {}; memory: nexus's own buffers per rank; peak mem includes evaluation and growth\n",
+      f.flops_def);
   return text;
 }
 
 nlohmann::json forecast_json(const Forecast& f) {
-  nlohmann::json document{{"name", f.name},           {"flops_def", f.flops_def}, {"ranks", f.ranks},
-                          {"context", f.context},     {"micro", f.micro},         {"accumulation", f.accumulation},
-                          {"global_tokens", f.global_tokens}, {"tokens", f.tokens()},     {"flops", f.flops()},
+  nlohmann::json document{{"name", f.name},
+                          {"flops_def", f.flops_def},
+                          {"ranks", f.ranks},
+                          {"context", f.context},
+                          {"micro", f.micro},
+                          {"accumulation", f.accumulation},
+                          {"global_tokens", f.global_tokens},
+                          {"tokens", f.tokens()},
+                          {"flops", f.flops()},
                           {"stages", nlohmann::json::array()}};
   for (const StageForecast& s : f.stages)
     document["stages"].push_back({{"name", s.name},

@@ -1,5 +1,5 @@
-// What a campaign will cost, before anything runs: parameters, FLOPs, steps, memory (interface.md section 1, `nexus plan`).
-// Counts come from the code that will run: the parameter table, and a dry run of one micro-batch.
+// What a campaign will cost, before anything runs: parameters, FLOPs, steps, memory (interface.md section 1, `nexus
+// plan`). Counts come from the code that will run: the parameter table, and a dry run of one micro-batch.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ struct StageForecast {
   double flops_per_token = 0;
   int64_t tokens = 0, steps = 0;  // tokens = steps * global_tokens
   double flops = 0;
-  int64_t checkpoint_bytes = 0;   // weights and moments
+  int64_t checkpoint_bytes = 0;  // weights and moments
   MemoryPlan memory;
 };
 

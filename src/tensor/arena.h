@@ -1,8 +1,9 @@
-// Arena: a bump allocator for everything that lives within one micro-batch (activations, gradients of activations, scratch).
+// Arena: a bump allocator for everything that lives within one micro-batch (activations, gradients of activations,
+// scratch).
 //
-// A step allocates in the same order every time, so addresses repeat, nothing is allocated from the system inside a step,
-// and the high-water mark is exact. A counting arena hands out null tensors and only counts: running a model once on the
-// dry back end with a counting arena is how `nexus plan` and the trainer learn the bytes a micro-batch needs.
+// A step allocates in the same order every time, so addresses repeat, nothing is allocated from the system inside a
+// step, and the high-water mark is exact. A counting arena hands out null tensors and only counts: running a model once
+// on the dry back end with a counting arena is how `nexus plan` and the trainer learn the bytes a micro-batch needs.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,8 @@ class Arena {
   Arena() = default;  // counting: unlimited, null tensors
   explicit Arena(Buffer buffer) : buffer_(std::move(buffer)), counting_(false) {}
 
-  // Uninitialised memory, valid until the enclosing Frame ends. Throws ErrorKind::kInternal when the arena is full, since
-  // its size comes from a dry run of the same code.
+  // Uninitialised memory, valid until the enclosing Frame ends. Throws ErrorKind::kInternal when the arena is full,
+  // since its size comes from a dry run of the same code.
   Tensor alloc(DType dtype, Shape shape);
 
   int64_t used_bytes() const { return used_bytes_; }

@@ -21,9 +21,13 @@ int64_t Shape::count() const {
   return product;
 }
 
-bool Shape::operator==(const Shape& other) const { return rank_ == other.rank_ && extents_ == other.extents_; }
+bool Shape::operator==(const Shape& other) const {
+  return rank_ == other.rank_ && extents_ == other.extents_;
+}
 
-std::string Shape::str() const { return fmt::format("{}", std::span(extents_.data(), static_cast<size_t>(rank_))); }
+std::string Shape::str() const {
+  return fmt::format("{}", std::span(extents_.data(), static_cast<size_t>(rank_)));
+}
 
 Tensor Tensor::reshaped(Shape other) const {
   NX_CHECK(other.count() == count(), "{} as {}", shape.str(), other.str());
@@ -31,8 +35,8 @@ Tensor Tensor::reshaped(Shape other) const {
 }
 
 Tensor Tensor::rows(int64_t begin, int64_t extent) const {
-  NX_CHECK(shape.rank() >= 1 && begin >= 0 && extent >= 0 && begin + extent <= shape[0], "rows {}+{} of {}", begin, extent,
-           shape.str());
+  NX_CHECK(shape.rank() >= 1 && begin >= 0 && extent >= 0 && begin + extent <= shape[0], "rows {}+{} of {}", begin,
+           extent, shape.str());
   Tensor view = *this;
   view.shape[0] = extent;
   const int64_t row_bytes = shape[0] == 0 ? 0 : size_bytes() / shape[0];
@@ -51,7 +55,9 @@ Buffer::~Buffer() {
   if (data_ && deleter_) deleter_(data_);
 }
 
-Buffer::Buffer(Buffer&& other) noexcept { *this = std::move(other); }
+Buffer::Buffer(Buffer&& other) noexcept {
+  *this = std::move(other);
+}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   std::swap(data_, other.data_);

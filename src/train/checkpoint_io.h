@@ -1,4 +1,5 @@
-// Between the parameter store and checkpoint files. Tensor names in a checkpoint: master/NAME, moment1/NAME, moment2/NAME.
+// Between the parameter store and checkpoint files. Tensor names in a checkpoint: master/NAME, moment1/NAME,
+// moment2/NAME.
 #pragma once
 
 #include "checkpoint/checkpoint.h"

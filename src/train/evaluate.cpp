@@ -30,7 +30,8 @@ std::vector<double> window_losses(Backend& backend, Arena& arena, Model& model, 
   for (int64_t row = 0; row < batch; ++row) {
     double sum = 0;
     for (int64_t t = row * context; t < (row + 1) * context; ++t)
-      sum += losses.dtype == DType::kF64 ? static_cast<const double*>(out.data())[t] : static_cast<const float*>(out.data())[t];
+      sum += losses.dtype == DType::kF64 ? static_cast<const double*>(out.data())[t]
+                                         : static_cast<const float*>(out.data())[t];
     means.push_back(sum / static_cast<double>(context));
   }
   return means;
@@ -45,7 +46,9 @@ EvalRecord evaluate(Backend& backend, Communicator& dp, Model& model, ParamStore
   const int64_t wanted = max_tokens > 0 ? std::clamp<int64_t>(max_tokens / context, 1, available) : available;
   Arena sizes;
   for (int i = 0; i < 3; ++i) sizes.alloc(params.wide_dtype(), {micro * context});
-  Arena arena(backend.allocate(sizes.peak_bytes() + dry_run(model.config(), params.compute_dtype(), micro, context, ModelUse::kEvaluation).arena_bytes));
+  Arena arena(backend.allocate(
+      sizes.peak_bytes() +
+      dry_run(model.config(), params.compute_dtype(), micro, context, ModelUse::kEvaluation).arena_bytes));
 
   double sums[2] = {0, 0};  // of the window means and of their squares
   std::vector<int64_t> indices;

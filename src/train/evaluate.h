@@ -8,9 +8,9 @@
 
 namespace nexus {
 
-// Non-overlapping windows of the context length, dealt to the data-parallel ranks in turn; the loss is the mean over tokens,
-// its standard error that of the window means. `max_tokens` > 0 takes windows evenly spread over the file, up to that many
-// tokens. The result is the same on every rank. `event` and `bits_per_byte` are the caller's.
+// Non-overlapping windows of the context length, dealt to the data-parallel ranks in turn; the loss is the mean over
+// tokens, its standard error that of the window means. `max_tokens` > 0 takes windows evenly spread over the file, up
+// to that many tokens. The result is the same on every rank. `event` and `bits_per_byte` are the caller's.
 EvalRecord evaluate(Backend& backend, Communicator& dp, Model& model, ParamStore& params, const EvalWindows& windows,
                     int64_t micro, int64_t max_tokens);
 

@@ -56,7 +56,9 @@ void RunRecords::step(const TrainState& state, const StepRecord& r) {
   last_line_seconds_ = now;
   LineBuilder line(fmt::format("stage {} step {} of {}", state.stage(), r.step, r.steps));
   line.group("tokens {}", format_count(state.total_tokens())).group("loss {:.4f}", r.loss);
-  line.group("lr {:.2e}", r.learning_rate).group("grad_norm {:.3f}", r.grad_norm).group("step_ms {:.1f}", r.seconds * 1e3);
+  line.group("lr {:.2e}", r.learning_rate)
+      .group("grad_norm {:.3f}", r.grad_norm)
+      .group("step_ms {:.1f}", r.seconds * 1e3);
   line.group("tok_per_s {} per_rank {}", format_count(std::llround(r.tokens_per_second)),
              format_count(std::llround(r.tokens_per_second / r.ranks)));
   if (r.mfu >= 0) line.group("mfu_pct {:.1f} flops_def {}", r.mfu * 100, r.flops_def);
@@ -89,8 +91,8 @@ void RunRecords::eval(const TrainState& state, int64_t steps, const EvalRecord& 
   log("{}", line.str());
 }
 
-void RunRecords::stage(const TrainState& state, int64_t params, double flops_per_token, int64_t tokens_planned, int64_t steps,
-                       int ranks) {
+void RunRecords::stage(const TrainState& state, int64_t params, double flops_per_token, int64_t tokens_planned,
+                       int64_t steps, int ranks) {
   json record = position(state, "stage");
   record.update({{"arch", name_of(state.model.arch)},
                  {"params", params},
@@ -105,8 +107,8 @@ void RunRecords::stage(const TrainState& state, int64_t params, double flops_per
       format_count(params), steps, format_count(tokens_planned), flops_per_token, flops_def_);
 }
 
-void RunRecords::growth(const TrainState& state, const std::string& from_stage, int64_t params_before, int64_t params_after,
-                        const GrowthOptions& options, const GrowthCheck& check) {
+void RunRecords::growth(const TrainState& state, const std::string& from_stage, int64_t params_before,
+                        int64_t params_after, const GrowthOptions& options, const GrowthCheck& check) {
   json record = position(state, "growth");
   record.update({{"from_stage", from_stage},
                  {"params_before", params_before},
@@ -129,7 +131,8 @@ void RunRecords::growth(const TrainState& state, const std::string& from_stage, 
   log("{}", line.str());
 }
 
-void RunRecords::commit(const TrainState& state, int64_t steps, const std::string& path, int64_t size_bytes, double seconds) {
+void RunRecords::commit(const TrainState& state, int64_t steps, const std::string& path, int64_t size_bytes,
+                        double seconds) {
   const StageAccount& account = state.stages.back();
   json record = position(state, "commit");
   record.update({{"steps", steps},
@@ -163,7 +166,9 @@ void RunRecords::resume(const TrainState& state, const std::string& path) {
       inside(run_, path));
 }
 
-void RunRecords::done(const TrainState& state) { append(run_.ledger(), position(state, "done")); }
+void RunRecords::done(const TrainState& state) {
+  append(run_.ledger(), position(state, "done"));
+}
 
 void RunRecords::status(const std::string& text) {
   if (is_writer_) write_file_durably(run_.status(), text + "\n");

@@ -1,8 +1,8 @@
-// The run folder's records: metrics.jsonl, eval.jsonl, ledger.jsonl and STATUS (interface.md sections 3 and 4), and the lines
-// on the terminal that say the same. Rank 0 writes; on other ranks every call does nothing.
+// The run folder's records: metrics.jsonl, eval.jsonl, ledger.jsonl and STATUS (interface.md sections 3 and 4), and the
+// lines on the terminal that say the same. Rank 0 writes; on other ranks every call does nothing.
 //
-// Records are appended as they happen. After a crash the files may hold rows past the restored checkpoint; `resume` marks the
-// place, and readers drop what lies after it.
+// Records are appended as they happen. After a crash the files may hold rows past the restored checkpoint; `resume`
+// marks the place, and readers drop what lies after it.
 #pragma once
 
 #include <array>
@@ -18,20 +18,20 @@ namespace nexus {
 struct StepRecord {
   int64_t step = 0, steps = 0;
   double loss = 0, learning_rate = 0, grad_norm = 0;
-  double seconds = 0;          // of this step
-  double data_seconds = 0;     // of it, waiting for data
+  double seconds = 0;       // of this step
+  double data_seconds = 0;  // of it, waiting for data
   double tokens_per_second = 0;
   int ranks = 1;
-  double mfu = -1;             // share of the peak; negative: unknown
+  double mfu = -1;  // share of the peak; negative: unknown
   double eta_seconds = 0;
   std::string flops_def;
 };
 
 struct EvalRecord {
-  std::string event;           // start | periodic | end | before_growth | after_growth
+  std::string event;             // start | periodic | end | before_growth | after_growth
   double loss = 0, loss_se = 0;  // mean nats per token over windows, and its standard error
   int64_t windows = 0, tokens = 0;
-  double bits_per_byte = -1;   // negative: the file does not say how many bytes its text has
+  double bits_per_byte = -1;  // negative: the file does not say how many bytes its text has
   double seconds = 0;
 };
 
@@ -41,12 +41,13 @@ class RunRecords {
 
   void step(const TrainState& state, const StepRecord& record);
   void eval(const TrainState& state, int64_t steps, const EvalRecord& record);
-  void stage(const TrainState& state, int64_t params, double flops_per_token, int64_t tokens_planned, int64_t steps, int ranks);
+  void stage(const TrainState& state, int64_t params, double flops_per_token, int64_t tokens_planned, int64_t steps,
+             int ranks);
   void growth(const TrainState& state, const std::string& from_stage, int64_t params_before, int64_t params_after,
               const GrowthOptions& options, const GrowthCheck& check);
   void commit(const TrainState& state, int64_t steps, const std::string& path, int64_t size_bytes, double seconds);
-  // Before anything else of a launch: `begin` for a run without a checkpoint, whose records (of a launch that was killed
-  // before its first commit) describe nothing that exists; `resume` for one that continues.
+  // Before anything else of a launch: `begin` for a run without a checkpoint, whose records (of a launch that was
+  // killed before its first commit) describe nothing that exists; `resume` for one that continues.
   void begin();
   void resume(const TrainState& state, const std::string& path);
   void done(const TrainState& state);

@@ -44,8 +44,8 @@ BatchLayout make_batch_layout(const BatchSpec& batch, int64_t context, int dp_ra
   if (pass_tokens <= 0 || batch.global_tokens % pass_tokens != 0 || batch.global_tokens == 0) {
     const int64_t below = pass_tokens > 0 ? batch.global_tokens / pass_tokens * pass_tokens : 0;
     throw Error(ErrorKind::kConfig,
-                fmt::format("{} tokens per step do not divide into context {} x micro {} x dp {} = {}", batch.global_tokens,
-                            context, batch.micro, dp_size, pass_tokens),
+                fmt::format("{} tokens per step do not divide into context {} x micro {} x dp {} = {}",
+                            batch.global_tokens, context, batch.micro, dp_size, pass_tokens),
                 "batch.global_tokens",
                 fmt::format("use {}{}, or change batch.micro", below > 0 ? fmt::format("{} or ", below) : "",
                             below + pass_tokens));
@@ -69,7 +69,8 @@ StepRunner::StepRunner(Backend& backend, Communicator& dp, Model& model, ParamSt
 int64_t StepRunner::arena_bytes(const ModelConfig& config, DType compute, const BatchLayout& layout) {
   Arena counting;
   alloc_micro_batch(counting, layout.micro * layout.context, compute);
-  return counting.peak_bytes() + dry_run(config, compute, layout.micro, layout.context, ModelUse::kTraining).arena_bytes;
+  return counting.peak_bytes() +
+         dry_run(config, compute, layout.micro, layout.context, ModelUse::kTraining).arena_bytes;
 }
 
 double StepRunner::micro_batch(const FetchSample& fetch, const StepInput& input, int64_t index) {
@@ -127,8 +128,9 @@ StepOutput StepRunner::run(const FetchSample& fetch, Optimizer& optimizer, const
   if (!std::isfinite(output.loss) || !std::isfinite(output.grad_norm)) {
     const std::string what = fmt::format("loss {} with gradient norm {}: not finite", output.loss, output.grad_norm);
     if (safety_.nonfinite == NonfiniteAction::kStop)
-      throw Error(ErrorKind::kNumeric, what, blame(),
-                  "lower the learning rate, or set safety.nonfinite to skip; the last checkpoint is from before this step");
+      throw Error(
+          ErrorKind::kNumeric, what, blame(),
+          "lower the learning rate, or set safety.nonfinite to skip; the last checkpoint is from before this step");
     warn("{}; {}; the update is skipped", what, blame());
     output.updated = false;
     return output;

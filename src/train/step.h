@@ -20,8 +20,8 @@ struct BatchLayout {
 
   int64_t samples() const { return accumulation * dp_size * micro; }
   int64_t tokens() const { return samples() * context; }
-  // Global sample of sequence `row` of micro-batch `index` on this rank, from the step's first one. Which rank reads which
-  // sample depends on the grid; the set of samples in a step does not.
+  // Global sample of sequence `row` of micro-batch `index` on this rank, from the step's first one. Which rank reads
+  // which sample depends on the grid; the set of samples in a step does not.
   int64_t sample(int64_t first, int64_t index, int64_t row) const {
     return first + (index * dp_size + dp_rank) * micro + row;
   }
@@ -37,9 +37,9 @@ struct StepInput {
 };
 
 struct StepOutput {
-  double loss = 0;       // mean nats per token of the global batch
-  double grad_norm = 0;  // before clipping
-  bool updated = true;   // false: not finite and skipped
+  double loss = 0;                  // mean nats per token of the global batch
+  double grad_norm = 0;             // before clipping
+  bool updated = true;              // false: not finite and skipped
   bool stop = false, save = false;  // requested on some rank
   double data_seconds = 0;
 };

@@ -11,7 +11,9 @@ namespace {
 
 volatile std::sig_atomic_t signal_seen = 0;
 
-void on_signal(int) { signal_seen = 1; }
+void on_signal(int) {
+  signal_seen = 1;
+}
 
 void install(int signal_number, void (*handler)(int)) {
   struct sigaction action {};
@@ -26,8 +28,8 @@ StopRequests::StopRequests(RunFolder run, bool is_rank_0, std::optional<double> 
     : run_(std::move(run)), is_rank_0_(is_rank_0) {
   signal_seen = 0;
   if (stop_after_seconds)
-    deadline_ = std::chrono::steady_clock::now() +
-                std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(*stop_after_seconds));
+    deadline_ = std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                                                       std::chrono::duration<double>(*stop_after_seconds));
   install(SIGUSR2, on_signal);
   install(SIGTERM, on_signal);
 }

@@ -1,6 +1,8 @@
-// Who may ask a running job to save or to stop: signals, files in the run folder, a time limit (interface.md sections 4 and 6).
+// Who may ask a running job to save or to stop: signals, files in the run folder, a time limit (interface.md sections 4
+// and 6).
 //
-// One rank that has seen a request is enough: the trainer agrees on `poll()`'s answer across ranks at each step boundary.
+// One rank that has seen a request is enough: the trainer agrees on `poll()`'s answer across ranks at each step
+// boundary.
 #pragma once
 
 #include <chrono>
@@ -17,8 +19,8 @@ class StopRequests {
     bool save = false;  // save and go on
   };
 
-  // Catches SIGUSR2 and SIGTERM from now on (process-wide). Files are looked at by rank 0 only: network file systems answer
-  // differently on different nodes.
+  // Catches SIGUSR2 and SIGTERM from now on (process-wide). Files are looked at by rank 0 only: network file systems
+  // answer differently on different nodes.
   StopRequests(RunFolder run, bool is_rank_0, std::optional<double> stop_after_seconds);
   ~StopRequests();
   StopRequests(const StopRequests&) = delete;

@@ -151,8 +151,9 @@ json to_json(const TrainState& state) {
 TrainState train_state_from_json(const json& document, const std::string& where) {
   return reading(where, [&] {
     if (const int version = document.at("version").get<int>(); version != kStateVersion)
-      throw Error(ErrorKind::kCheckpoint, fmt::format("state of version {}, this build reads {}", version, kStateVersion),
-                  where, "use the nexus release that wrote it");
+      throw Error(ErrorKind::kCheckpoint,
+                  fmt::format("state of version {}, this build reads {}", version, kStateVersion), where,
+                  "use the nexus release that wrote it");
     TrainState state;
     document.at("stage_index").get_to(state.stage_index);
     document.at("step").get_to(state.step);
@@ -164,7 +165,8 @@ TrainState train_state_from_json(const json& document, const std::string& where)
     document.at("stage_numerics").get_to(state.stage_numerics);
     for (const json& generation : document.at("generations")) state.generations.push_back(generation_from(generation));
     for (const json& account : document.at("stages")) state.stages.push_back(account_from(account));
-    if (state.stages.empty() || state.generations.empty() || state.stage_index < 0 || state.step < 0 || state.samples < 0)
+    if (state.stages.empty() || state.generations.empty() || state.stage_index < 0 || state.step < 0 ||
+        state.samples < 0)
       throw Error(ErrorKind::kCheckpoint, "state has impossible counters", where, "use another checkpoint");
     return state;
   });

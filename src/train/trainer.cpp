@@ -18,7 +18,9 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-AdamW adamw_of(const OptimizerSpec& spec) { return {spec.beta1, spec.beta2, spec.eps, spec.clip}; }
+AdamW adamw_of(const OptimizerSpec& spec) {
+  return {spec.beta1, spec.beta2, spec.eps, spec.clip};
+}
 
 }  // namespace
 
@@ -51,7 +53,9 @@ StageTrainer::StageTrainer(RunContext& run, const TrainerOptions& options, const
 
 double StageTrainer::newest_rate(int64_t step, double rate) const {
   if (!plan_.grown) return rate;
-  const double warmup = plan_.new_warmup_steps > 0 ? std::min(1.0, static_cast<double>(step) / static_cast<double>(plan_.new_warmup_steps)) : 1.0;
+  const double warmup = plan_.new_warmup_steps > 0
+                            ? std::min(1.0, static_cast<double>(step) / static_cast<double>(plan_.new_warmup_steps))
+                            : 1.0;
   return rate * plan_.new_lr_mult * warmup;
 }
 

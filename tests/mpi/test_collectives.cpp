@@ -46,7 +46,8 @@ void agreement_names_the_ranks_that_failed(Communicator& world) {
     MPI_EXPECT(e.kind() == ErrorKind::kIo, e.what());
     const std::string text = e.what();
     MPI_EXPECT(text.find("disk full") != std::string::npos, text);
-    if (world.size() > 1) MPI_EXPECT(text.find("saving failed on rank " + std::to_string(last)) != std::string::npos, text);
+    if (world.size() > 1)
+      MPI_EXPECT(text.find("saving failed on rank " + std::to_string(last)) != std::string::npos, text);
   }
 }
 

@@ -1,5 +1,5 @@
-// 20 steps on N data-parallel ranks against the same 20 steps on one: equal to the rounding of f32 sums, and bit-equal when
-// the N-rank run is repeated. Every rank must end with the same weights.
+// 20 steps on N data-parallel ranks against the same 20 steps on one: equal to the rounding of f32 sums, and bit-equal
+// when the N-rank run is repeated. Every rank must end with the same weights.
 #include <cmath>
 #include <vector>
 
@@ -73,8 +73,8 @@ void compare(Communicator& world, DType dtype, double tolerance) {
 int main(int argc, char** argv) {
   nexus::MpiSession session(&argc, &argv);
   const auto world = session.world();
-  // Only the order of sums differs. A rounding of 2^-24 in a gradient reaches the loss through up to 20 Adam updates, each
-  // of which can turn a tiny gradient around: 1e-5 is 170 such roundings; in f64 the same argument gives 1e-12.
+  // Only the order of sums differs. A rounding of 2^-24 in a gradient reaches the loss through up to 20 Adam updates,
+  // each of which can turn a tiny gradient around: 1e-5 is 170 such roundings; in f64 the same argument gives 1e-12.
   nexus::compare(*world, nexus::DType::kF32, 1e-5);
   nexus::compare(*world, nexus::DType::kF64, 1e-12);
   return 0;

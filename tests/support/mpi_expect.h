@@ -6,10 +6,10 @@
 
 #include "comm/communicator.h"
 
-#define MPI_EXPECT(condition, text)                                                                        \
-  do {                                                                                                     \
-    if (!(condition)) {                                                                                    \
-      std::fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #condition, std::string(text).c_str());  \
-      ::nexus::MpiSession::abort(1);                                                                       \
-    }                                                                                                      \
+#define MPI_EXPECT(condition, text)                                                                       \
+  do {                                                                                                    \
+    if (!(condition)) {                                                                                   \
+      std::fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #condition, std::string(text).c_str()); \
+      ::nexus::MpiSession::abort(1);                                                                      \
+    }                                                                                                     \
   } while (false)

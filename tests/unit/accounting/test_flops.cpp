@@ -50,16 +50,19 @@ TEST(Flops, GemmCausalEqualsTheProductsThatADryRunCounts) {
 
 TEST(Flops, OtherDefinitionsAreTheirFormulas) {
   const ModelConfig config = paper_shape();
-  // D M + M A + A D for q, k, v, o and D M + M F + F D for the MLP, two norms a layer, the final norm, embedding and head.
+  // D M + M A + A D for q, k, v, o and D M + M F + F D for the MLP, two norms a layer, the final norm, embedding and
+  // head.
   const double layer = 4.0 * (768 * 1024 + 1024 * 1280 + 1280 * 768) + 768 * 1024 + 1024 * 2048 + 2048 * 768 + 2 * 768;
   const double all = 12 * layer + 768 + 2.0 * 32000 * 768;
   EXPECT_DOUBLE_EQ(training_flops_per_token(config, 2048, FlopsDefinition::k6N), 6 * all);
   EXPECT_DOUBLE_EQ(training_flops_per_token(config, 2048, FlopsDefinition::kPalm), 6 * all + 12.0 * 12 * 768 * 2048);
-  EXPECT_DOUBLE_EQ(training_flops_per_token(config, 2048, FlopsDefinition::k6NNonEmbedding), 6 * (all - 2.0 * 32000 * 768));
+  EXPECT_DOUBLE_EQ(training_flops_per_token(config, 2048, FlopsDefinition::k6NNonEmbedding),
+                   6 * (all - 2.0 * 32000 * 768));
 }
 
 TEST(Flops, UnknownDefinitionNamesTheNearest) {
-  EXPECT_NEXUS_ERROR(flops_definition("gemm_casual"), ErrorKind::kConfig, ::testing::HasSubstr("did you mean gemm_causal"));
+  EXPECT_NEXUS_ERROR(flops_definition("gemm_casual"), ErrorKind::kConfig,
+                     ::testing::HasSubstr("did you mean gemm_causal"));
 }
 
 }  // namespace

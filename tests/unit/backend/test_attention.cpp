@@ -79,8 +79,8 @@ TEST_P(AttentionTest, BackwardMatchesTheLoops) {
       EXPECT_TRUE(std::isnan(actual[static_cast<size_t>(i)])) << "wrote into the gap at " << i;
       actual[static_cast<size_t>(i)] = 0;
     }
-    // As forward, times |dout| sqrt(head_dim). bf16: delta = rowsum(dout * out) sees an output rounded to 2^-9, so dS has
-    // an error of P |dout| |out| 2^-9; the first keys sum it over the queries that see little else.
+    // As forward, times |dout| sqrt(head_dim). bf16: delta = rowsum(dout * out) sees an output rounded to 2^-9, so dS
+    // has an error of P |dout| |out| 2^-9; the first keys sum it over the queries that see little else.
     const double rounding = dtype() == DType::kBF16 ? 3e-2 : 0.0;
     expect_close(actual, expected, relative(), rounding + 20 * sum_error(size.op.head_dim + size.op.context), "dqkv");
   });

@@ -45,7 +45,8 @@ TEST(NextAction, AnAppendedStageReopensAFinishedCampaign) {
 }
 
 TEST(NextAction, RefusesACampaignThatLostTheStageTheRunStandsIn) {
-  EXPECT_NEXUS_ERROR(next_action(spec_of(1), state_at(1, 3)), ErrorKind::kConfig, ::testing::HasSubstr("only 1 stages"));
+  EXPECT_NEXUS_ERROR(next_action(spec_of(1), state_at(1, 3)), ErrorKind::kConfig,
+                     ::testing::HasSubstr("only 1 stages"));
 }
 
 TEST(FrozenChanges, NoneWhereThePastIsAsItWas) {

@@ -31,7 +31,8 @@ TEST(ProcessGrid, TakesAllRanksForDataParallelismWhenAuto) {
 }
 
 TEST(ProcessGrid, RefusesAGridThatDoesNotFitAndSaysHowManyRanksWould) {
-  EXPECT_NEXUS_ERROR(ProcessGrid(make_self_communicator(), 4, 1), ErrorKind::kConfig, ::testing::HasSubstr("start 4 ranks"));
+  EXPECT_NEXUS_ERROR(ProcessGrid(make_self_communicator(), 4, 1), ErrorKind::kConfig,
+                     ::testing::HasSubstr("start 4 ranks"));
   EXPECT_NEXUS_ERROR(ProcessGrid(make_self_communicator(), 1, 2), ErrorKind::kConfig, ::testing::HasSubstr("tp"));
 }
 

@@ -78,7 +78,8 @@ GrowthOptions token_growth(GrowthInit init) {
 TEST(Growth, ZeroRowsIsLosslessAndAliveInEveryTypeWithAndWithoutNorm) {
   for (const NormKind norm : {NormKind::kL2, NormKind::kNone})
     for (const DType dtype : {DType::kF64, DType::kF32, DType::kBF16}) {
-      const GrowthCheck check = grow(small_model(Arch::kNexusformer, norm), nexus_growth(GrowthInit::kZeroRows), dtype).check;
+      const GrowthCheck check =
+          grow(small_model(Arch::kNexusformer, norm), nexus_growth(GrowthInit::kZeroRows), dtype).check;
       EXPECT_TRUE(check.lossless()) << name_of(dtype) << " relative " << check.relative_dlogit;
       EXPECT_TRUE(check.alive()) << name_of(dtype) << ": " << check.dead_blocks.size() << " dead blocks";
       EXPECT_LE(check.tolerance, dtype == DType::kF64 ? 1e-12 : 2e-6);
@@ -106,7 +107,8 @@ TEST(Growth, QkvVariantIsLosslessAndAlive) {
 
 // The saddle of nexusformer.md section 2: no gradient ever reaches a channel whose row and column are both zero.
 TEST(Growth, ZeroAllIsLosslessAndCompletelyDead) {
-  const GrowthCheck check = grow(small_model(Arch::kNexusformer), nexus_growth(GrowthInit::kZeroAll), DType::kF64).check;
+  const GrowthCheck check =
+      grow(small_model(Arch::kNexusformer), nexus_growth(GrowthInit::kZeroAll), DType::kF64).check;
   EXPECT_TRUE(check.lossless());
   EXPECT_EQ(check.unmoved_params, check.new_params);
   EXPECT_FALSE(check.alive());

@@ -9,7 +9,9 @@
 namespace nexus {
 namespace {
 
-Schedule schedule(ScheduleKind kind) { return {kind, 1e-3, 1e-4, 10, 20, 100}; }
+Schedule schedule(ScheduleKind kind) {
+  return {kind, 1e-3, 1e-4, 10, 20, 100};
+}
 
 TEST(Schedule, WarmsUpLinearlyAndReachesThePeakAtItsLastStep) {
   for (const auto kind : {ScheduleKind::kConstant, ScheduleKind::kCosine, ScheduleKind::kWsd}) {
@@ -41,7 +43,8 @@ TEST(Schedule, NeverRisesAfterTheWarmUp) {
 }
 
 TEST(Schedule, RefusesStepsOutsideTheStage) {
-  EXPECT_NEXUS_ERROR(schedule(ScheduleKind::kCosine).at(0), ErrorKind::kInternal, ::testing::HasSubstr("step 0 of 100"));
+  EXPECT_NEXUS_ERROR(schedule(ScheduleKind::kCosine).at(0), ErrorKind::kInternal,
+                     ::testing::HasSubstr("step 0 of 100"));
   EXPECT_NEXUS_ERROR(schedule(ScheduleKind::kCosine).at(101), ErrorKind::kInternal, ::testing::HasSubstr("step 101"));
 }
 

@@ -59,7 +59,8 @@ std::vector<double> train(const BatchLayout& layout, DType dtype, int steps, std
 }
 
 TEST(BatchLayout, RefusesATokenCountThatDoesNotDivideAndNamesThoseThatDo) {
-  EXPECT_NEXUS_ERROR(make_batch_layout({1000, 4}, 64, 0, 2), ErrorKind::kConfig, ::testing::HasSubstr("use 512 or 1024"));
+  EXPECT_NEXUS_ERROR(make_batch_layout({1000, 4}, 64, 0, 2), ErrorKind::kConfig,
+                     ::testing::HasSubstr("use 512 or 1024"));
   EXPECT_NEXUS_ERROR(make_batch_layout({100, 4}, 64, 0, 2), ErrorKind::kConfig, ::testing::HasSubstr("use 512, or"));
 }
 
@@ -70,8 +71,7 @@ TEST(BatchLayout, DealsEachSampleOfAStepToOneRank) {
       const BatchLayout layout = make_batch_layout({64 * 16, 2}, 64, rank, ranks);
       EXPECT_EQ(layout.samples(), 16);
       for (int64_t index = 0; index < layout.accumulation; ++index)
-        for (int64_t row = 0; row < layout.micro; ++row)
-          EXPECT_TRUE(seen.insert(layout.sample(32, index, row)).second);
+        for (int64_t row = 0; row < layout.micro; ++row) EXPECT_TRUE(seen.insert(layout.sample(32, index, row)).second);
     }
     EXPECT_EQ(seen.size(), 16u);
     EXPECT_EQ(*seen.begin(), 32);
@@ -104,7 +104,8 @@ TEST(Step, AccumulationEqualsOneLargeBatch) {
   const auto whole = train(make_batch_layout({8 * 32, 8}, 32, 0, 1), DType::kF64, 5, &whole_weights);
   const auto cut = train(make_batch_layout({8 * 32, 2}, 32, 0, 1), DType::kF64, 5, &cut_weights);
   for (size_t i = 0; i < whole.size(); ++i) EXPECT_NEAR(whole[i], cut[i], 1e-11);
-  // Adam divides by the gradient's own size, so rounding of a tiny gradient shows enlarged; 1e-7 of a step of 1e-3 each.
+  // Adam divides by the gradient's own size, so rounding of a tiny gradient shows enlarged; 1e-7 of a step of 1e-3
+  // each.
   for (size_t i = 0; i < whole_weights.size(); ++i) EXPECT_NEAR(whole_weights[i], cut_weights[i], 1e-8);
 }
 
@@ -143,8 +144,9 @@ TEST(Step, StopsBeforeAnUpdateThatIsNotFiniteAndNamesTheTensor) {
   StepRunner lenient(*backend, *world, model, params, layout, skip);
   EXPECT_FALSE(lenient.run(fetch, optimizer, {0, 1e-3, 1e-3, false, false}).updated);
   backend->copy_out(after.data(), params.master());
-  for (size_t i = 0; i < before.size(); ++i)
+  for (size_t i = 0; i < before.size(); ++i) {
     if (std::isfinite(before[i])) EXPECT_EQ(before[i], after[i]);
+  }
   EXPECT_EQ(optimizer.generations()[0].updates1, 0);
 }
 
