@@ -145,7 +145,8 @@ TEST(Step, StopsBeforeAnUpdateThatIsNotFiniteAndNamesTheTensor) {
   EXPECT_FALSE(lenient.run(fetch, optimizer, {0, 1e-3, 1e-3, false, false}).updated);
   backend->copy_out(after.data(), params.master());
   for (size_t i = 0; i < before.size(); ++i) {
-    if (std::isfinite(before[i])) EXPECT_EQ(before[i], after[i]);
+    if (!std::isfinite(before[i])) continue;
+    EXPECT_EQ(before[i], after[i]);
   }
   EXPECT_EQ(optimizer.generations()[0].updates1, 0);
 }
