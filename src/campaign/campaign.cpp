@@ -87,7 +87,7 @@ class Campaign {
             throw Error(ErrorKind::kConfig, "the run folder holds checkpoints, and --resume is never", folder_.root,
                         "use --resume auto to continue, or another --out");
         } else if (launch_.resume == "auto") {
-          path = newest_good_checkpoint(folder_);
+          path = newest_good_checkpoint(folder_, false, run_id_);
         } else {
           path = launch_.resume;
         }
@@ -276,6 +276,9 @@ int run_campaign(const CampaignInput& input, const LaunchOptions& launch, Backen
   if (input.spec.stages.empty())
     throw Error(ErrorKind::kConfig, "the campaign has no stages", "stages",
                 "add at least one stage with tokens and lr");
+  if (input.spec.data.train.empty())
+    throw Error(ErrorKind::kConfig, "the campaign names no training data", "data.train",
+                "make token files with `nexus data build`, then write train: [{path: PREFIX}]");
   ProcessGrid grid(std::move(world), input.spec.parallel.dp, input.spec.parallel.tp);
   return Campaign(input, launch, backend, grid).run();
 }

@@ -28,7 +28,7 @@ std::pair<int64_t, int64_t> share_of(const ParamSpec& spec, int rank, int size) 
 }  // namespace
 
 SaveResult save_training(Communicator& dp, const RunFolder& run, const std::string& run_id, const ParamStore& params,
-                         const TrainState& state) {
+                         const TrainState& state, bool pinned) {
   const int64_t element = size_of(params.wide_dtype());
   int64_t bytes = 0;
   for (const ParamSpec& spec : params.table()) {
@@ -51,7 +51,9 @@ SaveResult save_training(Communicator& dp, const RunFolder& run, const std::stri
       slices.push_back({part.prefix + spec.name, params.wide_dtype(), spec.shape(), begin, end - begin, to});
     }
   }
-  return save_checkpoint(dp, run, {run_id, state.stage(), state.step}, slices, to_json(state));
+  nlohmann::json document = to_json(state);
+  document["pinned"] = pinned;
+  return save_checkpoint(dp, run, {run_id, state.stage(), state.step}, slices, document);
 }
 
 void load_training(const Checkpoint& checkpoint, ParamStore& params) {

@@ -8,9 +8,10 @@
 
 namespace nexus {
 
-// Saves weights, moments and state; collective. Each rank writes its share of the rows of every tensor.
+// Saves weights, moments and state; collective. Each rank writes its share of the rows of every tensor. A pinned checkpoint is
+// never pruned.
 SaveResult save_training(Communicator& dp, const RunFolder& run, const std::string& run_id, const ParamStore& params,
-                         const TrainState& state);
+                         const TrainState& state, bool pinned = false);
 
 // Fills the weights, and the moments if the store has any, from a checkpoint whose tensors must be exactly those of the
 // store's table. Throws ErrorKind::kCheckpoint naming the tensor that is missing, extra or of another shape.

@@ -61,6 +61,8 @@ double StageTrainer::newest_rate(int64_t step, double rate) const {
 
 StageEnd StageTrainer::run() {
   clock_ = last_save_ = Clock::now();
+  saved_step_ = state_.step;
+  saved_tokens_ = state_.total_tokens();
   if (state_.step == 0) evaluate_now(plan_.grown ? "after_growth" : "start");
   while (state_.step < plan_.steps) {
     const int64_t tokens_before = state_.total_tokens();
@@ -128,30 +130,31 @@ void StageTrainer::evaluate_now(const std::string& event) {
 
 void StageTrainer::save_now() {
   count_time();
-  const SaveResult saved = save_training(run_.grid.dp(), run_.run, run_.run_id, params_, state_);
+  const bool pinned = options_.checkpoint.keep_every.due(saved_step_, state_.step, saved_tokens_, state_.total_tokens());
+  saved_step_ = state_.step;
+  saved_tokens_ = state_.total_tokens();
+  const SaveResult saved = save_training(run_.grid.dp(), run_.run, run_.run_id, params_, state_, pinned);
   run_.records.commit(state_, plan_.steps, saved.path, saved.size_bytes, saved.seconds);
+  std::exception_ptr error;
   if (run_.grid.rank() == 0) {
     run_.requests.clear_save_request();
-    prune();
+    try {
+      prune(saved.path);
+    } catch (...) {
+      error = std::current_exception();
+    }
   }
-  run_.grid.world().barrier();  // no rank starts the next save while rank 0 still tidies up
+  run_.grid.world().agree("removing old checkpoints", error);
   last_save_ = Clock::now();
 }
 
-// Keeps the newest ones, the last of every finished stage, and one per keep_every.
-void StageTrainer::prune() const {
+// Keeps the newest ones and the last of every stage; pinned ones protect themselves.
+void StageTrainer::prune(const std::string& newest) const {
   KeepPolicy policy;
   policy.keep_last = options_.checkpoint.keep_last;
-  const std::vector<CheckpointEntry> entries = list_checkpoints(run_.run);
+  policy.verified = newest;  // its digests were compared when it was written
   std::map<std::string, std::string> last_of_stage;
-  int64_t tokens_before = 0, steps_before = 0;
-  for (const CheckpointEntry& entry : entries) {
-    last_of_stage[entry.id.stage] = entry.path;
-    if (options_.checkpoint.keep_every.due(steps_before, entry.id.step, tokens_before, entry.tokens))
-      policy.pinned.push_back(entry.path);
-    tokens_before = entry.tokens;
-    steps_before = entry.id.step;
-  }
+  for (const CheckpointEntry& entry : list_checkpoints(run_.run)) last_of_stage[entry.id.stage] = entry.path;
   for (const auto& [stage, path] : last_of_stage) policy.pinned.push_back(path);
   prune_checkpoints(run_.run, policy);
 }

@@ -61,7 +61,7 @@ class StageTrainer {
   void log_step(const StepOutput& output, double seconds);
   void evaluate_now(const std::string& event);
   void save_now();
-  void prune() const;
+  void prune(const std::string& newest) const;
   void count_time();  // adds the wall clock since the last call to the stage's account
   bool save_is_due() const;
   double newest_rate(int64_t step, double rate) const;
@@ -77,6 +77,7 @@ class StageTrainer {
   Optimizer optimizer_;
   double flops_per_token_;
   std::chrono::steady_clock::time_point clock_, last_save_;
+  int64_t saved_step_ = 0, saved_tokens_ = 0;  // at the last save
   double mean_step_seconds_ = 0;  // exponential average, for the time left
 };
 
