@@ -1,6 +1,5 @@
 // `nexus data build | info | verify | sample`: text to token files, and a look into them.
 #include <fmt/format.h>
-#include <malloc.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -64,11 +63,6 @@ struct BuildFlags {
 };
 
 int run_build(const BuildFlags& flags) {
-#ifdef __GLIBC__
-  // glibc raises this threshold while it runs, and the workers' arenas then keep, in pieces, what they have freed:
-  // memory crept up by 15 % over 200 MB of text. With a fixed threshold it is flat.
-  mallopt(M_MMAP_THRESHOLD, 64 << 10);
-#endif
   BuildOptions options = flags.options;
   options.documents = parse_document_mode(flags.documents).value();
   if (!flags.vocab.empty()) options.vocab_size = count_or_throw(flags.vocab, "--vocab");

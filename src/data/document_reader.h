@@ -41,7 +41,7 @@ struct TextPiece {
 // Cuts a document that arrives in parts of any size. `take` empties the pieces that are ready.
 class PieceCutter {
  public:
-  static constexpr size_t kPieceBytes = 8192;
+  static constexpr size_t kPieceBytes = 4096;
 
   void append(std::string_view text);
   void end_document();  // does nothing where the document has no text

@@ -14,7 +14,7 @@
 namespace nexus {
 namespace {
 
-constexpr size_t kBufferBytes = 1 << 20;
+constexpr size_t kBufferBytes = 1 << 16;
 
 }  // namespace
 
@@ -51,8 +51,8 @@ void DurableStream::lock_or_throw() {
 void DurableStream::write(const void* data, size_t size_bytes) {
   hasher_.add(data, size_bytes);
   size_bytes_ += static_cast<int64_t>(size_bytes);
+  if (buffer_.size() + size_bytes > kBufferBytes) flush();
   buffer_.append(static_cast<const char*>(data), size_bytes);
-  if (buffer_.size() >= kBufferBytes) flush();
 }
 
 void DurableStream::flush() {

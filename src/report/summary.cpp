@@ -34,7 +34,10 @@ StageSummary summarise_stage(const RunHistory& run, const StageRow& row) {
     stage.seconds = account->stage_seconds;
     stage.rank_seconds = account->stage_rank_seconds;
   }
-  stage.before_growth = perplexity_of(run.growth_eval(row.stage_index, "before_growth"));
+  // The trainer evaluates the old model at the end of its stage; a run grown by hand may have an evaluation of its own.
+  const EvalRow* before = run.growth_eval(row.stage_index, "before_growth");
+  if (before == nullptr && run.growth_into(row.stage_index) != nullptr) before = run.last_eval(row.stage_index - 1);
+  stage.before_growth = perplexity_of(before);
   stage.after_growth = perplexity_of(run.growth_eval(row.stage_index, "after_growth"));
   stage.end = perplexity_of(run.last_eval(row.stage_index));
   if (const GrowthRow* growth = run.growth_into(row.stage_index)) stage.growth = *growth;

@@ -12,6 +12,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr double kLineSeconds = 5;
+
 double unix_seconds() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
@@ -50,9 +52,9 @@ void RunRecords::step(const TrainState& state, const StepRecord& r) {
                  {"tok_per_s", r.tokens_per_second}});
   if (r.mfu >= 0) record["mfu_pct"] = r.mfu * 100;
   append(run_.metrics(), record);
-  // metrics.jsonl has every step; people get one line a second, and the first and the last.
+  // metrics.jsonl has every step; people get a line every few seconds, and the first and the last.
   const double now = unix_seconds();
-  if (now - last_line_seconds_ < 1.0 && r.step != r.steps && r.step != 1) return;
+  if (now - last_line_seconds_ < kLineSeconds && r.step != r.steps && r.step != 1) return;
   last_line_seconds_ = now;
   LineBuilder line(fmt::format("stage {} step {} of {}", state.stage(), r.step, r.steps));
   line.group("tokens {}", format_count(state.total_tokens())).group("loss {:.4f}", r.loss);

@@ -28,7 +28,7 @@ struct StepRecord {
 };
 
 struct EvalRecord {
-  std::string event;             // start | periodic | end | before_growth | after_growth
+  std::string event;             // start | after_growth | periodic | end
   double loss = 0, loss_se = 0;  // mean nats per token over windows, and its standard error
   int64_t windows = 0, tokens = 0;
   double bits_per_byte = -1;  // negative: the file does not say how many bytes its text has
