@@ -1,6 +1,7 @@
 #include "campaign/campaign.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "campaign/grow_stage.h"
 #include "campaign/next_action.h"
@@ -40,6 +41,7 @@ class Campaign {
     open_folder();
     std::optional<TrainState> restored = restore();
     if (restored) state_ = *restored;
+    describe_launch();
     while (true) {
       const NextAction action = next_action(spec_, restored);
       switch (action.kind) {
@@ -47,7 +49,8 @@ class Campaign {
         case NextAction::Kind::kEnterStage: enter_stage(action.stage); break;
         case NextAction::Kind::kDone: return finish();
         case NextAction::Kind::kTrain:
-          if (train(action.stage) == StageEnd::kStopped) return stopped();
+          if (train(action.stage) == StageEnd::kStopped && next_action(spec_, state_).kind != NextAction::Kind::kDone)
+            return stopped();
           break;
       }
       restored = state_;
@@ -63,7 +66,8 @@ class Campaign {
       try {
         make_folders(folder_.checkpoints());
         make_folders(folder_.log_folder());
-        run_id = identify_run(folder_, input_, launch_, backend_, grid_.dp_size() * grid_.tp_size());
+        lock_.emplace(folder_);
+        run_id = identify_run(folder_);
         set_log_file(folder_.log_folder() + "/nexus.log");
       } catch (...) {
         error = std::current_exception();
@@ -74,6 +78,18 @@ class Campaign {
     grid_.world().require_equal("the configuration", input_.resolved_yaml);
     log("run {} | seed {} | ranks {} (dp {} tp {}) | backend {}", spec_.name, spec_.seed,
         grid_.dp_size() * grid_.tp_size(), grid_.dp_size(), grid_.tp_size(), backend_.description());
+  }
+
+  void describe_launch() {
+    std::exception_ptr error;
+    if (grid_.rank() == 0) {
+      try {
+        record_launch(folder_, input_, launch_, backend_, grid_.dp_size() * grid_.tp_size());
+      } catch (...) {
+        error = std::current_exception();
+      }
+    }
+    grid_.world().agree("recording the launch", error);
   }
 
   // Rank 0 looks and decides; the others are told: file systems may show different ranks different folders.
@@ -110,7 +126,8 @@ class Campaign {
     refuse_frozen_changes(state);
     trained_ = std::make_unique<Trained>(state.model, backend_, spec_.precision.compute);
     load_training(checkpoint, trained_->params);
-    records_.resume(state, path);
+    const auto stage = static_cast<size_t>(state.stage_index);
+    records_.resume(state, stage < spec_.stages.size() ? spec_.steps_of_stage(stage) : state.step, path);
     return state;
   }
 
@@ -119,7 +136,7 @@ class Campaign {
     for (const FrozenChange& change : frozen_changes(spec_, input_.stage_numerics, state)) {
       const auto& allowed = launch_.allowed_changes;
       if (std::find(allowed.begin(), allowed.end(), change.key) != allowed.end())
-        warn("allowed change to the frozen past: {}", change.text);
+        allow(state, change);
       else
         refused += (refused.empty() ? "" : "; ") + change.text;
     }
@@ -128,6 +145,11 @@ class Campaign {
                   "put it back, append a new stage, or name the key with --allow-schedule-change");
     const size_t frozen = std::min(state.stage_numerics.size(), input_.stage_numerics.size());
     for (size_t i = 0; i < frozen; ++i) state.stage_numerics[i] = input_.stage_numerics[i];
+  }
+
+  void allow(const TrainState& state, const FrozenChange& change) {
+    warn("allowed change to the frozen past: {}", change.text);
+    records_.change(state, change.key, change.text);
   }
 
   // --- stages
@@ -230,13 +252,17 @@ class Campaign {
                        requests_,
                        sampler_,
                        valid_ ? &*valid_ : nullptr,
-                       valid_ ? valid_->bytes_per_token().value_or(0.0) : 0.0};
+                       valid_ ? valid_->bytes_per_token().value_or(0.0) : 0.0,
+                       counted_};
     StageTrainer trainer(context, trainer_options(spec_), plan, trained_->model, trained_->params, state_);
-    return trainer.run();
+    const StageEnd end = trainer.run();
+    counted_ = context.counted;
+    return end;
   }
 
   // --- ends
   int finish() {
+    requests_.clear_stop_request();
     records_.done(state_);
     records_.status(
         fmt::format("done | stages {} tokens {}", state_.stages.size(), format_count(state_.total_tokens())));
@@ -265,6 +291,8 @@ class Campaign {
   Sampler sampler_;
   std::optional<EvalWindows> valid_;
   std::string run_id_;
+  std::optional<RunLock> lock_;  // rank 0
+  std::chrono::steady_clock::time_point counted_ = std::chrono::steady_clock::now();
   std::unique_ptr<Trained> trained_;
   TrainState state_;
 };
@@ -280,6 +308,7 @@ int run_campaign(const CampaignInput& input, const LaunchOptions& launch, Backen
     throw Error(ErrorKind::kConfig, "the campaign names no training data", "data.train",
                 "make token files with `nexus data build`, then write train: [{path: PREFIX}]");
   ProcessGrid grid(std::move(world), input.spec.parallel.dp, input.spec.parallel.tp);
+  make_batch_layout(input.spec.batch, input.spec.data.context, grid.dp_rank(), grid.dp_size());  // refuses early
   return Campaign(input, launch, backend, grid).run();
 }
 

@@ -14,7 +14,7 @@ namespace nexus {
 struct NextAction {
   enum class Kind {
     kStart,       // nothing is there: make the model of stage 0 (fresh, or from init_from's checkpoint)
-    kTrain,       // steps of `stage` are left
+    kTrain,       // steps of `stage`, or its last evaluation, are left
     kEnterStage,  // the stage before `stage` is complete: grow if `stage` says so, then train it
     kDone
   };

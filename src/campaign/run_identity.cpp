@@ -1,10 +1,14 @@
 #include "campaign/run_identity.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <random>
+#include <thread>
 
 #include "comm/communicator.h"
 #include "core/files.h"
@@ -15,6 +19,10 @@ namespace nexus {
 namespace {
 
 using nlohmann::json;
+
+// mpirun takes up to two seconds to end the ranks of a job whose rank was killed.
+constexpr int kLockTries = 20;
+constexpr std::chrono::milliseconds kLockWait{500};
 
 std::string random_id() {
   std::random_device device;
@@ -44,20 +52,28 @@ void warn_of_changes(const json& before, const json& now) {
            now.at(key).dump(), before.value(key, json()).dump());
 }
 
+json read_run_json(const RunFolder& run) {
+  json document = json::parse(read_text_file(run.run_json()), nullptr, false);
+  if (!document.is_object() || !document.contains("run_id") || !document["launches"].is_array())
+    throw Error(ErrorKind::kData, "not a run.json of nexus", run.run_json(),
+                "name another run folder, or mend the file from a copy");
+  return document;
+}
+
 }  // namespace
 
-std::string identify_run(const RunFolder& run, const CampaignInput& input, const LaunchOptions& launch,
-                         const Backend& backend, int ranks) {
-  const CampaignSpec& spec = input.spec;
-  json document;
-  if (path_exists(run.run_json())) {
-    document = json::parse(read_text_file(run.run_json()), nullptr, false);
-    if (!document.is_object() || !document.contains("run_id") || !document["launches"].is_array())
-      throw Error(ErrorKind::kData, "not a run.json of nexus", run.run_json(),
-                  "name another run folder, or mend the file from a copy");
-  } else {
-    document = {{"run_id", random_id()}, {"launches", json::array()}};
+std::string identify_run(const RunFolder& run) {
+  if (!path_exists(run.run_json())) {
+    const json document{{"run_id", random_id()}, {"launches", json::array()}};
+    write_file_durably(run.run_json(), document.dump(2) + "\n");
   }
+  return read_run_json(run)["run_id"].get<std::string>();
+}
+
+void record_launch(const RunFolder& run, const CampaignInput& input, const LaunchOptions& launch,
+                   const Backend& backend, int ranks) {
+  const CampaignSpec& spec = input.spec;
+  json document = read_run_json(run);
   document["name"] = spec.name;
   document["arch"] = name_of(spec.model.arch);
   document["seed"] = spec.seed;
@@ -69,7 +85,25 @@ std::string identify_run(const RunFolder& run, const CampaignInput& input, const
   write_file_durably(run.run_json(), document.dump(2) + "\n");
   write_file_durably(run.config(), input.file_text);
   write_file_durably(run.resolved_config(), input.resolved_yaml);
-  return document["run_id"].get<std::string>();
+}
+
+RunLock::RunLock(const RunFolder& run) {
+  const std::string path = run.root + "/.lock";
+  fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd_ < 0) throw_errno("open", path);
+  for (int tries = 0; ::flock(fd_, LOCK_EX | LOCK_NB) != 0; ++tries) {
+    if (errno != EWOULDBLOCK) throw_errno("lock", path);
+    if (tries == kLockTries) {
+      ::close(fd_);
+      throw Error(ErrorKind::kConfig, "another job is working in this run folder", run.root,
+                  "wait for it, stop it (touch STOP in the folder), or choose another --out");
+    }
+    std::this_thread::sleep_for(kLockWait);
+  }
+}
+
+RunLock::~RunLock() {
+  if (fd_ >= 0) ::close(fd_);
 }
 
 }  // namespace nexus

@@ -10,10 +10,27 @@
 
 namespace nexus {
 
-// Creates run.json for a new folder or reads it, and adds this launch to its history (rank 0 only). Warns when the back
-// end, the ranks or the version differ from the launch before: the bits may then differ too. Returns the run's random
-// id.
-std::string identify_run(const RunFolder& run, const CampaignInput& input, const LaunchOptions& launch,
-                         const Backend& backend, int ranks);
+// The run's random id, made when the folder is new (rank 0 only).
+std::string identify_run(const RunFolder& run);
+
+// Adds an accepted launch to run.json and keeps its configuration (rank 0 only): a launch that is refused leaves the
+// folder's description as it was. Warns where back end, ranks or version differ from the launch before: the bits may
+// too.
+void record_launch(const RunFolder& run, const CampaignInput& input, const LaunchOptions& launch,
+                   const Backend& backend, int ranks);
+
+// The run folder's one writer: an advisory lock on RUN/.lock that ends with the process. Waits some seconds for a
+// writer that is just dying, then throws ErrorKind::kConfig. Advisory and local: it does not keep jobs on different
+// nodes of a network file system apart.
+class RunLock {
+ public:
+  explicit RunLock(const RunFolder& run);
+  ~RunLock();
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+
+ private:
+  int fd_ = -1;
+};
 
 }  // namespace nexus

@@ -110,7 +110,7 @@ std::string newest_good_checkpoint(const RunFolder& run, bool read_only = false,
 
 struct KeepPolicy {
   int keep_last = 2;                     // newest ones, of any stage; at least 1
-  std::vector<std::string> pinned;       // paths never removed (last of each stage, keep_every), besides state.pinned
+  std::vector<std::string> pinned;       // paths never removed, besides the last of every stage and state.pinned
   std::string verified;                  // the newest checkpoint, if this process has just saved or verified it
   double min_temporary_age_seconds = 0;  // leaves younger *.tmp-* alone: they may belong to a save of another process
 };

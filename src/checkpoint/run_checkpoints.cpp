@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <tuple>
 
@@ -91,6 +92,9 @@ void clear_leftovers(const RunFolder& run, double min_temporary_age_seconds) {
 std::vector<std::string> given_up(const std::vector<CheckpointEntry>& good, const KeepPolicy& policy) {
   std::set<std::string> pinned;
   for (const std::string& path : policy.pinned) pinned.insert(normal_path(path));
+  std::map<std::string, std::string> last_of_stage;
+  for (const CheckpointEntry& entry : good) last_of_stage[entry.id.stage] = entry.path;
+  for (const auto& [stage, path] : last_of_stage) pinned.insert(normal_path(path));
   const size_t last = static_cast<size_t>(std::max(policy.keep_last, 1));
   std::vector<std::string> paths;
   for (size_t i = 0; i + last < good.size(); ++i)

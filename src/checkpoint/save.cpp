@@ -138,7 +138,7 @@ void tidy_up(const RunFolder& run, const CheckpointId& id, const std::string& te
   try {
     fault_point("latest");
     const fs::path path = run.checkpoint(id.stage, id.step);
-    write_file_durably(latest_path(run), fmt::format("{}/{}\n", id.stage, path.filename().string()));
+    replace_file(latest_path(run), fmt::format("{}/{}\n", id.stage, path.filename().string()));
     fault_point("old-remove");
     if (!remove_quietly(temporary)) warn("cannot remove {}: it is left behind and harmless", temporary);
   } catch (const std::exception& e) {

@@ -88,7 +88,7 @@ class Bench {
       }
     };
     const auto start = std::chrono::steady_clock::now();
-    runner_.run(fetch, optimizer_, {samples_, 1e-4, 1e-4, false, false});
+    runner_.run(fetch, optimizer_, {samples_, 1e-4, 1e-4, {}});
     params_.backend().synchronize();
     samples_ += layout_.samples();
     return seconds_since(start);

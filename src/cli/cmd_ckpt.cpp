@@ -195,10 +195,6 @@ int prune(const std::string& path, int keep_last, bool dry_run) {
   KeepPolicy policy;
   policy.keep_last = keep_last;
   policy.min_temporary_age_seconds = kTemporaryAgeSeconds;
-  std::map<std::string, std::string> last_of_stage;
-  for (const CheckpointEntry& entry : list_checkpoints(run))
-    if (entry.problem.empty()) last_of_stage[entry.id.stage] = entry.path;
-  for (const auto& [stage, last] : last_of_stage) policy.pinned.push_back(last);
   const std::vector<std::string> removed = prune_checkpoints(run, policy, dry_run);
   for (const std::string& gone : removed) fmt::print("{} {}\n", dry_run ? "would remove" : "removed", gone);
   fmt::print("{} {} checkpoints\n", dry_run ? "would remove" : "removed", removed.size());

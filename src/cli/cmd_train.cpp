@@ -44,7 +44,8 @@ LaunchOptions launch_options(const TrainArguments& arguments) {
   return launch;
 }
 
-int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world) {
+// `run_folder` is set once it is known.
+int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, std::string& run_folder) {
   const std::optional<std::string> out = arguments.out.empty() ? std::nullopt : std::optional(arguments.out);
   const LoadedCampaign loaded = load_campaign(arguments.file, arguments.more_files, arguments.assignments, out);
   if (world->rank() == 0)
@@ -55,15 +56,14 @@ int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world) 
   }
   const CampaignInput input{loaded.spec, loaded.file_text, loaded.resolved_yaml, loaded.stage_numerics};
   const std::unique_ptr<Backend> backend = make_backend(arguments.device);
-  const RunFolder folder{loaded.spec.out};
-  const bool writes_status = world->rank() == 0;
-  try {
-    return run_campaign(input, launch_options(arguments), *backend, std::move(world));
-  } catch (const std::exception& error) {
-    if (writes_status && path_exists(folder.root))
-      write_file_durably(folder.status(), std::string("nexus: error: ") + error.what() + "\n");
-    throw;
-  }
+  run_folder = loaded.spec.out;
+  return run_campaign(input, launch_options(arguments), *backend, std::move(world));
+}
+
+// STATUS of a run folder that exists says why the job ended.
+void report_error(const std::string& run_folder, const std::string& text) {
+  if (!run_folder.empty() && path_exists(run_folder))
+    write_file_durably(RunFolder{run_folder}.status(), "nexus: error: " + text + "\n");
 }
 
 }  // namespace
@@ -86,7 +86,10 @@ void add_train_command(CLI::App& app, Action& action) {
   command->add_flag("--dry-run", arguments->dry_run, "check the configuration and print the plan only");
   command->callback([arguments, &action] {
     action = [arguments] {
-      return run_under_mpi([&](std::unique_ptr<Communicator> world) { return train(*arguments, std::move(world)); });
+      std::string run_folder;
+      return run_under_mpi(
+          [&](std::unique_ptr<Communicator> world) { return train(*arguments, std::move(world), run_folder); },
+          [&](const std::string& text) { report_error(run_folder, text); });
     };
   });
 }

@@ -5,13 +5,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 
 #include "core/log.h"
 
 namespace nexus {
 namespace {
+
+constexpr std::chrono::seconds kPatience{3};
 
 int int_from_environment(const char* name) {
   const char* text = std::getenv(name);
@@ -45,19 +49,27 @@ int threads_per_rank() {
   return bound < online ? bound : std::max(1, online / ranks_on_node());
 }
 
-int run_under_mpi(const std::function<int(std::unique_ptr<Communicator>)>& body) {
+int run_under_mpi(const std::function<int(std::unique_ptr<Communicator>)>& body,
+                  const std::function<void(const std::string&)>& on_error) {
   MpiSession session(nullptr, nullptr);
   std::unique_ptr<Communicator> world = session.world();
   const int rank = world->rank(), size = world->size();
   set_log_rank(rank);
+  std::string text;
   int code = 1;
   try {
     return body(std::move(world));
   } catch (const Error& error) {
-    print_error(error.what(), rank);
+    text = error.what();
     code = exit_code(error.kind());
   } catch (const std::exception& error) {
-    print_error(error.what(), rank);
+    text = std::string(error.what()) + "; ; this is a bug in nexus: please report it";
+  }
+  if (rank != 0) std::this_thread::sleep_for(kPatience);  // rank 0 ends the job meanwhile if it knows of the error
+  print_error(text, rank);
+  try {
+    if (on_error) on_error(rank == 0 ? text : fmt::format("rank {}: {}", rank, text));
+  } catch (const std::exception&) {  // the error that is being reported is the one that matters
   }
   if (size > 1) MpiSession::abort(code);
   return code;

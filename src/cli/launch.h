@@ -19,7 +19,10 @@ int threads_per_rank();
 
 // Starts MPI, runs `body`, ends MPI. An error on any rank ends the whole job with its exit code: the other ranks may
 // wait in a collective that will never complete.
-int run_under_mpi(const std::function<int(std::unique_ptr<Communicator> world)>& body);
+// `on_error` hears of the error before the job ends. Ranks other than 0 give rank 0 some seconds to report first: an
+// error that all ranks see is then reported once.
+int run_under_mpi(const std::function<int(std::unique_ptr<Communicator> world)>& body,
+                  const std::function<void(const std::string& text)>& on_error = {});
 
 // `nexus: error: WHAT; WHERE; do THIS` on stderr.
 void print_error(const std::string& text, int rank);

@@ -1,6 +1,7 @@
 #include "comm/communicator.h"
 
 #include <cstring>
+#include <exception>
 #include <utility>
 
 namespace nexus {
@@ -35,7 +36,8 @@ class SelfCommunicator final : public Communicator {
 }  // namespace
 
 Communicator::Request::~Request() {
-  if (!wait_) return;
+  // While an error unwinds, the other ranks may never join this collective: the job is about to be aborted.
+  if (!wait_ || std::uncaught_exceptions() > 0) return;
   try {
     wait();
   } catch (...) {  // a destructor may not throw; the next collective reports the broken communicator

@@ -16,7 +16,7 @@ namespace nexus {
 
 class Communicator {
  public:
-  // A reduction or broadcast under way. `wait` completes it; the destructor waits too.
+  // A reduction or broadcast under way. `wait` completes it; the destructor waits too, unless an error is unwinding.
   class Request {
    public:
     Request() = default;

@@ -103,8 +103,8 @@ void add_reports(Rows& t) {
   const ChoiceType<NonfiniteAction> nonfinite{{{"stop", NonfiniteAction::kStop}, {"skip", NonfiniteAction::kSkip}}};
   ChoiceType<std::string> flops;
   for (const std::string& name : flops_definition_names()) flops.choices.emplace_back(name, name);
-  add(t, "eval.every", "never", PeriodType{}, at(&CampaignSpec::eval, &EvalSpec::every), kCosmetic,
-      "a time, tokens, steps or never, besides each stage's start and end");
+  add(t, "eval.every", "never", PeriodType{false}, at(&CampaignSpec::eval, &EvalSpec::every), kCosmetic,
+      "tokens, steps or never, besides each stage's start and end");
   add(t, "eval.max_tokens", "0", CountType{0, kMaxEvalTokens}, at(&CampaignSpec::eval, &EvalSpec::max_tokens),
       kCosmetic, "held-out tokens per evaluation; 0: all");
   add(t, "safety.nonfinite", "stop", nonfinite, at(&CampaignSpec::safety, &SafetySpec::nonfinite), kPlacement,

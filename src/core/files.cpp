@@ -90,6 +90,14 @@ void write_file_durably(const std::string& path, std::string_view content) {
   fsync_path(parent_of(path));
 }
 
+void replace_file(const std::string& path, std::string_view content) {
+  const std::string temporary = path + ".tmp";
+  File file(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
+  file.write_all(content);
+  file.close();
+  if (::rename(temporary.c_str(), path.c_str()) != 0) throw_errno("rename", path);
+}
+
 void append_line(const std::string& path, std::string_view line, bool durable) {
   File file(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC);
   file.write_all(std::string(line) + "\n");

@@ -14,6 +14,10 @@ std::string read_text_file(const std::string& path, int64_t max_bytes = 64 << 20
 // Replaces `path` atomically: readers see the old or the new content, also after a power cut.
 void write_file_durably(const std::string& path, std::string_view content);
 
+// Replaces `path` atomically, but not durably: for what describes the moment and may be lost with the machine. One
+// writer.
+void replace_file(const std::string& path, std::string_view content);
+
 // Appends one line (with its newline) in a single write. `durable` adds an fsync.
 void append_line(const std::string& path, std::string_view line, bool durable = false);
 

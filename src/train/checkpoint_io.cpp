@@ -1,6 +1,9 @@
 #include "train/checkpoint_io.h"
 
+#include <algorithm>
 #include <set>
+
+#include "core/hash.h"
 
 namespace nexus {
 namespace {
@@ -25,6 +28,21 @@ std::pair<int64_t, int64_t> share_of(const ParamSpec& spec, int rank, int size) 
   return {rows * rank / size, rows * (rank + 1) / size};
 }
 
+// Every rank updates its own copy, and each writes other rows: without this, ranks that drifted apart would be stitched
+// into one checkpoint that verifies.
+std::string digest_of(Backend& backend, const std::vector<Part>& parts) {
+  constexpr int64_t kBlock = 1 << 22;
+  Hasher hasher;
+  Buffer host = host_buffer(kBlock * size_of(parts[0].flat.dtype));
+  for (const Part& part : parts)
+    for (int64_t begin = 0; begin < part.flat.count(); begin += kBlock) {
+      const Tensor block = part.flat.flat(begin, std::min(kBlock, part.flat.count() - begin));
+      backend.copy_out(host.data(), block);
+      hasher.add(host.data(), static_cast<size_t>(block.size_bytes()));
+    }
+  return hasher.digest();
+}
+
 }  // namespace
 
 SaveResult save_training(Communicator& dp, const RunFolder& run, const std::string& run_id, const ParamStore& params,
@@ -36,6 +54,7 @@ SaveResult save_training(Communicator& dp, const RunFolder& run, const std::stri
     bytes += (end - begin) * (spec.count() / spec.axes[0].extent) * element;
   }
   const std::vector<Part> parts = parts_of(params);
+  if (dp.size() > 1) dp.require_equal("weights and moments", digest_of(params.backend(), parts));
   const Buffer host = host_buffer(bytes * static_cast<int64_t>(parts.size()));
   std::vector<TensorSlice> slices;
   int64_t offset = 0;

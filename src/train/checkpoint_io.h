@@ -8,8 +8,8 @@
 
 namespace nexus {
 
-// Saves weights, moments and state; collective. Each rank writes its share of the rows of every tensor. A pinned checkpoint is
-// never pruned.
+// Saves weights, moments and state; collective. Each rank writes its share of the rows of every tensor. A pinned
+// checkpoint is never pruned.
 SaveResult save_training(Communicator& dp, const RunFolder& run, const std::string& run_id, const ParamStore& params,
                          const TrainState& state, bool pinned = false);
 

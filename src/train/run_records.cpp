@@ -51,6 +51,7 @@ void RunRecords::step(const TrainState& state, const StepRecord& r) {
                  {"data_ms", r.data_seconds * 1e3},
                  {"tok_per_s", r.tokens_per_second}});
   if (r.mfu >= 0) record["mfu_pct"] = r.mfu * 100;
+  if (!r.updated) record["updated"] = false;
   append(run_.metrics(), record);
   // metrics.jsonl has every step; people get a line every few seconds, and the first and the last.
   const double now = unix_seconds();
@@ -133,8 +134,7 @@ void RunRecords::growth(const TrainState& state, const std::string& from_stage, 
   log("{}", line.str());
 }
 
-void RunRecords::commit(const TrainState& state, int64_t steps, const std::string& path, int64_t size_bytes,
-                        double seconds) {
+void RunRecords::append_account(const TrainState& state, int64_t steps, const std::string& path) {
   const StageAccount& account = state.stages.back();
   json record = position(state, "commit");
   record.update({{"steps", steps},
@@ -148,6 +148,12 @@ void RunRecords::commit(const TrainState& state, int64_t steps, const std::strin
                  {"inherited_flops", state.inherited_flops},
                  {"path", inside(run_, path)}});
   append(run_.ledger(), record);
+}
+
+void RunRecords::commit(const TrainState& state, int64_t steps, const std::string& path, int64_t size_bytes,
+                        double seconds) {
+  append_account(state, steps, path);
+  sync();
   log("stage {} save {} | gb {:.3g} | seconds {:.2f} | path {}", state.stage(), state.step,
       static_cast<double>(size_bytes) / 1e9, seconds, inside(run_, path));
 }
@@ -158,14 +164,28 @@ void RunRecords::begin() {
     if (path_exists(file)) write_file_durably(file, "");
 }
 
-void RunRecords::resume(const TrainState& state, const std::string& path) {
+void RunRecords::resume(const TrainState& state, int64_t steps, const std::string& path) {
   const json record = position(state, "resume");
   for (const std::string& file : files()) {
     if (is_writer_) end_torn_line(file);
     append(file, record);
   }
+  // Again, since a crash between the commit and its record may have lost it.
+  append_account(state, steps, path);
   log("stage {} resume at step {} | tokens {} | path {}", state.stage(), state.step, format_count(state.total_tokens()),
       inside(run_, path));
+}
+
+void RunRecords::change(const TrainState& state, const std::string& key, const std::string& text) {
+  json record = position(state, "change");
+  record.update({{"key", key}, {"change", text}});
+  append(run_.ledger(), record);
+}
+
+void RunRecords::sync() const {
+  if (!is_writer_) return;
+  for (const std::string& file : files())
+    if (path_exists(file)) fsync_path(file);
 }
 
 void RunRecords::done(const TrainState& state) {
@@ -173,7 +193,7 @@ void RunRecords::done(const TrainState& state) {
 }
 
 void RunRecords::status(const std::string& text) {
-  if (is_writer_) write_file_durably(run_.status(), text + "\n");
+  if (is_writer_) replace_file(run_.status(), text + "\n");
 }
 
 }  // namespace nexus

@@ -22,7 +22,8 @@ struct StepRecord {
   double data_seconds = 0;  // of it, waiting for data
   double tokens_per_second = 0;
   int ranks = 1;
-  double mfu = -1;  // share of the peak; negative: unknown
+  bool updated = true;  // false: not finite and skipped
+  double mfu = -1;      // share of the peak; negative: unknown
   double eta_seconds = 0;
   std::string flops_def;
 };
@@ -49,13 +50,18 @@ class RunRecords {
   // Before anything else of a launch: `begin` for a run without a checkpoint, whose records (of a launch that was
   // killed before its first commit) describe nothing that exists; `resume` for one that continues.
   void begin();
-  void resume(const TrainState& state, const std::string& path);
+  void resume(const TrainState& state, int64_t steps, const std::string& path);
+  // A change to the frozen past that the launch allowed.
+  void change(const TrainState& state, const std::string& key, const std::string& text);
   void done(const TrainState& state);
+  // Makes everything written so far durable.
+  void sync() const;
   // Replaces STATUS; one line.
   void status(const std::string& text);
 
  private:
   void append(const std::string& path, nlohmann::json record);
+  void append_account(const TrainState& state, int64_t steps, const std::string& path);
   std::array<std::string, 3> files() const { return {run_.metrics(), run_.evals(), run_.ledger()}; }
   RunFolder run_;
   bool is_writer_;

@@ -113,7 +113,8 @@ StepOutput StepRunner::run(const FetchSample& fetch, Optimizer& optimizer, const
   pending_.clear();
 
   // One small reduction carries the loss and the requests, so that every rank acts on the same facts.
-  double facts[3] = {loss_sum, input.stop ? 1.0 : 0.0, input.save ? 1.0 : 0.0};
+  const Requests asked = input.poll ? input.poll() : Requests{};
+  double facts[3] = {loss_sum, asked.stop ? 1.0 : 0.0, asked.save ? 1.0 : 0.0};
   dp_.all_reduce_sum(Tensor{facts, DType::kF64, {3}});
   backend_.sum_squares(params_.grad(), grad_sum_squares_);
   double sum_squares = 0;

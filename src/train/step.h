@@ -9,6 +9,7 @@
 #include "comm/communicator.h"
 #include "model/model.h"
 #include "optim/optimizer.h"
+#include "train/stop_requests.h"
 #include "train/train_options.h"
 
 namespace nexus {
@@ -33,7 +34,8 @@ BatchLayout make_batch_layout(const BatchSpec& batch, int64_t context, int dp_ra
 struct StepInput {
   int64_t first_sample = 0;
   double learning_rate = 0, newest_learning_rate = 0;
-  bool stop = false, save = false;  // this rank's requests, agreed on in the step's one small reduction
+  // This rank's requests, asked for just before the step's one small reduction, in which the ranks agree on them.
+  std::function<Requests()> poll;
 };
 
 struct StepOutput {

@@ -39,8 +39,8 @@ StopRequests::~StopRequests() {
   install(SIGTERM, SIG_DFL);
 }
 
-StopRequests::Answer StopRequests::poll() const {
-  Answer answer;
+Requests StopRequests::poll() const {
+  Requests answer;
   answer.stop = signal_seen != 0;
   if (!is_rank_0_) return answer;
   if (deadline_ && std::chrono::steady_clock::now() >= *deadline_) answer.stop = true;

@@ -12,13 +12,13 @@
 
 namespace nexus {
 
+struct Requests {
+  bool stop = false;  // save, then exit with 75
+  bool save = false;  // save and go on
+};
+
 class StopRequests {
  public:
-  struct Answer {
-    bool stop = false;  // save, then exit with 75
-    bool save = false;  // save and go on
-  };
-
   // Catches SIGUSR2 and SIGTERM from now on (process-wide). Files are looked at by rank 0 only: network file systems
   // answer differently on different nodes.
   StopRequests(RunFolder run, bool is_rank_0, std::optional<double> stop_after_seconds);
@@ -26,7 +26,7 @@ class StopRequests {
   StopRequests(const StopRequests&) = delete;
   StopRequests& operator=(const StopRequests&) = delete;
 
-  Answer poll() const;
+  Requests poll() const;
   // Removes CHECKPOINT_NOW once it is served. STOP stays until the run ends: `clear_stop_request`.
   void clear_save_request() const;
   void clear_stop_request() const;

@@ -137,6 +137,7 @@ json to_json(const TrainState& state) {
                 {"step", state.step},
                 {"samples", state.samples},
                 {"seed", state.seed},
+                {"eval_pending", state.eval_pending},
                 {"tokens", state.total_tokens()},
                 {"flops", state.total_flops()},
                 {"model", to_json(state.model)},
@@ -159,6 +160,7 @@ TrainState train_state_from_json(const json& document, const std::string& where)
     document.at("step").get_to(state.step);
     document.at("samples").get_to(state.samples);
     document.at("seed").get_to(state.seed);
+    document.at("eval_pending").get_to(state.eval_pending);
     state.model = model_config_from_json(document.at("model"), where);
     document.at("inherited_tokens").get_to(state.inherited_tokens);
     document.at("inherited_flops").get_to(state.inherited_flops);

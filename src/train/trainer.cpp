@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <numbers>
 
 #include "core/log.h"
@@ -13,6 +12,9 @@ namespace nexus {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// Skipped updates in a row after which the weights themselves must be suspected.
+constexpr int kMaxSkips = 10;
 
 double seconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
@@ -60,34 +62,53 @@ double StageTrainer::newest_rate(int64_t step, double rate) const {
 }
 
 StageEnd StageTrainer::run() {
-  clock_ = last_save_ = Clock::now();
+  last_save_ = Clock::now();
   saved_step_ = state_.step;
   saved_tokens_ = state_.total_tokens();
+  if (state_.eval_pending) finish_pending_evaluation();
   if (state_.step == 0) evaluate_now(plan_.grown ? "after_growth" : "start");
   while (state_.step < plan_.steps) {
     const int64_t tokens_before = state_.total_tokens();
     const StepOutput output = one_step();
     const bool last = state_.step == plan_.steps;
     const bool eval_due = options_.eval.every.due(state_.step - 1, state_.step, tokens_before, state_.total_tokens());
-    if (last || eval_due) evaluate_now(last ? "end" : "periodic");
+    // Whoever asks for a stop may kill soon: the save comes first, and the evaluation is owed to the next launch.
+    state_.eval_pending = (last || eval_due) && output.stop && run_.valid != nullptr;
+    if ((last || eval_due) && !output.stop) evaluate_now(last ? "end" : "periodic");
     const bool save_due =
         options_.checkpoint.every.due(state_.step - 1, state_.step, tokens_before, state_.total_tokens());
     if (last || save_due || output.save) save_now();
-    if (output.stop && !last) return StageEnd::kStopped;
+    if (output.stop) return StageEnd::kStopped;
   }
   return StageEnd::kFinished;
+}
+
+void StageTrainer::finish_pending_evaluation() {
+  const bool last = state_.step == plan_.steps;
+  state_.eval_pending = false;
+  evaluate_now(last ? "end" : "periodic");
+  if (last) save_now();  // no step of this stage is left that would commit it
 }
 
 StepOutput StageTrainer::one_step() {
   const auto start = Clock::now();
   const int64_t step = state_.step + 1;
   const double rate = plan_.schedule.at(step);
-  const StopRequests::Answer asked = run_.requests.poll();
-  StepInput input{state_.samples, rate, newest_rate(step, rate), asked.stop, asked.save || save_is_due()};
+  const auto poll = [this] {
+    Requests asked = run_.requests.poll();
+    asked.save = asked.save || save_is_due();
+    return asked;
+  };
+  const StepInput input{state_.samples, rate, newest_rate(step, rate), poll};
   const FetchSample fetch = [this](int64_t sample, int32_t* tokens, int32_t* targets) {
     run_.sampler.fetch(sample, tokens, targets);
   };
   const StepOutput output = runner_.run(fetch, optimizer_, input);
+  skipped_in_a_row_ = output.updated ? 0 : skipped_in_a_row_ + 1;
+  if (skipped_in_a_row_ >= kMaxSkips)
+    throw Error(ErrorKind::kNumeric, fmt::format("{} steps in a row were not finite", skipped_in_a_row_),
+                fmt::format("stage {} step {}", state_.stage(), step),
+                "go on from an earlier checkpoint with --resume PATH and a lower learning rate");
   state_.step = step;
   state_.samples += layout_.samples();
   state_.generations = optimizer_.generations();
@@ -104,6 +125,7 @@ void StageTrainer::log_step(const StepOutput& output, double seconds) {
   record.step = state_.step;
   record.steps = plan_.steps;
   record.loss = output.loss;
+  record.updated = output.updated;
   record.learning_rate = plan_.schedule.at(state_.step);
   record.grad_norm = output.grad_norm;
   record.seconds = seconds;
@@ -122,6 +144,10 @@ void StageTrainer::evaluate_now(const std::string& event) {
   EvalRecord record = evaluate(run_.backend, run_.grid.dp(), model_, params_, *run_.valid, options_.batch.micro,
                                options_.eval.max_tokens);
   record.event = event;
+  if (!std::isfinite(record.loss))
+    throw Error(ErrorKind::kNumeric, fmt::format("validation loss is {}", record.loss),
+                fmt::format("stage {} step {}", state_.stage(), state_.step),
+                "go on from an earlier checkpoint with --resume PATH and a lower learning rate");
   if (run_.valid_bytes_per_token > 0)
     record.bits_per_byte = record.loss / std::numbers::ln2 / run_.valid_bytes_per_token;
   count_time();
@@ -130,9 +156,11 @@ void StageTrainer::evaluate_now(const std::string& event) {
 
 void StageTrainer::save_now() {
   count_time();
-  const bool pinned = options_.checkpoint.keep_every.due(saved_step_, state_.step, saved_tokens_, state_.total_tokens());
+  const bool pinned =
+      options_.checkpoint.keep_every.due(saved_step_, state_.step, saved_tokens_, state_.total_tokens());
   saved_step_ = state_.step;
   saved_tokens_ = state_.total_tokens();
+  run_.records.sync();  // what happened before the commit is on the disk before the commit is
   const SaveResult saved = save_training(run_.grid.dp(), run_.run, run_.run_id, params_, state_, pinned);
   run_.records.commit(state_, plan_.steps, saved.path, saved.size_bytes, saved.seconds);
   std::exception_ptr error;
@@ -148,21 +176,17 @@ void StageTrainer::save_now() {
   last_save_ = Clock::now();
 }
 
-// Keeps the newest ones and the last of every stage; pinned ones protect themselves.
 void StageTrainer::prune(const std::string& newest) const {
   KeepPolicy policy;
   policy.keep_last = options_.checkpoint.keep_last;
   policy.verified = newest;  // its digests were compared when it was written
-  std::map<std::string, std::string> last_of_stage;
-  for (const CheckpointEntry& entry : list_checkpoints(run_.run)) last_of_stage[entry.id.stage] = entry.path;
-  for (const auto& [stage, path] : last_of_stage) policy.pinned.push_back(path);
   prune_checkpoints(run_.run, policy);
 }
 
 void StageTrainer::count_time() {
   const auto now = Clock::now();
-  const double seconds = seconds_between(clock_, now);
-  clock_ = now;
+  const double seconds = seconds_between(run_.counted, now);
+  run_.counted = now;
   state_.stages.back().seconds += seconds;
   state_.stages.back().rank_seconds += seconds * run_.grid.dp_size() * run_.grid.tp_size();
 }

@@ -25,6 +25,9 @@ struct RunContext {
   const Sampler& sampler;
   const EvalWindows* valid = nullptr;  // no evaluation without
   double valid_bytes_per_token = 0;    // 0: unknown
+  // Wall clock up to here is in some stage's account. The campaign starts it, so that loading, growth and the last save
+  // of a stage count too: into the stage that follows them.
+  std::chrono::steady_clock::time_point counted;
 };
 
 struct TrainerOptions {
@@ -60,6 +63,7 @@ class StageTrainer {
   StepOutput one_step();
   void log_step(const StepOutput& output, double seconds);
   void evaluate_now(const std::string& event);
+  void finish_pending_evaluation();
   void save_now();
   void prune(const std::string& newest) const;
   void count_time();  // adds the wall clock since the last call to the stage's account
@@ -76,8 +80,9 @@ class StageTrainer {
   StepRunner runner_;
   Optimizer optimizer_;
   double flops_per_token_;
-  std::chrono::steady_clock::time_point clock_, last_save_;
+  std::chrono::steady_clock::time_point last_save_;
   int64_t saved_step_ = 0, saved_tokens_ = 0;  // at the last save
+  int skipped_in_a_row_ = 0;
   double mean_step_seconds_ = 0;  // exponential average, for the time left
 };
 

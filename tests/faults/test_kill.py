@@ -33,7 +33,10 @@ while done < kills:
             fail("a job with a killed rank exited with 0")
     else:
         wait_for_end(process)
+        if process.returncode != 0:
+            fail(f"an undisturbed life exited with {process.returncode}")
         work.require_equal("straight", "killed")
+        work.require_same_records("straight", "killed")
         rounds += 1
         campaign = work.campaign("killed", steps, every="3 steps")
         shutil.rmtree(work.folder / "killed")
@@ -44,8 +47,7 @@ code, output = work.train(campaign)
 if code != 0:
     fail(f"after {done} kills the same command exited with {code} (seed {seed}):\n{output}")
 work.require_equal("straight", "killed")
-if work.losses("straight") != work.losses("killed"):
-    fail(f"the losses differ after {done} kills (seed {seed})")
+work.require_same_records("straight", "killed")
 leftovers = [p.name for p in (work.folder / "killed" / "checkpoints").rglob("*.tmp*")]
 if leftovers:
     fail(f"unfinished saves were left behind: {leftovers}")

@@ -6,8 +6,8 @@ import time
 
 from harness import Workspace, fail, ranks_of
 
-nexus, folder = sys.argv[1], sys.argv[2]
-work = Workspace(nexus, folder)
+nexus, folder, ranks = sys.argv[1], sys.argv[2], int(sys.argv[3])
+work = Workspace(nexus, folder, ranks)
 campaign = work.campaign("run", steps_per_stage=4000, every="1h")
 
 
@@ -40,8 +40,8 @@ def expect_stop(name, action):
     print(f"{name}: exit 75 with a checkpoint")
 
 
-expect_stop("SIGUSR2", lambda p: os.kill(ranks_of(p)[0], signal.SIGUSR2))
-expect_stop("SIGTERM", lambda p: os.kill(ranks_of(p)[0], signal.SIGTERM))
+expect_stop("SIGUSR2", lambda p: os.kill(ranks_of(p)[-1], signal.SIGUSR2))  # one rank is enough
+expect_stop("SIGTERM", lambda p: os.kill(ranks_of(p)[-1], signal.SIGTERM))
 expect_stop("STOP", lambda p: (work.folder / "run" / "STOP").touch())
 
 before = work.newest("run")

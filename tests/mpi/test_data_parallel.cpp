@@ -47,7 +47,7 @@ Result train(Communicator& dp, DType dtype) {
   };
   Result result;
   for (int step = 0; step < 20; ++step)
-    result.losses.push_back(runner.run(fetch, optimizer, {step * layout.samples(), 3e-3, 3e-3, false, false}).loss);
+    result.losses.push_back(runner.run(fetch, optimizer, {step * layout.samples(), 3e-3, 3e-3, {}}).loss);
   std::vector<char> bytes(static_cast<size_t>(params.master().size_bytes()));
   backend->copy_out(bytes.data(), params.master());
   result.weights_digest = hash_bytes(bytes.data(), bytes.size());

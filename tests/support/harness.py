@@ -12,6 +12,18 @@ import sys
 import time
 from pathlib import Path
 
+# Each recipe replaces lines of the campaign: other architectures, types and policies resume as exactly.
+RECIPES = {
+    "nexus": {},
+    "tokenformer": {
+        "arch: nexusformer, D: 32, L: 2, H: 2, M: 48, A: 64, F: 64, V: 300, norm: l2":
+            "arch: tokenformer, D: 32, L: 2, H: 2, n_qkv: 40, n_proj: 40, n_ffn: 56, V: 300",
+        "grow: {M: 64}": "grow: {n_qkv: 48, init: zero_key_fixed_scale, optimizer: keep_v}",
+        "grow: {A: 96}": "grow: {n_ffn: 80, init: zero_key_fixed_scale, new: {lr_mult: 2.0, warmup: 3 steps}}",
+    },
+    "bf16": {"batch:": "precision: {compute: bf16}\nbatch:", "grow: {M: 64}": "grow: {M: 64, optimizer: reset}"},
+}
+
 CAMPAIGN = """\
 name: tiny
 out: {out}
@@ -36,8 +48,9 @@ def fail(text):
 class Workspace:
     """A folder with token files, and the program under test."""
 
-    def __init__(self, nexus, folder, ranks=1):
+    def __init__(self, nexus, folder, ranks=1, recipe="nexus"):
         self.nexus = nexus
+        self.recipe = RECIPES[recipe]
         self.ranks = ranks
         self.folder = Path(folder)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -58,8 +71,13 @@ class Workspace:
 
     def campaign(self, name, steps_per_stage=6, every="2 steps"):
         path = self.folder / f"{name}.yaml"
-        path.write_text(CAMPAIGN.format(out=self.folder / name, data=self.folder / "data",
-                                        stage_tokens=256 * steps_per_stage, every=every))
+        text = CAMPAIGN.format(out=self.folder / name, data=self.folder / "data", stage_tokens=256 * steps_per_stage,
+                               every=every)
+        for old, new in self.recipe.items():
+            if old not in text:
+                fail(f"the recipe's line {old!r} is not in the campaign")
+            text = text.replace(old, new)
+        path.write_text(text)
         return path
 
     def command(self, campaign, *more):
@@ -105,8 +123,36 @@ class Workspace:
             if row["kind"] == "resume":
                 rows = {k: v for k, v in rows.items() if k <= key}
             elif row["kind"] == "step":
+                if key in rows:
+                    fail(f"{name} has two records of step {key}")
                 rows[key] = row["loss"]
         return rows
+
+    def evaluations(self, name):
+        """(stage, step, event, loss) of every evaluation of the committed lineage."""
+        rows = {}
+        for line in (self.folder / name / "eval.jsonl").read_text().splitlines():
+            row = json.loads(line)
+            key = (row["stage_index"], row["step"])
+            if row["kind"] == "resume":
+                rows = {k: v for k, v in rows.items() if k <= key}
+            else:
+                if key in rows:
+                    fail(f"{name} has two evaluations at {key}")
+                rows[key] = (row["event"], row["loss"])
+        return rows
+
+    def accounts(self, name):
+        """(tokens, FLOPs) of every stage by the ledger's last commit of it."""
+        rows = [json.loads(line) for line in (self.folder / name / "ledger.jsonl").read_text().splitlines()]
+        return {row["stage"]: (row["stage_tokens"], row["stage_flops"]) for row in rows if row["kind"] == "commit"}
+
+    def require_same_records(self, name_a, name_b):
+        for what in (self.losses, self.evaluations, self.accounts):
+            a, b = what(name_a), what(name_b)
+            if a != b:
+                different = [key for key in sorted(set(a) | set(b), key=str) if a.get(key) != b.get(key)]
+                fail(f"{what.__name__} of {name_b} differ from {name_a} at {different[:3]}")
 
 
 def ranks_of(process):

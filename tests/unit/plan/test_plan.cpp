@@ -83,7 +83,7 @@ TEST(Plan, TrainingMemoryIsWhatAStepAllocates) {
   const auto fetch = [](int64_t, int32_t* tokens, int32_t* targets) {
     for (int t = 0; t < 48; ++t) tokens[t] = targets[t] = t;
   };
-  runner.run(fetch, optimizer, {0, 1e-3, 1e-3, false, false});
+  runner.run(fetch, optimizer, {0, 1e-3, 1e-3, {}});
   EXPECT_EQ(params.size_bytes() + runner.arena_peak_bytes(), stage.memory.training_bytes());
 }
 

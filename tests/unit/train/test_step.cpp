@@ -48,7 +48,7 @@ std::vector<double> train(const BatchLayout& layout, DType dtype, int steps, std
   std::vector<double> losses;
   for (int step = 0; step < steps; ++step) {
     const auto fetch = [&](int64_t sample, int32_t* a, int32_t* b) { fetch_random(layout.context, sample, a, b); };
-    losses.push_back(runner.run(fetch, optimizer, {step * layout.samples(), 1e-3, 1e-3, false, false}).loss);
+    losses.push_back(runner.run(fetch, optimizer, {step * layout.samples(), 1e-3, 1e-3, {}}).loss);
   }
   EXPECT_EQ(runner.arena_peak_bytes(), StepRunner::arena_bytes(model.config(), dtype, layout));
   if (weights != nullptr && dtype == DType::kF64) {
@@ -91,7 +91,7 @@ TEST(Step, LearnsRandomTextByHeart) {
   double first = 0, last = 0;
   for (int step = 0; step < 150; ++step) {
     const auto fetch = [](int64_t sample, int32_t* a, int32_t* b) { fetch_random(16, sample % 4, a, b); };
-    last = runner.run(fetch, optimizer, {0, 3e-3, 3e-3, false, false}).loss;
+    last = runner.run(fetch, optimizer, {0, 3e-3, 3e-3, {}}).loss;
     if (step == 0) first = last;
   }
   EXPECT_NEAR(first, std::log(100.0), 0.2);  // an untrained model knows nothing: ln V
@@ -137,12 +137,12 @@ TEST(Step, StopsBeforeAnUpdateThatIsNotFiniteAndNamesTheTensor) {
   const auto fetch = [](int64_t sample, int32_t* a, int32_t* b) { fetch_random(16, sample, a, b); };
   Optimizer optimizer({}, 0.0, {first_generation(model.config())});
   StepRunner strict(*backend, *world, model, params, layout, {});
-  EXPECT_NEXUS_ERROR(strict.run(fetch, optimizer, {0, 1e-3, 1e-3, false, false}), ErrorKind::kNumeric,
+  EXPECT_NEXUS_ERROR(strict.run(fetch, optimizer, {0, 1e-3, 1e-3, {}}), ErrorKind::kNumeric,
                      ::testing::HasSubstr("gradient of "));
   SafetySpec skip;
   skip.nonfinite = NonfiniteAction::kSkip;
   StepRunner lenient(*backend, *world, model, params, layout, skip);
-  EXPECT_FALSE(lenient.run(fetch, optimizer, {0, 1e-3, 1e-3, false, false}).updated);
+  EXPECT_FALSE(lenient.run(fetch, optimizer, {0, 1e-3, 1e-3, {}}).updated);
   backend->copy_out(after.data(), params.master());
   for (size_t i = 0; i < before.size(); ++i) {
     if (!std::isfinite(before[i])) continue;
