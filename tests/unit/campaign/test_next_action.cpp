@@ -44,6 +44,13 @@ TEST(NextAction, AnAppendedStageReopensAFinishedCampaign) {
   EXPECT_EQ(next_action(spec_of(3), state_at(1, 10)).kind, NextAction::Kind::kEnterStage);
 }
 
+TEST(NextAction, AnEvaluationThatWasPutOffComesBeforeTheNextStage) {
+  TrainState state = state_at(0, 10);
+  state.eval_pending = true;
+  EXPECT_EQ(next_action(spec_of(2), state).kind, NextAction::Kind::kTrain);
+  EXPECT_EQ(next_action(spec_of(2), state).stage, 0u);
+}
+
 TEST(NextAction, RefusesACampaignThatLostTheStageTheRunStandsIn) {
   EXPECT_NEXUS_ERROR(next_action(spec_of(1), state_at(1, 3)), ErrorKind::kConfig,
                      ::testing::HasSubstr("only 1 stages"));

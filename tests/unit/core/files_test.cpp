@@ -156,5 +156,25 @@ TEST(RenameDurably, FailsWhenTheSourceIsMissing) {
   EXPECT_NEXUS_ERROR(rename_durably(folder / "none", folder / "to"), ErrorKind::kIo, HasSubstr("cannot rename"));
 }
 
+TEST(Files, ReplaceFileShowsOldOrNewContentAndLeavesNothingBeside) {
+  const TempFolder folder;
+  const std::string path = folder / "STATUS";
+  replace_file(path, "one\n");
+  replace_file(path, "two\n");
+  EXPECT_EQ(read_text_file(path), "two\n");
+  EXPECT_FALSE(path_exists(path + ".tmp"));
+}
+
+TEST(Files, EndTornLineEndsOnlyALineThatIsTorn) {
+  const TempFolder folder;
+  const std::string path = folder / "log";
+  end_torn_line(path);  // no file: nothing to do
+  EXPECT_FALSE(path_exists(path));
+  write_file_durably(path, "whole\ntor");
+  end_torn_line(path);
+  end_torn_line(path);
+  EXPECT_EQ(read_text_file(path), "whole\ntor\n");
+}
+
 }  // namespace
 }  // namespace nexus

@@ -1,0 +1,64 @@
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <thread>
+
+#include "campaign/run_identity.h"
+#include "core/files.h"
+#include "support/expect_error.h"
+#include "support/temp_folder.h"
+
+namespace nexus {
+namespace {
+
+TEST(RunIdentity, IsMadeOnceAndStays) {
+  const TempFolder folder;
+  const RunFolder run{folder.path()};
+  const std::string id = identify_run(run);
+  EXPECT_EQ(id.size(), 32u);
+  EXPECT_EQ(identify_run(run), id);
+  const TempFolder other;
+  EXPECT_NE(identify_run(RunFolder{other.path()}), id);
+}
+
+TEST(RunIdentity, RefusesARunJsonThatIsNotOurs) {
+  const TempFolder folder;
+  const RunFolder run{folder.path()};
+  write_file_durably(run.run_json(), "[1, 2");
+  EXPECT_NEXUS_ERROR(identify_run(run), ErrorKind::kData, ::testing::HasSubstr("run.json"));
+}
+
+TEST(RunIdentity, KeepsEveryLaunchAndTheConfigurationOfTheLast) {
+  const TempFolder folder;
+  const RunFolder run{folder.path()};
+  identify_run(run);
+  const auto backend = make_cpu_backend();
+  CampaignInput input;
+  input.spec.name = "test";
+  input.file_text = "name: test";
+  input.resolved_yaml = "name: test  # resolved";
+  record_launch(run, input, {}, *backend, 1);
+  record_launch(run, input, {}, *backend, 2);
+  const auto document = nlohmann::json::parse(read_text_file(run.run_json()));
+  ASSERT_EQ(document["launches"].size(), 2u);
+  EXPECT_EQ(document["launches"][1]["ranks"], 2);
+  EXPECT_EQ(document["name"], "test");
+  EXPECT_EQ(read_text_file(run.config()), input.file_text);
+  EXPECT_EQ(read_text_file(run.resolved_config()), input.resolved_yaml);
+}
+
+TEST(RunLock, WaitsForAWriterThatIsEnding) {
+  const TempFolder folder;
+  const RunFolder run{folder.path()};
+  auto first = std::make_unique<RunLock>(run);
+  std::thread ending([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(700));
+    first.reset();
+  });
+  const RunLock second(run);  // flock is per open file: a second one in this process is a second writer
+  ending.join();
+  EXPECT_EQ(first, nullptr);
+}
+
+}  // namespace
+}  // namespace nexus
