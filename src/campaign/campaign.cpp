@@ -124,6 +124,7 @@ class Campaign {
                   "continue that run in its own folder, or start from it with init_from");
     TrainState state = train_state_from_json(checkpoint.state(), path);
     refuse_frozen_changes(state);
+    refuse_other_data(state);
     trained_ = std::make_unique<Trained>(state.model, backend_, spec_.precision.compute);
     load_training(checkpoint, trained_->params);
     const auto stage = static_cast<size_t>(state.stage_index);
@@ -147,6 +148,18 @@ class Campaign {
     for (size_t i = 0; i < frozen; ++i) state.stage_numerics[i] = input_.stage_numerics[i];
   }
 
+  // Stages may name other files, but what this stage has begun to read must still be what it was.
+  void refuse_other_data(TrainState& state) {
+    const std::string digest = sampler_.digest();
+    const FrozenChange change{"data.train", "the training token files are not those that this run was started on"};
+    const auto& allowed = launch_.allowed_changes;
+    if (digest != state.data_digest && std::find(allowed.begin(), allowed.end(), change.key) == allowed.end())
+      throw Error(ErrorKind::kData, change.text, spec_.data.train[0].path,
+                  "put the old token files back, or pass --allow-schedule-change data.train");
+    if (digest != state.data_digest) allow(state, change);
+    state.data_digest = digest;
+  }
+
   void allow(const TrainState& state, const FrozenChange& change) {
     warn("allowed change to the frozen past: {}", change.text);
     records_.change(state, change.key, change.text);
@@ -157,6 +170,7 @@ class Campaign {
     records_.begin();
     state_ = TrainState{};
     state_.seed = spec_.seed;
+    state_.data_digest = sampler_.digest();
     if (spec_.init_from.empty()) {
       state_.model = spec_.model_of_stage(0);
       if (spec_.stages[0].grow.grows())

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/hash.h"
 
 namespace nexus {
 namespace {
@@ -81,6 +82,10 @@ int64_t TokenFile::boundary(int64_t index) const {
 
 int64_t TokenFile::first_token_of(int64_t sequence) const {
   return sequence == sequences_ ? tokens_ : load<int64_t>(pointers_, sequence) / token_bytes(type_);
+}
+
+std::string TokenFile::index_digest() const {
+  return hash_bytes(idx_.bytes().data(), idx_.bytes().size());
 }
 
 TokenFile::Document TokenFile::document(int64_t index) const {

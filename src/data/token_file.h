@@ -41,6 +41,9 @@ class TokenFile {
   int64_t tokens() const { return tokens_; }
   int64_t documents() const { return boundaries_ - 1; }
   int64_t sequences() const { return sequences_; }
+  // Digest of the index: of every length and document boundary. Text that was tokenized anew practically never has the
+  // same.
+  std::string index_digest() const;
   int64_t bin_bytes() const { return static_cast<int64_t>(bin_.bytes().size()); }
 
   struct Document {

@@ -20,14 +20,15 @@ int64_t growth_bytes(const ModelConfig& before, const ModelConfig& after, DType 
   const DType checking = wide_of(compute);
   const Model old_model(before), new_model(after);
   const ParamTable &old_table = old_model.table(), &new_table = new_model.table();
+  const int64_t logits = context * after.vocab * size_of(checking);
   const int64_t stores = ParamStore::bytes_for(old_table, compute, ParamStore::Use::kTraining) +
                          ParamStore::bytes_for(new_table, compute, ParamStore::Use::kTraining);
   const int64_t comparing = ParamStore::bytes_for(old_table, checking, ParamStore::Use::kInference) +
                             ParamStore::bytes_for(new_table, checking, ParamStore::Use::kInference) +
                             dry_bytes(before, checking, 1, context, ModelUse::kLogits) +
-                            dry_bytes(after, checking, 1, context, ModelUse::kLogits);
+                            dry_bytes(after, checking, 1, context, ModelUse::kLogits) + 2 * logits;
   const int64_t moving = ParamStore::bytes_for(new_table, checking, ParamStore::Use::kTraining) +
-                         dry_bytes(after, checking, 1, context, ModelUse::kTraining);
+                         dry_bytes(after, checking, 1, context, ModelUse::kTraining) + logits;
   return stores + std::max(comparing, moving);
 }
 
@@ -38,8 +39,11 @@ MemoryPlan plan_memory(const CampaignSpec& spec, const BatchLayout& layout, size
   memory.params_bytes = ParamStore::bytes_for(table, compute, ParamStore::Use::kTraining);
   memory.activations_bytes = StepRunner::arena_bytes(config, compute, layout);
   memory.evaluation_bytes = dry_bytes(config, compute, layout.micro, layout.context, ModelUse::kEvaluation);
-  if (stage > 0 && spec.stages[stage].grow.grows())
-    memory.growth_bytes = growth_bytes(spec.model_of_stage(stage - 1), config, compute, layout.context);
+  if (spec.stages[stage].grow.grows()) {
+    ModelConfig before = stage > 0 ? spec.model_of_stage(stage - 1) : spec.model;  // stage 0 grows out of init_from
+    before.validate();
+    memory.growth_bytes = growth_bytes(before, config, compute, layout.context);
+  }
   return memory;
 }
 

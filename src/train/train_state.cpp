@@ -137,6 +137,7 @@ json to_json(const TrainState& state) {
                 {"step", state.step},
                 {"samples", state.samples},
                 {"seed", state.seed},
+                {"data_digest", state.data_digest},
                 {"eval_pending", state.eval_pending},
                 {"tokens", state.total_tokens()},
                 {"flops", state.total_flops()},
@@ -160,6 +161,7 @@ TrainState train_state_from_json(const json& document, const std::string& where)
     document.at("step").get_to(state.step);
     document.at("samples").get_to(state.samples);
     document.at("seed").get_to(state.seed);
+    document.at("data_digest").get_to(state.data_digest);
     document.at("eval_pending").get_to(state.eval_pending);
     state.model = model_config_from_json(document.at("model"), where);
     document.at("inherited_tokens").get_to(state.inherited_tokens);

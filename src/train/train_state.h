@@ -26,6 +26,7 @@ struct TrainState {
   int64_t step = 0;         // steps of it that are done
   int64_t samples = 0;      // global sample cursor: the next sample to read, counted over the whole lineage
   uint64_t seed = 0;
+  std::string data_digest;    // Sampler::digest of the training data: another text must not slip in
   bool eval_pending = false;  // the evaluation of this step was put off by a request to stop
   ModelConfig model;
   std::vector<Generation> generations;

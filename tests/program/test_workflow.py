@@ -90,6 +90,16 @@ report = json.loads(work.call("ckpt", "diff", work.newest("base"), work.newest("
 if report["differing"]:
     fail("a checkpoint differs from itself")
 
+# Training data that was built anew is noticed.
+lines = (work.folder / "text.txt").read_text().splitlines()
+(work.folder / "text.txt").write_text("\n".join(reversed(lines[:-100])) + "\n")
+more = work.campaign("restarted", steps_per_stage=4)
+expect_success(more)
+work.call("data", "build", work.folder / "text.txt", "--documents", "file", "--tokenizer", work.folder / "data.model",
+          "--valid-share", "0.1", "--out", work.folder / "data", "--force")
+expect_exit(3, ["token files are not those", "--allow-schedule-change"], "train", more)
+expect_success(more, "--allow-schedule-change", "data.train")
+
 # Runs do not mix.
 expect_exit(3, ["another run"], "train", base, "--resume", work.newest("heir"))
 expect_exit(2, ["--resume is never"], "train", base, "--resume", "never")

@@ -23,6 +23,7 @@ TrainState some_state() {
   state.step = 17;
   state.samples = int64_t{1} << 40;
   state.seed = 0xFFFFFFFFFFFFFFFF;
+  state.data_digest = "0123";
   state.generations = {first_generation(state.model), first_generation(state.model)};
   state.generations[0].updates1 = 99;
   state.inherited_tokens = 5;
