@@ -77,6 +77,8 @@ int grow(const GrowArguments& arguments) {
   const GrowthOptions options = growth_options(arguments);
   const Checkpoint checkpoint(arguments.in);
   TrainState state = train_state_from_json(checkpoint.state(), arguments.in);
+  if (const auto problem = policy_problem(options, state.model))
+    throw Error(ErrorKind::kConfig, problem->what, "--init", problem->todo + " (--allow-dead, --not-lossless)");
   const std::unique_ptr<Backend> backend = make_backend("cpu");
   const DType dtype = checkpoint.info("master/embed.weight").dtype;
   Trained before(state.model, *backend, dtype);

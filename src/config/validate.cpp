@@ -144,34 +144,8 @@ class Validator {
   }
 
   void check_policy(size_t i, const ModelConfig& model) const {
-    const GrowthOptions& grow = spec_.stages[i].grow;
-    const std::string key = stage_key(i, "grow.init"), init = name_of(grow.init);
-    const bool for_tokens = grow.init == GrowthInit::kReleased || grow.init == GrowthInit::kZeroKey ||
-                            grow.init == GrowthInit::kZeroKeyFixedScale;
-    if (for_tokens != (model.arch == Arch::kTokenformer))
-      fail(key, fmt::format("init {} belongs to {}", init, for_tokens ? "arch tokenformer" : "arch nexusformer"),
-           for_tokens ? "use zero_rows, zero_all, zero_columns or random"
-                      : "use zero_key_fixed_scale, zero_key or released");
-    if (grow.init == GrowthInit::kZeroAll && !grow.allow_dead)
-      fail(key, "init zero_all gives new blocks whose gradient is zero for ever",
-           "use zero_rows, or set allow_dead: true");
-    const std::string reason = why_lossy(grow.init, model.norm);
-    if (grow.lossless && !reason.empty())
-      fail(key, fmt::format("init {} cannot be lossless: {}", init, reason),
-           fmt::format("set grow.lossless: false, or use {}", for_tokens ? "zero_key_fixed_scale" : "zero_rows"));
-  }
-
-  static std::string why_lossy(GrowthInit init, NormKind norm) {
-    switch (init) {
-      case GrowthInit::kZeroColumns: return norm == NormKind::kL2 ? "norm l2 sees the new rows" : "";
-      case GrowthInit::kRandom: return "the new channels contribute at once";
-      case GrowthInit::kReleased: return "the new keys are random and the scale grows";
-      case GrowthInit::kZeroKey: return "the scale grows with the number of tokens";
-      case GrowthInit::kZeroRows:
-      case GrowthInit::kZeroAll:
-      case GrowthInit::kZeroKeyFixedScale: break;
-    }
-    return "";
+    if (const auto problem = policy_problem(spec_.stages[i].grow, model))
+      fail(stage_key(i, "grow.init"), problem->what, problem->todo);
   }
 
   static std::string stage_key(size_t i, const std::string& key) { return fmt::format("stages.{}.{}", i, key); }

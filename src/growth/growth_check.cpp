@@ -119,6 +119,7 @@ void compare_functions(Probe& before, Probe& after, const GrowthBatch& batch, Gr
 void count_movement(Model& model, ParamStore& params, const std::vector<GrowthMove>& moves, const GrowthBatch& batch,
                     double learning_rate, GrowthCheck& check) {
   const std::vector<double> start = host_values(params.backend(), params.master());
+  std::vector<bool> moved(start.size(), false);
   const Buffer norm = params.backend().allocate(size_of(DType::kF64));
   const Tensor sum_squares = norm.tensor(DType::kF64, {1});
   Probe probe(model, params, batch);
@@ -128,8 +129,9 @@ void count_movement(Model& model, ParamStore& params, const std::vector<GrowthMo
     for (int64_t s = 0; s < batch.sequences; ++s) probe.add_gradients(s);
     params.backend().sum_squares(params.grad(), sum_squares);
     optimizer.step(params, sum_squares, learning_rate, learning_rate);
+    const std::vector<double> now = host_values(params.backend(), params.master());
+    for (size_t i = 0; i < now.size(); ++i) moved[i] = moved[i] || now[i] != start[i];  // the second may undo the first
   }
-  const std::vector<double> end = host_values(params.backend(), params.master());
   for (const GrowthMove& move : moves) {
     if (move.fill == Fill::kCopy) continue;
     const ParamSpec& spec = params.table()[move.to];
@@ -138,7 +140,7 @@ void count_movement(Model& model, ParamStore& params, const std::vector<GrowthMo
     for (int64_t r = move.row_begin; r < move.row_end; ++r)
       for (int64_t c = move.column_begin; c < move.column_end; ++c) {
         const auto i = static_cast<size_t>(spec.offset + r * columns + c);
-        if (end[i] == start[i]) ++unmoved;
+        if (!moved[i]) ++unmoved;
       }
     check.new_params += move.count();
     check.unmoved_params += unmoved;

@@ -3,9 +3,10 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
-#include "params/param_table.h"
+#include "model/model_config.h"
 
 namespace nexus {
 
@@ -32,6 +33,12 @@ struct GrowthOptions {
 
   bool grows() const { return !widths.empty(); }
 };
+
+// Why a growth of `model` by these options cannot keep what they promise, and the cure; nothing if it can.
+struct PolicyProblem {
+  std::string what, todo;
+};
+std::optional<PolicyProblem> policy_problem(const GrowthOptions& options, const ModelConfig& model);
 
 std::string name_of(GrowthInit init);
 std::string name_of(MomentPolicy policy);

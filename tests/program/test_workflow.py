@@ -70,10 +70,12 @@ if loss[(0, 1)] > 0.95 * work.losses("base")[(0, 1)]:
     fail("the heir does not start from what its ancestor learned")
 
 # Dead growth is offered, and refused unless it is asked for; lossy growth likewise.
-expect_exit(4, ["never move", "zero_rows"], "grow", newest, work.folder / "dead", "-s", "model.M=80", "--init", "zero_all",
-            "--check", work.folder / "data-valid", "--context", "32")
-expect_exit(4, ["changed the function"], "grow", newest, work.folder / "lossy", "-s", "model.M=80", "--init", "random",
-            "--check", work.folder / "data-valid", "--context", "32")
+expect_exit(2, ["zero for ever", "zero_rows"], "grow", newest, work.folder / "dead", "-s", "model.M=80", "--init", "zero_all")
+expect_exit(2, ["cannot be lossless"], "grow", newest, work.folder / "lossy", "-s", "model.M=80", "--init", "random")
+output = work.call("grow", newest, work.folder / "dead", "-s", "model.M=80", "--init", "zero_all", "--allow-dead", "--check",
+                   work.folder / "data-valid", "--context", "32")
+if "dead_new_params 0 of" in output or "relative 0.0e+00" not in output:
+    fail(f"zero_all should be lossless and dead: {output}")
 expect_exit(2, ["shrink", "M"], "grow", newest, work.folder / "small", "-s", "model.M=32")
 
 # Damage: a flipped bit is refused by name, `auto` falls back and the run ends with the same weights.
