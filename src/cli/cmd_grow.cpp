@@ -68,9 +68,9 @@ std::optional<GrowthBatch> check_batch(const GrowArguments& arguments, int64_t v
 }
 
 void print_check(const GrowthCheck& check) {
-  log("check | max_abs_dlogit {:.1e} relative {:.1e} dloss {:+.1e} | dead_new_params {} of {} in {} dead blocks",
-      check.max_abs_dlogit, check.relative_dlogit, check.loss_after - check.loss_before, check.unmoved_params,
-      check.new_params, check.dead_blocks.size());
+  log("check | max_abs_dlogit {:.1e} relative {:.1e} dloss {:+.1e} | dead_new_params {} of {} unmoved {}",
+      check.max_abs_dlogit, check.relative_dlogit, check.loss_after - check.loss_before, check.dead_params,
+      check.new_params, check.unmoved_params);
 }
 
 int grow(const GrowArguments& arguments) {

@@ -38,7 +38,9 @@ struct GrowthCheck {
   double max_abs_dlogit = 0;
   double relative_dlogit = 0;  // max |delta| / max |logit|
   double loss_before = 0, loss_after = 0;
-  int64_t new_params = 0, unmoved_params = 0;
+  int64_t new_params = 0;
+  int64_t dead_params = 0;     // in blocks of which nothing moved
+  int64_t unmoved_params = 0;  // those, and single ones whose update was smaller than their rounding
   std::vector<std::string> dead_blocks;
 
   double tolerance = 0;  // on relative_dlogit: 2e-6 in f32, 1e-12 in f64

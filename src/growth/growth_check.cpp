@@ -144,7 +144,9 @@ void count_movement(Model& model, ParamStore& params, const std::vector<GrowthMo
       }
     check.new_params += move.count();
     check.unmoved_params += unmoved;
-    if (unmoved == move.count()) check.dead_blocks.push_back(move.block);
+    if (unmoved < move.count()) continue;
+    check.dead_params += unmoved;
+    check.dead_blocks.push_back(move.block);
   }
 }
 

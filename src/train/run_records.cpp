@@ -122,14 +122,15 @@ void RunRecords::growth(const TrainState& state, const std::string& from_stage, 
                  {"rel_dlogit", check.relative_dlogit},
                  {"dloss", check.loss_after - check.loss_before},
                  {"new_params", check.new_params},
-                 {"dead_new_params", check.unmoved_params},
+                 {"dead_new_params", check.dead_params},
+                 {"unmoved_new_params", check.unmoved_params},
                  {"dead_blocks", check.dead_blocks}});
   append(run_.ledger(), record);
   LineBuilder line(fmt::format("stage {} grow from {}", state.stage(), from_stage));
   line.group("params {} to {}", format_count(params_before), format_count(params_after));
   line.group("max_abs_dlogit {:.1e} relative {:.1e} dloss {:+.1e}", check.max_abs_dlogit, check.relative_dlogit,
              check.loss_after - check.loss_before);
-  line.group("dead_new_params {} of {}", check.unmoved_params, check.new_params);
+  line.group("dead_new_params {} of {} unmoved {}", check.dead_params, check.new_params, check.unmoved_params);
   line.group("moments {}", name_of(options.moments));
   log("{}", line.str());
 }

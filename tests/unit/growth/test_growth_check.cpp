@@ -115,6 +115,7 @@ TEST(Growth, ZeroAllIsLosslessAndCompletelyDead) {
       grow(small_model(Arch::kNexusformer), nexus_growth(GrowthInit::kZeroAll), DType::kF64).check;
   EXPECT_TRUE(check.lossless());
   EXPECT_EQ(check.unmoved_params, check.new_params);
+  EXPECT_EQ(check.dead_params, check.new_params);
   EXPECT_FALSE(check.alive());
 }
 
