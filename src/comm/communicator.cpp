@@ -1,5 +1,6 @@
 #include "comm/communicator.h"
 
+#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <utility>
@@ -21,17 +22,6 @@ Failure describe(const std::exception_ptr& error) {
     return {ErrorKind::kInternal, e.what()};
   }
 }
-
-class SelfCommunicator final : public Communicator {
- public:
-  int rank() const override { return 0; }
-  int size() const override { return 1; }
-  void barrier() override {}
-  void all_reduce_sum(const Tensor&) override {}
-  Request start_all_reduce_sum(const Tensor&) override { return {}; }
-  void broadcast(void*, int64_t, int) override {}
-  std::vector<std::string> all_gather_text(const std::string& mine) override { return {mine}; }
-};
 
 }  // namespace
 
@@ -122,10 +112,6 @@ void Communicator::require_equal(const std::string& what, const std::string& min
     throw Error(ErrorKind::kComm, fmt::format("ranks disagree on {}", what),
                 fmt::format("rank {} against rank 0", ranks),
                 "start every rank with the same command, files and nexus build");
-}
-
-std::unique_ptr<Communicator> make_self_communicator() {
-  return std::make_unique<SelfCommunicator>();
 }
 
 }  // namespace nexus

@@ -1,7 +1,13 @@
 // Ranks and collectives: the only door to MPI (and, for device buffers, NCCL).
 //
-// All calls are collective over the communicator, in the same order on every rank. Failures throw ErrorKind::kComm.
-// Reductions of f32 happen in f32 by the MPI library's fixed algorithm: same ranks, same sizes, same bits.
+// All calls are collective over the communicator, in the same order on every rank; `Request::wait` is such a call,
+// `poke` is not. Failures throw ErrorKind::kComm.
+//
+// Sums over ranks are taken element by element in rank order, in f32 (f64 for f64) with one rounding to the tensor's
+// type at the end, whatever the size of the message and however it is cut. So a sum has the same bits on every rank,
+// and an all-reduce has the bits of a reduce-scatter followed by an all-gather: that is why ZeRO-1 changes no bit
+// (docs/parallelism.md). While a sum of n bytes flies it holds (size - 1) / size n bytes of host memory, kept for
+// reuse.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +22,7 @@ namespace nexus {
 
 class Communicator {
  public:
-  // A reduction or broadcast under way. `wait` completes it; the destructor waits too, unless an error is unwinding.
+  // A collective under way. `wait` completes it; the destructor waits too, unless an error is unwinding.
   class Request {
    public:
     Request() = default;
@@ -35,10 +41,25 @@ class Communicator {
   virtual ~Communicator() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
+  virtual const std::string& name() const = 0;  // "world", "dp", "tp": for reports
 
+  // The ranks of equal `color` form a communicator, ordered by `key`.
+  virtual std::unique_ptr<Communicator> split(int color, int key, const std::string& name) = 0;
+
+  // --- tensors: f32, f64 or bf16. Memory named in a request may not be touched until it is done.
   virtual void barrier() = 0;
-  virtual void all_reduce_sum(const Tensor& x) = 0;           // f32 or f64, in place
-  virtual Request start_all_reduce_sum(const Tensor& x) = 0;  // x may not be touched until the request is done
+  // In place, any count.
+  virtual Request start_all_reduce_sum(const Tensor& x) = 0;
+  // x has size() equal parts; `mine` receives the sum of part rank(). `mine` may be part rank() of x itself; the other
+  // parts of x are left as they were.
+  virtual Request start_reduce_scatter_sum(const Tensor& x, const Tensor& mine) = 0;
+  // Part r of `all` becomes rank r's `mine`. `mine` may be part rank() of `all` itself.
+  virtual Request start_all_gather(const Tensor& mine, const Tensor& all) = 0;
+  void all_reduce_sum(const Tensor& x) { start_all_reduce_sum(x).wait(); }
+  void reduce_scatter_sum(const Tensor& x, const Tensor& mine) { start_reduce_scatter_sum(x, mine).wait(); }
+  void all_gather(const Tensor& mine, const Tensor& all) { start_all_gather(mine, all).wait(); }
+
+  // --- host bytes
   virtual void broadcast(void* data, int64_t size_bytes, int root) = 0;
   // Every rank's text, in rank order, on every rank.
   virtual std::vector<std::string> all_gather_text(const std::string& mine) = 0;
@@ -54,15 +75,20 @@ class Communicator {
   // Every rank must hold the same text (a hash of the configuration, say); throws naming the ranks that differ.
   void require_equal(const std::string& what, const std::string& mine);
 
-  // Bytes this rank has sent into collectives so far, by the ring formulas of docs/parallelism.md.
-  int64_t bytes_moved() const { return bytes_moved_; }
+  // Bytes that all ranks of this communicator together have sent in collectives on tensors so far, (size - 1) n for a
+  // reduce-scatter or an all-gather of n bytes and twice that for an all-reduce; a rank's mean is that over size().
+  // docs/parallelism.md has the formulas that it must equal.
+  int64_t group_bytes() const { return group_bytes_; }
 
  protected:
-  int64_t bytes_moved_ = 0;
+  int64_t group_bytes_ = 0;
 };
 
 // One rank; collectives are no-ops. For tools that never start MPI, and for tests.
 std::unique_ptr<Communicator> make_self_communicator();
+
+// Rank `rank` of `size` imagined ranks: touches no memory, moves nothing, counts bytes. For dry runs (model/dry_run.h).
+std::unique_ptr<Communicator> make_dry_communicator(int rank, int size);
 
 // Starts and ends MPI (MPI_THREAD_FUNNELED). Refuses singletons that a launcher meant to be one job, with the cure.
 class MpiSession {
@@ -71,7 +97,8 @@ class MpiSession {
   ~MpiSession();
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
-  std::unique_ptr<Communicator> world();
+  // No MPI call moves more than `longest_message` elements of a tensor (MPI counts are int); tests shorten it.
+  std::unique_ptr<Communicator> world(int64_t longest_message = int64_t{1} << 28);
   // Ends all ranks now; for errors that other ranks may not have seen.
   [[noreturn]] static void abort(int exit_code);
   static std::string library_version();

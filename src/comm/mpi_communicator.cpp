@@ -1,107 +1,140 @@
-// The only file that calls MPI.
+// MpiCommunicator and the MPI session.
 #include <mpi.h>
 
+#include <algorithm>
 #include <climits>
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 
 #include "comm/communicator.h"
+#include "comm/mpi_operations.h"
+#include "comm/progress.h"
+#include "comm/tensor_checks.h"
 
 namespace nexus {
 namespace {
 
-// Collectives of more elements than an int are cut: MPI 3.1 counts are int. Also bounds the internal buffers of the
-// library.
-constexpr int64_t kMaxElements = int64_t{1} << 28;
+// Broadcasts of more bytes are cut: MPI 3.1 counts are int.
+constexpr int64_t kMaxBytes = int64_t{1} << 30;
 
-void check(int code, const char* operation) {
-  if (code == MPI_SUCCESS) return;
-  char text[MPI_MAX_ERROR_STRING];
-  int length = 0;
-  MPI_Error_string(code, text, &length);
-  throw Error(ErrorKind::kComm, fmt::format("{} failed: {}", operation, std::string(text, static_cast<size_t>(length))),
-              "", "run the same command again; `nexus doctor mpi` checks the launcher");
-}
-
-MPI_Datatype mpi_type(DType dtype) {
-  switch (dtype) {
-    case DType::kF32: return MPI_FLOAT;
-    case DType::kF64: return MPI_DOUBLE;
-    default: break;
-  }
-  NX_CHECK(false, "no reduction of {}", name_of(dtype));
-  return MPI_DATATYPE_NULL;
+// World rank of rank 0 of `comm`.
+int first_world_rank(MPI_Comm comm) {
+  MPI_Group world = MPI_GROUP_NULL, group = MPI_GROUP_NULL;
+  check_mpi(MPI_Comm_group(MPI_COMM_WORLD, &world), "MPI_Comm_group");
+  check_mpi(MPI_Comm_group(comm, &group), "MPI_Comm_group");
+  const int zero = 0;
+  int first = 0;
+  check_mpi(MPI_Group_translate_ranks(group, 1, &zero, world, &first), "MPI_Group_translate_ranks");
+  MPI_Group_free(&group);
+  MPI_Group_free(&world);
+  return first;
 }
 
 class MpiCommunicator final : public Communicator {
  public:
-  explicit MpiCommunicator(MPI_Comm comm) : comm_(comm) {
-    check(MPI_Comm_rank(comm_, &rank_), "MPI_Comm_rank");
-    check(MPI_Comm_size(comm_, &size_), "MPI_Comm_size");
-    check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-  }
-  ~MpiCommunicator() override {
-    int finalized = 0;
-    MPI_Finalized(&finalized);
-    if (!finalized) MPI_Comm_free(&comm_);
+  // Takes over `comm`. Collective.
+  MpiCommunicator(MPI_Comm comm, const std::string& name, int64_t longest_message)
+      : links_(std::make_shared<MpiLinks>(comm, longest_message)),
+        name_(name),
+        channel_(name, first_world_rank(comm), links_->size) {}
+
+  int rank() const override { return links_->rank; }
+  int size() const override { return links_->size; }
+  const std::string& name() const override { return name_; }
+
+  std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
+    const progress::Inside inside(channel_.next("split", 0, "byte"));
+    MPI_Comm part = MPI_COMM_NULL;
+    check_mpi(MPI_Comm_split(links_->comm, color, key, &part), "MPI_Comm_split");
+    return std::make_unique<MpiCommunicator>(part, name, links_->longest_message);
   }
 
-  int rank() const override { return rank_; }
-  int size() const override { return size_; }
-  void barrier() override { check(MPI_Barrier(comm_), "MPI_Barrier"); }
-
-  void all_reduce_sum(const Tensor& x) override { start_all_reduce_sum(x).wait(); }
+  void barrier() override {
+    const progress::Inside inside(channel_.next("barrier", 0, "byte"));
+    check_mpi(MPI_Barrier(links_->comm), "MPI_Barrier");
+  }
 
   Request start_all_reduce_sum(const Tensor& x) override {
-    if (size_ == 1 || x.count() == 0) return {};
-    bytes_moved_ += 2 * x.size_bytes() * (size_ - 1) / size_;
-    auto pending = std::make_shared<std::vector<MPI_Request>>();
-    for (int64_t begin = 0; begin < x.count(); begin += kMaxElements) {
-      const Tensor part = x.flat(begin, std::min(kMaxElements, x.count() - begin));
-      pending->emplace_back();
-      check(MPI_Iallreduce(MPI_IN_PLACE, part.data, static_cast<int>(part.count()), mpi_type(x.dtype), MPI_SUM, comm_,
-                           &pending->back()),
-            "MPI_Iallreduce");
-    }
-    const auto count = static_cast<int>(pending->size());
-    auto wait = [pending, count] { check(MPI_Waitall(count, pending->data(), MPI_STATUSES_IGNORE), "MPI_Allreduce"); };
-    auto poke = [pending, count] {
-      int done = 0;
-      check(MPI_Testall(count, pending->data(), &done, MPI_STATUSES_IGNORE), "MPI_Testall");
-    };
-    return Request(std::move(wait), std::move(poke));
+    check_all_reduce(x);
+    const progress::Operation operation = channel_.next("all_reduce", x.count(), name_of(x.dtype));
+    if (size() == 1 || x.count() == 0) return {};
+    group_bytes_ += 2 * (size() - 1) * x.size_bytes();
+    return request(operation, [&] { return MpiSum::all_reduce(links_, x); });
+  }
+
+  Request start_reduce_scatter_sum(const Tensor& x, const Tensor& mine) override {
+    check_parts(x, mine, rank(), size());
+    const progress::Operation operation = channel_.next("reduce_scatter", x.count(), name_of(x.dtype));
+    if (size() == 1) copy(x, mine);
+    if (size() == 1 || x.count() == 0) return {};
+    group_bytes_ += (size() - 1) * x.size_bytes();
+    return request(operation, [&] { return MpiSum::reduce_scatter(links_, x, mine); });
+  }
+
+  Request start_all_gather(const Tensor& mine, const Tensor& all) override {
+    check_parts(all, mine, rank(), size());
+    const progress::Operation operation = channel_.next("all_gather", all.count(), name_of(all.dtype));
+    if (size() == 1) copy(mine, all);
+    if (size() == 1 || all.count() == 0) return {};
+    group_bytes_ += (size() - 1) * all.size_bytes();
+    return request(operation, [&] { return std::make_shared<MpiGather>(links_, mine, all); });
   }
 
   void broadcast(void* data, int64_t size_bytes, int root) override {
-    for (int64_t begin = 0; begin < size_bytes; begin += kMaxElements) {
-      const int64_t part = std::min(kMaxElements, size_bytes - begin);
-      check(MPI_Bcast(static_cast<char*>(data) + begin, static_cast<int>(part), MPI_BYTE, root, comm_), "MPI_Bcast");
+    const progress::Inside inside(channel_.next("broadcast", size_bytes, "byte"));
+    for (int64_t begin = 0; begin < size_bytes; begin += kMaxBytes) {
+      const int64_t part = std::min(kMaxBytes, size_bytes - begin);
+      check_mpi(MPI_Bcast(static_cast<char*>(data) + begin, static_cast<int>(part), MPI_BYTE, root, links_->comm),
+                "MPI_Bcast");
     }
-    if (rank_ == root) bytes_moved_ += size_bytes;
   }
 
   std::vector<std::string> all_gather_text(const std::string& mine) override {
-    const auto length = static_cast<int>(mine.size());
-    std::vector<int> lengths(static_cast<size_t>(size_)), offsets(static_cast<size_t>(size_));
-    check(MPI_Allgather(&length, 1, MPI_INT, lengths.data(), 1, MPI_INT, comm_), "MPI_Allgather");
+    const progress::Inside inside(channel_.next("all_gather_text", static_cast<int64_t>(mine.size()), "byte"));
+    const auto ranks = static_cast<size_t>(size());
+    const auto length = static_cast<int64_t>(mine.size());
+    std::vector<int64_t> lengths(ranks);
+    check_mpi(MPI_Allgather(&length, 1, MPI_INT64_T, lengths.data(), 1, MPI_INT64_T, links_->comm), "MPI_Allgather");
+    std::vector<int> counts(ranks), offsets(ranks);
     int64_t total = 0;
-    for (size_t r = 0; r < lengths.size(); ++r) {
+    for (size_t r = 0; r < ranks; ++r) {
+      counts[r] = static_cast<int>(lengths[r]);
       offsets[r] = static_cast<int>(total);
       total += lengths[r];
+      NX_CHECK(total <= INT_MAX, "{} bytes of text", total);
     }
-    NX_CHECK(total <= INT_MAX, "{} bytes of text", total);
     std::string all(static_cast<size_t>(total), '\0');
-    check(MPI_Allgatherv(mine.data(), length, MPI_BYTE, all.data(), lengths.data(), offsets.data(), MPI_BYTE, comm_),
-          "MPI_Allgatherv");
+    check_mpi(MPI_Allgatherv(mine.data(), static_cast<int>(length), MPI_BYTE, all.data(), counts.data(), offsets.data(),
+                             MPI_BYTE, links_->comm),
+              "MPI_Allgatherv");
     std::vector<std::string> texts;
-    for (size_t r = 0; r < lengths.size(); ++r)
-      texts.push_back(all.substr(static_cast<size_t>(offsets[r]), static_cast<size_t>(lengths[r])));
+    for (size_t r = 0; r < ranks; ++r)
+      texts.push_back(all.substr(static_cast<size_t>(offsets[r]), static_cast<size_t>(counts[r])));
     return texts;
   }
 
  private:
-  MPI_Comm comm_;
-  int rank_ = 0, size_ = 1;
+  static void copy(const Tensor& from, const Tensor& to) {
+    if (from.data != to.data) std::memcpy(to.data, from.data, static_cast<size_t>(from.size_bytes()));
+  }
+
+  // Starts an operation and wraps it; the watchdog sees who waits in it.
+  template <typename Start>
+  static Request request(const progress::Operation& operation, Start start) {
+    const progress::Inside starting(operation);
+    auto under_way = start();
+    return Request(
+        [under_way, operation] {
+          const progress::Inside waiting(operation);
+          under_way->wait();
+        },
+        [under_way] { under_way->poke(); });
+  }
+
+  std::shared_ptr<MpiLinks> links_;
+  std::string name_;
+  progress::Channel channel_;
 };
 
 // A launcher that could not reach our MPI starts every task as a world of one; each would train the whole campaign into
@@ -118,7 +151,7 @@ void refuse_singletons(int world_size) {
 
 MpiSession::MpiSession(int* argc, char*** argv) {
   int provided = 0;
-  check(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
+  check_mpi(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
   int size = 1;
   MPI_Comm_size(MPI_COMM_WORLD, &size);
   try {
@@ -133,10 +166,10 @@ MpiSession::~MpiSession() {
   MPI_Finalize();
 }
 
-std::unique_ptr<Communicator> MpiSession::world() {
+std::unique_ptr<Communicator> MpiSession::world(int64_t longest_message) {
   MPI_Comm copy = MPI_COMM_NULL;
-  check(MPI_Comm_dup(MPI_COMM_WORLD, &copy), "MPI_Comm_dup");
-  return std::make_unique<MpiCommunicator>(copy);
+  check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &copy), "MPI_Comm_dup");
+  return std::make_unique<MpiCommunicator>(copy, "world", longest_message);
 }
 
 void MpiSession::abort(int code) {

@@ -1,0 +1,124 @@
+// Ranks that stop making progress in the ways that test_watchdog.py names. usage: stall_program CASE FOLDER
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <thread>
+#include <vector>
+
+#include "comm/progress.h"
+#include "comm/watchdog.h"
+#include "support/mpi_expect.h"
+
+namespace nexus::stall {
+
+using progress::PhaseKind;
+
+void nap(double seconds) {
+  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+}
+
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Named in the stack of the rank that hangs here.
+[[gnu::noipa]] void sleep_for_ever() {
+  for (;;) nap(0.05);
+}
+
+[[gnu::noipa]] void reduce_some(Communicator& comm, int count) {
+  std::vector<float> values(20000, 1.0f);
+  for (int i = 0; i < count; ++i) comm.all_reduce_sum(Tensor{values.data(), DType::kF32, {20000}});
+}
+
+WatchdogOptions options_for(Communicator& world, const std::string& folder, double start, double step) {
+  WatchdogOptions options{folder, world.rank(), world.size(), start, step, {}};
+  options.on_timeout = [](const std::string& text) { std::printf("STATUS %s\n", text.c_str()), std::fflush(stdout); };
+  return options;
+}
+
+// Rank 1 does `act` in the middle of a run of all-reduces; the others go on to the next one.
+template <typename Act>
+void rank_1_acts(Communicator& world, Act act) {
+  progress::begin_phase(PhaseKind::kSteps, "stage s1 step 12");
+  reduce_some(world, 20);
+  if (world.rank() == 0) std::printf("BEGIN\n"), std::fflush(stdout);
+  if (world.rank() == 1) act();
+  reduce_some(world, 20);
+}
+
+// Steady signs of life, far apart enough to tell them from none and close enough for the limit, on a busy machine.
+void work_steadily(Communicator& world) {
+  std::atomic<bool> done{false};
+  std::vector<std::thread> load;
+  for (int i = 0; i < 4; ++i)
+    load.emplace_back([&] {
+      while (!done) {
+      }
+    });
+  progress::begin_phase(PhaseKind::kSteps, "steady work");
+  for (const double end = now_seconds() + 5; world.max(now_seconds()) < end;) {
+    nap(0.1);
+    progress::tick();
+  }
+  done = true;
+  for (std::thread& thread : load) thread.join();
+}
+
+// Prints its process id, then works for 2 s of its own time; the test stops and continues it meanwhile.
+void work_while_being_stopped() {
+  progress::begin_phase(PhaseKind::kSteps, "work");
+  std::printf("PID %d\n", static_cast<int>(::getpid())), std::fflush(stdout);
+  for (int i = 0; i < 20; ++i) {
+    nap(0.1);
+    progress::tick();
+  }
+}
+
+void block_in_the_callback(Communicator& world, const std::string& folder) {
+  WatchdogOptions options = options_for(world, folder, 1, 1);
+  options.on_timeout = [](const std::string&) { sleep_for_ever(); };
+  const Watchdog watchdog(options);
+  sleep_for_ever();
+}
+
+int run(Communicator& world, const std::string& what, const std::string& folder) {
+  if (what == "failsafe") block_in_the_callback(world, folder);
+  if (what == "off") {
+    const Watchdog watchdog(options_for(world, folder, 0, 0));
+    nap(2);
+    return 0;
+  }
+  if (what == "start") {  // the longer limit holds until a first step is reported
+    const Watchdog watchdog(options_for(world, folder, 2, 0.5));
+    nap(1.5);
+    std::printf("ALIVE\n"), std::fflush(stdout);
+    sleep_for_ever();
+  }
+  const Watchdog watchdog(options_for(world, folder, 10, what == "late" ? 4 : 1.5));
+  if (what == "stop") rank_1_acts(world, [] { ::raise(SIGSTOP); });
+  if (what == "skip") rank_1_acts(world, [] { sleep_for_ever(); });
+  if (what == "astray")  // rank 1 waits in a collective that the others never call
+    rank_1_acts(world, [&] { world.split(0, 0, "other")->barrier(); });
+  if (what == "late")  // rank 1's own limit ends 3 s after the others'
+    rank_1_acts(world, [] {
+      nap(3);
+      progress::tick();
+      sleep_for_ever();
+    });
+  if (what == "steady") work_steadily(world);
+  if (what == "continued") work_while_being_stopped();
+  return 0;
+}
+
+}  // namespace nexus::stall
+
+int main(int argc, char** argv) {
+  if (argc != 3) return 2;
+  nexus::MpiSession session(&argc, &argv);
+  const auto world = session.world();
+  return nexus::stall::run(*world, argv[1], argv[2]);
+}
