@@ -84,11 +84,19 @@ enum class GateKind { kSwiGlu, kGelu };  // kGelu: a plain GELU, no gate
 
 // A rectangle of parameters that shares its update constants: element (i, j) lies at offset + i * row_stride + j of the
 // flat parameter buffers. A tensor that never grew is one rectangle with rows = 1.
+// Gradients and compute weights lie at `offset`, master weights and moments at `state_offset`: the two differ where the
+// optimizer state is sharded (ZeRO-1).
 struct UpdateBlock {
-  int64_t offset = 0, rows = 1, cols = 0, row_stride = 0;
+  int64_t offset = 0, state_offset = 0, rows = 1, cols = 0, row_stride = 0;
   double learning_rate = 0;
   double weight_decay = 0;
   int64_t step1 = 1, step2 = 1;  // updates seen by the first and the second moment, this one included (bias correction)
+};
+
+// Elements [begin, begin + count) of a flat buffer.
+struct FlatRange {
+  int64_t begin = 0, count = 0;
+  bool operator==(const FlatRange&) const = default;
 };
 
 struct AdamW {
@@ -114,6 +122,9 @@ class Backend {
   virtual void zero(const Tensor& x) = 0;
   virtual void copy(const Tensor& from, const Tensor& to) = 0;  // converts between types
   virtual void add(const Tensor& x, const Tensor& y) = 0;       // y += x
+  // Copies a (batched, strided) matrix into another of the same type, rows, cols and batch; neither is transposed. They
+  // may not overlap.
+  virtual void copy_matrix(const Mat& from, const Mat& to) = 0;
 
   // --- matrices: c = a b + beta c, beta 0 or 1. a and b have the compute type; c the compute type or wide.
   virtual void matmul(const Mat& a, const Mat& b, const Mat& c, float beta = 0) = 0;
@@ -123,6 +134,15 @@ class Backend {
   // dh may alias da. With u = s h, du = da GELU'(u), r = sum(u du): dh = s (du - u (r / c^2) (1 + eps / ||h||)).
   virtual void norm_gelu_backward(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
                                   const Tensor& dh) = 0;
+  // The same in two halves, for rows that are split over ranks, which add up `sums` (wide [rows, groups]) in between.
+  // Widths are local; scales are still those of the whole layer. Never called for kNone.
+  virtual void row_sum_squares(const Tensor& h, const Tensor& sums) = 0;  // sums = sum over the row of h^2
+  virtual void norm_gelu_forward_from(const NormGelu& op, const Tensor& h, const Tensor& sums, const Tensor& a,
+                                      const Tensor& row_scale) = 0;
+  virtual void norm_gelu_backward_sums(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
+                                       const Tensor& sums) = 0;  // sums = r = sum(u du)
+  virtual void norm_gelu_backward_from(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
+                                       const Tensor& sums, const Tensor& dh) = 0;  // dh may alias da
   // kSwiGlu: h [rows, 2F] holds gate then up, a [rows, F] = silu(gate) * up. kGelu: h, a [rows, F].
   virtual void gate_forward(GateKind gate, GeluKind gelu, const Tensor& h, const Tensor& a) = 0;
   virtual void gate_backward(GateKind gate, GeluKind gelu, const Tensor& da, const Tensor& h, const Tensor& dh) = 0;
@@ -145,19 +165,31 @@ class Backend {
                                   const Tensor& v, const Tensor& out, const Tensor& logsumexp, const Tensor& scratch,
                                   const Tensor& dq, const Tensor& dk, const Tensor& dv) = 0;
 
-  // --- embedding and loss. tokens, targets are i32 [rows].
-  virtual void embedding_forward(const Tensor& tokens, const Tensor& weight, const Tensor& out) = 0;
-  virtual void embedding_backward(const Tensor& tokens, const Tensor& dout, const Tensor& dweight) = 0;  // dweight +=
+  // --- embedding and loss. tokens, targets are i32 [rows]. The weight (or the logits) may be a slice of the vocabulary
+  // that begins at `first_token`: tokens outside it give zero rows, and no gradient. Negative tokens are refused.
+  virtual void embedding_forward(const Tensor& tokens, const Tensor& weight, int64_t first_token,
+                                 const Tensor& out) = 0;
+  virtual void embedding_backward(const Tensor& tokens, const Tensor& dout, int64_t first_token,
+                                  const Tensor& dweight) = 0;  // dweight +=
   // losses (wide [rows]) = -log softmax(logits)[target]. If grad_scale != 0, logits [rows, V] become their own gradient
   // times grad_scale. A target of -1 is ignored: loss and gradient 0.
   virtual void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, float grad_scale) = 0;
+  // The same in two halves, for logits [rows, V_local] that are split over ranks. stats, wide [rows, 3]: the row's
+  // maximum, sum(exp(logit - maximum)), and the target's logit (0 if another rank has it, or none).
+  virtual void cross_entropy_stats(const Tensor& logits, const Tensor& targets, int64_t first_token,
+                                   const Tensor& stats) = 0;
+  // all_stats is [ranks, rows, 3] in rank order; it is combined in that order, so losses agree on every rank.
+  virtual void cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t first_token,
+                                  const Tensor& all_stats, const Tensor& losses, float grad_scale) = 0;
 
   // --- optimizer over flat buffers (parameters, gradients, moments: wide [n]).
-  // out[0] = sum(x^2), f64 tensor of one element; the order of the sum is fixed.
-  virtual void sum_squares(const Tensor& x, const Tensor& out) = 0;
+  // out[0] = sum(x^2) over the ranges, f64 tensor of one element, 0 for no range. The bits depend on what is in the
+  // ranges and on their sizes only, not on where they lie in x; {a, b} gives the bits of {a} plus {b}.
+  virtual void sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges, const Tensor& out) = 0;
   // AdamW with decoupled decay (Loshchilov and Hutter 2019) over the blocks. The gradient is first multiplied by
-  // min(1, clip / (sqrt(grad_sum_squares) + 1e-6)), read on the device. `compute`, if defined, receives the
-  // compute-type copy.
+  // min(1, clip / (sqrt(S) + 1e-6)), read on the device, where S is the sum of the f64 tensor `grad_sum_squares` [n] in
+  // index order. `compute`, if defined, receives the compute-type copy. `grad` and `compute` [n], moments and master
+  // [n_state]. Cutting a block in pieces or moving its state changes no bit of any element.
   virtual void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
                      const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
                      const Tensor& compute) = 0;

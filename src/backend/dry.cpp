@@ -48,6 +48,11 @@ void DryBackend::add(const Tensor& x, const Tensor& y) {
   ++calls_["add"];
 }
 
+void DryBackend::copy_matrix(const Mat& from, const Mat& to) {
+  shapes::check_copy_matrix(from, to);
+  ++calls_["copy_matrix"];
+}
+
 void DryBackend::matmul(const Mat& a, const Mat& b, const Mat& c, float beta) {
   shapes::check_matmul(a, b, c, beta);
   ++calls_["matmul"];
@@ -64,6 +69,29 @@ void DryBackend::norm_gelu_backward(const NormGelu& op, const Tensor& da, const 
                                     const Tensor& dh) {
   shapes::check_norm_gelu_backward(op, da, h, row_scale, dh);
   ++calls_["norm_gelu_backward"];
+}
+
+void DryBackend::row_sum_squares(const Tensor& h, const Tensor& sums) {
+  shapes::check_row_sum_squares(h, sums);
+  ++calls_["row_sum_squares"];
+}
+
+void DryBackend::norm_gelu_forward_from(const NormGelu& op, const Tensor& h, const Tensor& sums, const Tensor& a,
+                                        const Tensor& row_scale) {
+  shapes::check_norm_gelu_forward_from(op, h, sums, a, row_scale);
+  ++calls_["norm_gelu_forward_from"];
+}
+
+void DryBackend::norm_gelu_backward_sums(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
+                                         const Tensor& sums) {
+  shapes::check_norm_gelu_backward_sums(op, da, h, row_scale, sums);
+  ++calls_["norm_gelu_backward_sums"];
+}
+
+void DryBackend::norm_gelu_backward_from(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
+                                         const Tensor& sums, const Tensor& dh) {
+  shapes::check_norm_gelu_backward_from(op, da, h, row_scale, sums, dh);
+  ++calls_["norm_gelu_backward_from"];
 }
 
 void DryBackend::gate_forward(GateKind gate, GeluKind, const Tensor& h, const Tensor& a) {
@@ -118,13 +146,14 @@ void DryBackend::attention_backward(const Attention& op, const Tensor& dout, con
   attention_flops_ += 2.0 * forward_flops(op);
 }
 
-void DryBackend::embedding_forward(const Tensor& tokens, const Tensor& weight, const Tensor& out) {
-  shapes::check_embedding_forward(tokens, weight, out);
+void DryBackend::embedding_forward(const Tensor& tokens, const Tensor& weight, int64_t first_token, const Tensor& out) {
+  shapes::check_embedding_forward(tokens, weight, first_token, out);
   ++calls_["embedding_forward"];
 }
 
-void DryBackend::embedding_backward(const Tensor& tokens, const Tensor& dout, const Tensor& dweight) {
-  shapes::check_embedding_backward(tokens, dout, dweight);
+void DryBackend::embedding_backward(const Tensor& tokens, const Tensor& dout, int64_t first_token,
+                                    const Tensor& dweight) {
+  shapes::check_embedding_backward(tokens, dout, first_token, dweight);
   ++calls_["embedding_backward"];
 }
 
@@ -133,8 +162,20 @@ void DryBackend::cross_entropy(const Tensor& logits, const Tensor& targets, cons
   ++calls_["cross_entropy"];
 }
 
-void DryBackend::sum_squares(const Tensor& x, const Tensor& out) {
-  shapes::check_sum_squares(x, out);
+void DryBackend::cross_entropy_stats(const Tensor& logits, const Tensor& targets, int64_t first_token,
+                                     const Tensor& stats) {
+  shapes::check_cross_entropy_stats(logits, targets, first_token, stats);
+  ++calls_["cross_entropy_stats"];
+}
+
+void DryBackend::cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t first_token,
+                                    const Tensor& all_stats, const Tensor& losses, float) {
+  shapes::check_cross_entropy_from(logits, targets, first_token, all_stats, losses);
+  ++calls_["cross_entropy_from"];
+}
+
+void DryBackend::sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges, const Tensor& out) {
+  shapes::check_sum_squares(x, ranges, out);
   ++calls_["sum_squares"];
 }
 

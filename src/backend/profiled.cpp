@@ -25,6 +25,9 @@ void ProfiledBackend::copy(const Tensor& from, const Tensor& to) {
 void ProfiledBackend::add(const Tensor& x, const Tensor& y) {
   timed("memory", 0, [&] { inner_.add(x, y); });
 }
+void ProfiledBackend::copy_matrix(const Mat& from, const Mat& to) {
+  timed("memory", 0, [&] { inner_.copy_matrix(from, to); });
+}
 void ProfiledBackend::matmul(const Mat& a, const Mat& b, const Mat& c, float beta) {
   const double flops = 2.0 * static_cast<double>(c.batch * c.rows * c.cols) * static_cast<double>(a.logical_cols());
   timed("matmul", flops, [&] { inner_.matmul(a, b, c, beta); });
@@ -35,6 +38,21 @@ void ProfiledBackend::norm_gelu_forward(const NormGelu& op, const Tensor& h, con
 void ProfiledBackend::norm_gelu_backward(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
                                          const Tensor& dh) {
   timed("activation", 0, [&] { inner_.norm_gelu_backward(op, da, h, row_scale, dh); });
+}
+void ProfiledBackend::row_sum_squares(const Tensor& h, const Tensor& sums) {
+  timed("activation", 0, [&] { inner_.row_sum_squares(h, sums); });
+}
+void ProfiledBackend::norm_gelu_forward_from(const NormGelu& op, const Tensor& h, const Tensor& sums, const Tensor& a,
+                                             const Tensor& row_scale) {
+  timed("activation", 0, [&] { inner_.norm_gelu_forward_from(op, h, sums, a, row_scale); });
+}
+void ProfiledBackend::norm_gelu_backward_sums(const NormGelu& op, const Tensor& da, const Tensor& h,
+                                              const Tensor& row_scale, const Tensor& sums) {
+  timed("activation", 0, [&] { inner_.norm_gelu_backward_sums(op, da, h, row_scale, sums); });
+}
+void ProfiledBackend::norm_gelu_backward_from(const NormGelu& op, const Tensor& da, const Tensor& h,
+                                              const Tensor& row_scale, const Tensor& sums, const Tensor& dh) {
+  timed("activation", 0, [&] { inner_.norm_gelu_backward_from(op, da, h, row_scale, sums, dh); });
 }
 void ProfiledBackend::gate_forward(GateKind gate, GeluKind gelu, const Tensor& h, const Tensor& a) {
   timed("activation", 0, [&] { inner_.gate_forward(gate, gelu, h, a); });
@@ -63,18 +81,28 @@ void ProfiledBackend::attention_backward(const Attention& op, const Tensor& dout
   timed("attention", 4 * attention_product_flops(op),
         [&] { inner_.attention_backward(op, dout, q, k, v, out, logsumexp, scratch, dq, dk, dv); });
 }
-void ProfiledBackend::embedding_forward(const Tensor& tokens, const Tensor& weight, const Tensor& out) {
-  timed("memory", 0, [&] { inner_.embedding_forward(tokens, weight, out); });
+void ProfiledBackend::embedding_forward(const Tensor& tokens, const Tensor& weight, int64_t first_token,
+                                        const Tensor& out) {
+  timed("memory", 0, [&] { inner_.embedding_forward(tokens, weight, first_token, out); });
 }
-void ProfiledBackend::embedding_backward(const Tensor& tokens, const Tensor& dout, const Tensor& dweight) {
-  timed("memory", 0, [&] { inner_.embedding_backward(tokens, dout, dweight); });
+void ProfiledBackend::embedding_backward(const Tensor& tokens, const Tensor& dout, int64_t first_token,
+                                         const Tensor& dweight) {
+  timed("memory", 0, [&] { inner_.embedding_backward(tokens, dout, first_token, dweight); });
 }
 void ProfiledBackend::cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses,
                                     float grad_scale) {
   timed("loss", 0, [&] { inner_.cross_entropy(logits, targets, losses, grad_scale); });
 }
-void ProfiledBackend::sum_squares(const Tensor& x, const Tensor& out) {
-  timed("optimizer", 0, [&] { inner_.sum_squares(x, out); });
+void ProfiledBackend::cross_entropy_stats(const Tensor& logits, const Tensor& targets, int64_t first_token,
+                                          const Tensor& stats) {
+  timed("loss", 0, [&] { inner_.cross_entropy_stats(logits, targets, first_token, stats); });
+}
+void ProfiledBackend::cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t first_token,
+                                         const Tensor& all_stats, const Tensor& losses, float grad_scale) {
+  timed("loss", 0, [&] { inner_.cross_entropy_from(logits, targets, first_token, all_stats, losses, grad_scale); });
+}
+void ProfiledBackend::sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges, const Tensor& out) {
+  timed("optimizer", 0, [&] { inner_.sum_squares(x, ranges, out); });
 }
 void ProfiledBackend::adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
                             const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,

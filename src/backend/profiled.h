@@ -32,10 +32,18 @@ class ProfiledBackend final : public Backend {
   void zero(const Tensor& x) override;
   void copy(const Tensor& from, const Tensor& to) override;
   void add(const Tensor& x, const Tensor& y) override;
+  void copy_matrix(const Mat& from, const Mat& to) override;
   void matmul(const Mat& a, const Mat& b, const Mat& c, float beta) override;
   void norm_gelu_forward(const NormGelu& op, const Tensor& h, const Tensor& a, const Tensor& row_scale) override;
   void norm_gelu_backward(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
                           const Tensor& dh) override;
+  void row_sum_squares(const Tensor& h, const Tensor& sums) override;
+  void norm_gelu_forward_from(const NormGelu& op, const Tensor& h, const Tensor& sums, const Tensor& a,
+                              const Tensor& row_scale) override;
+  void norm_gelu_backward_sums(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
+                               const Tensor& sums) override;
+  void norm_gelu_backward_from(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
+                               const Tensor& sums, const Tensor& dh) override;
   void gate_forward(GateKind gate, GeluKind gelu, const Tensor& h, const Tensor& a) override;
   void gate_backward(GateKind gate, GeluKind gelu, const Tensor& da, const Tensor& h, const Tensor& dh) override;
   void add_norm_forward(const RowNorm& op, const Tensor& x, const Tensor& delta, const Tensor& weight, const Tensor& y,
@@ -48,10 +56,15 @@ class ProfiledBackend final : public Backend {
   void attention_backward(const Attention& op, const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,
                           const Tensor& out, const Tensor& logsumexp, const Tensor& scratch, const Tensor& dq,
                           const Tensor& dk, const Tensor& dv) override;
-  void embedding_forward(const Tensor& tokens, const Tensor& weight, const Tensor& out) override;
-  void embedding_backward(const Tensor& tokens, const Tensor& dout, const Tensor& dweight) override;
+  void embedding_forward(const Tensor& tokens, const Tensor& weight, int64_t first_token, const Tensor& out) override;
+  void embedding_backward(const Tensor& tokens, const Tensor& dout, int64_t first_token,
+                          const Tensor& dweight) override;
   void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, float grad_scale) override;
-  void sum_squares(const Tensor& x, const Tensor& out) override;
+  void cross_entropy_stats(const Tensor& logits, const Tensor& targets, int64_t first_token,
+                           const Tensor& stats) override;
+  void cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t first_token, const Tensor& all_stats,
+                          const Tensor& losses, float grad_scale) override;
+  void sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges, const Tensor& out) override;
   void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
              const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
              const Tensor& compute) override;

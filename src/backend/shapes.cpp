@@ -40,6 +40,13 @@ void check_mat(const Mat& m) {
            m.batch_stride);
 }
 
+// Different (batch, i, j) are different elements: matrices one after the other, or side by side in rows of ld.
+void check_apart(const Mat& m) {
+  const bool stacked = m.batch_stride >= (m.rows - 1) * m.ld + m.cols;
+  const bool beside = m.batch_stride >= m.cols && (m.batch - 1) * m.batch_stride + m.cols <= m.ld;
+  NX_CHECK(m.batch <= 1 || stacked || beside, "results {} apart overlap", m.batch_stride);
+}
+
 void check_attention(const Attention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
                      const Tensor& logsumexp) {
   check_float(q);
@@ -52,6 +59,13 @@ void check_attention(const Attention& op, const Tensor& q, const Tensor& k, cons
   NX_CHECK(out.dtype == q.dtype && out.count() == tokens * op.heads * op.head_dim, "output {} of {} tokens",
            out.shape.str(), tokens);
   check_wide(logsumexp, q.dtype, {op.batch, op.heads, op.context});
+}
+
+void check_logits(const Tensor& logits, const Tensor& targets) {
+  check_float(logits);
+  NX_CHECK(logits.shape.rank() == 2, "{}", logits.shape.str());
+  NX_CHECK(targets.dtype == DType::kI32 && targets.count() == logits.shape[0], "{} targets for {}", targets.count(),
+           logits.shape.str());
 }
 
 }  // namespace
@@ -67,6 +81,18 @@ void check_add(const Tensor& x, const Tensor& y) {
   NX_CHECK(x.count() == y.count(), "{} to {}", x.shape.str(), y.shape.str());
 }
 
+void check_copy_matrix(const Mat& from, const Mat& to) {
+  NX_CHECK(from.dtype == to.dtype && from.rows == to.rows && from.cols == to.cols && from.batch == to.batch,
+           "{} times {} {} x {} to {} times {} {} x {}", from.batch, name_of(from.dtype), from.rows, from.cols,
+           to.batch, name_of(to.dtype), to.rows, to.cols);
+  for (const Mat* m : {&from, &to})
+    NX_CHECK(m->rows >= 0 && m->cols >= 0 && m->batch >= 0 && m->ld >= m->cols && m->batch_stride >= 0,
+             "{} x {}, leading dimension {}, {} times with stride {}", m->rows, m->cols, m->ld, m->batch,
+             m->batch_stride);
+  NX_CHECK(!from.transposed && !to.transposed, "a copy does not transpose");
+  if (to.rows > 0) check_apart(to);
+}
+
 void check_matmul(const Mat& a, const Mat& b, const Mat& c, float beta) {
   check_mat(a);
   check_mat(b);
@@ -78,8 +104,7 @@ void check_matmul(const Mat& a, const Mat& b, const Mat& c, float beta) {
            c.rows, c.cols);
   NX_CHECK(a.batch == b.batch && a.batch == c.batch, "batches of {}, {} and {}", a.batch, b.batch, c.batch);
   NX_CHECK(!c.transposed, "the result is stored as it lies: transpose a and b instead");
-  NX_CHECK(c.batch == 1 || c.batch_stride >= c.rows * c.ld || (c.batch_stride >= c.cols && c.batch_stride < c.ld),
-           "results {} apart overlap", c.batch_stride);
+  check_apart(c);
   NX_CHECK(beta == 0 || beta == 1, "beta {}", beta);
 }
 
@@ -103,6 +128,30 @@ void check_norm_gelu_forward(const NormGelu& op, const Tensor& h, const Tensor& 
 void check_norm_gelu_backward(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
                               const Tensor& dh) {
   check_norm_gelu_forward(op, h, dh, row_scale);
+  check_same(da, h);
+}
+
+void check_row_sum_squares(const Tensor& h, const Tensor& sums) {
+  check_float(h);
+  const GroupedRows size = grouped_rows(h);
+  check_wide(sums, h.dtype, {size.rows, size.groups});
+}
+
+void check_norm_gelu_forward_from(const NormGelu& op, const Tensor& h, const Tensor& sums, const Tensor& a,
+                                  const Tensor& row_scale) {
+  NX_CHECK(op.norm != NormKind::kNone, "sums of rows without a norm");
+  check_norm_gelu_forward(op, h, a, row_scale);
+  check_row_sum_squares(h, sums);
+}
+
+void check_norm_gelu_backward_sums(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
+                                   const Tensor& sums) {
+  check_norm_gelu_forward_from(op, h, sums, da, row_scale);
+}
+
+void check_norm_gelu_backward_from(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
+                                   const Tensor& sums, const Tensor& dh) {
+  check_norm_gelu_forward_from(op, h, sums, dh, row_scale);
   check_same(da, h);
 }
 
@@ -154,14 +203,16 @@ void check_attention_backward(const Attention& op, const Tensor& dout, const Ten
   NX_CHECK(dq.dtype == q.dtype, "gradients of {} for {}", name_of(dq.dtype), name_of(q.dtype));
 }
 
-void check_embedding_forward(const Tensor& tokens, const Tensor& weight, const Tensor& out) {
+void check_embedding_forward(const Tensor& tokens, const Tensor& weight, int64_t first_token, const Tensor& out) {
+  NX_CHECK(first_token >= 0, "the vocabulary begins at {}", first_token);
   check_float(weight);
   NX_CHECK(weight.shape.rank() == 2, "{}", weight.shape.str());
   NX_CHECK(tokens.dtype == DType::kI32, "tokens are {}", name_of(tokens.dtype));
   check_is(out, weight.dtype, {tokens.count(), weight.shape[1]});
 }
 
-void check_embedding_backward(const Tensor& tokens, const Tensor& dout, const Tensor& dweight) {
+void check_embedding_backward(const Tensor& tokens, const Tensor& dout, int64_t first_token, const Tensor& dweight) {
+  NX_CHECK(first_token >= 0, "the vocabulary begins at {}", first_token);
   check_float(dout);
   NX_CHECK(tokens.dtype == DType::kI32, "tokens are {}", name_of(tokens.dtype));
   NX_CHECK(dout.shape.rank() == 2 && dout.shape[0] == tokens.count(), "{} of {} tokens", dout.shape.str(),
@@ -171,37 +222,56 @@ void check_embedding_backward(const Tensor& tokens, const Tensor& dout, const Te
 }
 
 void check_cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses) {
-  check_float(logits);
-  NX_CHECK(logits.shape.rank() == 2, "{}", logits.shape.str());
-  NX_CHECK(targets.dtype == DType::kI32 && targets.count() == logits.shape[0], "{} targets for {}", targets.count(),
-           logits.shape.str());
+  check_logits(logits, targets);
   NX_CHECK(losses.dtype == wide_of(logits.dtype) && losses.count() == logits.shape[0], "{} losses for {}",
            losses.count(), logits.shape.str());
 }
 
-void check_sum_squares(const Tensor& x, const Tensor& out) {
+void check_cross_entropy_stats(const Tensor& logits, const Tensor& targets, int64_t first_token, const Tensor& stats) {
+  check_logits(logits, targets);
+  NX_CHECK(first_token >= 0, "the vocabulary begins at {}", first_token);
+  check_wide(stats, logits.dtype, {logits.shape[0], 3});
+}
+
+void check_cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t first_token, const Tensor& all_stats,
+                              const Tensor& losses) {
+  check_cross_entropy(logits, targets, losses);
+  NX_CHECK(first_token >= 0, "the vocabulary begins at {}", first_token);
+  NX_CHECK(all_stats.shape.rank() == 3 && all_stats.shape[0] >= 1, "{} is not [ranks, rows, 3]", all_stats.shape.str());
+  check_wide(all_stats, logits.dtype, {all_stats.shape[0], logits.shape[0], 3});
+}
+
+void check_sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges, const Tensor& out) {
   check_float(x);
   NX_CHECK(out.dtype == DType::kF64 && out.count() == 1, "{} {}", name_of(out.dtype), out.shape.str());
+  for (const FlatRange& range : ranges)
+    NX_CHECK(range.begin >= 0 && range.count >= 0 && range.begin + range.count <= x.count(),
+             "{} elements from {} of {}", range.count, range.begin, x.count());
 }
 
 void check_adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
                  const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
                  const Tensor& compute) {
-  const int64_t count = master.count();
+  const int64_t count = grad.count(), state_count = master.count();
   for (const Tensor* wide : {&grad, &moment1, &moment2, &master})
-    NX_CHECK(wide->dtype == wide_of(master.dtype) && wide->count() == count, "{} {} for {} parameters",
-             name_of(wide->dtype), wide->shape.str(), count);
+    NX_CHECK(wide->dtype == wide_of(master.dtype), "{} beside {}", name_of(wide->dtype), name_of(master.dtype));
+  for (const Tensor* moment : {&moment1, &moment2})
+    NX_CHECK(moment->count() == state_count, "{} for {} parameters", moment->shape.str(), state_count);
   if (compute.defined())
-    NX_CHECK(compute.count() == count && wide_of(compute.dtype) == master.dtype, "{} {} for {} parameters",
+    NX_CHECK(compute.count() == count && wide_of(compute.dtype) == master.dtype, "{} {} for {} gradients",
              name_of(compute.dtype), compute.shape.str(), count);
-  if (op.clip > 0) check_sum_squares(master, grad_sum_squares);
+  if (op.clip > 0)
+    NX_CHECK(grad_sum_squares.defined() && grad_sum_squares.dtype == DType::kF64 && grad_sum_squares.count() > 0,
+             "{} {} to clip by", name_of(grad_sum_squares.dtype), grad_sum_squares.shape.str());
   for (const UpdateBlock& block : blocks) {
-    NX_CHECK(block.offset >= 0 && block.rows >= 0 && block.cols >= 0, "block of {} x {}", block.rows, block.cols);
+    NX_CHECK(block.offset >= 0 && block.state_offset >= 0 && block.rows >= 0 && block.cols >= 0,
+             "block of {} x {} at {}, its state at {}", block.rows, block.cols, block.offset, block.state_offset);
     NX_CHECK(block.rows <= 1 || block.row_stride >= block.cols, "rows of {} lie {} apart", block.cols,
              block.row_stride);
-    const int64_t end =
-        block.rows == 0 ? block.offset : block.offset + (block.rows - 1) * block.row_stride + block.cols;
-    NX_CHECK(end <= count, "a block ends at {} of {}", end, count);
+    const int64_t extent = block.rows == 0 ? 0 : (block.rows - 1) * block.row_stride + block.cols;
+    NX_CHECK(block.offset + extent <= count, "a block ends at {} of {}", block.offset + extent, count);
+    NX_CHECK(block.state_offset + extent <= state_count, "the state of a block ends at {} of {}",
+             block.state_offset + extent, state_count);
     NX_CHECK(block.step1 >= 1 && block.step2 >= 1, "steps {} and {} count from 1", block.step1, block.step2);
   }
 }

@@ -174,14 +174,14 @@ struct Ids {
 void bench_embedding_forward(benchmark::State& state, DType dtype) {
   const Ids ids(kTokens);
   const Operand weight(dtype, {kV, kD}), out(dtype, {kTokens, kD});
-  for ([[maybe_unused]] auto _ : state) backend().embedding_forward(ids.tensor, weight, out);
+  for ([[maybe_unused]] auto _ : state) backend().embedding_forward(ids.tensor, weight, 0, out);
   report_bytes(state, 2 * out.tensor.size_bytes());
 }
 
 void bench_embedding_backward(benchmark::State& state, DType dtype) {
   const Ids ids(kTokens);
   const Operand dout(dtype, {kTokens, kD}), dweight(wide_of(dtype), {kV, kD}, 0);
-  for ([[maybe_unused]] auto _ : state) backend().embedding_backward(ids.tensor, dout, dweight);
+  for ([[maybe_unused]] auto _ : state) backend().embedding_backward(ids.tensor, dout, 0, dweight);
   report_bytes(state, 3 * dout.tensor.size_bytes());
 }
 
@@ -196,7 +196,7 @@ constexpr int64_t kParameters = 4'000'000;
 
 void bench_sum_squares(benchmark::State& state, DType dtype) {
   const Operand x(wide_of(dtype), {kParameters}), out(DType::kF64, {1});
-  for ([[maybe_unused]] auto _ : state) backend().sum_squares(x, out);
+  for ([[maybe_unused]] auto _ : state) backend().sum_squares(x, {{0, kParameters}}, out);
   report_bytes(state, x.tensor.size_bytes());
 }
 
@@ -204,7 +204,7 @@ void bench_adamw(benchmark::State& state, DType dtype) {
   const DType wide = wide_of(dtype);
   const Operand grad(wide, {kParameters}), m(wide, {kParameters}, 0), v(wide, {kParameters}, 0);
   const Operand master(wide, {kParameters}), compute(dtype, {kParameters});
-  const std::vector<UpdateBlock> blocks = {{0, 1, kParameters, 0, 1e-4, 0.1, 10, 10}};
+  const std::vector<UpdateBlock> blocks = {{0, 0, 1, kParameters, 0, 1e-4, 0.1, 10, 10}};
   for ([[maybe_unused]] auto _ : state) backend().adamw({}, blocks, Tensor(), grad, m, v, master, compute);
   report_bytes(state, 7 * master.tensor.size_bytes() + compute.tensor.size_bytes());
 }

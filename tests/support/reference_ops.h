@@ -36,6 +36,16 @@ inline void add_matmul(const Mat& a, const double* a_data, const Mat& b, const d
   }
 }
 
+// to's elements of every matrix; `to` keeps what lies between.
+inline void copy_matrix(const Mat& from, const double* source, const Mat& to, double* target) {
+  for (int64_t batch = 0; batch < to.batch; ++batch) {
+    for (int64_t i = 0; i < to.rows; ++i) {
+      for (int64_t j = 0; j < to.cols; ++j)
+        target[batch * to.batch_stride + i * to.ld + j] = source[batch * from.batch_stride + i * from.ld + j];
+    }
+  }
+}
+
 // --- activations
 inline double gelu(GeluKind kind, double x) {
   if (kind == GeluKind::kErf) return 0.5 * x * std::erfc(-x / std::numbers::sqrt2);
@@ -109,6 +119,24 @@ inline Values norm_gelu_backward(const NormGelu& op, const Values& da, const Val
     }
   }
   return dh;
+}
+
+// sum over each row of x y.
+inline Values row_dots(const Values& x, const Values& y, int64_t width) {
+  Values sums = zeros(static_cast<int64_t>(x.size()) / width);
+  for (size_t i = 0; i < x.size(); ++i) sums[i / static_cast<size_t>(width)] += x[i] * y[i];
+  return sums;
+}
+
+// r = sum(u du) of every row, given the rows' scales.
+inline Values norm_gelu_backward_sums(const NormGelu& op, const Values& da, const Values& h, const Values& row_scale,
+                                      int64_t width) {
+  Values u = h, du = da;
+  for (size_t i = 0; i < h.size(); ++i) {
+    u[i] *= row_scale[i / static_cast<size_t>(width)];
+    du[i] *= gelu_slope(op.gelu, u[i]);
+  }
+  return row_dots(u, du, width);
 }
 
 // width: that of `a`; a row of h holds 2 * width elements for kSwiGlu.
@@ -311,6 +339,21 @@ inline CrossEntropyResult cross_entropy(const Values& logits, const std::vector<
           grad_scale * (std::exp(in[j] - highest) / sum - (j == targets[row] ? 1.0 : 0.0));
   }
   return result;
+}
+
+// [rows, 3]: maximum, sum(exp(logit - maximum)), the target's logit or 0 where it is not in the slice.
+inline Values cross_entropy_stats(const Values& logits, const std::vector<int32_t>& targets, int64_t width,
+                                  int64_t first_token) {
+  Values stats;
+  for (size_t row = 0; row < targets.size(); ++row) {
+    const double* in = &logits[row * static_cast<size_t>(width)];
+    const int64_t column = targets[row] < 0 ? -1 : targets[row] - first_token;
+    const double highest = *std::max_element(in, in + width);
+    double sum = 0;
+    for (int64_t j = 0; j < width; ++j) sum += std::exp(in[j] - highest);
+    stats.insert(stats.end(), {highest, sum, column >= 0 && column < width ? in[column] : 0.0});
+  }
+  return stats;
 }
 
 // --- optimizer: one parameter, PyTorch's order of operations.

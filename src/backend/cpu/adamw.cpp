@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "backend/cpu/kernels.h"
@@ -41,33 +42,66 @@ struct UpdateBuffers {
   Wide<T>* master;
   T* compute;  // may be null
 
-  UpdateBuffers from(int64_t at) const {
-    return {grad + at, moment1 + at, moment2 + at, master + at, compute ? compute + at : nullptr};
+  UpdateBuffers from(int64_t at, int64_t state_at) const {
+    return {grad + at, moment1 + state_at, moment2 + state_at, master + state_at, compute ? compute + at : nullptr};
   }
 };
 
-template <typename T>
+// No product is left that the compiler could fuse with a sum: the vector body of the loop, its scalar rest and its copy
+// without `compute` round alike, so an element's bits do not depend on how a block is cut or where it lies.
+template <bool kCompute, typename T>
 void update_span(const UpdateFactors<Wide<T>> f, const UpdateBuffers<T> to, int64_t count) {
   using C = Wide<T>;
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i) {
     const C grad = f.grad_scale * to.grad[i];
-    const C m = f.beta1 * to.moment1[i] + f.rest1 * grad;
-    const C v = f.beta2 * to.moment2[i] + f.rest2 * grad * grad;
-    const C x = f.keep * to.master[i] - f.learning_rate * (f.correct1 * m) / (std::sqrt(f.correct2 * v) + f.eps);
+    const C m = multiply_add(f.beta1, to.moment1[i], f.rest1 * grad);
+    const C v = multiply_add(f.beta2, to.moment2[i], f.rest2 * grad * grad);
+    const C update = f.learning_rate * (f.correct1 * m) / (std::sqrt(f.correct2 * v) + f.eps);
+    const C x = multiply_add(f.keep, to.master[i], -update);
     to.moment1[i] = m;
     to.moment2[i] = v;
     to.master[i] = x;
-    if (to.compute) store(to.compute[i], x);
+    if constexpr (kCompute) store(to.compute[i], x);
   }
 }
 
+// Element i is added to lane i % kLanes, and lanes in order: a plain reduction loop may run up to an aligned address
+// first, and then the sum would depend on where x lies.
 template <typename T>
 double span_sum_squares(const T* x, int64_t count) {
+  constexpr int64_t kLanes = 32;
+  double lanes[kLanes] = {};
+  const int64_t whole = count - count % kLanes;
+  for (int64_t i = 0; i < whole; i += kLanes) {
+#pragma omp simd
+    for (int64_t lane = 0; lane < kLanes; ++lane) {
+      const double value = static_cast<double>(Wide<T>(x[i + lane]));
+      lanes[lane] = multiply_add(value, value, lanes[lane]);
+    }
+  }
+  for (int64_t i = whole; i < count; ++i) {
+    const double value = static_cast<double>(Wide<T>(x[i]));
+    lanes[i - whole] = multiply_add(value, value, lanes[i - whole]);
+  }
   double sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < count; ++i) sum += static_cast<double>(Wide<T>(x[i])) * static_cast<double>(Wide<T>(x[i]));
+  for (const double lane : lanes) sum += lane;
   return sum;
+}
+
+// One chunk of one range.
+struct RangeChunk {
+  size_t range = 0;
+  int64_t begin = 0, count = 0;
+};
+
+std::vector<RangeChunk> chunks_of(const std::vector<FlatRange>& ranges) {
+  std::vector<RangeChunk> chunks;
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    for (int64_t at = 0; at < ranges[i].count; at += kElementChunk)
+      chunks.push_back({i, ranges[i].begin + at, std::min(kElementChunk, ranges[i].count - at)});
+  }
+  return chunks;
 }
 
 // min(1, clip / (norm + 1e-6)); NaN where the norm is NaN.
@@ -79,17 +113,19 @@ double clip_factor(const AdamW& op, double grad_sum_squares) {
 
 }  // namespace
 
+// Chunks are added up per range, then ranges: {a, b} gives the bits of {a} plus {b}.
 template <typename T>
-double sum_squares(const Tensor& x) {
+double sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges) {
   const T* data = x.as<T>();
-  const int64_t count = x.count(), chunks = (count + kElementChunk - 1) / kElementChunk;
-  std::vector<double> partial(static_cast<size_t>(chunks));
-  parallel_for(chunks, [&](int64_t chunk) {
-    const int64_t begin = chunk * kElementChunk;
-    partial[static_cast<size_t>(chunk)] = span_sum_squares(data + begin, std::min(kElementChunk, count - begin));
+  const std::vector<RangeChunk> chunks = chunks_of(ranges);
+  std::vector<double> partial(chunks.size()), sums(ranges.size());
+  parallel_for(static_cast<int64_t>(chunks.size()), [&](int64_t i) {
+    const RangeChunk& chunk = chunks[static_cast<size_t>(i)];
+    partial[static_cast<size_t>(i)] = span_sum_squares(data + chunk.begin, chunk.count);
   });
+  for (size_t i = 0; i < chunks.size(); ++i) sums[chunks[i].range] += partial[i];
   double total = 0;
-  for (const double sum : partial) total += sum;
+  for (const double sum : sums) total += sum;
   return total;
 }
 
@@ -104,14 +140,16 @@ void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, double grad_
     const UpdateFactors<C> f = factors<C>(op, block, grad_scale);
     const int64_t pieces = (block.cols + kElementChunk - 1) / kElementChunk;  // of one row
     parallel_for(block.rows * pieces, [&](int64_t task) {
-      const int64_t row = block.offset + task / pieces * block.row_stride, begin = task % pieces * kElementChunk;
-      update_span(f, buffers.from(row + begin), std::min(kElementChunk, block.cols - begin));
+      const int64_t begin = task % pieces * kElementChunk, at = task / pieces * block.row_stride + begin;
+      const UpdateBuffers<T> to = buffers.from(block.offset + at, block.state_offset + at);
+      const int64_t count = std::min(kElementChunk, block.cols - begin);
+      to.compute ? update_span<true>(f, to, count) : update_span<false>(f, to, count);
     });
   }
 }
 
 #define NX_INSTANTIATE(T)                                                                                     \
-  template double sum_squares<T>(const Tensor&);                                                              \
+  template double sum_squares<T>(const Tensor&, const std::vector<FlatRange>&);                               \
   template void adamw<T>(const AdamW&, const std::vector<UpdateBlock>&, double, const Tensor&, const Tensor&, \
                          const Tensor&, const Tensor&, const Tensor&);
 NX_INSTANTIATE(float)

@@ -44,6 +44,10 @@ class CpuBackend final : public Backend {
     shapes::check_add(x, y);
     cpu::add(x, y);
   }
+  void copy_matrix(const Mat& from, const Mat& to) override {
+    shapes::check_copy_matrix(from, to);
+    cpu::copy_matrix(from, to);
+  }
 
   void matmul(const Mat& a, const Mat& b, const Mat& c, float beta) override {
     shapes::check_matmul(a, b, c, beta);
@@ -58,6 +62,25 @@ class CpuBackend final : public Backend {
                           const Tensor& dh) override {
     shapes::check_norm_gelu_backward(op, da, h, row_scale, dh);
     cpu::with_scalar(h.dtype, [&]<typename T>() { cpu::norm_gelu_backward<T>(op, da, h, row_scale, dh); });
+  }
+  void row_sum_squares(const Tensor& h, const Tensor& sums) override {
+    shapes::check_row_sum_squares(h, sums);
+    cpu::with_scalar(h.dtype, [&]<typename T>() { cpu::row_sum_squares<T>(h, sums); });
+  }
+  void norm_gelu_forward_from(const NormGelu& op, const Tensor& h, const Tensor& sums, const Tensor& a,
+                              const Tensor& row_scale) override {
+    shapes::check_norm_gelu_forward_from(op, h, sums, a, row_scale);
+    cpu::with_scalar(h.dtype, [&]<typename T>() { cpu::norm_gelu_forward_from<T>(op, h, sums, a, row_scale); });
+  }
+  void norm_gelu_backward_sums(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
+                               const Tensor& sums) override {
+    shapes::check_norm_gelu_backward_sums(op, da, h, row_scale, sums);
+    cpu::with_scalar(h.dtype, [&]<typename T>() { cpu::norm_gelu_backward_sums<T>(op, da, h, row_scale, sums); });
+  }
+  void norm_gelu_backward_from(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
+                               const Tensor& sums, const Tensor& dh) override {
+    shapes::check_norm_gelu_backward_from(op, da, h, row_scale, sums, dh);
+    cpu::with_scalar(h.dtype, [&]<typename T>() { cpu::norm_gelu_backward_from<T>(op, da, h, row_scale, sums, dh); });
   }
   void gate_forward(GateKind gate, GeluKind gelu, const Tensor& h, const Tensor& a) override {
     shapes::check_gate(gate, h, a);
@@ -98,28 +121,44 @@ class CpuBackend final : public Backend {
     });
   }
 
-  void embedding_forward(const Tensor& tokens, const Tensor& weight, const Tensor& out) override {
-    shapes::check_embedding_forward(tokens, weight, out);
-    cpu::with_scalar(weight.dtype, [&]<typename T>() { cpu::embedding_forward<T>(tokens, weight, out); });
+  void embedding_forward(const Tensor& tokens, const Tensor& weight, int64_t first_token, const Tensor& out) override {
+    shapes::check_embedding_forward(tokens, weight, first_token, out);
+    cpu::with_scalar(weight.dtype, [&]<typename T>() { cpu::embedding_forward<T>(tokens, weight, first_token, out); });
   }
-  void embedding_backward(const Tensor& tokens, const Tensor& dout, const Tensor& dweight) override {
-    shapes::check_embedding_backward(tokens, dout, dweight);
-    cpu::with_scalar(dout.dtype, [&]<typename T>() { cpu::embedding_backward<T>(tokens, dout, dweight); });
+  void embedding_backward(const Tensor& tokens, const Tensor& dout, int64_t first_token,
+                          const Tensor& dweight) override {
+    shapes::check_embedding_backward(tokens, dout, first_token, dweight);
+    cpu::with_scalar(dout.dtype, [&]<typename T>() { cpu::embedding_backward<T>(tokens, dout, first_token, dweight); });
   }
   void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, float grad_scale) override {
     shapes::check_cross_entropy(logits, targets, losses);
     cpu::with_scalar(logits.dtype, [&]<typename T>() { cpu::cross_entropy<T>(logits, targets, losses, grad_scale); });
   }
 
-  void sum_squares(const Tensor& x, const Tensor& out) override {
-    shapes::check_sum_squares(x, out);
-    cpu::with_scalar(x.dtype, [&]<typename T>() { *out.as<double>() = cpu::sum_squares<T>(x); });
+  void cross_entropy_stats(const Tensor& logits, const Tensor& targets, int64_t first_token,
+                           const Tensor& stats) override {
+    shapes::check_cross_entropy_stats(logits, targets, first_token, stats);
+    cpu::with_scalar(logits.dtype,
+                     [&]<typename T>() { cpu::cross_entropy_stats<T>(logits, targets, first_token, stats); });
+  }
+  void cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t first_token, const Tensor& all_stats,
+                          const Tensor& losses, float grad_scale) override {
+    shapes::check_cross_entropy_from(logits, targets, first_token, all_stats, losses);
+    cpu::with_scalar(logits.dtype, [&]<typename T>() {
+      cpu::cross_entropy_from<T>(logits, targets, first_token, all_stats, losses, grad_scale);
+    });
+  }
+
+  void sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges, const Tensor& out) override {
+    shapes::check_sum_squares(x, ranges, out);
+    cpu::with_scalar(x.dtype, [&]<typename T>() { *out.as<double>() = cpu::sum_squares<T>(x, ranges); });
   }
   void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
              const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
              const Tensor& compute) override {
     shapes::check_adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute);
-    const double sum = op.clip > 0 ? *grad_sum_squares.as<double>() : 0.0;
+    double sum = 0;
+    for (int64_t i = 0; op.clip > 0 && i < grad_sum_squares.count(); ++i) sum += grad_sum_squares.as<double>()[i];
     cpu::with_scalar(compute.defined() ? compute.dtype : master.dtype,
                      [&]<typename T>() { cpu::adamw<T>(op, blocks, sum, grad, moment1, moment2, master, compute); });
   }

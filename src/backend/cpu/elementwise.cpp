@@ -53,4 +53,20 @@ void add(const Tensor& x, const Tensor& y) {
   });
 }
 
+void copy_matrix(const Mat& from, const Mat& to) {
+  const bool whole_rows = from.ld == from.cols && to.ld == to.cols;  // then a matrix is one contiguous run
+  const int64_t runs = whole_rows ? 1 : to.rows, size = size_of(to.dtype);
+  const int64_t run_bytes = (whole_rows ? to.rows * to.cols : to.cols) * size;
+  constexpr int64_t kPieceBytes = kElementChunk * 4;
+  const int64_t pieces = (run_bytes + kPieceBytes - 1) / kPieceBytes;  // of one run
+  const char* source = static_cast<const char*>(from.data);
+  char* target = static_cast<char*>(to.data);
+  parallel_for(to.batch * runs * pieces, [&](int64_t task) {
+    const int64_t batch = task / pieces / runs, run = task / pieces % runs, begin = task % pieces * kPieceBytes;
+    std::memcpy(target + (batch * to.batch_stride + run * to.ld) * size + begin,
+                source + (batch * from.batch_stride + run * from.ld) * size + begin,
+                static_cast<size_t>(std::min(kPieceBytes, run_bytes - begin)));
+  });
+}
+
 }  // namespace nexus::cpu

@@ -12,6 +12,7 @@ namespace nexus::cpu {
 void zero(const Tensor& x);
 void copy(const Tensor& from, const Tensor& to);
 void add(const Tensor& x, const Tensor& y);
+void copy_matrix(const Mat& from, const Mat& to);
 
 // --- norm_gelu.cpp
 template <typename T>
@@ -19,6 +20,17 @@ void norm_gelu_forward(const NormGelu& op, const Tensor& h, const Tensor& a, con
 template <typename T>
 void norm_gelu_backward(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
                         const Tensor& dh);
+template <typename T>
+void row_sum_squares(const Tensor& h, const Tensor& sums);
+template <typename T>
+void norm_gelu_forward_from(const NormGelu& op, const Tensor& h, const Tensor& sums, const Tensor& a,
+                            const Tensor& row_scale);
+template <typename T>
+void norm_gelu_backward_sums(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
+                             const Tensor& sums);
+template <typename T>
+void norm_gelu_backward_from(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
+                             const Tensor& sums, const Tensor& dh);
 
 // --- gate.cpp
 template <typename T>
@@ -49,17 +61,22 @@ void attention_backward(const Attention& op, const Tensor& dout, const Tensor& q
 
 // --- embedding.cpp
 template <typename T>
-void embedding_forward(const Tensor& tokens, const Tensor& weight, const Tensor& out);
+void embedding_forward(const Tensor& tokens, const Tensor& weight, int64_t first_token, const Tensor& out);
 template <typename T>
-void embedding_backward(const Tensor& tokens, const Tensor& dout, const Tensor& dweight);
+void embedding_backward(const Tensor& tokens, const Tensor& dout, int64_t first_token, const Tensor& dweight);
 
 // --- loss.cpp
 template <typename T>
 void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, float grad_scale);
+template <typename T>
+void cross_entropy_stats(const Tensor& logits, const Tensor& targets, int64_t first_token, const Tensor& stats);
+template <typename T>
+void cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t first_token, const Tensor& all_stats,
+                        const Tensor& losses, float grad_scale);
 
 // --- adamw.cpp: T is the type of `compute` (of the master parameters where there is no copy)
 template <typename T>
-double sum_squares(const Tensor& x);
+double sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges);
 template <typename T>
 void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, double grad_sum_squares, const Tensor& grad,
            const Tensor& moment1, const Tensor& moment2, const Tensor& master, const Tensor& compute);

@@ -16,6 +16,13 @@ Wide<T> squared_norm(const T* row, int64_t width) {
   return sum;
 }
 
+// s of a row with that sum of squares; c is the norm that rows are scaled to.
+template <typename C>
+C scale_of(C squares, C c, C eps) {
+  const C length = std::sqrt(squares) + eps;
+  return length == C(0) ? C(0) : c / length;
+}
+
 template <GeluKind kKind, typename T>
 void forward_row(const T* h, T* a, int64_t width, Wide<T> scale) {
 #pragma omp simd
@@ -29,23 +36,54 @@ void backward_plain_row(const T* da, const T* h, T* dh, int64_t width) {
   for (int64_t j = 0; j < width; ++j) store(dh[j], Wide<T>(da[j]) * gelu<kKind>(Wide<T>(h[j])).slope);
 }
 
-// du: scratch of one row. c is the norm that the row was scaled to.
-template <GeluKind kKind, typename T>
-void backward_norm_row(const T* da, const T* h, T* dh, Wide<T>* du, int64_t width, Wide<T> scale, Wide<T> c,
-                       Wide<T> eps) {
+// The r of a row, and its du where kKeep.
+template <GeluKind kKind, bool kKeep, typename T>
+Wide<T> backward_sum(const T* da, const T* h, Wide<T>* du, int64_t width, Wide<T> scale) {
   using C = Wide<T>;
-  C r = 0, sum = 0;
-#pragma omp simd reduction(+ : r, sum)
+  C r = 0;
+#pragma omp simd reduction(+ : r)
   for (int64_t j = 0; j < width; ++j) {
-    const C x = C(h[j]), u = scale * x;
-    du[j] = C(da[j]) * gelu<kKind>(u).slope;
-    r += u * du[j];
-    sum += x * x;
+    const C u = scale * C(h[j]), gradient = C(da[j]) * gelu<kKind>(u).slope;
+    if constexpr (kKeep) du[j] = gradient;
+    r += u * gradient;
   }
-  const C norm = std::sqrt(sum);
-  const C pull = norm == C(0) ? C(0) : scale * scale * (r / (c * c)) * (C(1) + eps / norm);
+  return r;
+}
+
+// The factor of h in dh = s du - pull h: s^2 (r / c^2) (1 + eps / ||h||) = s r / (c ||h||), as ||h|| + eps = c / s. The
+// norm is taken from s, which knows the whole row where h is a piece of it. Where ||h|| is lost in the rounding of eps,
+// pull h is lost in that of s du.
+template <typename C>
+C pull_of(C scale, C c, C eps, C r) {
+  const C norm = scale > C(0) ? c / scale - eps : C(0);
+  return norm > C(0) ? scale * (r / c) / norm : C(0);
+}
+
+// dh from the du that backward_sum kept, and from nothing.
+template <typename T>
+void backward_kept_row(const Wide<T>* du, const T* h, T* dh, int64_t width, Wide<T> scale, Wide<T> pull) {
 #pragma omp simd
-  for (int64_t j = 0; j < width; ++j) store(dh[j], scale * du[j] - pull * C(h[j]));
+  for (int64_t j = 0; j < width; ++j) store(dh[j], scale * du[j] - pull * Wide<T>(h[j]));
+}
+
+template <GeluKind kKind, typename T>
+void backward_row(const T* da, const T* h, T* dh, int64_t width, Wide<T> scale, Wide<T> pull) {
+  using C = Wide<T>;
+#pragma omp simd
+  for (int64_t j = 0; j < width; ++j) {
+    const C x = C(h[j]);
+    store(dh[j], scale * (C(da[j]) * gelu<kKind>(scale * x).slope) - pull * x);
+  }
+}
+
+// The scale c of a row and its eps, in the arithmetic type.
+template <typename C>
+struct RowTarget {
+  C c, eps;
+};
+template <typename C>
+RowTarget<C> row_target(const NormGelu& op, int64_t row, int64_t groups) {
+  return {C(op.scales[static_cast<size_t>(row % groups)]), C(op.eps)};
 }
 
 }  // namespace
@@ -62,9 +100,8 @@ void norm_gelu_forward(const NormGelu& op, const Tensor& h, const Tensor& a, con
     parallel_for(rows * groups, [&](int64_t row) {
       C scale = 1;
       if (normed) {
-        const C length = std::sqrt(squared_norm(input + row * width, width)) + C(op.eps);
-        scale = length == C(0) ? C(0) : C(op.scales[static_cast<size_t>(row % groups)]) / length;
-        scales[row] = scale;
+        const RowTarget<C> to = row_target<C>(op, row, groups);
+        scale = scales[row] = scale_of(squared_norm(input + row * width, width), to.c, to.eps);
       }
       forward_row<kKind>(input + row * width, output + row * width, width, scale);
     });
@@ -85,15 +122,88 @@ void norm_gelu_backward(const NormGelu& op, const Tensor& da, const Tensor& h, c
     parallel_for(rows * groups, [&](int64_t row) {
       const int64_t at = row * width;
       if (!normed) return backward_plain_row<kKind>(gradient + at, input + at, output + at, width);
-      backward_norm_row<kKind>(gradient + at, input + at, output + at, thread_scratch<C>(width), width, scales[row],
-                               C(op.scales[static_cast<size_t>(row % groups)]), C(op.eps));
+      C* du = thread_scratch<C>(width);
+      const C scale = scales[row], r = backward_sum<kKind, true>(gradient + at, input + at, du, width, scale);
+      const RowTarget<C> to = row_target<C>(op, row, groups);
+      backward_kept_row(du, input + at, output + at, width, scale, pull_of(scale, to.c, to.eps, r));
     });
   });
 }
 
-#define NX_INSTANTIATE(T)                                                                           \
-  template void norm_gelu_forward<T>(const NormGelu&, const Tensor&, const Tensor&, const Tensor&); \
-  template void norm_gelu_backward<T>(const NormGelu&, const Tensor&, const Tensor&, const Tensor&, const Tensor&);
+template <typename T>
+void row_sum_squares(const Tensor& h, const Tensor& sums) {
+  const auto [rows, groups, width] = shapes::grouped_rows(h);
+  const T* input = h.as<T>();
+  Wide<T>* output = sums.as<Wide<T>>();
+  parallel_for(rows * groups,
+               [&, width = width](int64_t row) { output[row] = squared_norm(input + row * width, width); });
+}
+
+template <typename T>
+void norm_gelu_forward_from(const NormGelu& op, const Tensor& h, const Tensor& sums, const Tensor& a,
+                            const Tensor& row_scale) {
+  using C = Wide<T>;
+  const auto [rows, groups, width] = shapes::grouped_rows(h);
+  const T* input = h.as<T>();
+  T* output = a.as<T>();
+  const C* squares = sums.as<C>();
+  C* scales = row_scale.as<C>();
+  with_gelu(op.gelu, [&, groups = groups, width = width]<GeluKind kKind>() {
+    parallel_for(rows * groups, [&](int64_t row) {
+      const RowTarget<C> to = row_target<C>(op, row, groups);
+      scales[row] = scale_of(squares[row], to.c, to.eps);
+      forward_row<kKind>(input + row * width, output + row * width, width, scales[row]);
+    });
+  });
+}
+
+template <typename T>
+void norm_gelu_backward_sums(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
+                             const Tensor& sums) {
+  using C = Wide<T>;
+  const auto [rows, groups, width] = shapes::grouped_rows(h);
+  const T* gradient = da.as<T>();
+  const T* input = h.as<T>();
+  const C* scales = row_scale.as<C>();
+  C* output = sums.as<C>();
+  with_gelu(op.gelu, [&, width = width]<GeluKind kKind>() {
+    parallel_for(rows * groups, [&](int64_t row) {
+      const int64_t at = row * width;
+      output[row] = backward_sum<kKind, false, T>(gradient + at, input + at, nullptr, width, scales[row]);
+    });
+  });
+}
+
+template <typename T>
+void norm_gelu_backward_from(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
+                             const Tensor& sums, const Tensor& dh) {
+  using C = Wide<T>;
+  const auto [rows, groups, width] = shapes::grouped_rows(h);
+  const T* gradient = da.as<T>();
+  const T* input = h.as<T>();
+  T* output = dh.as<T>();
+  const C* scales = row_scale.as<C>();
+  const C* r = sums.as<C>();
+  with_gelu(op.gelu, [&, groups = groups, width = width]<GeluKind kKind>() {
+    parallel_for(rows * groups, [&](int64_t row) {
+      const int64_t at = row * width;
+      const RowTarget<C> to = row_target<C>(op, row, groups);
+      backward_row<kKind>(gradient + at, input + at, output + at, width, scales[row],
+                          pull_of(scales[row], to.c, to.eps, r[row]));
+    });
+  });
+}
+
+#define NX_INSTANTIATE(T)                                                                                           \
+  template void norm_gelu_forward<T>(const NormGelu&, const Tensor&, const Tensor&, const Tensor&);                 \
+  template void norm_gelu_backward<T>(const NormGelu&, const Tensor&, const Tensor&, const Tensor&, const Tensor&); \
+  template void row_sum_squares<T>(const Tensor&, const Tensor&);                                                   \
+  template void norm_gelu_forward_from<T>(const NormGelu&, const Tensor&, const Tensor&, const Tensor&,             \
+                                          const Tensor&);                                                           \
+  template void norm_gelu_backward_sums<T>(const NormGelu&, const Tensor&, const Tensor&, const Tensor&,            \
+                                           const Tensor&);                                                          \
+  template void norm_gelu_backward_from<T>(const NormGelu&, const Tensor&, const Tensor&, const Tensor&,            \
+                                           const Tensor&, const Tensor&);
 NX_INSTANTIATE(float)
 NX_INSTANTIATE(Bf16)
 NX_INSTANTIATE(double)

@@ -2,6 +2,8 @@
 // `Wide<T>(x)` loads and `store` stores; both are no-ops for float and double.
 #pragma once
 
+#include <cmath>
+
 #include "tensor/dtype.h"
 
 namespace nexus::cpu {
@@ -22,6 +24,17 @@ using Wide = typename WideOf<T>::type;
 template <typename T>
 [[gnu::always_inline]] inline void store(T& to, Wide<T> value) {
   to = value;
+}
+
+// a b + c with one rounding where the machine has it, with two where it has not: never the compiler's choice, which may
+// differ between the copies of a loop.
+template <typename C>
+[[gnu::always_inline]] inline C multiply_add(C a, C b, C c) {
+#ifdef __FP_FAST_FMA
+  return std::fma(a, b, c);
+#else
+  return a * b + c;
+#endif
 }
 
 // Assigns the bits, not the struct: GCC 12 does not vectorise loops that copy structs.

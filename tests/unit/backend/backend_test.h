@@ -61,6 +61,22 @@ void expect_gradient(const Values& gradient, Values x, const Loss& loss, const s
   }
 }
 
+// Columns [begin, end) of a row-major matrix of that width.
+inline Values columns(const Values& matrix, int64_t width, int64_t begin, int64_t end) {
+  Values part;
+  for (size_t row = 0; row < matrix.size(); row += static_cast<size_t>(width))
+    part.insert(part.end(), matrix.begin() + static_cast<std::ptrdiff_t>(row) + begin,
+                matrix.begin() + static_cast<std::ptrdiff_t>(row) + end);
+  return part;
+}
+
+// The other way: writes a part into its columns.
+inline void set_columns(Values& matrix, int64_t width, int64_t begin, int64_t end, const Values& part) {
+  const size_t extent = static_cast<size_t>(end - begin);
+  for (size_t i = 0; i < part.size(); ++i)
+    matrix[i / extent * static_cast<size_t>(width) + static_cast<size_t>(begin) + i % extent] = part[i];
+}
+
 inline double dot(const Values& x, const Values& y) {
   double sum = 0;
   for (size_t i = 0; i < x.size(); ++i) sum += x[i] * y[i];

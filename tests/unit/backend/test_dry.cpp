@@ -55,11 +55,37 @@ TEST(DryBackend, RefusesWhatADeviceWouldRefuse) {
   EXPECT_THROW(dry->norm_backward({}, x, x, Tensor(), stats, x, null_tensor(DType::kF32, {5})), Error);
   EXPECT_THROW(dry->gate_forward(GateKind::kSwiGlu, GeluKind::kErf, x, x), Error);
   EXPECT_THROW(dry->norm_gelu_forward({}, x, x, null_tensor(DType::kF32, {3, 1})), Error);  // no scale for the group
-  EXPECT_THROW(dry->embedding_forward(x, x, x), Error);
+  EXPECT_THROW(dry->embedding_forward(x, x, 0, x), Error);
   EXPECT_THROW(dry->cross_entropy(x, ids, null_tensor(DType::kF64, {3}), 0.0f), Error);
   EXPECT_THROW(dry->rope({2, 1, 4, 4, 5, 10000.0f}, x, false), Error);  // three tokens are no whole contexts of two
   EXPECT_THROW(dry->attention_forward({1, 3, 3, 2, 1, 5}, x, x, x, x, x), Error);  // 3 heads over 2 kv heads
-  EXPECT_THROW(dry->sum_squares(x, stats), Error);
+  EXPECT_THROW(dry->sum_squares(x, {}, stats), Error);
+}
+
+TEST(DryBackend, RefusesWrongHalvesOfSplitOperations) {
+  const std::unique_ptr<DryBackend> dry = make_dry_backend();
+  const auto f32 = [](Shape shape) { return null_tensor(DType::kF32, shape); };
+  const Tensor h = f32({3, 5}), sums = f32({3, 1}), wide = null_tensor(DType::kF64, {3, 1}), losses = f32({3});
+  const Tensor ids = null_tensor(DType::kI32, {3}), stats = f32({2, 3, 3});
+  NormGelu op;
+  op.scales = {1.0f};
+  EXPECT_NO_THROW(dry->norm_gelu_forward_from(op, h, sums, h, sums));
+  EXPECT_THROW(dry->row_sum_squares(h, f32({3})), Error);
+  EXPECT_THROW(dry->row_sum_squares(h, wide), Error);
+  EXPECT_THROW(dry->norm_gelu_forward_from(op, h, wide, h, sums), Error);
+  EXPECT_THROW(dry->norm_gelu_forward_from(op, h, sums, h, f32({3, 2})), Error);
+  EXPECT_THROW(dry->norm_gelu_backward_sums(op, f32({3, 4}), h, sums, sums), Error);
+  EXPECT_THROW(dry->norm_gelu_backward_from(op, h, h, sums, f32({5, 1}), h), Error);
+  EXPECT_THROW(dry->norm_gelu_backward_from(op, h, h, sums, sums, f32({5, 3})), Error);
+  op.norm = NormKind::kNone;
+  EXPECT_THROW(dry->norm_gelu_forward_from(op, h, sums, h, sums), Error);
+  EXPECT_NO_THROW(dry->cross_entropy_from(h, ids, 10, stats, losses, 1.0f));
+  EXPECT_THROW(dry->cross_entropy_from(h, ids, -1, stats, losses, 1.0f), Error);
+  EXPECT_THROW(dry->cross_entropy_from(h, ids, 10, f32({3, 3}), losses, 1.0f), Error);
+  EXPECT_THROW(dry->cross_entropy_from(h, ids, 10, f32({2, 4, 3}), losses, 1.0f), Error);
+  EXPECT_THROW(dry->cross_entropy_stats(h, ids, 10, f32({3, 2})), Error);
+  EXPECT_THROW(dry->embedding_forward(ids, f32({7, 5}), -1, h), Error);
+  EXPECT_THROW(dry->sum_squares(h, {{0, 15}, {14, 2}}, null_tensor(DType::kF64, {1})), Error);
 }
 
 TEST(DryBackend, WorksOnACountingArena) {

@@ -61,6 +61,58 @@ TEST(Elementwise, IntegersAreCopiedAsTheyAre) {
   EXPECT_THROW(cpu().copy(to, wrong), Error);
 }
 
+// Matrices of up to 100 KB: runs of one piece and of several, rows apart and joined, side by side and stacked.
+struct Layout {
+  int64_t rows, cols, ld, batch, stride;
+};
+struct CopyCase {
+  Layout from, to;
+};
+
+const CopyCase kCopies[] = {
+    {{1, 1, 1, 1, 0}, {1, 1, 1, 1, 0}},
+    {{3, 5, 5, 1, 0}, {3, 5, 9, 1, 0}},                          // into columns of a wider matrix
+    {{7, 33, 100, 3, 33}, {7, 33, 33, 3, 231}},                  // groups side by side into groups one after the other
+    {{7, 33, 33, 3, 240}, {7, 33, 101, 3, 34}},                  // and back, with gaps
+    {{300, 80, 80, 1, 0}, {300, 80, 80, 1, 0}},                  // one contiguous run of several pieces
+    {{2, 20011, 20011, 2, 40022}, {2, 20011, 20012, 2, 40023}},  // rows of several pieces
+    {{4, 6, 6, 5, 0}, {4, 6, 6, 5, 24}},                         // one source for all
+    {{0, 6, 6, 2, 0}, {0, 6, 6, 2, 0}},                          // nothing
+};
+
+int64_t extent_of(const Layout& m) {
+  return m.rows == 0 ? 1 : (m.batch - 1) * m.stride + (m.rows - 1) * m.ld + m.cols + 3;
+}
+
+TEST(CopyMatrix, CopiesTheElementsOfEveryTypeAndNothingElse) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF64, DType::kI32}) {
+    for (const auto& [from, to] : kCopies) {
+      SCOPED_TRACE(testing::Message() << name_of(dtype) << " " << to.batch << "x" << to.rows << "x" << to.cols);
+      Values values = random_values(extent_of(from), 1000.0);
+      for (double& value : values) value = dtype == DType::kI32 ? std::round(value) : rounded(dtype, value);
+      const TestTensor source(cpu(), dtype, {extent_of(from)}, values);
+      TestTensor target(cpu(), dtype, {extent_of(to)}, Values(static_cast<size_t>(extent_of(to)), -1.0));
+      const Mat a = Mat::view(source, from.rows, from.cols, from.ld).batched(from.batch, from.stride);
+      const Mat b = Mat::view(target, to.rows, to.cols, to.ld).batched(to.batch, to.stride);
+      Values expected = target.values();
+      reference::copy_matrix(a, values.data(), b, expected.data());
+      cpu().copy_matrix(a, b);
+      EXPECT_EQ(target.values(), expected);
+    }
+  }
+}
+
+TEST(CopyMatrix, RefusesOtherShapesTypesAndOverlappingTargets) {
+  const TestTensor x(cpu(), DType::kF32, {4, 6}), other(cpu(), DType::kF64, {4, 6});
+  TestTensor y(cpu(), DType::kF32, {4, 6});
+  EXPECT_NO_THROW(cpu().copy_matrix(x.tensor(), y.tensor()));
+  EXPECT_THROW(cpu().copy_matrix(x.tensor(), other.tensor()), Error);
+  EXPECT_THROW(cpu().copy_matrix(x.tensor(), Mat::view(y, 4, 5, 6)), Error);
+  EXPECT_THROW(cpu().copy_matrix(Mat(x.tensor()).t(), Mat(y.tensor()).t()), Error);
+  EXPECT_THROW(cpu().copy_matrix(Mat::view(x, 2, 3, 6).batched(2, 3), Mat::view(y, 2, 3, 3).batched(2, 5)), Error);
+  EXPECT_THROW(cpu().copy_matrix(Mat::view(x, 2, 3, 6).batched(2, 3), Mat::view(y, 2, 3, 6).batched(2, 4)), Error);
+}
+
 TEST(CpuBackend, DescribesWhatChangesBits) {
   EXPECT_EQ(cpu().name(), "cpu");
   EXPECT_THAT(cpu().description(), testing::AllOf(testing::HasSubstr("2 threads"), testing::HasSubstr("OpenBLAS")));

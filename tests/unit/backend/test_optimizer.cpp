@@ -8,6 +8,7 @@ class OptimizerTest : public EveryType {};
 // Four blocks with their own rates, decays and step counts; elements 3..9 and the gaps between rows belong to none.
 std::vector<UpdateBlock> make_blocks() {
   return {{.offset = 0,
+           .state_offset = 0,
            .rows = 1,
            .cols = 3,
            .row_stride = 0,
@@ -16,6 +17,7 @@ std::vector<UpdateBlock> make_blocks() {
            .step1 = 1,
            .step2 = 1},
           {.offset = 10,
+           .state_offset = 10,
            .rows = 4,
            .cols = 7,
            .row_stride = 20,
@@ -24,6 +26,7 @@ std::vector<UpdateBlock> make_blocks() {
            .step1 = 9,
            .step2 = 4},
           {.offset = 17,
+           .state_offset = 17,
            .rows = 4,
            .cols = 13,
            .row_stride = 20,
@@ -32,6 +35,7 @@ std::vector<UpdateBlock> make_blocks() {
            .step1 = 2,
            .step2 = 100},
           {.offset = 100,
+           .state_offset = 100,
            .rows = 1,
            .cols = 40000,
            .row_stride = 0,
@@ -92,8 +96,13 @@ TEST_P(OptimizerTest, AdamwMatchesTheScalarFormulaInEveryBlock) {
 }
 
 TEST_P(OptimizerTest, AdamwWorksWithoutAComputeCopy) {
-  const std::vector<UpdateBlock> blocks = {
-      {.offset = 0, .rows = 1, .cols = 50, .row_stride = 0, .learning_rate = 0.1, .weight_decay = 0.5}};
+  const std::vector<UpdateBlock> blocks = {{.offset = 0,
+                                            .state_offset = 0,
+                                            .rows = 1,
+                                            .cols = 50,
+                                            .row_stride = 0,
+                                            .learning_rate = 0.1,
+                                            .weight_decay = 0.5}};
   const Values ones(50, 1.0), zeros(50, 0.0);
   TestTensor m(cpu(), wide(), {50}, zeros), v(cpu(), wide(), {50}, zeros), x(cpu(), wide(), {50}, ones);
   cpu().adamw({}, blocks, Tensor(), TestTensor(cpu(), wide(), {50}, ones), m, v, x, Tensor());
@@ -101,8 +110,127 @@ TEST_P(OptimizerTest, AdamwWorksWithoutAComputeCopy) {
   expect_close(x.values(), Values(50, 0.85), 0, 2e-7, "parameters");
 }
 
+// The state of 1000 elements after one update, in which piece i of the flat range covers [cuts[i], cuts[i + 1]) and its
+// state lies `shift` elements further.
+struct Updated {
+  std::vector<char> master, moment1, moment2, compute;
+  bool operator==(const Updated&) const = default;
+};
+
+class CutBlocks {
+ public:
+  CutBlocks(DType dtype, DType wide) : dtype_(dtype), wide_(wide) {
+    for (double& value : v_) value = std::abs(value);
+  }
+
+  Updated update(const std::vector<int64_t>& cuts, int64_t shift, bool with_compute) const {
+    std::vector<UpdateBlock> blocks;
+    for (size_t i = 0; i + 1 < cuts.size(); ++i)
+      blocks.push_back({.offset = cuts[i],
+                        .state_offset = cuts[i] + shift,
+                        .cols = cuts[i + 1] - cuts[i],
+                        .learning_rate = 3e-3,
+                        .weight_decay = 0.1,
+                        .step1 = 7,
+                        .step2 = 11});
+    AdamW op;
+    op.clip = 1.0;
+    const TestTensor grad(cpu(), wide_, {kCount}, grad_), sum(cpu(), DType::kF64, {1}, {30.0});
+    TestTensor compute(cpu(), dtype_, {kCount});
+    const auto shifted = [&](const Values& values) {
+      Values moved(static_cast<size_t>(shift), 1.0);
+      moved.insert(moved.end(), values.begin(), values.end());
+      return TestTensor(cpu(), wide_, {kCount + shift}, moved);
+    };
+    const TestTensor m = shifted(m_), v = shifted(v_), master = shifted(master_);
+    cpu().adamw(op, blocks, sum, grad, m, v, master, with_compute ? compute.tensor() : Tensor());
+    const auto bits = [&](const TestTensor& state) {
+      const std::vector<char> raw = state.raw();
+      return std::vector<char>(raw.begin() + shift * size_of(wide_), raw.end());
+    };
+    return {bits(master), bits(m), bits(v), with_compute ? compute.raw() : std::vector<char>()};
+  }
+
+  static constexpr int64_t kCount = 1000;
+
+ private:
+  DType dtype_, wide_;
+  Values grad_ = random_values(kCount), m_ = random_values(kCount, 0.1), v_ = random_values(kCount, 0.1),
+         master_ = random_values(kCount, 0.02);
+};
+
+TEST_P(OptimizerTest, CuttingABlockAndMovingItsStateChangesNoBit) {
+  const CutBlocks run(dtype(), wide());
+  const Updated whole = run.update({0, 1000}, 0, true);
+  for (const int64_t shift : {0, 1, 5, 16}) {
+    EXPECT_EQ(run.update({0, 1000}, shift, true), whole) << "state moved by " << shift;
+    EXPECT_EQ(run.update({0, 1, 4, 11, 26, 57, 120, 247, 502, 999, 1000}, shift, true), whole) << shift;
+    std::vector<int64_t> single(1001);
+    for (size_t i = 0; i < single.size(); ++i) single[i] = static_cast<int64_t>(i);
+    EXPECT_EQ(run.update(single, shift, true), whole) << "elements one by one";
+    // Without a compute copy the kernel is another one.
+    Updated without = run.update({0, 333, 1000}, shift, false);
+    without.compute = whole.compute;
+    EXPECT_EQ(without, whole) << "without a compute copy";
+  }
+}
+
+TEST_P(OptimizerTest, ShardedStateOfRectanglesGivesTheWholesBits) {
+  // Rows 20..39 of a [40, 30] parameter that grew to 17 + 13 columns; the rank's state holds those rows only.
+  constexpr int64_t kWidth = 30, kCount = 40 * kWidth, kHalf = kCount / 2;
+  const Values grad = random_values(kCount), x = random_values(kCount, 0.02);
+  const Values zeros(kCount, 0.0), half_zeros(kHalf, 0.0);
+  const auto blocks = [&](int64_t first_row, int64_t rows, int64_t state_offset) {
+    std::vector<UpdateBlock> result;
+    for (const auto& [column, cols] : std::vector<std::pair<int64_t, int64_t>>{{0, 17}, {17, 13}})
+      result.push_back({.offset = first_row * kWidth + column,
+                        .state_offset = state_offset + column,
+                        .rows = rows,
+                        .cols = cols,
+                        .row_stride = kWidth,
+                        .learning_rate = column == 0 ? 1e-3 : 1e-2,
+                        .weight_decay = 0.1});
+    return result;
+  };
+  const TestTensor gradient(cpu(), wide(), {kCount}, grad);
+  TestTensor m(cpu(), wide(), {kCount}, zeros), v(cpu(), wide(), {kCount}, zeros), master(cpu(), wide(), {kCount}, x);
+  TestTensor m_half(cpu(), wide(), {kHalf}, half_zeros), v_half(cpu(), wide(), {kHalf}, half_zeros);
+  TestTensor master_half(cpu(), wide(), {kHalf}, Values(x.begin() + kHalf, x.end()));
+  TestTensor compute(cpu(), dtype(), {kCount}), compute_half(cpu(), dtype(), {kCount}, zeros);
+  cpu().adamw({}, blocks(0, 40, 0), Tensor(), gradient, m, v, master, compute);
+  cpu().adamw({}, blocks(20, 20, 0), Tensor(), gradient, m_half, v_half, master_half, compute_half);
+  const auto upper = [](const Values& values) { return Values(values.begin() + kHalf, values.end()); };
+  EXPECT_EQ(master_half.values(), upper(master.values()));
+  EXPECT_EQ(m_half.values(), upper(m.values()));
+  EXPECT_EQ(v_half.values(), upper(v.values()));
+  EXPECT_EQ(upper(compute_half.values()), upper(compute.values()));
+  Values lower = compute_half.values();
+  lower.resize(kHalf);
+  EXPECT_EQ(lower, half_zeros) << "rows of another rank";
+}
+
+TEST_P(OptimizerTest, ClippingAddsTheSumsOfSquaresInOrder) {
+  const std::vector<UpdateBlock> blocks = {{.cols = 20, .learning_rate = 0.1}};
+  AdamW op;
+  op.clip = 1.0;
+  const auto update = [&](const Values& sums) {
+    TestTensor m(cpu(), wide(), {20}, Values(20, 0.0)), v(cpu(), wide(), {20}, Values(20, 0.0));
+    TestTensor x(cpu(), wide(), {20}, Values(20, 1.0));
+    const TestTensor parts(cpu(), DType::kF64, {static_cast<int64_t>(sums.size())}, sums);
+    cpu().adamw(op, blocks, parts, TestTensor(cpu(), wide(), {20}, Values(20, 1.0)), m, v, x, Tensor());
+    return m.values();
+  };
+  EXPECT_EQ(update({100.0, 0.0, 44.0}), update({144.0}));
+  EXPECT_NE(update({100.0, 0.0, 44.0}), update({100.0}));
+  // The order shows: 4.25 + 2^53 is 2^53 + 4 in f64.
+  const double big = 9007199254740992.0;
+  EXPECT_EQ(update({4.25, big, -big}), update({4.0}));
+  EXPECT_NE(update({4.25, big, -big}), update({4.25}));
+}
+
 TEST_P(OptimizerTest, AdamwLetsNanThrough) {
-  const std::vector<UpdateBlock> blocks = {{.offset = 0, .rows = 1, .cols = 20, .row_stride = 0, .learning_rate = 0.1}};
+  const std::vector<UpdateBlock> blocks = {
+      {.offset = 0, .state_offset = 0, .rows = 1, .cols = 20, .row_stride = 0, .learning_rate = 0.1}};
   AdamW op;
   op.clip = 1.0;
   TestTensor m(cpu(), wide(), {20}, Values(20, 0.0)), v(cpu(), wide(), {20}, Values(20, 0.0));
@@ -121,9 +249,9 @@ TEST_P(OptimizerTest, SumSquaresIsExactAndIndependentOfThreads) {
   for (const int threads : {1, 2, 3}) {
     const std::unique_ptr<Backend> backend = make_cpu_backend(threads);
     TestTensor out(*backend, DType::kF64, {1});
-    backend->sum_squares(TestTensor(*backend, dtype(), {100003}, values), out);
+    backend->sum_squares(TestTensor(*backend, dtype(), {100003}, values), {{0, 100003}}, out);
     EXPECT_EQ(out.values()[0], dot(values, values));
-    backend->sum_squares(TestTensor(*backend, dtype(), {70001}, noise), out);
+    backend->sum_squares(TestTensor(*backend, dtype(), {70001}, noise), {{0, 70001}}, out);
     EXPECT_NEAR(out.values()[0], dot(noise, noise), 1e-11 * dot(noise, noise));  // 70001 roundings of 1e-16
     if (first.empty()) first = out.raw();
     EXPECT_EQ(out.raw(), first) << threads << " threads";
@@ -131,12 +259,60 @@ TEST_P(OptimizerTest, SumSquaresIsExactAndIndependentOfThreads) {
   make_cpu_backend(2);
 }
 
+// The trainer compares a sum over a shard in a compact buffer with one over the same elements of a big buffer.
+TEST_P(OptimizerTest, SumSquaresOfTheSameRangesHasTheSameBitsWhereverTheyLie) {
+  constexpr int64_t kSizes[] = {1, 15, 100, 16384, 40001};
+  for (const int64_t size_a : kSizes) {
+    for (const int64_t size_b : {0, 33, 20000}) {
+      const Values a = random(size_a), b = random(size_b);
+      const auto sum = [&](int64_t before, int64_t between, const std::vector<bool>& which) {
+        Values buffer(static_cast<size_t>(before), std::nan(""));
+        buffer.insert(buffer.end(), a.begin(), a.end());
+        buffer.insert(buffer.end(), static_cast<size_t>(between), std::nan(""));
+        buffer.insert(buffer.end(), b.begin(), b.end());
+        buffer.push_back(std::nan(""));
+        std::vector<FlatRange> ranges;
+        if (which[0]) ranges.push_back({before, size_a});
+        if (which[1]) ranges.push_back({before + size_a + between, size_b});
+        TestTensor out(cpu(), DType::kF64, {1});
+        cpu().sum_squares(TestTensor(cpu(), dtype(), {static_cast<int64_t>(buffer.size())}, buffer), ranges, out);
+        return out.values()[0];
+      };
+      const double both = sum(0, 0, {true, true});
+      // n roundings of 1e-16 in a sum of positive terms.
+      EXPECT_NEAR(both, dot(a, a) + dot(b, b), 1.2e-16 * static_cast<double>(size_a + size_b) * both);
+      for (const int64_t before : {1, 3, 8, 17}) {
+        for (const int64_t between : {0, 1, 5, 64})
+          EXPECT_EQ(sum(before, between, {true, true}), both) << before << " " << between;
+      }
+      EXPECT_EQ(sum(0, 0, {true, false}) + sum(5, 2, {false, true}), both);
+    }
+  }
+}
+
+TEST_P(OptimizerTest, SumSquaresOfNoRangeIsZero) {
+  TestTensor out(cpu(), DType::kF64, {1});
+  cpu().sum_squares(TestTensor(cpu(), dtype(), {10}), {}, out);
+  EXPECT_EQ(out.values()[0], 0.0);
+}
+
 NX_FOR_EVERY_TYPE(OptimizerTest);
 
 TEST(Optimizer, BlocksOutsideTheBufferAreRefused) {
   TestTensor x(cpu(), DType::kF32, {10});
-  const std::vector<UpdateBlock> blocks = {{.offset = 4, .rows = 1, .cols = 7, .row_stride = 0}};
+  const std::vector<UpdateBlock> blocks = {{.offset = 4, .state_offset = 4, .rows = 1, .cols = 7, .row_stride = 0}};
   EXPECT_THROW(cpu().adamw({}, blocks, Tensor(), x, x, x, x, Tensor()), Error);
+  TestTensor state(cpu(), DType::kF32, {4});
+  const std::vector<UpdateBlock> sharded = {{.offset = 4, .state_offset = 1, .cols = 4}};
+  EXPECT_THROW(cpu().adamw({}, sharded, Tensor(), x, state, state, state, Tensor()), Error);
+}
+
+TEST(Optimizer, ClippingNeedsASumOfSquares) {
+  TestTensor x(cpu(), DType::kF32, {10});
+  AdamW op;
+  op.clip = 1.0;
+  EXPECT_THROW(cpu().adamw(op, {}, Tensor(), x, x, x, x, Tensor()), Error);
+  EXPECT_THROW(cpu().adamw(op, {}, x, x, x, x, x, Tensor()), Error);
 }
 
 }  // namespace
