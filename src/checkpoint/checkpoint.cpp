@@ -44,8 +44,8 @@ void check_file(const std::string& path, const FileRecord& file) {
 
 nlohmann::json read_state(const std::string& folder, const FileRecord& file) {
   const std::string path = folder + "/" + kStateName;
-  if (file.size_bytes > kMaxManifestBytes) throw_damaged("state.json is absurdly large", path);
-  const std::string text = read_text_file(path, kMaxManifestBytes);
+  if (file.size_bytes > kMaxStateBytes) throw_damaged("state.json is absurdly large", path);
+  const std::string text = read_text_file(path, kMaxStateBytes);
   if (hash_text(text) != file.digest) throw_damaged("file does not match its digest in the manifest", path);
   return parse_strict_json(text, path, kMaxStateDepth);
 }
@@ -66,18 +66,22 @@ struct Checkpoint::Impl {
     for (const FileRecord& file : manifest.files)
       if (file.name == kStateName) state = read_state(path, file);
     for (const auto& [name, tensor] : manifest.tensors) infos[name] = {tensor.dtype, tensor.shape};
-    if (verify_data) verify();
+    if (verify_data) verify(0, 1);
   }
 
   // All digests first: HDF5 sees no file that could have been changed.
-  void verify() {
-    for (const FileRecord& file : manifest.files) {
+  void verify(int part, int parts) const {
+    std::set<std::string> mine;
+    for (size_t i = static_cast<size_t>(part); i < manifest.files.size(); i += static_cast<size_t>(parts)) {
+      const FileRecord& file = manifest.files[i];
       const std::string file_path = path + "/" + file.name;
       if (hash_file(file_path) != file.digest)
         throw_damaged("file does not match its digest in the manifest", file_path);
+      mine.insert(file.name);
     }
     for (const auto& [name, tensor] : manifest.tensors)
-      for (const SliceRecord& slice : tensor.slices) shard(slice.file).check(name, tensor, slice);
+      for (const SliceRecord& slice : tensor.slices)
+        if (mine.contains(slice.file)) shard(slice.file).check(name, tensor, slice);
   }
 
   const ShardReader& shard(const std::string& file) const {
@@ -97,6 +101,11 @@ Checkpoint::Checkpoint(const std::string& path, bool verify_data) : impl_(std::m
 Checkpoint::~Checkpoint() = default;
 Checkpoint::Checkpoint(Checkpoint&&) noexcept = default;
 Checkpoint& Checkpoint::operator=(Checkpoint&&) noexcept = default;
+
+void Checkpoint::verify(int part, int parts) const {
+  NX_CHECK(part >= 0 && part < parts, "part {} of {}", part, parts);
+  impl_->verify(part, parts);
+}
 
 const std::string& Checkpoint::path() const {
   return impl_->path;
@@ -147,20 +156,18 @@ void Checkpoint::require_run(const std::string& run_id) const {
   throw_damaged(fmt::format("this is a checkpoint of run {}, not of run {}", id().run_id, run_id), impl_->path);
 }
 
-void Checkpoint::read(const std::string& name, int64_t begin_row, int64_t rows, void* host) const {
+void Checkpoint::read(const std::string& name, const Box& box, void* host) const {
   const TensorRecord& tensor = impl_->tensor(name);
-  NX_CHECK(begin_row >= 0 && rows >= 0 && rows <= tensor.shape[0] - begin_row, "rows {}+{} of '{}' {}", begin_row, rows,
-           name, tensor.shape.str());
+  if (box.empty()) return;
+  NX_CHECK(intersection(box, whole_box(tensor.shape)) == box, "rows {}+{}, columns {}+{} of '{}' {}", box.begin_row,
+           box.rows, box.begin_column, box.columns, name, tensor.shape.str());
+  const int64_t element = size_of(tensor.dtype), pitch = box.columns * element;
   for (const SliceRecord& slice : tensor.slices) {
-    const int64_t from = std::max(begin_row, slice.begin_row);
-    const int64_t to = std::min(begin_row + rows, slice.begin_row + slice.rows);
-    if (from >= to) continue;
-    char* target = static_cast<char*>(host) + (from - begin_row) * tensor.row_bytes();
-    impl_->shard(slice.file).read(name, tensor, slice, from - slice.begin_row, to - from, target);
-    const bool whole = to - from == slice.rows;
-    if (whole && hash_bytes(target, static_cast<size_t>(slice.rows * tensor.row_bytes())) != slice.digest)
-      throw_damaged(fmt::format("tensor '{}' does not match its digest in the manifest", name),
-                    impl_->path + "/" + slice.file);
+    const Box cut = intersection(slice.box, box);
+    if (cut.empty()) continue;
+    char* target = static_cast<char*>(host) + (cut.begin_row - box.begin_row) * pitch +
+                   (cut.begin_column - box.begin_column) * element;
+    impl_->shard(slice.file).read(name, tensor, slice, cut, target, pitch);
   }
 }
 

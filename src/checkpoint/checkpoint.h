@@ -18,17 +18,17 @@
 
 #include "comm/communicator.h"
 #include "core/run_folder.h"
-#include "tensor/tensor.h"
+#include "tensor/box.h"
 
 namespace nexus {
 
-// A block of whole rows of a logical tensor (any rank >= 1, no empty extent): rows [begin_row, begin_row + rows) along
-// its first axis, f32 or f64, contiguous host memory. A slice of no rows is left out.
+// A box of a logical tensor (any rank >= 1, no empty extent), f32 or f64, its elements contiguous in host memory, row
+// by row. A slice whose box is empty is left out.
 struct TensorSlice {
   std::string name;  // "master/layers.0.attn.q.w_m", "moment1/...", [A-Za-z0-9._-/]
   DType dtype = DType::kF32;
   Shape shape;  // of the whole logical tensor
-  int64_t begin_row = 0, rows = 0;
+  Box box;
   const void* host = nullptr;
 };
 
@@ -50,6 +50,7 @@ struct SaveResult {
 // except that this module shows state.tokens and never prunes a checkpoint whose state.pinned is true. A checkpoint of
 // the same step is replaced, in one atomic exchange where the file system has it (Linux local ones do). Throws on every
 // rank if any rank fails; the unfinished folder is removed as far as possible, older checkpoints are intact.
+// checkpoint/pending_save.h does the same in two halves, with the writing in the background.
 SaveResult save_checkpoint(Communicator& comm, const RunFolder& run, const CheckpointId& id,
                            const std::vector<TensorSlice>& slices, const nlohmann::json& state);
 
@@ -68,6 +69,10 @@ class Checkpoint {
   Checkpoint(Checkpoint&&) noexcept;
   Checkpoint& operator=(Checkpoint&&) noexcept;
 
+  // Compares the digest of every file number part, part + parts, ... of the manifest and examines its datasets, as the
+  // constructor does for all. Throws like it. For ranks that share the work.
+  void verify(int part = 0, int parts = 1) const;
+
   const std::string& path() const;
   const CheckpointId& id() const;
   int64_t sequence() const;  // order of commits within the run, from 1
@@ -80,8 +85,9 @@ class Checkpoint {
   std::vector<std::string> extra_files() const;  // in the folder, but not in the manifest
   // Throws kCheckpoint if this is a checkpoint of another run.
   void require_run(const std::string& run_id) const;
-  // Rows [begin_row, begin_row + rows) into `host`; checks the digest of every slice that is read whole.
-  void read(const std::string& name, int64_t begin_row, int64_t rows, void* host) const;
+  // The elements of `box`, row by row, into `host`, from whatever boxes were written. Checks the digest of every slice
+  // whose bytes all pass by.
+  void read(const std::string& name, const Box& box, void* host) const;
 
  private:
   struct Impl;
@@ -105,8 +111,13 @@ std::vector<CheckpointEntry> list_checkpoints(const RunFolder& run);
 // The newest checkpoint that verifies, or "" if there is none at all. Newer ones that do not verify, and those of
 // another run than `run_id` (if given), are warned of and quarantined (renamed to *.bad) unless `read_only`. Throws
 // kCheckpoint and touches nothing if checkpoints exist and none verifies, or if one is of another format version; kIo
-// if a file cannot be read: a passing disk trouble must not cost an interval. Rank 0 only.
+// if a file cannot be read: a passing disk trouble must not cost an interval. For tools: one process, which hashes all.
 std::string newest_good_checkpoint(const RunFolder& run, bool read_only = false, const std::string& run_id = "");
+
+// The same for a resume, collective: rank 0 lists and sets aside, every rank hashes its share of the files (round
+// robin), and all return the same path or throw together. A file that one rank finds damaged is damaged. Afterwards
+// ranks may open the path with verify_data = false.
+std::string newest_good_checkpoint(Communicator& comm, const RunFolder& run, const std::string& run_id);
 
 struct KeepPolicy {
   int keep_last = 2;                     // newest ones, of any stage; at least 1
@@ -115,8 +126,8 @@ struct KeepPolicy {
   double min_temporary_age_seconds = 0;  // leaves younger *.tmp-* alone: they may belong to a save of another process
 };
 // Removes what the policy does not keep: rename to .trash first, newest one verified before anything goes. Returns the
-// paths that were (or, with dry_run, would be) removed. Also clears *.tmp-* and .trash-* left by killed jobs. Never
-// touches checkpoints with a problem. Rank 0 only, while no save of this process is under way.
+// paths that were (or, with dry_run, would be) removed. Also clears *.tmp-* and .trash-* left by killed jobs, not those
+// of saves under way in this process. Never touches checkpoints with a problem. Rank 0 only.
 std::vector<std::string> prune_checkpoints(const RunFolder& run, const KeepPolicy& policy, bool dry_run = false);
 
 // Differences of two checkpoints: tensors on one side only, types, shapes, and for equal shapes max |a - b| and counts.

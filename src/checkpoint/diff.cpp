@@ -39,8 +39,8 @@ void compare_values(const Checkpoint& a, const Checkpoint& b, TensorDiff& diff) 
   std::vector<char> left(block_bytes), right(block_bytes);
   for (int64_t row = 0; row < shape[0]; row += block_rows) {
     const int64_t rows = std::min(block_rows, shape[0] - row);
-    a.read(diff.name, row, rows, left.data());
-    b.read(diff.name, row, rows, right.data());
+    a.read(diff.name, row_box(shape, row, rows), left.data());
+    b.read(diff.name, row_box(shape, row, rows), right.data());
     if (dtype == DType::kF64)
       compare<double>(left.data(), right.data(), rows * row_count, diff);
     else

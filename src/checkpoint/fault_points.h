@@ -7,7 +7,8 @@
 
 namespace nexus {
 
-// In the order in which a save passes them; each is reported just before the operation it names.
+// In the order in which a save passes them; each is reported just before the operation it names. "shard-open" to
+// "shard-sync" are passed on the save's own thread.
 inline constexpr std::array<std::string_view, 11> kFaultPoints = {
     "folder",          // the temporary folder is made
     "shard-open",      // the writer's HDF5 file is created
@@ -26,7 +27,7 @@ inline constexpr std::string_view kFirstPointAfterCommit = "latest";
 
 using FaultHook = std::function<void(std::string_view point)>;
 
-// Tests only. An empty hook ends it. Not thread-safe.
+// Tests only. An empty hook ends it. Set it while no save is under way; the hook itself may run on a save's thread.
 void set_fault_hook(FaultHook hook);
 
 // Calls the hook, which may throw or end the process.

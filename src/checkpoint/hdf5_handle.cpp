@@ -1,9 +1,17 @@
 #include "checkpoint/hdf5_handle.h"
 
+#include <mutex>
 #include <utility>
 
 namespace nexus {
 namespace {
+
+std::recursive_mutex& hdf5_mutex() {
+  static std::recursive_mutex mutex;
+  return mutex;
+}
+
+thread_local int locks_held = 0;
 
 herr_t keep_innermost(unsigned index, const H5E_error2_t* error, void* text) {
   if (index == 0 && error->desc != nullptr) *static_cast<std::string*>(text) = error->desc;
@@ -23,6 +31,20 @@ std::string innermost_reason() {
 
 }  // namespace
 
+Hdf5Lock::Hdf5Lock() {
+  hdf5_mutex().lock();
+  ++locks_held;
+}
+
+Hdf5Lock::~Hdf5Lock() {
+  --locks_held;
+  hdf5_mutex().unlock();
+}
+
+bool Hdf5Lock::held() {
+  return locks_held > 0;
+}
+
 Hdf5Handle::Hdf5Handle(Hdf5Handle&& other) noexcept
     : id_(std::exchange(other.id_, H5I_INVALID_HID)), close_(other.close_) {}
 
@@ -34,7 +56,9 @@ Hdf5Handle& Hdf5Handle::operator=(Hdf5Handle&& other) noexcept {
 
 bool Hdf5Handle::reset() {
   const hid_t id = std::exchange(id_, H5I_INVALID_HID);
-  return id < 0 || close_(id) >= 0;
+  if (id < 0) return true;
+  const Hdf5Lock lock;
+  return close_(id) >= 0;
 }
 
 Hdf5Context::Hdf5Context(ErrorKind kind, std::string where) : kind_(kind), where_(std::move(where)) {
@@ -42,11 +66,13 @@ Hdf5Context::Hdf5Context(ErrorKind kind, std::string where) : kind_(kind), where
 }
 
 Hdf5Handle Hdf5Context::own(hid_t id, Hdf5Handle::Close close, const std::string& operation) const {
+  NX_CHECK(Hdf5Lock::held(), "HDF5 called without its lock to {}", operation);
   if (id < 0) fail(operation);
   return Hdf5Handle(id, close);
 }
 
 void Hdf5Context::check(bool succeeded, const std::string& operation) const {
+  NX_CHECK(Hdf5Lock::held(), "HDF5 called without its lock to {}", operation);
   if (!succeeded) fail(operation);
 }
 
@@ -57,6 +83,7 @@ void Hdf5Context::fail(const std::string& operation) const {
 }
 
 void initialize_hdf5() {
+  const Hdf5Lock lock;  // before the guard of the static: the other order could deadlock
   static const bool done = [] {
     // Our handles close everything. HDF5's exit handler would flush a file whose close has failed again, and may crash
     // in it.

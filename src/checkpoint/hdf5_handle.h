@@ -1,7 +1,8 @@
 // A thin RAII layer over the HDF5 C API, private to this module.
 //
 // HDF5's own error stack is not printed: a failed call becomes an Error that carries HDF5's innermost reason. Plugins
-// (filters loaded from shared libraries) are switched off. Not thread-safe, like the serial library below it.
+// (filters loaded from shared libraries) are switched off. The serial library below is for one thread at a time in the
+// whole process; background saves make more than one. So every call is made under an Hdf5Lock, and others wait.
 #pragma once
 
 #include <hdf5.h>
@@ -11,6 +12,17 @@
 #include "core/error.h"
 
 namespace nexus {
+
+// The process-wide right to call HDF5; waits for it. A thread may hold it several times. Code outside this module that
+// calls HDF5 itself must hold it too while a save may be under way.
+class Hdf5Lock {
+ public:
+  Hdf5Lock();
+  ~Hdf5Lock();
+  Hdf5Lock(const Hdf5Lock&) = delete;
+  Hdf5Lock& operator=(const Hdf5Lock&) = delete;
+  static bool held();  // by this thread
+};
 
 // Owns one HDF5 identifier.
 class Hdf5Handle {
@@ -23,8 +35,8 @@ class Hdf5Handle {
   Hdf5Handle& operator=(Hdf5Handle&& other) noexcept;
 
   hid_t get() const { return id_; }
-  // Closes now; false if HDF5 reports a failure (data that could not be flushed). The identifier is given up either
-  // way.
+  // Closes now, under its own Hdf5Lock; false if HDF5 reports a failure (data that could not be flushed). The
+  // identifier is given up either way.
   bool reset();
 
  private:
@@ -32,7 +44,7 @@ class Hdf5Handle {
   Close close_ = nullptr;
 };
 
-// Turns return codes of HDF5 into errors about one file.
+// Turns return codes of HDF5 into errors about one file. Checks that the caller holds an Hdf5Lock.
 class Hdf5Context {
  public:
   Hdf5Context(ErrorKind kind, std::string where);

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <mutex>
 #include <random>
+#include <set>
 
 #include "core/error.h"
 #include "core/files.h"
@@ -21,6 +23,16 @@ constexpr std::string_view kTrashPrefix = ".trash-";
 std::string random_id() {
   std::random_device device;
   return fmt::format("{:08x}", device());
+}
+
+struct LivePaths {
+  std::mutex mutex;
+  std::set<std::string> paths;
+};
+
+LivePaths& live_paths() {
+  static LivePaths live;
+  return live;
 }
 
 }  // namespace
@@ -83,6 +95,21 @@ std::string normal_path(const std::string& path) {
   std::string text = fs::absolute(path).lexically_normal().string();
   while (text.size() > 1 && text.back() == '/') text.pop_back();
   return text;
+}
+
+LiveFolder::LiveFolder(const std::string& path) : path_(normal_path(path)) {
+  const std::lock_guard lock(live_paths().mutex);
+  live_paths().paths.insert(path_);
+}
+
+LiveFolder::~LiveFolder() {
+  const std::lock_guard lock(live_paths().mutex);
+  live_paths().paths.erase(path_);
+}
+
+bool is_live(const std::string& path) {
+  const std::lock_guard lock(live_paths().mutex);
+  return live_paths().paths.contains(normal_path(path));
 }
 
 bool remove_quietly(const std::string& path) noexcept {

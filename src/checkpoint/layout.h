@@ -35,6 +35,19 @@ std::vector<StageEntry> stage_entries(const RunFolder& run);
 // Absolute, without "." or a trailing slash.
 std::string normal_path(const std::string& path);
 
+// A folder that a save of this process is filling: pruning leaves it alone while this object lives. Thread-safe.
+class LiveFolder {
+ public:
+  explicit LiveFolder(const std::string& path);
+  ~LiveFolder();
+  LiveFolder(const LiveFolder&) = delete;
+  LiveFolder& operator=(const LiveFolder&) = delete;
+
+ private:
+  std::string path_;
+};
+bool is_live(const std::string& path);
+
 // Removes a tree; false if something is left.
 bool remove_quietly(const std::string& path) noexcept;
 

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <set>
 
+#include "checkpoint/cover.h"
 #include "checkpoint/strict_json.h"
 #include "core/files.h"
 #include "core/hash.h"
@@ -49,41 +50,41 @@ Shape shape_from(const json& list, const std::string& where) {
   return Shape(extents);
 }
 
-TensorRecord tensor_from_json(const json& object, const std::string& name, const std::string& where) {
+// A slice of whole rows does not state its columns; version 1 knew no other.
+SliceRecord slice_from_json(const json& object, const Shape& shape, int64_t version, const std::string& where) {
+  FieldReader fields(object, where);
+  SliceRecord slice;
+  slice.file = fields.text("file");
+  const int64_t columns = columns_of(shape);
+  slice.box = {fields.integer("begin_row", 0, shape[0] - 1), fields.integer("rows", 1, shape[0]), 0, columns};
+  if (version > 1 && fields.contains("columns")) {
+    slice.box.begin_column = fields.integer("begin_column", 0, columns - 1);
+    slice.box.columns = fields.integer("columns", 1, columns);
+  }
+  slice.digest = digest_from(fields, where);
+  fields.finish();
+  return slice;
+}
+
+TensorRecord tensor_from_json(const json& object, const std::string& name, int64_t version, const std::string& where) {
   FieldReader fields(object, where);
   TensorRecord tensor;
   static_cast<void>(fields.text("name"));
   const std::string place = where + " tensor " + name;
   tensor.dtype = dtype_from(fields.text("dtype"), place);
   tensor.shape = shape_from(fields.array("shape"), place);
-  for (const json& item : fields.array("slices")) {
-    FieldReader slice(item, place);
-    SliceRecord record;
-    record.file = slice.text("file");
-    record.begin_row = slice.integer("begin_row", 0, tensor.shape[0] - 1);
-    record.rows = slice.integer("rows", 1, tensor.shape[0]);
-    record.digest = digest_from(slice, place);
-    slice.finish();
-    tensor.slices.push_back(std::move(record));
-  }
+  for (const json& item : fields.array("slices"))
+    tensor.slices.push_back(slice_from_json(item, tensor.shape, version, place));
   fields.finish();
   return tensor;
 }
 
-// Every row exactly once.
+// Every element exactly once.
 void check_cover(const std::string& name, const TensorRecord& tensor, const std::string& where) {
-  int64_t next = 0;
-  for (const SliceRecord& slice : tensor.slices) {
-    if (slice.begin_row != next)
-      throw_damaged(
-          fmt::format("rows {} to {} of '{}' are {}", std::min(next, slice.begin_row), std::max(next, slice.begin_row),
-                      name, slice.begin_row > next ? "missing" : "held twice"),
-          where);
-    next += slice.rows;  // each at most 2^62: no overflow while next <= shape[0], checked each time
-    if (next > tensor.shape[0]) throw_damaged(fmt::format("slices of '{}' reach beyond its last row", name), where);
-  }
-  if (next != tensor.shape[0])
-    throw_damaged(fmt::format("rows {} to {} of '{}' are missing", next, tensor.shape[0], name), where);
+  std::vector<Box> boxes;
+  for (const SliceRecord& slice : tensor.slices) boxes.push_back(slice.box);
+  const std::string problem = cover_problem(name, boxes, tensor.shape[0], columns_of(tensor.shape));
+  if (!problem.empty()) throw_damaged(problem, where);
 }
 
 // No file claims more bytes of tensors than it has: bounds what a reader may be talked into allocating.
@@ -95,7 +96,7 @@ void check_sizes(const Manifest& manifest, const std::string& where) {
     for (const SliceRecord& slice : tensor.slices) {
       const auto found = left.find(slice.file);
       if (found == left.end()) throw_damaged(fmt::format("'{}' lies in unknown file '{}'", name, slice.file), where);
-      found->second -= slice.rows * tensor.row_bytes();
+      found->second -= tensor.size_bytes(slice.box);
       if (found->second < 0) throw_damaged(fmt::format("file '{}' is too small for its tensors", slice.file), where);
     }
   }
@@ -119,7 +120,10 @@ bool is_tensor_name(const std::string& name) {
 }
 
 std::string dataset_name(const std::string& tensor, const TensorRecord& record, const SliceRecord& slice) {
-  return slice.rows == record.shape[0] ? tensor : fmt::format("{}@{}", tensor, slice.begin_row);
+  const Box& box = slice.box;
+  if (box == whole_box(record.shape)) return tensor;
+  if (record.whole_rows(box)) return fmt::format("{}@{}", tensor, box.begin_row);
+  return fmt::format("{}@{},{}", tensor, box.begin_row, box.begin_column);
 }
 
 void check_manifest(const Manifest& manifest, const std::string& where) {
@@ -157,20 +161,26 @@ ordered_json tensors_to_json(const std::map<std::string, TensorRecord>& tensors)
   for (const auto& [name, tensor] : tensors) {
     ordered_json shape = ordered_json::array(), slices = ordered_json::array();
     for (int axis = 0; axis < tensor.shape.rank(); ++axis) shape.push_back(tensor.shape[axis]);
-    for (const SliceRecord& slice : tensor.slices)
-      slices.push_back(
-          {{"file", slice.file}, {"begin_row", slice.begin_row}, {"rows", slice.rows}, {"xxh3_128", slice.digest}});
+    for (const SliceRecord& slice : tensor.slices) {
+      ordered_json entry = {{"file", slice.file}, {"begin_row", slice.box.begin_row}, {"rows", slice.box.rows}};
+      if (!tensor.whole_rows(slice.box)) {
+        entry["begin_column"] = slice.box.begin_column;
+        entry["columns"] = slice.box.columns;
+      }
+      entry["xxh3_128"] = slice.digest;
+      slices.push_back(std::move(entry));
+    }
     list.push_back({{"name", name}, {"dtype", name_of(tensor.dtype)}, {"shape", shape}, {"slices", slices}});
   }
   return list;
 }
 
-std::map<std::string, TensorRecord> tensors_from_json(const json& list, const std::string& where) {
+std::map<std::string, TensorRecord> tensors_from_json(const json& list, const std::string& where, int64_t version) {
   std::map<std::string, TensorRecord> tensors;
   for (const json& object : list) {
     const std::string name = FieldReader(object, where).text("name");
     if (!is_tensor_name(name)) throw_damaged("a tensor has a forbidden name", where);
-    if (!tensors.emplace(name, tensor_from_json(object, name, where)).second)
+    if (!tensors.emplace(name, tensor_from_json(object, name, version, where)).second)
       throw_damaged(fmt::format("tensor '{}' is listed twice", name), where);
   }
   return tensors;
@@ -203,11 +213,11 @@ Manifest manifest_from_text(const std::string& text, const std::string& where, j
   FieldReader fields(parsed, where);
   if (fields.text("format") != kFormatName) throw_damaged("this is not a nexus checkpoint", where);
   const int64_t version = fields.integer("version", 0, INT64_MAX);
-  if (version != kFormatVersion)
-    throw OtherVersion(
-        ErrorKind::kCheckpoint,
-        fmt::format("checkpoint format version {}, but this nexus reads version {}", version, kFormatVersion), where,
-        "use the nexus release that wrote it");
+  if (version < kOldestVersion || version > kFormatVersion)
+    throw OtherVersion(ErrorKind::kCheckpoint,
+                       fmt::format("checkpoint format version {}, but this nexus reads versions {} to {}", version,
+                                   kOldestVersion, kFormatVersion),
+                       where, "use the nexus release that wrote it");
   Manifest manifest;
   manifest.sequence = fields.integer("sequence", 1, kMaxBytes);
   manifest.id.run_id = fields.text("run_id");
@@ -215,7 +225,7 @@ Manifest manifest_from_text(const std::string& text, const std::string& where, j
   manifest.id.step = fields.integer("step", 0, kMaxBytes);
   manifest.hdf5 = fields.text("hdf5");
   for (const json& file : fields.array("files")) manifest.files.push_back(file_from_json(file, where));
-  manifest.tensors = tensors_from_json(fields.array("tensors"), where);
+  manifest.tensors = tensors_from_json(fields.array("tensors"), where, version);
   static_cast<void>(fields.text("digest"));
   fields.finish();
   check_manifest(manifest, where);
@@ -231,7 +241,7 @@ Manifest read_manifest(const std::string& folder, json* document) {
     text = read_text_file(path, kMaxManifestBytes);
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::kData) throw;
-    throw_damaged("the manifest is no regular file of at most 16 MiB", path);
+    throw_damaged("the manifest is no regular file of at most 32 MiB", path);
   }
   return manifest_from_text(text, path, document);
 }

@@ -18,8 +18,10 @@ namespace nexus {
 
 inline constexpr const char* kManifestName = "MANIFEST.json";
 inline constexpr const char* kStateName = "state.json";
-inline constexpr int64_t kFormatVersion = 1;
-inline constexpr int64_t kMaxManifestBytes = 16 << 20;  // also the limit of state.json
+inline constexpr int64_t kFormatVersion = 2;            // written
+inline constexpr int64_t kOldestVersion = 1;            // slices of whole rows only; still read
+inline constexpr int64_t kMaxManifestBytes = 32 << 20;  // 100,000 slices take 20 MiB
+inline constexpr int64_t kMaxStateBytes = 16 << 20;
 
 struct FileRecord {
   std::string name;
@@ -27,19 +29,20 @@ struct FileRecord {
   std::string digest;  // XXH3-128 of the whole file
 };
 
-// Rows [begin_row, begin_row + rows) of a tensor, held by one file.
+// A box of a tensor, held by one file.
 struct SliceRecord {
   std::string file;
-  int64_t begin_row = 0, rows = 0;
-  std::string digest;  // XXH3-128 of the rows in memory, before they were written
+  Box box;
+  std::string digest;  // XXH3-128 of the box in memory, before it was written
 };
 
 struct TensorRecord {
   DType dtype = DType::kF32;
   Shape shape;
-  std::vector<SliceRecord> slices;  // by begin_row
+  std::vector<SliceRecord> slices;  // by first row, then first column
 
-  int64_t row_bytes() const { return shape.count() / shape[0] * size_of(dtype); }
+  int64_t size_bytes(const Box& box) const { return box.count() * size_of(dtype); }
+  bool whole_rows(const Box& box) const { return box.columns == columns_of(shape); }
 };
 
 struct Manifest {
@@ -68,14 +71,16 @@ Manifest read_manifest(const std::string& folder, nlohmann::json* json = nullptr
 
 // The "tensors" list of the manifest; ranks send each other theirs in this form.
 nlohmann::ordered_json tensors_to_json(const std::map<std::string, TensorRecord>& tensors);
-std::map<std::string, TensorRecord> tensors_from_json(const nlohmann::json& list, const std::string& where);
+std::map<std::string, TensorRecord> tensors_from_json(const nlohmann::json& list, const std::string& where,
+                                                      int64_t version = kFormatVersion);
 nlohmann::ordered_json file_to_json(const FileRecord& file);
 FileRecord file_from_json(const nlohmann::json& object, const std::string& where);
 
 // [A-Za-z0-9._/-]{1,200}, path components neither empty nor "." nor containing "..".
 bool is_tensor_name(const std::string& name);
 
-// Where a slice lies inside its shard: the tensor's name, plus "@BEGIN_ROW" unless the slice is the whole tensor.
+// Where a slice lies inside its shard: the tensor's name, plus "@FIRST_ROW" unless the slice is the whole tensor, plus
+// ",FIRST_COLUMN" unless it is whole rows. Disjoint boxes have different corners, so no two share a name.
 std::string dataset_name(const std::string& tensor, const TensorRecord& record, const SliceRecord& slice);
 
 }  // namespace nexus

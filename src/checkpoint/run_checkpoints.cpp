@@ -56,12 +56,14 @@ void warn_of_fallback(const CheckpointEntry& newest, const CheckpointEntry& good
     warn("falling back to {} from stage {} step {}", good.path, newest.id.stage, newest.id.step);
 }
 
-// Why a checkpoint cannot be resumed from; empty if it can. Trouble other than damage is thrown.
-std::string verify(const std::string& path, const std::string& run_id) {
+// Why this rank's part of a checkpoint cannot be resumed from; empty if it can. Trouble other than damage is thrown.
+std::string problem_of(const std::string& path, const std::string& run_id, int part, int parts) {
   try {
-    const Checkpoint checkpoint(path);
+    const Checkpoint checkpoint(path, /*verify_data=*/false);
     if (!run_id.empty()) checkpoint.require_run(run_id);
-    for (const std::string& name : checkpoint.extra_files()) warn("{} holds a file of no checkpoint: {}", path, name);
+    checkpoint.verify(part, parts);
+    if (part == 0)
+      for (const std::string& name : checkpoint.extra_files()) warn("{} holds a file of no checkpoint: {}", path, name);
     return "";
   } catch (const OtherVersion&) {
     throw;
@@ -69,6 +71,60 @@ std::string verify(const std::string& path, const std::string& run_id) {
     if (e.kind() != ErrorKind::kCheckpoint) throw;
     return e.what();
   }
+}
+
+// Collective: the first rank's problem, the same on every rank.
+std::string verify(Communicator& comm, const std::string& path, const std::string& run_id) {
+  std::string problem;
+  std::exception_ptr error;
+  try {
+    problem = problem_of(path, run_id, comm.rank(), comm.size());
+  } catch (...) {
+    error = std::current_exception();
+  }
+  comm.agree("verifying the checkpoint", error);
+  for (const std::string& theirs : comm.all_gather_text(problem))
+    if (!theirs.empty()) return theirs;
+  return "";
+}
+
+// The checkpoints of a run from the newest on. Rank 0 lists them: file systems may show different ranks different
+// folders. The others learn their number and get empty entries.
+std::vector<CheckpointEntry> candidates(Communicator& comm, const RunFolder& run) {
+  std::vector<CheckpointEntry> entries;
+  std::exception_ptr error;
+  try {
+    if (comm.rank() == 0) entries = list_checkpoints(run);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  comm.agree("listing the checkpoints", error);
+  auto count = static_cast<int64_t>(entries.size());
+  comm.broadcast(&count, sizeof count, 0);
+  entries.resize(static_cast<size_t>(count));
+  std::reverse(entries.begin(), entries.end());
+  return entries;
+}
+
+std::string newest_good(Communicator& comm, const RunFolder& run, bool read_only, const std::string& run_id) {
+  const bool leader = comm.rank() == 0;
+  const std::vector<CheckpointEntry> entries = candidates(comm, run);
+  std::vector<std::string> bad;
+  for (const CheckpointEntry& entry : entries) {
+    const std::string path = comm.broadcast_text(entry.path);
+    const std::string problem = verify(comm, path, run_id);
+    if (problem.empty()) {
+      if (!bad.empty() && leader) warn_of_fallback(entries.front(), entry);
+      if (!read_only && leader) std::for_each(bad.begin(), bad.end(), quarantine);
+      comm.barrier();  // until then a rank might meet a folder that is about to be renamed
+      return path;
+    }
+    if (leader) warn("checkpoint does not verify: {}", problem);
+    bad.push_back(path);
+  }
+  if (bad.empty()) return "";
+  throw Error(ErrorKind::kCheckpoint, fmt::format("none of {} checkpoints verifies", bad.size()), run.checkpoints(),
+              "nothing was changed: restore one from a copy, or move the folder away to start afresh");
 }
 
 // Seconds since anything in a folder was last written.
@@ -82,6 +138,7 @@ double age_seconds(const std::string& folder) {
 
 void clear_leftovers(const RunFolder& run, double min_temporary_age_seconds) {
   for (const StageEntry& entry : stage_entries(run)) {
+    if (is_live(entry.path)) continue;
     const bool dead = is_trash_name(entry.name) ||
                       (is_temporary_name(entry.name) && age_seconds(entry.path) >= min_temporary_age_seconds);
     if (dead && !remove_quietly(entry.path)) warn("cannot remove {}", entry.path);
@@ -116,21 +173,11 @@ std::vector<CheckpointEntry> list_checkpoints(const RunFolder& run) {
 }
 
 std::string newest_good_checkpoint(const RunFolder& run, bool read_only, const std::string& run_id) {
-  const std::vector<CheckpointEntry> entries = list_checkpoints(run);
-  std::vector<std::string> bad;
-  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
-    const std::string problem = verify(entry->path, run_id);
-    if (problem.empty()) {
-      if (!bad.empty()) warn_of_fallback(entries.back(), *entry);
-      if (!read_only) std::for_each(bad.begin(), bad.end(), quarantine);
-      return entry->path;
-    }
-    warn("checkpoint does not verify: {}", problem);
-    bad.push_back(entry->path);
-  }
-  if (bad.empty()) return "";
-  throw Error(ErrorKind::kCheckpoint, fmt::format("none of {} checkpoints verifies", bad.size()), run.checkpoints(),
-              "nothing was changed: restore one from a copy, or move the folder away to start afresh");
+  return newest_good(*make_self_communicator(), run, read_only, run_id);
+}
+
+std::string newest_good_checkpoint(Communicator& comm, const RunFolder& run, const std::string& run_id) {
+  return newest_good(comm, run, /*read_only=*/false, run_id);
 }
 
 std::vector<std::string> prune_checkpoints(const RunFolder& run, const KeepPolicy& policy, bool dry_run) {

@@ -8,24 +8,29 @@
 
 #include "checkpoint/hdf5_handle.h"
 #include "checkpoint/manifest.h"
+#include "checkpoint/raw_file.h"
 
 namespace nexus {
 
-// What one rank has written; `file.name` is empty for a rank that holds no rows.
+// What one rank has written; `file.name` is empty for a rank that holds no elements.
 struct ShardRecord {
   FileRecord file;
   std::map<std::string, TensorRecord> tensors;
 };
 
 // Writes, closes, reads back (one pass proves every slice and gives the file's digest) and fsyncs FOLDER/NAME.
-// Throws kIo; slices of zero rows are left out.
+// Throws kIo; empty slices are left out. May run on any thread; holds the HDF5 lock for one slice at a time.
 ShardRecord write_shard(const std::string& folder, const std::string& name, const std::vector<TensorSlice>& slices);
 
 // Version of the HDF5 library, "1.10.8".
 std::string hdf5_version();
 
+// Types and extents of a slice's dataset: those of the tensor if the slice is whole rows, a matrix otherwise.
+hid_t file_type(DType dtype);
+std::vector<hsize_t> dataset_extents(const TensorRecord& tensor, const Box& box);
+
 // An existing shard. The caller has checked the file's digest; every dataset is still examined before it is read.
-// Errors are kCheckpoint.
+// Errors are kCheckpoint, or kIo if the file cannot be read.
 class ShardReader {
  public:
   explicit ShardReader(const std::string& path);
@@ -33,9 +38,10 @@ class ShardReader {
   // Refuses links that are not hard, foreign layouts, filters, external storage, and other types or shapes than the
   // record's.
   void check(const std::string& tensor, const TensorRecord& record, const SliceRecord& slice) const;
-  // Rows [first, first + rows) of the slice, counted from the slice's own first row.
-  void read(const std::string& tensor, const TensorRecord& record, const SliceRecord& slice, int64_t first,
-            int64_t rows, void* host) const;
+  // The part `cut` of the slice, both in the tensor's coordinates, to `target`, whose rows are `pitch_bytes` apart.
+  // Compares the slice's digest if all its bytes are read on the way.
+  void read(const std::string& tensor, const TensorRecord& record, const SliceRecord& slice, const Box& cut,
+            char* target, int64_t pitch_bytes) const;
   // Where the slice's bytes begin in the file.
   int64_t offset_bytes(const std::string& tensor, const TensorRecord& record, const SliceRecord& slice) const;
 
@@ -44,6 +50,7 @@ class ShardReader {
   Hdf5Handle open_checked(const std::string& tensor, const TensorRecord& record, const SliceRecord& slice) const;
 
   Hdf5Context context_;
+  RawFile raw_;
   Hdf5Handle file_;
 };
 

@@ -61,6 +61,10 @@ const json& FieldReader::field(const std::string& key) {
   return *found;
 }
 
+bool FieldReader::contains(const std::string& key) const {
+  return object_.contains(key);
+}
+
 int64_t FieldReader::integer(const std::string& key, int64_t min, int64_t max) {
   return strict_integer(field(key), min, max, key, where_);
 }

@@ -20,6 +20,7 @@ nlohmann::json parse_strict_json(const std::string& text, const std::string& whe
 class FieldReader {
  public:
   FieldReader(const nlohmann::json& object, std::string where);
+  bool contains(const std::string& key) const;  // does not count as asking for it
   int64_t integer(const std::string& key, int64_t min, int64_t max);
   const std::string& text(const std::string& key);
   const nlohmann::json& array(const std::string& key);

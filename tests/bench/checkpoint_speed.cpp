@@ -1,98 +1,342 @@
-// Speed of saving and loading a checkpoint of about 1.1 GB on one rank: checkpoint_speed FOLDER
+// Speed of saving and loading checkpoints of a grid of ranks, beside the disk's own:
 //
-// Prints wall clock and processor time per phase. Compare with `dd if=RANDOM_FILE of=FOLDER/x bs=4M conv=fsync` of
-// equal size on the same disk. FOLDER/checkpoints is left for another look (verify, drop caches and read again) and may
-// be removed.
-#include <sys/resource.h>
+//   mpirun -n 4 checkpoint_speed FOLDER [--grid DPxTP] [--load DPxTP] [--layers L] [--rounds N] [--settle S]
+//
+// The tensors are those of nexus-440m (weights and two moments in f32; --layers makes it smaller). Ranks of one column
+// of the grid split a tensor-parallel shard (rows or columns of the matrices), and each holds a contiguous run of its
+// elements, as a sharded optimizer does. Every round writes and fsyncs one plain file of the same bytes from one rank,
+// saves, and writes another plain file; then, all cold, it reads a plain file, verifies the checkpoint on all ranks and
+// reads the boxes of the other grid, and reads the other plain file. Shares are against the mean of before and after.
+// Caches are emptied with posix_fadvise, file by file. GB/s of the tensors' bytes; every element read is compared.
+#include <fcntl.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
+#include <filesystem>
 #include <functional>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "comm/communicator.h"
 #include "core/files.h"
-#include "core/hash.h"
-#include "core/rng.h"
+#include "model/model.h"
 
 namespace nexus {
 namespace {
 
-constexpr int kTensors = 90;
-constexpr int64_t kRows = 1024, kColumns = 3072;
+namespace fs = std::filesystem;
 
-double processor_seconds() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+struct Grid {
+  int dp = 1, tp = 1;
+  std::string str() const { return fmt::format("{}x{}", dp, tp); }
+};
+
+struct Options {
+  std::string folder;
+  Grid save, load;
+  int64_t layers = 12;
+  int rounds = 1, settle_seconds = 0;
+};
+
+// The box of a tensor that a tensor-parallel rank computes with; replicated tensors are saved by the first.
+Box shard_of(const ParamSpec& spec, const Grid& grid, int tp_rank) {
+  Box box = whole_box(spec.shape());
+  if (spec.shard_axis < 0) return tp_rank == 0 ? box : Box{};
+  int64_t& begin = spec.shard_axis == 0 ? box.begin_row : box.begin_column;
+  int64_t& extent = spec.shard_axis == 0 ? box.rows : box.columns;
+  begin = extent * tp_rank / grid.tp;
+  extent = extent * (tp_rank + 1) / grid.tp - begin;
+  return box;
 }
 
-void measure(const char* phase, const std::function<void()>& work) {
-  const double processor = processor_seconds();
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  const double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const double gigabytes = 1e-9 * kTensors * kRows * kColumns * sizeof(float);
-  std::printf("%-16s wall_seconds %6.2f gb_per_s %5.2f processor_seconds %5.2f\n", phase, wall, gigabytes / wall,
-              processor_seconds() - processor);
-  std::fflush(stdout);
-}
-
-// Random bits: a disk that compresses or skips zeros must not look fast.
-std::vector<std::vector<float>> random_tensors() {
-  std::vector<std::vector<float>> tensors(kTensors);
-  const RandomStream stream(1, "checkpoint_speed");
-  uint64_t index = 0;
-  for (std::vector<float>& tensor : tensors) {
-    tensor.resize(static_cast<size_t>(kRows * kColumns));
-    for (float& value : tensor) value = static_cast<float>(stream.uniform(index++));
-  }
-  return tensors;
-}
-
-void run(const std::string& folder) {
-  const RunFolder run{folder};
-  make_folders(run.root);
-  const auto comm = make_self_communicator();
-  const std::vector<std::vector<float>> tensors = random_tensors();
+// What a rank holds: for weights and moments alike, its run of the shard's elements. `host` is filled in later.
+std::vector<TensorSlice> held_by(int rank, const Grid& grid, const ParamTable& table) {
+  const int tp_rank = rank % grid.tp, dp_rank = rank / grid.tp;
+  int64_t count = 0;
+  for (const ParamSpec& spec : table) count += shard_of(spec, grid, tp_rank).count();
+  const int64_t begin = count * dp_rank / grid.dp, end = count * (dp_rank + 1) / grid.dp;
   std::vector<TensorSlice> slices;
-  for (int i = 0; i < kTensors; ++i)
-    slices.push_back({fmt::format("master/t{}", i),
-                      DType::kF32,
-                      {kRows, kColumns},
-                      0,
-                      kRows,
-                      tensors[static_cast<size_t>(i)].data()});
-  measure("digest memory", [&] {
-    for (const auto& tensor : tensors) hash_bytes(tensor.data(), tensor.size() * sizeof(float));
-  });
-  for (int64_t step = 1; step <= 3; ++step)
-    measure("save", [&] { save_checkpoint(*comm, run, {"speed", "s", step}, slices, {}); });
-  const std::string path = run.checkpoint("s", 3);
-  measure("open and verify", [&] { Checkpoint checkpoint(path); });
-  const Checkpoint checkpoint(path, /*verify_data=*/false);
-  std::vector<float> buffer(static_cast<size_t>(kRows * kColumns));
-  measure("read", [&] {
-    for (const TensorSlice& slice : slices) checkpoint.read(slice.name, 0, kRows, buffer.data());
-  });
+  for (const char* part : {"master/", "moment1/", "moment2/"}) {
+    int64_t offset = 0;
+    for (const ParamSpec& spec : table) {
+      const Box shard = shard_of(spec, grid, tp_rank);
+      const int64_t from = std::clamp(begin - offset, int64_t{0}, shard.count());
+      const int64_t to = std::clamp(end - offset, int64_t{0}, shard.count());
+      if (from < to)
+        for (const Box& box : run_boxes(shard, from, to - from))
+          slices.push_back({part + spec.name, DType::kF32, spec.shape(), box, nullptr});
+      offset += shard.count();
+    }
+  }
+  return slices;
+}
+
+int64_t bytes_of(const std::vector<TensorSlice>& slices) {
+  int64_t bytes = 0;
+  for (const TensorSlice& slice : slices) bytes += slice.box.count() * size_of(slice.dtype);
+  return bytes;
+}
+
+void lay_out(std::vector<TensorSlice>& slices, const Buffer& host) {
+  const char* at = static_cast<const char*>(host.data());
+  for (TensorSlice& slice : slices) {
+    slice.host = at;
+    at += slice.box.count() * size_of(slice.dtype);
+  }
+}
+
+// Random bits, so that a disk that compresses does not look fast, and a function of the place, so that any rank can
+// check them.
+uint32_t bits_at(uint64_t seed, int64_t index) {
+  uint64_t x = (seed + static_cast<uint64_t>(index)) * 0x9E3779B97F4A7C15u;
+  x = (x ^ (x >> 31)) * 0xBF58476D1CE4E5B9u;
+  return static_cast<uint32_t>(x >> 32);
+}
+
+// Calls visit(element of the slice in memory, bits that belong there).
+template <typename Visit>
+void for_each_element(const TensorSlice& slice, const Visit& visit) {
+  const uint64_t seed = std::hash<std::string>{}(slice.name);
+  const int64_t columns = columns_of(slice.shape);
+  int64_t at = 0;
+  for (int64_t row = slice.box.begin_row; row < slice.box.end_row(); ++row)
+    for (int64_t column = slice.box.begin_column; column < slice.box.end_column(); ++column)
+      visit(at++, bits_at(seed, row * columns + column));
+}
+
+void fill(const std::vector<TensorSlice>& slices) {
+  for (const TensorSlice& slice : slices) {
+    auto* words = static_cast<uint32_t*>(const_cast<void*>(slice.host));
+    for_each_element(slice, [&](int64_t at, uint32_t bits) { words[at] = bits; });
+  }
+}
+
+void compare(const std::vector<TensorSlice>& slices) {
+  for (const TensorSlice& slice : slices) {
+    const auto* words = static_cast<const uint32_t*>(slice.host);
+    int64_t wrong = 0;
+    for_each_element(slice, [&](int64_t at, uint32_t bits) { wrong += words[at] != bits; });
+    NX_CHECK(wrong == 0, "{} elements of '{}' came back wrong", wrong, slice.name);
+  }
+}
+
+class Timer {
+ public:
+  Timer(Communicator& comm, int64_t bytes) : comm_(comm), bytes_(bytes) {}
+  // Wall clock from the moment all ranks are ready to the last rank's end. Returns GB/s.
+  double measure(const std::string& phase, const std::function<void()>& work) {
+    comm_.barrier();
+    const auto start = std::chrono::steady_clock::now();
+    std::exception_ptr error;
+    try {
+      work();
+    } catch (...) {
+      error = std::current_exception();
+    }
+    comm_.agree(phase, error);
+    const double seconds = comm_.max(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    return report(phase, seconds);
+  }
+  double report(const std::string& phase, double seconds) {
+    last_seconds_ = seconds;
+    const double speed = 1e-9 * static_cast<double>(bytes_) / seconds;
+    if (comm_.rank() == 0) std::printf("%-34s seconds %6.2f gb_per_s %5.2f\n", phase.c_str(), seconds, speed);
+    std::fflush(stdout);
+    return speed;
+  }
+  double last_seconds() const { return last_seconds_; }
+
+ private:
+  Communicator& comm_;
+  int64_t bytes_;
+  double last_seconds_ = 0;
+};
+
+void drop_caches(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY);
+  if (fd < 0) throw_errno("open", path);
+  ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);  // the pages are clean: every writer here has fsynced
+  ::close(fd);
+}
+
+constexpr int64_t kPlainBlockBytes = 4 << 20;
+
+// What `dd bs=4M conv=fsync` does.
+void write_plain(const std::string& path, int64_t bytes, const char* source, int64_t source_bytes) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0644);
+  if (fd < 0) throw_errno("create", path);
+  for (int64_t done = 0; done < bytes;) {
+    const int64_t from = done % (source_bytes / 2);
+    const ssize_t n = ::write(fd, source + from,
+                              static_cast<size_t>(std::min({kPlainBlockBytes, bytes - done, source_bytes - from})));
+    if (n <= 0) throw_errno("write", path);
+    done += n;
+  }
+  if (::fsync(fd) != 0) throw_errno("fsync", path);
+  ::close(fd);
+}
+
+void read_plain(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY);
+  if (fd < 0) throw_errno("open", path);
+  std::vector<char> block(kPlainBlockBytes);
+  while (::read(fd, block.data(), block.size()) > 0) {
+  }
+  ::close(fd);
+}
+
+class Bench {
+ public:
+  Bench(Communicator& comm, const Options& options)
+      : comm_(comm), options_(options), run_{options.folder}, model_(config(options)) {}
+
+  void run() {
+    std::vector<TensorSlice> saved = held_by(comm_.rank(), options_.save, model_.table());
+    std::vector<TensorSlice> loaded = held_by(comm_.rank(), options_.load, model_.table());
+    const auto total = static_cast<int64_t>(comm_.sum(static_cast<double>(bytes_of(saved))));
+    const Buffer host = host_buffer(std::max(bytes_of(saved), bytes_of(loaded)));
+    if (comm_.rank() == 0) {
+      make_folders(run_.root);
+      std::printf("parameters %lld bytes %lld slices_of_rank_0 %zu save %s load %s\n",
+                  static_cast<long long>(model_.table().count()), static_cast<long long>(total), saved.size(),
+                  options_.save.str().c_str(), options_.load.str().c_str());
+    }
+    for (int round = 1; round <= options_.rounds; ++round) {
+      lay_out(saved, host);
+      fill(saved);
+      measure_round(round, saved, loaded, host, total);
+    }
+  }
+
+ private:
+  static ModelConfig config(const Options& options) {
+    ModelConfig config;  // configs/models/nexus-440m.yaml
+    config.m = 1664;
+    config.a = 2176;
+    config.layers = options.layers;
+    return config;
+  }
+
+  void measure_round(int64_t round, const std::vector<TensorSlice>& saved, std::vector<TensorSlice>& loaded,
+                     const Buffer& host, int64_t total) {
+    Timer timer(comm_, total);
+    const bool leader = comm_.rank() == 0;
+    const std::string before = run_.root + "/plain-before", after = run_.root + "/plain-after";
+    const auto plain_write = [&](const std::string& path) {
+      settle();
+      return timer.measure("plain file, write and fsync", [&] {
+        if (leader) write_plain(path, total, static_cast<const char*>(host.data()), host.size_bytes());
+      });
+    };
+    const auto plain_read = [&](const std::string& path) {
+      settle();
+      return timer.measure("plain file, read cold", [&] {
+        if (leader) read_plain(path);
+        if (leader) fs::remove(path);
+      });
+    };
+    const double first_write = plain_write(before);
+    SaveResult result;
+    settle();
+    const double save = timer.measure("save", [&] {
+      result = save_checkpoint(comm_, run_, {"speed", "s", round}, saved, {{"tokens", 0}});
+    });
+    const double save_share = save / mean(first_write, plain_write(after));
+    const double first_read = plain_read(before);
+    const double load = measure_load(timer, result.path, loaded, host);
+    const double load_share = load / mean(first_read, plain_read(after));
+    if (leader)
+      std::printf("round %lld save_share %.2f load_share %.2f\n", static_cast<long long>(round), save_share,
+                  load_share);
+    comm_.barrier();
+    if (leader) fs::remove_all(result.path);
+  }
+
+  // Empties the caches. With --settle it also gives a virtual machine's host time to take the free memory back: every
+  // phase then starts from the same state, while otherwise whoever gets pages that the host still backs looks faster.
+  void settle() {
+    comm_.barrier();
+    if (comm_.rank() == 0) {
+      for (const auto& entry : fs::recursive_directory_iterator(run_.root))
+        if (entry.is_regular_file()) drop_caches(entry.path());
+      std::this_thread::sleep_for(std::chrono::seconds(options_.settle_seconds));
+    }
+    comm_.barrier();
+  }
+
+  // Of two speeds over the same distance.
+  static double mean(double a, double b) { return 2 / (1 / a + 1 / b); }
+
+  double measure_load(Timer& timer, const std::string& path, std::vector<TensorSlice>& loaded, const Buffer& host) {
+    lay_out(loaded, host);
+    std::memset(host.data(), 0, static_cast<size_t>(host.size_bytes()));
+    settle();
+    timer.measure("load: verify cold, all ranks",
+                  [&] { NX_CHECK(newest_good_checkpoint(comm_, run_, "speed") == path); });
+    const double verify_seconds = timer.last_seconds();
+    timer.measure("load: read boxes", [&] {
+      const Checkpoint checkpoint(path, /*verify_data=*/false);
+      for (const TensorSlice& slice : loaded) checkpoint.read(slice.name, slice.box, const_cast<void*>(slice.host));
+    });
+    const double load = timer.report("load", verify_seconds + timer.last_seconds());
+    compare(loaded);
+    return load;
+  }
+
+  Communicator& comm_;
+  Options options_;
+  RunFolder run_;
+  Model model_;
+};
+
+Options parse(int argc, char** argv, int ranks) {
+  Options options;
+  options.save = {ranks, 1};
+  bool load_given = false;
+  bool good = argc >= 2 && argc % 2 == 0;
+  if (good) options.folder = argv[1];
+  for (int i = 2; good && i + 1 < argc; i += 2) {
+    const std::string key = argv[i];
+    if (key == "--grid") {
+      good = std::sscanf(argv[i + 1], "%dx%d", &options.save.dp, &options.save.tp) == 2;
+    } else if (key == "--load") {
+      good = std::sscanf(argv[i + 1], "%dx%d", &options.load.dp, &options.load.tp) == 2;
+      load_given = true;
+    } else if (key == "--layers") {
+      options.layers = std::atoll(argv[i + 1]);
+    } else if (key == "--settle") {
+      options.settle_seconds = std::atoi(argv[i + 1]);
+    } else if (key == "--rounds") {
+      options.rounds = std::atoi(argv[i + 1]);
+    } else {
+      good = false;
+    }
+  }
+  if (!load_given) options.load = options.save;
+  for (const Grid& grid : {options.save, options.load}) good = good && grid.dp * grid.tp == ranks;
+  if (!good)
+    throw Error(ErrorKind::kConfig, "bad arguments", "checkpoint_speed",
+                "use checkpoint_speed FOLDER [--grid DPxTP] [--load DPxTP] [--layers L] [--rounds N] [--settle S], "
+                "with DP * TP ranks");
+  return options;
 }
 
 }  // namespace
 }  // namespace nexus
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: checkpoint_speed FOLDER\n");
-    return 2;
-  }
+  nexus::MpiSession session(&argc, &argv);
+  const auto comm = session.world();
   try {
-    nexus::run(argv[1]);
+    nexus::Bench(*comm, nexus::parse(argc, argv, comm->size())).run();
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "%s\n", e.what());
-    return 1;
+    std::fprintf(stderr, "rank %d: %s\n", comm->rank(), e.what());
+    nexus::MpiSession::abort(1);  // the others may be waiting for this rank
   }
   return 0;
 }

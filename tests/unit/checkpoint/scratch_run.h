@@ -27,9 +27,9 @@ class ScratchRun : public ::testing::Test {
     bias_.assign(7, 0.0);
     std::iota(weight_.begin(), weight_.end(), static_cast<float>(seed));
     std::iota(bias_.begin(), bias_.end(), seed + 0.5);
-    return {{"master/layers.0.w", DType::kF32, {6, 5}, 0, 6, weight_.data()},
-            {"master/bias", DType::kF64, {7}, 4, 3, bias_.data() + 4},
-            {"master/bias", DType::kF64, {7}, 0, 4, bias_.data()}};
+    return {{"master/layers.0.w", DType::kF32, {6, 5}, {0, 6, 0, 5}, weight_.data()},
+            {"master/bias", DType::kF64, {7}, {4, 3, 0, 1}, bias_.data() + 4},
+            {"master/bias", DType::kF64, {7}, {0, 4, 0, 1}, bias_.data()}};
   }
 
   SaveResult save(int64_t step, const nlohmann::json& extra = {}, const std::string& stage = "s1") {
@@ -44,8 +44,8 @@ class ScratchRun : public ::testing::Test {
     const std::vector<TensorSlice> meant = slices(static_cast<int>(step));
     std::vector<float> weight(weight_.size());
     std::vector<double> bias(bias_.size());
-    checkpoint.read("master/layers.0.w", 0, 6, weight.data());
-    checkpoint.read("master/bias", 0, 7, bias.data());
+    checkpoint.read("master/layers.0.w", {0, 6, 0, 5}, weight.data());
+    checkpoint.read("master/bias", {0, 7, 0, 1}, bias.data());
     EXPECT_EQ(weight, weight_);
     EXPECT_EQ(bias, bias_);
     EXPECT_EQ(checkpoint.id().step, step);

@@ -74,7 +74,7 @@ TEST_F(Corruption, FlippedDataIsFoundOnReadingEvenIfFilesWereNotVerified) {
   ASSERT_NE(position, std::string::npos);
   flip_bit(shard, static_cast<int64_t>(position), 0);
   std::vector<float> weight(30);
-  EXPECT_NEXUS_ERROR(checkpoint.read("master/layers.0.w", 0, 6, weight.data()), ErrorKind::kCheckpoint,
+  EXPECT_NEXUS_ERROR(checkpoint.read("master/layers.0.w", {0, 6, 0, 5}, weight.data()), ErrorKind::kCheckpoint,
                      HasSubstr("master/layers.0.w"));
 }
 
@@ -171,7 +171,7 @@ TEST_F(ForeignShard, OfTheRightStructureFailsOnItsTensorDigests) {
   write([](hid_t group) { make_dataset(group, "layers.0.w", H5T_IEEE_F32LE, {6, 5}); });
   const Checkpoint checkpoint(path_);
   std::vector<float> weight(30);
-  EXPECT_NEXUS_ERROR(checkpoint.read("master/layers.0.w", 0, 6, weight.data()), ErrorKind::kCheckpoint,
+  EXPECT_NEXUS_ERROR(checkpoint.read("master/layers.0.w", {0, 6, 0, 5}, weight.data()), ErrorKind::kCheckpoint,
                      HasSubstr("its digest"));
 }
 

@@ -19,7 +19,8 @@ Manifest sample() {
   manifest.id = {"run-a", "s1", 40};
   manifest.hdf5 = "1.10.8";
   manifest.files = {{"shard-0000.h5", 4096, kDigest}, {"shard-0001.h5", 4096, kDigest}, {"state.json", 20, kDigest}};
-  manifest.tensors["w"] = {DType::kF32, {6, 4}, {{"shard-0000.h5", 0, 4, kDigest}, {"shard-0001.h5", 4, 2, kDigest}}};
+  manifest.tensors["w"] = {
+      DType::kF32, {6, 4}, {{"shard-0000.h5", {0, 4, 0, 4}, kDigest}, {"shard-0001.h5", {4, 2, 0, 4}, kDigest}}};
   return manifest;
 }
 
@@ -41,7 +42,7 @@ TEST(Manifest, SurvivesTextAndBack) {
   const std::string text = manifest_to_text(sample());
   const Manifest back = manifest_from_text(text, "M");
   EXPECT_EQ(manifest_to_text(back), text);
-  EXPECT_EQ(back.tensors.at("w").slices[1].begin_row, 4);
+  EXPECT_EQ(back.tensors.at("w").slices[1].box.begin_row, 4);
   EXPECT_EQ(forged([](ordered_json&) {}), text) << "the forger of the other tests seals as we do";
 }
 
@@ -60,9 +61,9 @@ TEST(Manifest, RefusesEmptyCutAndFlippedText) {
 }
 
 TEST(Manifest, TellsAnotherVersionFromDamage) {
-  const std::string newer = forged([](ordered_json& m) { m["version"] = 2; });
+  const std::string newer = forged([](ordered_json& m) { m["version"] = 3; });
   EXPECT_THROW(manifest_from_text(newer, "M"), OtherVersion);
-  expect_refused(newer, "format version 2, but this nexus reads version 1");
+  expect_refused(newer, "format version 3, but this nexus reads versions 1 to 2");
   expect_refused(forged([](ordered_json& m) { m["format"] = "zip"; }), "not a nexus checkpoint");
 }
 
@@ -107,6 +108,48 @@ TEST(Manifest, RefusesSlicesThatLeaveHolesOrOverlap) {
   expect_refused(slice(1, "rows", INT64_MAX), "outside");
   expect_refused(slice(0, "begin_row", -1), "outside");
   expect_refused(forged([](ordered_json& m) { m["tensors"][0]["slices"].clear(); }), "are missing");
+}
+
+TEST(Manifest, HoldsBoxesAndRefusesBadOnes) {
+  Manifest manifest = sample();
+  manifest.tensors["w"].slices = {{"shard-0000.h5", {0, 6, 0, 3}, kDigest}, {"shard-0001.h5", {0, 6, 3, 1}, kDigest}};
+  const std::string text = manifest_to_text(manifest);
+  EXPECT_EQ(manifest_from_text(text, "M").tensors.at("w").slices[1].box, (Box{0, 6, 3, 1}));
+  EXPECT_THAT(text, HasSubstr("\"begin_column\": 3"));
+  EXPECT_THAT(manifest_to_text(sample()), ::testing::Not(HasSubstr("column"))) << "whole rows do not state them";
+  const auto columns = [](const ordered_json& begin, const ordered_json& count) {
+    return forged([&](ordered_json& m) {
+      m["tensors"][0]["slices"][1]["begin_column"] = begin;
+      m["tensors"][0]["slices"][1]["columns"] = count;
+    });
+  };
+  expect_refused(columns(1, 3), "columns 0 to 1 of 'w' are missing");
+  expect_refused(columns(1, 4), "beyond its last column");
+  expect_refused(columns(4, 1), "outside");
+  expect_refused(columns(-1, 1), "outside");
+  expect_refused(columns(0, 0), "outside");
+  expect_refused(columns(0, 5), "outside");
+  expect_refused(columns(0, "4"), "whole number");
+  const auto erased = [](const char* key) {
+    return forged([&](ordered_json& m) {
+      m["tensors"][0]["slices"][1] = {{"file", "shard-0001.h5"}, {"begin_row", 4}, {"rows", 2},
+                                      {"begin_column", 0},       {"columns", 4},   {"xxh3_128", kDigest}};
+      m["tensors"][0]["slices"][1].erase(key);
+    });
+  };
+  expect_refused(erased("columns"), "unknown field 'begin_column'");
+  expect_refused(erased("begin_column"), "'begin_column' is missing");
+}
+
+TEST(Manifest, OfAHundredThousandSlicesIsSmallEnoughToBeRead) {
+  Manifest manifest = sample();
+  manifest.files[0].size_bytes = int64_t{1} << 40;
+  manifest.tensors["w"] = {DType::kF32, {250, 400}, {}};
+  for (int64_t i = 0; i < 100000; ++i)
+    manifest.tensors["w"].slices.push_back({"shard-0000.h5", {i / 400, 1, i % 400, 1}, kDigest});
+  const std::string text = manifest_to_text(manifest);
+  EXPECT_LT(static_cast<int64_t>(text.size()), kMaxManifestBytes);
+  EXPECT_EQ(manifest_from_text(text, "M").tensors.at("w").slices.size(), 100000u);
 }
 
 TEST(Manifest, RefusesUnknownRepeatedMissingAndMistypedFields) {

@@ -94,7 +94,7 @@ TEST_F(RunCheckpoints, OneOfANewerFormatStopsInsteadOfFallingBack) {
   save(1);
   save(2);
   std::string text = read_text_file(path(2) + "/MANIFEST.json");
-  text.replace(text.find("\"version\": 1"), 12, "\"version\": 9");
+  text.replace(text.find("\"version\": 2"), 12, "\"version\": 9");
   const std::string body = text.substr(0, text.find(",\n \"digest\""));
   overwrite(path(2) + "/MANIFEST.json", body + ",\n \"digest\": \"" + hash_text(body) + "\"\n}\n");
   EXPECT_NEXUS_ERROR(newest_good_checkpoint(run_), ErrorKind::kCheckpoint, HasSubstr("format version 9"));

@@ -28,19 +28,19 @@ TEST_F(SaveAndRead, GivesBackEveryBitAndTheState) {
 
 TEST_F(SaveAndRead, KeepsNanPayloadsSignedZerosAndDenormals) {
   const std::vector<float> odd = {std::nanf("7"), -0.0f, std::numeric_limits<float>::denorm_min(), -INFINITY};
-  save_checkpoint(*comm_, run_, {"run-a", "s1", 1}, {{"odd", DType::kF32, {4}, 0, 4, odd.data()}}, {});
+  save_checkpoint(*comm_, run_, {"run-a", "s1", 1}, {{"odd", DType::kF32, {4}, {0, 4, 0, 1}, odd.data()}}, {});
   std::vector<float> back(4);
-  Checkpoint(run_.checkpoint("s1", 1)).read("odd", 0, 4, back.data());
+  Checkpoint(run_.checkpoint("s1", 1)).read("odd", {0, 4, 0, 1}, back.data());
   EXPECT_EQ(std::memcmp(back.data(), odd.data(), 16), 0);
 }
 
 TEST_F(SaveAndRead, ReadsAnyRowsAcrossSlices) {
   const Checkpoint checkpoint(save(3).path);
   std::vector<double> rows(3);
-  checkpoint.read("master/bias", 3, 3, rows.data());  // slices are rows 0-3 and 4-6
+  checkpoint.read("master/bias", {3, 3, 0, 1}, rows.data());  // slices are rows 0-3 and 4-6
   EXPECT_THAT(rows, ElementsAre(6.5, 7.5, 8.5));
   std::vector<float> matrix(10);
-  checkpoint.read("master/layers.0.w", 4, 2, matrix.data());
+  checkpoint.read("master/layers.0.w", {4, 2, 0, 5}, matrix.data());
   EXPECT_EQ(matrix.front(), 23.0f);
   EXPECT_EQ(matrix.back(), 32.0f);
 }
@@ -49,24 +49,25 @@ TEST_F(SaveAndRead, RefusesUnknownTensorsAndRowsOutOfRange) {
   const Checkpoint checkpoint(save(3).path);
   double value = 0;
   EXPECT_FALSE(checkpoint.contains("master/other"));
-  EXPECT_NEXUS_ERROR(checkpoint.read("master/other", 0, 1, &value), ErrorKind::kCheckpoint, HasSubstr("master/other"));
+  EXPECT_NEXUS_ERROR(checkpoint.read("master/other", {0, 1, 0, 1}, &value), ErrorKind::kCheckpoint,
+                     HasSubstr("master/other"));
   EXPECT_NEXUS_ERROR(checkpoint.info("master/other"), ErrorKind::kCheckpoint, HasSubstr("master/other"));
-  EXPECT_NEXUS_ERROR(checkpoint.read("master/bias", 7, 1, &value), ErrorKind::kInternal, HasSubstr("rows 7+1"));
+  EXPECT_NEXUS_ERROR(checkpoint.read("master/bias", {7, 1, 0, 1}, &value), ErrorKind::kInternal, HasSubstr("rows 7+1"));
 }
 
 TEST_F(SaveAndRead, RefusesSlicesThatDoNotCoverATensorExactlyOnce) {
   const std::vector<float> data(8);
-  const TensorSlice first{"w", DType::kF32, {4, 2}, 0, 2, data.data()};
+  const TensorSlice first{"w", DType::kF32, {4, 2}, {0, 2, 0, 2}, data.data()};
   TensorSlice last = first;
-  last.begin_row = 3;
-  last.rows = 1;
+  last.box.begin_row = 3;
+  last.box.rows = 1;
   const auto attempt = [&](std::vector<TensorSlice> slices) {
     save_checkpoint(*comm_, run_, {"run-a", "s1", 1}, slices, {});
   };
   EXPECT_NEXUS_ERROR(attempt({first}), ErrorKind::kInternal, HasSubstr("rows 2 to 4 of 'w' are missing"));
   EXPECT_NEXUS_ERROR(attempt({first, last}), ErrorKind::kInternal, HasSubstr("rows 2 to 3 of 'w' are missing"));
-  last.begin_row = 1;
-  last.rows = 3;
+  last.box.begin_row = 1;
+  last.box.rows = 3;
   EXPECT_NEXUS_ERROR(attempt({first, last}), ErrorKind::kInternal, HasSubstr("held twice"));
   last.name = "../w";
   EXPECT_NEXUS_ERROR(attempt({first, last}), ErrorKind::kInternal, HasSubstr("../w"));
@@ -76,7 +77,7 @@ TEST_F(SaveAndRead, RefusesSlicesThatDoNotCoverATensorExactlyOnce) {
 TEST_F(SaveAndRead, LeavesOutSlicesOfNoRowsAndRanksOfNoSlices) {
   const float value = 1;
   save_checkpoint(*comm_, run_, {"run-a", "s1", 1},
-                  {{"w", DType::kF32, {1}, 0, 1, &value}, {"w", DType::kF32, {1}, 1, 0, nullptr}}, {});
+                  {{"w", DType::kF32, {1}, {0, 1, 0, 1}, &value}, {"w", DType::kF32, {1}, {1, 0, 0, 1}, nullptr}}, {});
   EXPECT_THAT(Checkpoint(run_.checkpoint("s1", 1)).tensor_names(), ElementsAre("w"));
   save_checkpoint(*comm_, run_, {"run-a", "s1", 2}, {}, {{"tokens", 1}});
   EXPECT_THAT(Checkpoint(run_.checkpoint("s1", 2)).tensor_names(), ElementsAre());
@@ -98,7 +99,7 @@ TEST_F(SaveAndRead, ReplacesACheckpointOfTheSameStep) {
   EXPECT_EQ(again.sequence(), 3);
   EXPECT_EQ(again.state().at("tokens"), 7);
   std::vector<float> weight(30);
-  again.read("master/layers.0.w", 0, 6, weight.data());
+  again.read("master/layers.0.w", {0, 6, 0, 5}, weight.data());
   EXPECT_EQ(weight[0], 99.0f);
   EXPECT_THAT(names(), ElementsAre("0000005", "0000006"));
   EXPECT_EQ(newest_good_checkpoint(run_), run_.checkpoint("s1", 5));
@@ -126,8 +127,8 @@ TEST_F(SaveAndRead, DiffTellsNamesShapesAndValuesApart) {
   weight[9] = NAN;
   const std::vector<double> other(3);
   changed[0].host = weight.data();
-  changed[1] = {"master/bias", DType::kF64, {3}, 0, 3, other.data()};
-  changed[2] = {"master/extra", DType::kF64, {3}, 0, 3, other.data()};
+  changed[1] = {"master/bias", DType::kF64, {3}, {0, 3, 0, 1}, other.data()};
+  changed[2] = {"master/extra", DType::kF64, {3}, {0, 3, 0, 1}, other.data()};
   save_checkpoint(*comm_, run_, {"run-a", "s1", 2}, changed, {});
   const Checkpoint a(run_.checkpoint("s1", 1)), b(run_.checkpoint("s1", 2));
   const std::vector<TensorDiff> diffs = diff_checkpoints(a, b);
@@ -152,8 +153,8 @@ TEST_F(SaveAndRead, TensorOfSeveralBlocksRoundTripsAndDiffers) {
   const Shape shape{rows, 256};
   const auto write = [&](int64_t step) {
     save_checkpoint(*comm_, run_, {"run-a", "s1", step},
-                    {{"big", DType::kF32, shape, 0, cut, data.data()},
-                     {"big", DType::kF32, shape, cut, rows - cut, data.data() + cut * 256}},
+                    {{"big", DType::kF32, shape, {0, cut, 0, 256}, data.data()},
+                     {"big", DType::kF32, shape, {cut, rows - cut, 0, 256}, data.data() + cut * 256}},
                     {});
   };
   write(1);

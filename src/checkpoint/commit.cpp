@@ -1,17 +1,14 @@
-// The commit protocol of docs/checkpoints.md.
+#include "checkpoint/commit.h"
+
 #include <fcntl.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 
-#include "checkpoint/checkpoint.h"
 #include "checkpoint/fault_points.h"
 #include "checkpoint/layout.h"
-#include "checkpoint/manifest.h"
-#include "checkpoint/shard.h"
 #include "checkpoint/strict_json.h"
 #include "core/files.h"
 #include "core/hash.h"
@@ -24,42 +21,10 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-// Does `work` on this rank, then throws on every rank if it threw on any.
-template <typename Work>
-void agreed(Communicator& comm, const std::string& phase, const Work& work) {
-  std::exception_ptr error;
-  try {
-    work();
-  } catch (...) {
-    error = std::current_exception();
-  }
-  comm.agree(phase, error);
-}
-
-std::string make_temporary_folder(const RunFolder& run, const CheckpointId& id) {
-  NX_CHECK(is_safe_name(id.stage) && id.stage != "LATEST" && id.step >= 0, "stage '{}' step {}", id.stage, id.step);
-  const std::string path = run.checkpoint(id.stage, id.step);
-  const std::string stage_folder = fs::path(path).parent_path().string();
-  if (!path_exists(stage_folder)) {
-    make_folders(stage_folder);
-    fsync_path(run.checkpoints());
-    fsync_path(run.root);
-  }
-  fault_point("folder");
-  const std::string temporary = temporary_path(path);
-  make_folders(temporary);
-  return temporary;
-}
-
 int64_t next_sequence(const RunFolder& run) {
   int64_t last = 0;
   for (const CheckpointEntry& entry : list_checkpoints(run)) last = std::max(last, entry.sequence);
   return last + 1;
-}
-
-std::string shard_to_text(const ShardRecord& shard) {
-  if (shard.file.name.empty()) return "";
-  return ordered_json{{"file", file_to_json(shard.file)}, {"tensors", tensors_to_json(shard.tensors)}}.dump();
 }
 
 // Adds what one rank has written.
@@ -94,8 +59,9 @@ Manifest make_manifest(const RunFolder& run, const CheckpointId& id, const std::
   manifest.hdf5 = hdf5_version();
   for (const std::string& text : shards) merge_shard(manifest, text);
   for (auto& [name, tensor] : manifest.tensors)
-    std::sort(tensor.slices.begin(), tensor.slices.end(),
-              [](const SliceRecord& a, const SliceRecord& b) { return a.begin_row < b.begin_row; });
+    std::sort(tensor.slices.begin(), tensor.slices.end(), [](const SliceRecord& a, const SliceRecord& b) {
+      return std::pair(a.box.begin_row, a.box.begin_column) < std::pair(b.box.begin_row, b.box.begin_column);
+    });
   manifest.files.push_back({kStateName, static_cast<int64_t>(state.size()), hash_text(state)});
   check_own_manifest(manifest);
   return manifest;
@@ -115,14 +81,36 @@ void put_in_place(const std::string& temporary, const std::string& path) {
   remove_quietly(trash);
 }
 
-// Rank 0, after all shards are durable. Returns the bytes of the checkpoint.
-int64_t commit(const RunFolder& run, const CheckpointId& id, const std::string& temporary,
-               const std::vector<std::string>& shards, const json& state) {
+}  // namespace
+
+std::string make_temporary_folder(const RunFolder& run, const CheckpointId& id) {
+  NX_CHECK(is_safe_name(id.stage) && id.stage != "LATEST" && id.step >= 0, "stage '{}' step {}", id.stage, id.step);
+  const std::string path = run.checkpoint(id.stage, id.step);
+  const std::string stage_folder = fs::path(path).parent_path().string();
+  if (!path_exists(stage_folder)) {
+    make_folders(stage_folder);
+    fsync_path(run.checkpoints());
+    fsync_path(run.root);
+  }
+  fault_point("folder");
+  const std::string temporary = temporary_path(path);
+  make_folders(temporary);
+  return temporary;
+}
+
+std::string shard_to_text(const ShardRecord& shard) {
+  if (shard.file.name.empty()) return "";
+  return ordered_json{{"file", file_to_json(shard.file)}, {"tensors", tensors_to_json(shard.tensors)}}.dump();
+}
+
+int64_t commit_folder(const RunFolder& run, const CheckpointId& id, const std::string& temporary,
+                      const std::vector<std::string>& shards, const json& state) {
   const std::string state_text = state.dump(1) + "\n";
   const Manifest manifest = make_manifest(run, id, shards, state_text);
   const std::string manifest_text = manifest_to_text(manifest);
-  NX_CHECK(static_cast<int64_t>(std::max(state_text.size(), manifest_text.size())) <= kMaxManifestBytes,
-           "state of {} bytes, manifest of {}", state_text.size(), manifest_text.size());
+  NX_CHECK(static_cast<int64_t>(state_text.size()) <= kMaxStateBytes, "state of {} bytes", state_text.size());
+  NX_CHECK(static_cast<int64_t>(manifest_text.size()) <= kMaxManifestBytes, "manifest of {} bytes",
+           manifest_text.size());
   fault_point("state-write");
   write_file_durably(temporary + "/" + kStateName, state_text);
   fault_point("manifest-write");
@@ -132,49 +120,17 @@ int64_t commit(const RunFolder& run, const CheckpointId& id, const std::string& 
   return manifest.size_bytes() + static_cast<int64_t>(manifest_text.size());
 }
 
-// Nothing here can undo the commit, so nothing here fails the save. After an exchange, `temporary` holds the older
-// checkpoint.
-void tidy_up(const RunFolder& run, const CheckpointId& id, const std::string& temporary) {
+void tidy_up(const RunFolder& run, const CheckpointId& id, const std::string& temporary) noexcept {
   try {
     fault_point("latest");
     const fs::path path = run.checkpoint(id.stage, id.step);
     replace_file(latest_path(run), fmt::format("{}/{}\n", id.stage, path.filename().string()));
     fault_point("old-remove");
+    // After an exchange, `temporary` holds the older checkpoint.
     if (!remove_quietly(temporary)) warn("cannot remove {}: it is left behind and harmless", temporary);
   } catch (const std::exception& e) {
     warn("checkpoint {} step {} is committed, but tidying up failed: {}", id.stage, id.step, e.what());
   }
-}
-
-}  // namespace
-
-SaveResult save_checkpoint(Communicator& comm, const RunFolder& run, const CheckpointId& id,
-                           const std::vector<TensorSlice>& slices, const json& state) {
-  const auto start = std::chrono::steady_clock::now();
-  const bool leader = comm.rank() == 0;
-  SaveResult result;
-  result.path = run.checkpoint(id.stage, id.step);
-  std::string temporary;
-  try {
-    agreed(comm, "preparing the checkpoint", [&] {
-      if (leader) temporary = make_temporary_folder(run, id);
-    });
-    const std::string folder = comm.broadcast_text(temporary);
-    ShardRecord shard;
-    agreed(comm, "writing the checkpoint",
-           [&] { shard = write_shard(folder, fmt::format("shard-{:04}.h5", comm.rank()), slices); });
-    const std::vector<std::string> shards = comm.all_gather_text(shard_to_text(shard));
-    agreed(comm, "committing the checkpoint", [&] {
-      if (leader) result.size_bytes = commit(run, id, temporary, shards, state);
-    });
-  } catch (...) {
-    remove_quietly(temporary);  // known to rank 0 only
-    throw;
-  }
-  if (leader) tidy_up(run, id, temporary);
-  comm.broadcast(&result.size_bytes, sizeof result.size_bytes, 0);
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return result;
 }
 
 }  // namespace nexus

@@ -1,0 +1,122 @@
+#include "checkpoint/pending_save.h"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <system_error>
+#include <utility>
+
+#include "checkpoint/commit.h"
+#include "checkpoint/layout.h"
+
+namespace nexus {
+namespace {
+
+// Does `work` on this rank, then throws on every rank if it threw on any.
+template <typename Work>
+void agreed(Communicator& comm, const std::string& phase, const Work& work) {
+  std::exception_ptr error;
+  try {
+    work();
+  } catch (...) {
+    error = std::current_exception();
+  }
+  comm.agree(phase, error);
+}
+
+std::string shard_name(int rank) {
+  return fmt::format("shard-{:04}.h5", rank);
+}
+
+}  // namespace
+
+PendingSave::PendingSave(Communicator& comm, const RunFolder& run, const CheckpointId& id,
+                         std::vector<TensorSlice> slices, nlohmann::json state, std::shared_ptr<const void> memory)
+    : comm_(comm),
+      run_(run),
+      id_(id),
+      slices_(std::move(slices)),
+      state_(std::move(state)),
+      memory_(std::move(memory)),
+      shard_(std::make_unique<ShardRecord>()) {
+  const bool leader = comm_.rank() == 0;
+  std::string temporary;
+  try {
+    agreed(comm_, "preparing the checkpoint", [&] {
+      if (leader) temporary = make_temporary_folder(run_, id_);
+    });
+    folder_ = comm_.broadcast_text(temporary);
+  } catch (...) {
+    remove_quietly(temporary);
+    throw;
+  }
+  if (leader) live_ = std::make_unique<LiveFolder>(folder_);
+  try {
+    thread_ = std::thread(&PendingSave::write, this);
+  } catch (const std::system_error& e) {  // of this rank only: commit() tells the others
+    error_ = std::make_exception_ptr(Error(ErrorKind::kIo, fmt::format("cannot start a thread: {}", e.what()), folder_,
+                                           "raise the limit of processes (ulimit -u)"));
+    written_ = true;
+  }
+}
+
+PendingSave::~PendingSave() {
+  join();
+  if (finished_) return;
+  // Every rank takes its own file away and the last one the folder, in whatever order they come. A folder that is gone
+  // before a rank has started to write fails that write, which is given up as well.
+  remove_quietly(folder_ + "/" + shard_name(comm_.rank()));
+  ::rmdir(folder_.c_str());
+}
+
+// On the thread. Signals are for the main one, whose system calls they are meant to interrupt.
+void PendingSave::write() noexcept {
+  sigset_t all;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  try {
+    *shard_ = write_shard(folder_, shard_name(comm_.rank()), slices_);
+  } catch (...) {
+    error_ = std::current_exception();
+  }
+  written_ = true;
+}
+
+void PendingSave::join() {
+  if (thread_.joinable()) thread_.join();
+  memory_.reset();
+}
+
+SaveResult PendingSave::commit() {
+  NX_CHECK(!finished_, "stage {} step {} was committed before", id_.stage, id_.step);
+  join();
+  finished_ = true;
+  const bool leader = comm_.rank() == 0;
+  SaveResult result;
+  result.path = run_.checkpoint(id_.stage, id_.step);
+  try {
+    agreed(comm_, "writing the checkpoint", [&] {
+      if (error_) std::rethrow_exception(error_);
+    });
+    const std::vector<std::string> shards = comm_.all_gather_text(shard_to_text(*shard_));
+    agreed(comm_, "committing the checkpoint", [&] {
+      if (leader) result.size_bytes = commit_folder(run_, id_, folder_, shards, state_);
+    });
+  } catch (...) {
+    // Rank 0 alone: if the trouble is between the ranks, another one cannot know that rank 0 is not about to commit.
+    if (leader) remove_quietly(folder_);
+    throw;
+  }
+  if (leader) tidy_up(run_, id_, folder_);
+  live_.reset();
+  comm_.broadcast(&result.size_bytes, sizeof result.size_bytes, 0);
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  return result;
+}
+
+SaveResult save_checkpoint(Communicator& comm, const RunFolder& run, const CheckpointId& id,
+                           const std::vector<TensorSlice>& slices, const nlohmann::json& state) {
+  return PendingSave(comm, run, id, slices, state).commit();
+}
+
+}  // namespace nexus

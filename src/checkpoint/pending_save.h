@@ -1,0 +1,67 @@
+// A checkpoint that is written in the background while training goes on (docs/checkpoints.md, "Saving in the
+// background").
+//
+//   PendingSave save(comm, run, id, slices, state, snapshot);   // collective, quick
+//   ... steps ...    save.written() on this rank; agree on it, then:
+//   save.commit();                                              // collective
+//
+// Nothing is a checkpoint before commit() has returned or, after a crash, been about to.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+
+namespace nexus {
+
+class LiveFolder;
+struct ShardRecord;
+
+class PendingSave {
+ public:
+  // Collective, like save_checkpoint: makes the temporary folder, agrees, and starts a thread that writes this rank's
+  // shard. The slices' memory must neither change nor go away before commit() or the destructor; `memory`, if given, is
+  // kept alive for so long and then let go on the calling thread. `comm` must outlive the save. The thread makes no
+  // MPI call and uses HDF5 under a process-wide lock: opening and reading checkpoints, and other saves, wait for each
+  // slice's turn; code outside this module must leave HDF5 alone meanwhile.
+  PendingSave(Communicator& comm, const RunFolder& run, const CheckpointId& id, std::vector<TensorSlice> slices,
+              nlohmann::json state, std::shared_ptr<const void> memory = nullptr);
+  // Without commit(): waits for the thread, removes this rank's shard, and the folder if it was the last. Local.
+  ~PendingSave();
+  PendingSave(const PendingSave&) = delete;
+  PendingSave& operator=(const PendingSave&) = delete;
+
+  const CheckpointId& id() const { return id_; }
+  // Whether this rank's shard is durable or has failed: commit() will not wait for this rank. No communication.
+  bool written() const { return written_; }
+  // Collective, once: waits for the shards and makes them a checkpoint. If the write failed on any rank, throws on
+  // every one, and no checkpoint has come to be. `seconds` counts from the constructor.
+  SaveResult commit();
+
+ private:
+  void write() noexcept;
+  void join();
+
+  Communicator& comm_;
+  RunFolder run_;
+  CheckpointId id_;
+  std::vector<TensorSlice> slices_;
+  nlohmann::json state_;
+  std::shared_ptr<const void> memory_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::string folder_;
+  std::unique_ptr<LiveFolder> live_;  // on rank 0, which prunes
+  std::unique_ptr<ShardRecord> shard_;
+  std::exception_ptr error_;  // the thread's; read after joining it
+  std::atomic<bool> written_{false};
+  bool finished_ = false;
+  std::thread thread_;
+};
+
+}  // namespace nexus

@@ -1,0 +1,29 @@
+// A file opened for reading at positions, private to this module. HDF5 says where a dataset's bytes lie; they are then
+// read without it, in blocks that stay in the processor's cache for the digest.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace nexus {
+
+inline constexpr int64_t kReadBlockBytes = 1 << 20;
+
+class RawFile {
+ public:
+  explicit RawFile(const std::string& path);  // throws kIo
+  ~RawFile();
+  RawFile(RawFile&& other) noexcept;
+  RawFile& operator=(RawFile&& other) noexcept;
+
+  const std::string& path() const { return path_; }
+  int64_t size_bytes() const;
+  // Bytes got: fewer than asked for only at the end of the file. Throws kIo.
+  int64_t read_at(int64_t position, void* target, int64_t size_bytes) const;
+
+ private:
+  std::string path_;
+  int fd_ = -1;
+};
+
+}  // namespace nexus
