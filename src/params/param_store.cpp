@@ -5,17 +5,26 @@
 namespace nexus {
 namespace {
 
-// Draws one tensor in the host type T; the value of an element depends on (seed, name, logical index) only.
+// Draws a box of one tensor in the host type T; the value of an element depends on (seed, name, logical index) only.
 template <typename T>
 void draw(const ParamSpec& spec, uint64_t seed, T* out) {
-  const int64_t count = spec.count();
+  const Box& box = spec.local;
   if (spec.init == Init::kOnes) {
-    std::fill(out, out + count, T(1));
+    std::fill(out, out + box.count(), T(1));
     return;
   }
   const RandomStream stream(seed, spec.name);
+  const int64_t columns = spec.columns();
 #pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < count; ++i) out[i] = static_cast<T>(spec.init_std * stream.normal(static_cast<uint64_t>(i)));
+  for (int64_t row = 0; row < box.rows; ++row) {
+    const int64_t first = (box.begin_row + row) * columns + box.begin_column;
+    for (int64_t i = 0; i < box.columns; ++i)
+      out[row * box.columns + i] = static_cast<T>(spec.init_std * stream.normal(static_cast<uint64_t>(first + i)));
+  }
+}
+
+bool master_is_compute(const ParamTable& table, DType compute) {
+  return compute == wide_of(compute) && !table.sharding().zero;
 }
 
 }  // namespace
@@ -23,58 +32,81 @@ void draw(const ParamSpec& spec, uint64_t seed, T* out) {
 ParamStore::ParamStore(Backend& backend, const ParamTable& table, DType compute, Use use)
     : backend_(&backend), table_(&table), compute_dtype_(compute) {
   const DType wide = wide_of(compute);
-  auto make = [&](DType dtype) {
-    buffers_.push_back(backend.allocate(table.count() * size_of(dtype)));
+  auto make = [&](DType dtype, int64_t count) {
+    buffers_.push_back(backend.allocate(count * size_of(dtype)));
     size_bytes_ += buffers_.back().size_bytes();
-    return buffers_.back().tensor(dtype, {table.count()});
+    const Tensor tensor = buffers_.back().tensor(dtype, {count});
+    backend.zero(tensor);  // padding stays zero for ever
+    return tensor;
   };
-  master_ = make(wide);
-  compute_ = compute == wide ? master_ : make(compute);
+  compute_ = make(compute, table.flat_count());
+  master_ = master_is_compute(table, compute) ? compute_ : make(wide, table.state_count());
   if (use == Use::kInference) return;
-  grad_ = make(wide);
-  moment1_ = make(wide);
-  moment2_ = make(wide);
-  backend.zero(moment1_);
-  backend.zero(moment2_);
+  grad_ = make(wide, table.flat_count());
+  moment1_ = make(wide, table.state_count());
+  moment2_ = make(wide, table.state_count());
 }
 
 int64_t ParamStore::bytes_for(const ParamTable& table, DType compute, Use use) {
-  const int64_t wide = size_of(wide_of(compute));
-  const int64_t copy = compute == wide_of(compute) ? 0 : size_of(compute);
-  return table.count() * (wide * (use == Use::kTraining ? 4 : 1) + copy);
+  const int64_t wide = size_of(wide_of(compute)), states = table.state_count() * wide;
+  int64_t bytes = table.flat_count() * size_of(compute) + (master_is_compute(table, compute) ? 0 : states);
+  if (use == Use::kTraining) bytes += table.flat_count() * wide + 2 * states;
+  return bytes;
 }
 
 Tensor ParamStore::view(const Tensor& flat, int index) const {
   const ParamSpec& spec = (*table_)[index];
-  return flat.flat(spec.offset, spec.count()).reshaped(spec.shape());
+  return flat.flat(spec.offset, spec.local.count()).reshaped(spec.local_shape());
 }
 
 Tensor ParamStore::stacked(const Tensor& flat, int index, int count) const {
   const ParamSpec& first = (*table_)[index];
   int64_t rows = 0;
   for (int i = index; i < index + count; ++i) {
-    const Shape shape = (*table_)[i].shape();
-    NX_CHECK(shape.rank() == 2 && shape[1] == first.shape()[1], "{} does not stack on {}", (*table_)[i].name,
-             first.name);
-    rows += shape[0];
+    const ParamSpec& spec = (*table_)[i];
+    NX_CHECK(spec.axes.size() == 2 && spec.local.columns == first.local.columns &&
+                 spec.offset == first.offset + rows * first.local.columns,
+             "{} does not stack on {}", spec.name, first.name);
+    rows += spec.local.rows;
   }
-  return flat.flat(first.offset, rows * first.shape()[1]).reshaped({rows, first.shape()[1]});
+  return flat.flat(first.offset, rows * first.local.columns).reshaped({rows, first.local.columns});
 }
 
 void ParamStore::initialize(uint64_t seed) {
-  const int64_t element = size_of(wide_dtype());
-  for (const ParamSpec& spec : *table_) {
-    const Buffer host = host_buffer(spec.count() * element);
+  for (int index = 0; index < table_->size(); ++index) {
+    const ParamSpec& spec = (*table_)[index];
+    const Buffer host = host_buffer(spec.local.count() * size_of(wide_dtype()));
     if (wide_dtype() == DType::kF64)
       draw(spec, seed, static_cast<double*>(host.data()));
     else
       draw(spec, seed, static_cast<float*>(host.data()));
-    backend_->copy_in(master_.flat(spec.offset, spec.count()), host.data());
+    set_weights(index, host.data());
   }
-  refresh_compute();
+}
+
+void ParamStore::set_weights(int index, const void* local_host) {
+  const ParamSpec& spec = (*table_)[index];
+  const int64_t count = spec.local.count(), element = size_of(wide_dtype());
+  const Tensor weights = compute_.flat(spec.offset, count);
+  if (compute_dtype_ == wide_dtype()) {
+    backend_->copy_in(weights, local_host);
+  } else {
+    const Buffer staging = backend_->allocate(count * element);
+    const Tensor wide = staging.tensor(wide_dtype(), {count});
+    backend_->copy_in(wide, local_host);
+    backend_->copy(wide, weights);
+    backend_->synchronize();  // before the staging memory goes
+  }
+  if (master_.data == compute_.data) return;
+  for (const ParamPiece& piece : state_pieces(*table_)) {
+    if (piece.param != index) continue;
+    const auto* from = static_cast<const char*>(local_host) + (piece.offset - spec.offset) * element;
+    backend_->copy_in(master_.flat(piece.state_offset, piece.box.count()), from);
+  }
 }
 
 void ParamStore::refresh_compute() {
+  NX_CHECK(!table_->sharding().zero, "this rank holds a part of the master weights only");
   if (compute_.data != master_.data) backend_->copy(master_, compute_);
 }
 

@@ -1,13 +1,16 @@
 // The parameters of one rank: flat buffers in table order.
 //
-//   master   wide (f32; f64 for checks): what the optimizer updates and checkpoints hold
-//   compute  the type of matrix products; the same memory as master unless that is bf16
-//   grad     wide; accumulated over micro-batches
+//   compute  the type of matrix products
+//   grad     wide (f32; f64 for checks); accumulated over micro-batches
+//   master   wide: what the optimizer updates and checkpoints hold; the same memory as compute where the types agree
+//            and nothing is sharded over dp
 //   moment1, moment2   AdamW's exponential averages, wide; absent in a store made for inference
+//
+// With ZeRO-1 the last three hold this rank's pieces only, at ParamPiece::state_offset (params/partition.h).
 #pragma once
 
 #include "backend/backend.h"
-#include "params/param_table.h"
+#include "params/partition.h"
 
 namespace nexus {
 
@@ -23,10 +26,10 @@ class ParamStore {
   // Bytes that a store of this table takes, without making one.
   static int64_t bytes_for(const ParamTable& table, DType compute, Use use);
 
-  // Views of one tensor, in its logical shape.
+  // Views of what this rank holds of one tensor.
   Tensor weight(int index) const { return view(compute_, index); }
   Tensor grad(int index) const { return view(grad_, index); }
-  // Neighbours [index, index + count) of the same trailing shape, stacked along the first axis.
+  // Neighbours [index, index + count) of equal local width, stacked along the first axis.
   Tensor weights(int index, int count) const { return stacked(compute_, index, count); }
   Tensor grads(int index, int count) const { return stacked(grad_, index, count); }
 
@@ -37,10 +40,12 @@ class ParamStore {
   const Tensor& moment1() const { return moment1_; }
   const Tensor& moment2() const { return moment2_; }
 
-  // Draws every tensor from (seed, name, logical index).
+  // Draws every tensor from (seed, name, logical index): the same values on every grid.
   void initialize(uint64_t seed);
+  // Sets one tensor, master and compute, from what this rank holds of it: wide host memory of `local.count()` elements.
+  void set_weights(int index, const void* local_host);
   void zero_grad() { backend_->zero(grad_); }
-  // Makes `compute` follow `master` after a load or an initialisation.
+  // Makes `compute` follow `master` where this rank has all of it; with ZeRO-1 see all_gather_weights (replication.h).
   void refresh_compute();
   Backend& backend() const { return *backend_; }
 

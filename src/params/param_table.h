@@ -7,6 +7,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "params/sharding.h"
+#include "tensor/box.h"
 #include "tensor/tensor.h"
 
 namespace nexus {
@@ -31,36 +33,72 @@ enum class Init : uint8_t { kOnes, kNormal };
 
 struct ParamSpec {
   std::string name;        // "layers.3.attn.q.w_m"
-  std::vector<Axis> axes;  // logical (unsharded) extents, [out, in] for a weight
+  std::vector<Axis> axes;  // logical (unsharded) extents, [out, in] for a weight; one or two
   Init init = Init::kNormal;
   double init_std = 0.02;
   bool decay = true;    // weight decay: matrices and embeddings, not norms
   int shard_axis = -1;  // axis that tensor parallelism splits; -1 is replicated
-  int64_t offset = 0;   // first element in the flat buffers; set by ParamTable::add
 
-  Shape shape() const;
-  int64_t count() const { return shape().count(); }
+  // Set by ParamTable::add.
+  Box local;           // what this rank holds
+  int64_t offset = 0;  // of the first element of `local` in the flat buffers, where it lies row by row
+
+  Shape shape() const;  // logical
+  int64_t rows() const { return axes[0].extent; }
+  int64_t columns() const { return axes.size() == 2 ? axes[1].extent : 1; }
+  int64_t count() const { return rows() * columns(); }
+  Box whole() const { return {0, rows(), 0, columns()}; }
+  Shape local_shape() const;
+  bool sharded() const { return shard_axis >= 0; }
 };
 
-// Tensors lie back to back in the flat buffers, in table order and without padding, so neighbours of equal shape form a
-// stacked tensor: q.w_m, k.w_m, v.w_m are one [3, M, D] operand of a batched product.
+// Consecutive entries whose gradients become final together and travel in one message.
+struct Bucket {
+  int first = 0, end = 0;         // table entries
+  int64_t offset = 0, count = 0;  // elements of the flat buffers, padding included; count divides by dp_size
+};
+
+// Tensors lie back to back in the flat buffers, in table order, so neighbours of equal width form a stacked tensor:
+// q.w_m, k.w_m, v.w_m are one [3 M, D] operand of a product. Only buckets are padded at their end, to a multiple of
+// kAlignment * dp_size elements, so that every data-parallel rank's part of a bucket is equal and aligned.
 class ParamTable {
  public:
+  static constexpr int64_t kAlignment = 64;
+
+  explicit ParamTable(const Sharding& sharding = {}) : sharding_(sharding) {}
+
   // Appends and returns the index; names are unique.
   int add(ParamSpec spec);
+  void close_bucket();  // what is added from here on belongs to the next one
+
+  const Sharding& sharding() const { return sharding_; }
+  // What a rank holds of `extent` entries that divide by tp_size.
+  int64_t local(int64_t extent) const;
   int size() const { return static_cast<int>(specs_.size()); }
   const ParamSpec& operator[](int index) const { return specs_[static_cast<size_t>(index)]; }
   int find(const std::string& name) const;  // -1 if absent
-  int64_t count() const { return count_; }  // elements in all
+  int64_t count() const { return count_; }  // parameters of the model
+  std::vector<Bucket> buckets() const;
+  // Elements of the flat buffers of gradients and compute weights, and of those of master weights and moments.
+  int64_t flat_count() const;
+  int64_t state_count() const { return sharding_.zero ? flat_count() / sharding_.dp_size : flat_count(); }
   auto begin() const { return specs_.begin(); }
   auto end() const { return specs_.end(); }
-  // Digest of names, shapes and roles: ranks and checkpoints compare it.
+  // Digest of names, logical shapes and roles: ranks and checkpoints compare it.
   std::string digest() const;
 
  private:
+  int64_t padded(int64_t count) const;
+
+  Sharding sharding_;
   std::vector<ParamSpec> specs_;
   std::unordered_map<std::string, int> index_;
+  std::vector<Bucket> closed_;
   int64_t count_ = 0;
+  int64_t bucket_begin_ = 0, flat_end_ = 0;  // of the open bucket
 };
+
+// What `tp_rank` of `tp_size` ranks holds of a tensor: an even cut of the shard axis, up to one entry.
+Box local_box(const ParamSpec& spec, int tp_rank, int tp_size);
 
 }  // namespace nexus

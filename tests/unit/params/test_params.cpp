@@ -94,7 +94,7 @@ TEST(ParamStore, Bf16CopyFollowsTheMaster) {
   const ParamTable table = small_table();
   ParamStore store(*backend, table, DType::kBF16);
   store.initialize(3);
-  std::vector<Bf16> copy(37);
+  std::vector<Bf16> copy(static_cast<size_t>(table.flat_count()));
   backend->copy_out(copy.data(), store.compute());
   const std::vector<float> master = host(store, store.master());
   for (size_t i = 0; i < copy.size(); ++i) EXPECT_EQ(static_cast<float>(copy[i]), static_cast<float>(Bf16(master[i])));
