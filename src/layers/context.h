@@ -7,6 +7,7 @@
 
 #include <optional>
 
+#include "comm/communicator.h"
 #include "params/param_store.h"
 #include "tensor/arena.h"
 
@@ -20,8 +21,13 @@ struct LayerContext {
   ParamStore& params;
   int64_t batch = 0, context = 0;  // B sequences of T tokens; rows are the B * T tokens, sequence by sequence
   Pass pass = Pass::kTraining;     // set by the model's entry points
+  Communicator* tp = nullptr;      // the ranks that share the tensors of `params`; null where that is one
 
   int64_t rows() const { return batch * context; }
+  int tp_size() const { return params.table().sharding().tp_size; }
+  // Sequence parallelism: the residual stream and the norms hold an equal share of the rows on every rank.
+  bool sequence_parallel() const { return params.table().sharding().sequence && tp_size() > 1; }
+  int64_t stream_rows() const { return sequence_parallel() ? rows() / tp_size() : rows(); }
   // Memory of the compute type, and of the type of statistics and losses.
   Tensor alloc(Shape shape) const { return arena.alloc(params.compute_dtype(), shape); }
   Tensor alloc_wide(Shape shape) const { return arena.alloc(params.wide_dtype(), shape); }

@@ -9,6 +9,17 @@ namespace nexus {
 Head::Head(ParamTable& table, const std::string& weight_name, int64_t vocab, int64_t d)
     : weight_(table.add(matrix_spec(weight_name, fixed_axis(vocab), fixed_axis(d), 0))) {}
 
+void Head::cross_entropy(const LayerContext& ctx, const Tensor& logits, const Tensor& targets, const Tensor& losses,
+                         float grad_scale) const {
+  if (ctx.tp_size() == 1) return ctx.backend.cross_entropy(logits, targets, losses, grad_scale);
+  const Arena::Frame frame(ctx.arena);
+  const int64_t rows = logits.shape[0], first_token = ctx.params.table()[weight_].local.begin_row;
+  const Tensor stats = ctx.alloc_wide({rows, 3}), all_stats = ctx.alloc_wide({ctx.tp_size(), rows, 3});
+  ctx.backend.cross_entropy_stats(logits, targets, first_token, stats);
+  ctx.tp->all_gather(stats, all_stats);
+  ctx.backend.cross_entropy_from(logits, targets, first_token, all_stats, losses, grad_scale);
+}
+
 void Head::forward_backward(const LayerContext& ctx, const Tensor& x, const Tensor& targets, float grad_scale,
                             const Tensor& losses) const {
   const Arena::Frame frame(ctx.arena);
@@ -18,7 +29,7 @@ void Head::forward_backward(const LayerContext& ctx, const Tensor& x, const Tens
     const int64_t rows = std::min(kChunkRows, ctx.rows() - begin);
     const Tensor logits = buffer.rows(0, rows), chunk = x.rows(begin, rows);
     ctx.backend.matmul(chunk, Mat(weight).t(), logits);
-    ctx.backend.cross_entropy(logits, targets.rows(begin, rows), losses.rows(begin, rows), grad_scale);
+    cross_entropy(ctx, logits, targets.rows(begin, rows), losses.rows(begin, rows), grad_scale);
     ctx.backend.matmul(Mat(logits).t(), chunk, dweight, 1.0f);
     ctx.backend.matmul(logits, weight, chunk);
   }
@@ -32,7 +43,7 @@ void Head::evaluate(const LayerContext& ctx, const Tensor& x, const Tensor& targ
     const int64_t rows = std::min(kChunkRows, ctx.rows() - begin);
     const Tensor logits = buffer.rows(0, rows);
     ctx.backend.matmul(x.rows(begin, rows), Mat(weight).t(), logits);
-    ctx.backend.cross_entropy(logits, targets.rows(begin, rows), losses.rows(begin, rows), 0.0f);
+    cross_entropy(ctx, logits, targets.rows(begin, rows), losses.rows(begin, rows), 0.0f);
   }
 }
 

@@ -4,7 +4,9 @@ namespace nexus {
 namespace {
 
 std::vector<ParamSpec> specs_of(const std::vector<std::string>& prefixes, int64_t d, const std::vector<int64_t>& outs,
-                                int shard_axis) {
+                                Place place) {
+  NX_CHECK(place != Place::kMlp, "an MLP is not linear");
+  const int shard_axis = place == Place::kQkv ? 0 : 1;
   NX_CHECK(prefixes.size() == outs.size(), "{} prefixes, {} outputs", prefixes.size(), outs.size());
   std::vector<ParamSpec> specs;
   for (size_t g = 0; g < outs.size(); ++g)
@@ -15,8 +17,8 @@ std::vector<ParamSpec> specs_of(const std::vector<std::string>& prefixes, int64_
 }  // namespace
 
 Linear::Linear(ParamTable& table, const std::vector<std::string>& prefixes, int64_t d, const std::vector<int64_t>& outs,
-               int shard_axis)
-    : matrix_(table, specs_of(prefixes, d, outs, shard_axis)) {}
+               Place place)
+    : matrix_(table, specs_of(prefixes, d, outs, place)) {}
 
 void Linear::forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) {
   x_ = x;

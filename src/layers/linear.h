@@ -8,9 +8,9 @@ namespace nexus {
 
 class Linear : public Projection {
  public:
-  // One group per prefix, of outs[g] outputs. `shard_axis` 0 splits outputs over ranks, 1 inputs.
+  // One group per prefix, of outs[g] outputs. Ranks split the outputs of kQkv and the inputs of kO.
   Linear(ParamTable& table, const std::vector<std::string>& prefixes, int64_t d, const std::vector<int64_t>& outs,
-         int shard_axis);
+         Place place);
 
   int64_t out_width() const override { return matrix_.out_width(); }
   void forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) override;

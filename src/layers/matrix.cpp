@@ -23,10 +23,7 @@ Axis consuming(int64_t extent, Width width) {
 
 StackedMatrix::StackedMatrix(ParamTable& table, const std::vector<ParamSpec>& specs)
     : first_(table.size()), count_(static_cast<int>(specs.size())) {
-  for (const ParamSpec& spec : specs) {
-    table.add(spec);
-    out_width_ += spec.axes[0].extent;
-  }
+  for (const ParamSpec& spec : specs) out_width_ += table[table.add(spec)].local.rows;
 }
 
 void StackedMatrix::forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) const {
@@ -40,11 +37,11 @@ void StackedMatrix::backward(const LayerContext& ctx, const Tensor& dy, const Te
 
 GroupedMatrix::GroupedMatrix(ParamTable& table, const std::vector<ParamSpec>& specs, Layout layout)
     : layout_(layout), groups_(static_cast<int64_t>(specs.size())) {
-  const size_t out_axis = layout == Layout::kOutIn ? 0 : 1;
   for (size_t g = 0; g < specs.size(); ++g) {
     const int param = table.add(specs[g]);
-    const int64_t out = specs[g].axes[out_axis].extent;
-    in_ = specs[g].axes[1 - out_axis].extent;
+    const Box local = table[param].local;
+    const int64_t out = layout == Layout::kOutIn ? local.rows : local.columns;
+    in_ = layout == Layout::kOutIn ? local.columns : local.rows;
     if (!runs_.empty() && runs_.back().out == out)
       ++runs_.back().groups;
     else

@@ -1,7 +1,7 @@
 // Weight matrices as layers use them: one product for several matrices wherever their operands lie side by side.
 //
 // Rows of activations are tokens. Weight gradients are added to the store's wide gradients inside the product (beta =
-// 1).
+// 1). All widths are those of this rank's share of the matrices.
 #pragma once
 
 #include <string>

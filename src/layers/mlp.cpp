@@ -15,7 +15,7 @@ std::vector<ParamSpec> up_specs(const std::string& prefix, int64_t d, int64_t f,
 Mlp::Mlp(ParamTable& table, const std::string& prefix, int64_t d, int64_t f, GateKind gate, GeluKind gelu)
     : gate_(gate),
       gelu_(gelu),
-      f_(f),
+      f_(table.local(f)),
       up_(table, up_specs(prefix, d, f, gate)),
       down_(table, {matrix_spec(prefix + ".w_down", fixed_axis(d), fixed_axis(f), 1)}) {}
 

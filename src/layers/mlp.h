@@ -20,7 +20,7 @@ class Mlp : public Projection {
  private:
   GateKind gate_;
   GeluKind gelu_;
-  int64_t f_;
+  int64_t f_;  // of this rank: gate and up are split by rows, down by columns
   StackedMatrix up_, down_;
   Tensor x_, h_, a_;  // input; [rows, 2F] gate then up ([rows, F] for GELU); [rows, F]
 };

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "layers/tensor_parallel.h"
+
 namespace nexus {
 namespace {
 
@@ -42,40 +44,62 @@ NormGelu activation_of(const NexusRankOptions& o) {
 
 NexusRank::NexusRank(ParamTable& table, const Prefixes& prefixes, const NexusRankOptions& options)
     : groups_(static_cast<int64_t>(prefixes.size())),
-      m_(options.m),
-      a_(options.a),
+      m_whole_(options.m),
+      m_(table.local(options.m)),
+      a_(table.local(options.a)),
       activation_(activation_of(options)),
       w_m_(table, w_m_specs(prefixes, options)),
       w_a_(table, w_a_specs(prefixes, options)),
-      w_d_(table, w_d_specs(prefixes, options)) {}
+      w_d_(table, w_d_specs(prefixes, options)),
+      edges_(table, options.place, options.d, options.outs) {}
 
-NexusRank::Stage NexusRank::make_stage(const LayerContext& ctx, int64_t width) const {
-  Stage stage{ctx.alloc({ctx.rows(), groups_, width}), ctx.alloc({ctx.rows(), groups_, width}), {}};
+NexusRank::Stage NexusRank::make_stage(const LayerContext& ctx, int64_t width, int64_t a_width) const {
+  Stage stage{ctx.alloc({ctx.rows(), groups_, width}), ctx.alloc({ctx.rows(), groups_, a_width}), {}};
   if (activation_.norm != NormKind::kNone) stage.scale = ctx.alloc_wide({ctx.rows(), groups_});
   return stage;
 }
 
+// a1 of this rank's channels, then of all.
+void NexusRank::activate_first(const LayerContext& ctx) {
+  if (m_ == m_whole_) return norm_gelu_forward(ctx, activation_, stage1_.h, stage1_.a, stage1_.scale);
+  const Arena::Frame frame(ctx.arena);
+  const Tensor mine = ctx.alloc(stage1_.h.shape);
+  norm_gelu_forward(ctx, activation_, stage1_.h, mine, stage1_.scale);
+  gather_columns(ctx, mine, std::vector<int64_t>(static_cast<size_t>(groups_), m_whole_), stage1_.a);
+}
+
 void NexusRank::forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) {
   const ForwardScope scope(ctx);
-  x_ = x;
-  stage1_ = make_stage(ctx, m_);
-  stage2_ = make_stage(ctx, a_);
-  w_m_.forward(ctx, x, stage1_.h.reshaped({ctx.rows(), groups_ * m_}));
-  ctx.backend.norm_gelu_forward(activation_, stage1_.h, stage1_.a, stage1_.scale);
+  x_ = edges_.whole_input(ctx, x);
+  stage1_ = make_stage(ctx, m_, m_whole_);
+  stage2_ = make_stage(ctx, a_, a_);
+  w_m_.forward(ctx, x_, stage1_.h.reshaped({ctx.rows(), groups_ * m_}));
+  activate_first(ctx);
   w_a_.forward(ctx, stage1_.a, stage2_.h);
-  ctx.backend.norm_gelu_forward(activation_, stage2_.h, stage2_.a, stage2_.scale);
-  w_d_.forward(ctx, stage2_.a, y);
+  norm_gelu_forward(ctx, activation_, stage2_.h, stage2_.a, stage2_.scale);
+  edges_.reduce_output(ctx, y, [&](const Tensor& partial) { w_d_.forward(ctx, stage2_.a, partial); });
+}
+
+// d1 = W_A^T d2, added up over the ranks.
+void NexusRank::backward_middle(const LayerContext& ctx, const Tensor& d2, const Tensor& d1) const {
+  if (m_ == m_whole_) return w_a_.backward(ctx, d2, stage1_.a, d1);
+  const Arena::Frame frame(ctx.arena);
+  const Tensor partial = ctx.alloc(stage1_.a.shape);
+  w_a_.backward(ctx, d2, stage1_.a, partial);
+  reduce_scatter_columns(ctx, partial, std::vector<int64_t>(static_cast<size_t>(groups_), m_whole_), d1);
 }
 
 void NexusRank::backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx) {
   const Arena::Frame frame(ctx.arena);
   const Tensor d1 = ctx.alloc({ctx.rows(), groups_, m_});  // da1, then dh1 in its place
   const Tensor d2 = ctx.alloc({ctx.rows(), groups_, a_});  // da2, then dh2
-  w_d_.backward(ctx, dy, stage2_.a, d2);
-  ctx.backend.norm_gelu_backward(activation_, d2, stage2_.h, stage2_.scale, d2);
-  w_a_.backward(ctx, d2, stage1_.a, d1);
-  ctx.backend.norm_gelu_backward(activation_, d1, stage1_.h, stage1_.scale, d1);
-  w_m_.backward(ctx, d1.reshaped({ctx.rows(), groups_ * m_}), x_, dx);
+  w_d_.backward(ctx, edges_.whole_output_gradient(ctx, dy), stage2_.a, d2);
+  norm_gelu_backward(ctx, activation_, d2, stage2_.h, stage2_.scale, d2);
+  backward_middle(ctx, d2, d1);
+  norm_gelu_backward(ctx, activation_, d1, stage1_.h, stage1_.scale, d1);
+  edges_.reduce_input_gradient(ctx, dx, [&](const Tensor& out) {
+    w_m_.backward(ctx, d1.reshaped({ctx.rows(), groups_ * m_}), x_, out);
+  });
 }
 
 }  // namespace nexus

@@ -4,10 +4,14 @@
 //
 // PREFIX.w_m [M, D], PREFIX.w_a [A, M], PREFIX.w_d [O, A] per group. n is the identity or h / (||h|| + 1e-5) * sqrt(O):
 // the scale uses O, which growth never changes, so zero rows stay silent and lossless.
+//
+// Over p tensor-parallel ranks (nexusformer.md section 6) a rank has M / p rows of W_M, A / p rows of W_A and A / p
+// columns of W_D. The two norms need the squares of whole rows, added up over the ranks; W_A needs whole rows of a1,
+// which are gathered: M is the narrowest place of the chain.
 #pragma once
 
 #include "layers/matrix.h"
-#include "layers/projection.h"
+#include "layers/split_edges.h"
 
 namespace nexus {
 
@@ -19,6 +23,7 @@ struct NexusRankOptions {
   std::vector<int64_t> outs;  // O of each group
   NormKind norm = NormKind::kL2;
   GeluKind gelu = GeluKind::kErf;
+  Place place = Place::kMlp;
 };
 
 class NexusRank : public Projection {
@@ -26,23 +31,26 @@ class NexusRank : public Projection {
   // One group per prefix. The table gets all W_M, then all W_A, then all W_D.
   NexusRank(ParamTable& table, const std::vector<std::string>& prefixes, const NexusRankOptions& options);
 
-  int64_t out_width() const override { return w_d_.out_width(); }
+  int64_t out_width() const override { return edges_.out_width(); }
   void forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) override;
   void backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx) override;
 
  private:
-  // h [rows, G, width], a = GELU(n(h)) and the norm's row scale [rows, G] (undefined without norm).
+  // h [rows, G, width of this rank], a = GELU(n(h)), and the norm's row scale [rows, G] (undefined without norm).
   struct Stage {
     Tensor h, a, scale;
   };
-  Stage make_stage(const LayerContext& ctx, int64_t width) const;
+  Stage make_stage(const LayerContext& ctx, int64_t width, int64_t a_width) const;
+  void activate_first(const LayerContext& ctx);
+  void backward_middle(const LayerContext& ctx, const Tensor& d2, const Tensor& d1) const;
 
-  int64_t groups_, m_, a_;
+  int64_t groups_, m_whole_, m_, a_;  // m_ and a_ of this rank
   NormGelu activation_;
   StackedMatrix w_m_;
   GroupedMatrix w_a_, w_d_;
+  SplitEdges edges_;
   Tensor x_;
-  Stage stage1_, stage2_;
+  Stage stage1_, stage2_;  // stage1_.a is whole: [rows, G, M]
 };
 
 }  // namespace nexus

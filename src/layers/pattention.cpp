@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "layers/tensor_parallel.h"
+
 namespace nexus {
 namespace {
 
@@ -34,28 +36,31 @@ NormGelu activation_of(size_t groups, const PattentionOptions& o) {
 
 Pattention::Pattention(ParamTable& table, const std::vector<std::string>& prefixes, const PattentionOptions& options)
     : groups_(static_cast<int64_t>(prefixes.size())),
-      tokens_(options.tokens),
+      tokens_(table.local(options.tokens)),
       activation_(activation_of(prefixes.size(), options)),
       key_(table, key_specs(prefixes, options)),
-      value_(table, value_specs(prefixes, options), GroupedMatrix::Layout::kInOut) {}
+      value_(table, value_specs(prefixes, options), GroupedMatrix::Layout::kInOut),
+      edges_(table, options.place, options.d, options.outs) {}
 
 void Pattention::forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) {
   const ForwardScope scope(ctx);
-  x_ = x;
+  x_ = edges_.whole_input(ctx, x);
   s_ = ctx.alloc({ctx.rows(), groups_, tokens_});
   a_ = ctx.alloc({ctx.rows(), groups_, tokens_});
   scale_ = ctx.alloc_wide({ctx.rows(), groups_});
-  key_.forward(ctx, x, s_.reshaped({ctx.rows(), groups_ * tokens_}));
-  ctx.backend.norm_gelu_forward(activation_, s_, a_, scale_);
-  value_.forward(ctx, a_, y);
+  key_.forward(ctx, x_, s_.reshaped({ctx.rows(), groups_ * tokens_}));
+  norm_gelu_forward(ctx, activation_, s_, a_, scale_);
+  edges_.reduce_output(ctx, y, [&](const Tensor& partial) { value_.forward(ctx, a_, partial); });
 }
 
 void Pattention::backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx) {
   const Arena::Frame frame(ctx.arena);
   const Tensor ds = ctx.alloc({ctx.rows(), groups_, tokens_});  // da, then ds in its place
-  value_.backward(ctx, dy, a_, ds);
-  ctx.backend.norm_gelu_backward(activation_, ds, s_, scale_, ds);
-  key_.backward(ctx, ds.reshaped({ctx.rows(), groups_ * tokens_}), x_, dx);
+  value_.backward(ctx, edges_.whole_output_gradient(ctx, dy), a_, ds);
+  norm_gelu_backward(ctx, activation_, ds, s_, scale_, ds);
+  edges_.reduce_input_gradient(ctx, dx, [&](const Tensor& out) {
+    key_.backward(ctx, ds.reshaped({ctx.rows(), groups_ * tokens_}), x_, out);
+  });
 }
 
 }  // namespace nexus

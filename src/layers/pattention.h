@@ -4,10 +4,13 @@
 //
 // PREFIX.key [n, D], PREFIX.value [n, O] per group. The norm has no epsilon: a zero row gives a zero output. n_scale is
 // a constant of the model, equal to n at birth; growth policies say whether it follows n.
+//
+// Over p tensor-parallel ranks a rank has n / p of the parameter tokens, keys and values; the norm adds up its squares
+// over the ranks.
 #pragma once
 
 #include "layers/matrix.h"
-#include "layers/projection.h"
+#include "layers/split_edges.h"
 
 namespace nexus {
 
@@ -19,6 +22,7 @@ struct PattentionOptions {
   std::vector<int64_t> outs;  // O of each group
   GeluKind gelu = GeluKind::kErf;
   double value_std = 0.02;  // normal(0, 2 / L / sqrt(D)) in a Tokenformer
+  Place place = Place::kMlp;
 };
 
 class Pattention : public Projection {
@@ -26,15 +30,16 @@ class Pattention : public Projection {
   // One group per prefix. The table gets all keys, then all values.
   Pattention(ParamTable& table, const std::vector<std::string>& prefixes, const PattentionOptions& options);
 
-  int64_t out_width() const override { return value_.out_width(); }
+  int64_t out_width() const override { return edges_.out_width(); }
   void forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) override;
   void backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx) override;
 
  private:
-  int64_t groups_, tokens_;
+  int64_t groups_, tokens_;  // tokens of this rank
   NormGelu activation_;
   StackedMatrix key_;
   GroupedMatrix value_;
+  SplitEdges edges_;
   Tensor x_, s_, a_, scale_;  // input; [rows, G, n]; [rows, G, n]; wide [rows, G]
 };
 

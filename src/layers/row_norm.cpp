@@ -19,7 +19,7 @@ void RowNormLayer::forward(const LayerContext& ctx, ResidualStream& stream, cons
   // Training keeps every norm's input, so the sum goes into the branch's own output, which nobody else needs; an
   // evaluation adds in place and uses two buffers throughout.
   if (ctx.pass == Pass::kTraining && stream.pending.defined()) std::swap(stream.x, stream.pending);
-  stats_ = ctx.alloc_wide({ctx.rows(), 2});
+  stats_ = ctx.alloc_wide({stream.x.shape[0], 2});
   const Tensor weight = weight_ < 0 ? Tensor{} : ctx.params.weight(weight_);
   ctx.backend.add_norm_forward(op_, stream.x, stream.pending, weight, y, stats_);
   stream.pending = Tensor{};

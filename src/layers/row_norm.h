@@ -8,10 +8,11 @@
 namespace nexus {
 
 // x after some blocks, and the last branch's output that is not yet added to it (undefined at the start). The next norm
-// adds it in its own pass over x. Both are [rows, D].
+// adds it in its own pass over x. Both are [stream_rows, D].
 struct ResidualStream {
   Tensor x;
   Tensor pending;
+  Tensor partial{};  // [rows, D] for a branch's partial sums where rows are split over ranks; undefined otherwise
 };
 
 // x += pending, then y = n(x) * weight. RMSNorm (Zhang and Sennrich 2019) or LayerNorm without bias (Ba et al. 2016),

@@ -10,8 +10,8 @@
 namespace nexus {
 
 struct SelfAttentionOptions {
-  int64_t heads = 0, kv_heads = 0, head_dim = 0;
-  int64_t rotary_dim = 0;  // leading elements of each head that rotate
+  int64_t heads = 0, kv_heads = 0, head_dim = 0;  // heads of this rank
+  int64_t rotary_dim = 0;                         // leading elements of each head that rotate
   float theta = 10000.0f;
 };
 

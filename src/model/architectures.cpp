@@ -23,13 +23,14 @@ bool has_nexus_mlp(const ModelConfig& c) {
 
 using Made = std::unique_ptr<Projection>;
 
-NexusRankOptions nexus_rank_options(const ModelConfig& c, std::vector<int64_t> outs) {
-  return {c.d, c.m, c.a, Width::kA, std::move(outs), c.norm, c.gelu};
+NexusRankOptions nexus_rank_options(const ModelConfig& c, Place place, std::vector<int64_t> outs) {
+  return {c.d, c.m, c.a, Width::kA, std::move(outs), c.norm, c.gelu, place};
 }
 
-PattentionOptions pattention_options(const ModelConfig& c, Width tokens, int64_t scale, std::vector<int64_t> outs) {
+PattentionOptions pattention_options(const ModelConfig& c, Place place, Width tokens, int64_t scale,
+                                     std::vector<int64_t> outs) {
   const double value_std = 2.0 / static_cast<double>(c.layers) / std::sqrt(static_cast<double>(c.d));
-  return {c.d, c.width(tokens), tokens, scale, std::move(outs), c.gelu, value_std};
+  return {c.d, c.width(tokens), tokens, scale, std::move(outs), c.gelu, value_std, place};
 }
 
 Made make_qkv(const ModelConfig& c, const std::string& layer, ParamTable& table) {
@@ -37,30 +38,33 @@ Made make_qkv(const ModelConfig& c, const std::string& layer, ParamTable& table)
   const int64_t kv = c.kv() * c.head_dim();
   const std::vector<int64_t> outs = {c.d, kv, kv};
   switch (c.arch) {
-    case Arch::kNexusformer: return std::make_unique<NexusRank>(table, prefixes, nexus_rank_options(c, outs));
+    case Arch::kNexusformer:
+      return std::make_unique<NexusRank>(table, prefixes, nexus_rank_options(c, Place::kQkv, outs));
     case Arch::kTokenformer:
-      return std::make_unique<Pattention>(table, prefixes, pattention_options(c, Width::kTokensQkv, c.scale_qkv, outs));
+      return std::make_unique<Pattention>(table, prefixes,
+                                          pattention_options(c, Place::kQkv, Width::kTokensQkv, c.scale_qkv, outs));
     case Arch::kTransformer: break;
   }
-  return std::make_unique<Linear>(table, prefixes, c.d, outs, 0);
+  return std::make_unique<Linear>(table, prefixes, c.d, outs, Place::kQkv);
 }
 
 Made make_o(const ModelConfig& c, const std::string& layer, ParamTable& table) {
   const Prefixes prefix = {layer + ".attn.o"};
   if (c.arch == Arch::kTokenformer)
-    return std::make_unique<Pattention>(table, prefix, pattention_options(c, Width::kTokensProj, c.scale_proj, {c.d}));
-  if (has_nexus_mlp(c)) return std::make_unique<NexusRank>(table, prefix, nexus_rank_options(c, {c.d}));
-  return std::make_unique<Linear>(table, prefix, c.d, std::vector<int64_t>{c.d}, 1);
+    return std::make_unique<Pattention>(table, prefix,
+                                        pattention_options(c, Place::kO, Width::kTokensProj, c.scale_proj, {c.d}));
+  if (has_nexus_mlp(c)) return std::make_unique<NexusRank>(table, prefix, nexus_rank_options(c, Place::kO, {c.d}));
+  return std::make_unique<Linear>(table, prefix, c.d, std::vector<int64_t>{c.d}, Place::kO);
 }
 
 Made make_mlp(const ModelConfig& c, const std::string& layer, ParamTable& table) {
   const std::string prefix = layer + ".mlp";
   if (c.arch == Arch::kTokenformer)
     return std::make_unique<Pattention>(table, Prefixes{prefix},
-                                        pattention_options(c, Width::kTokensFfn, c.scale_ffn, {c.d}));
+                                        pattention_options(c, Place::kMlp, Width::kTokensFfn, c.scale_ffn, {c.d}));
   if (!has_nexus_mlp(c)) return std::make_unique<Mlp>(table, prefix, c.d, c.f, c.mlp, c.gelu);
   // The published block's MLP: middle width M, outer width F, which never grows.
-  NexusRankOptions options = nexus_rank_options(c, {c.d});
+  NexusRankOptions options = nexus_rank_options(c, Place::kMlp, {c.d});
   options.a = c.f;
   options.a_width = Width::kFixed;
   return std::make_unique<NexusRank>(table, Prefixes{prefix}, options);
@@ -76,17 +80,15 @@ RowNormLayer make_branch_norm(const ModelConfig& c, const std::string& weight_na
 
 Block make_block(const ModelConfig& config, int64_t layer, ParamTable& table) {
   const std::string name = fmt::format("layers.{}", layer);
-  const SelfAttentionOptions heads{config.heads, config.kv(), config.head_dim(), config.rotary_dim(),
-                                   static_cast<float>(config.rope_theta)};
+  const SelfAttentionOptions heads{table.local(config.heads), table.local(config.kv()), config.head_dim(),
+                                   config.rotary_dim(), static_cast<float>(config.rope_theta)};
   // The order of these lines is the order of the table.
-  const int first = table.size();
   const RowNormLayer attention_norm = make_branch_norm(config, name + ".attn_norm.weight", table);
   Made qkv = make_qkv(config, name, table);
   Made o = make_o(config, name, table);
   const RowNormLayer mlp_norm = make_branch_norm(config, name + ".mlp_norm.weight", table);
   Made mlp = make_mlp(config, name, table);
-  return Block({first, table.size()}, attention_norm, SelfAttention(heads, std::move(qkv), std::move(o)), mlp_norm,
-               std::move(mlp));
+  return Block(attention_norm, SelfAttention(heads, std::move(qkv), std::move(o)), mlp_norm, std::move(mlp));
 }
 
 RowNormLayer make_final_norm(const ModelConfig& config, ParamTable& table) {

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "layers/tensor_parallel.h"
+
 namespace nexus {
 namespace {
 
@@ -14,7 +16,9 @@ void forward_branch(const LayerContext& ctx, RowNormLayer& norm, Branch& branch,
   const ForwardScope scope(ctx);
   const Tensor normed = ctx.alloc(shape);
   norm.forward(ctx, stream, normed);
-  branch.forward(ctx, normed, out);
+  const Tensor partial = ctx.sequence_parallel() ? stream.partial : out;
+  branch.forward(ctx, gather_rows(ctx, normed), partial);
+  reduce_rows(ctx, partial, out);
   stream.pending = out;
 }
 
@@ -23,19 +27,17 @@ template <typename Branch>
 void backward_branch(const LayerContext& ctx, RowNormLayer& norm, Branch& branch, const Tensor& dx) {
   const Arena::Frame frame(ctx.arena);
   const Tensor dnormed = ctx.alloc(dx.shape);
-  branch.backward(ctx, dx, dnormed);
+  const Tensor dout = gather_rows(ctx, dx), partial = partial_rows(ctx, dnormed);
+  branch.backward(ctx, dout, partial);
+  reduce_rows(ctx, partial, dnormed);
   norm.backward(ctx, dnormed, dx);
 }
 
 }  // namespace
 
-Block::Block(ParamRange params, RowNormLayer attention_norm, SelfAttention attention, RowNormLayer mlp_norm,
+Block::Block(RowNormLayer attention_norm, SelfAttention attention, RowNormLayer mlp_norm,
              std::unique_ptr<Projection> mlp)
-    : params_(params),
-      attention_norm_(attention_norm),
-      mlp_norm_(mlp_norm),
-      attention_(std::move(attention)),
-      mlp_(std::move(mlp)) {}
+    : attention_norm_(attention_norm), mlp_norm_(mlp_norm), attention_(std::move(attention)), mlp_(std::move(mlp)) {}
 
 void Block::forward(const LayerContext& ctx, ResidualStream& stream, const Tensor& spare) {
   forward_branch(ctx, attention_norm_, attention_, stream, spare);

@@ -5,22 +5,24 @@
 
 namespace nexus {
 
-DryRun dry_run(const ModelConfig& config, DType compute, int64_t batch, int64_t context, ModelUse use) {
+DryRun dry_run(const ModelConfig& config, DType compute, int64_t batch, int64_t context, ModelUse use,
+               const Sharding& sharding) {
   const std::unique_ptr<DryBackend> backend = make_dry_backend();
-  Model model(config);
+  const std::unique_ptr<Communicator> tp = make_dry_communicator(sharding.tp_rank, sharding.tp_size);
+  Model model(config, sharding);
   ParamStore params(*backend, model.table(), compute);
   Arena arena;
-  const LayerContext ctx{*backend, arena, params, batch, context};
+  const LayerContext ctx{*backend, arena, params, batch, context, Pass::kTraining, tp.get()};
   const Tensor tokens{nullptr, DType::kI32, {ctx.rows()}};
   const Tensor losses{nullptr, params.wide_dtype(), {ctx.rows()}};
   switch (use) {
     case ModelUse::kTraining: model.forward_backward(ctx, tokens, tokens, 1.0f, losses); break;
     case ModelUse::kEvaluation: model.evaluate(ctx, tokens, tokens, losses); break;
     case ModelUse::kLogits:
-      model.logits(ctx, tokens, Tensor{nullptr, params.wide_dtype(), {ctx.rows(), model.config().vocab}});
+      model.logits(ctx, tokens, Tensor{nullptr, params.wide_dtype(), {ctx.rows(), model.local_vocab()}});
       break;
   }
-  return {arena.peak_bytes(), backend->matmul_flops(), backend->attention_flops()};
+  return {arena.peak_bytes(), backend->matmul_flops(), backend->attention_flops(), tp->group_bytes()};
 }
 
 }  // namespace nexus

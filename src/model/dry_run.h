@@ -3,6 +3,7 @@
 #pragma once
 
 #include "model/model_config.h"
+#include "params/sharding.h"
 
 namespace nexus {
 
@@ -12,9 +13,12 @@ struct DryRun {
   int64_t arena_bytes = 0;     // peak of activations and scratch
   double matmul_flops = 0;     // 2 per multiply-add
   double attention_flops = 0;  // causal: half of the full square
+  int64_t tp_group_bytes = 0;  // sent between the tensor-parallel ranks (Communicator::group_bytes)
 };
 
-// Costs of one micro-batch of `batch` sequences of `context` tokens. Throws ErrorKind::kConfig for an impossible model.
-DryRun dry_run(const ModelConfig& config, DType compute, int64_t batch, int64_t context, ModelUse use);
+// Costs of one micro-batch of `batch` sequences of `context` tokens, on one rank of the grid. Throws ErrorKind::kConfig
+// for an impossible model.
+DryRun dry_run(const ModelConfig& config, DType compute, int64_t batch, int64_t context, ModelUse use,
+               const Sharding& sharding = {});
 
 }  // namespace nexus

@@ -1,24 +1,35 @@
 #include "model/model.h"
 
+#include "layers/tensor_parallel.h"
 #include "model/architectures.h"
 
 namespace nexus {
 namespace {
 
 LayerContext with_pass(const LayerContext& ctx, Pass pass) {
+  NX_CHECK((ctx.tp == nullptr ? 1 : ctx.tp->size()) == ctx.tp_size(), "the context has another tp group");
+  NX_CHECK(ctx.rows() % (ctx.sequence_parallel() ? ctx.tp_size() : 1) == 0, "{} rows", ctx.rows());
   LayerContext result = ctx;
   result.pass = pass;
   return result;
 }
 
-ModelConfig validated(ModelConfig config) {
+ModelConfig validated(ModelConfig config, const Sharding& sharding) {
   config.validate();
+  config.check_tensor_parallel(sharding.tp_size);
   return config;
+}
+
+// The next layer opens a bucket: its gradients are final at another time than those before.
+ParamTable& new_bucket(ParamTable& table) {
+  table.close_bucket();
+  return table;
 }
 
 std::vector<Block> make_blocks(const ModelConfig& config, ParamTable& table) {
   std::vector<Block> blocks;
-  for (int64_t layer = 0; layer < config.layers; ++layer) blocks.push_back(make_block(config, layer, table));
+  for (int64_t layer = 0; layer < config.layers; ++layer)
+    blocks.push_back(make_block(config, layer, new_bucket(table)));
   return blocks;
 }
 
@@ -28,38 +39,51 @@ Head make_head(const ModelConfig& config, const Embedding& embedding, ParamTable
 
 }  // namespace
 
-Model::Model(const ModelConfig& config)
-    : config_(validated(config)),
+Model::Model(const ModelConfig& config, const Sharding& sharding)
+    : config_(validated(config, sharding)),
+      table_(sharding),
       embedding_(table_, "embed.weight", config_.vocab, config_.d),
       blocks_(make_blocks(config_, table_)),
-      norm_(make_final_norm(config_, table_)),
+      norm_(make_final_norm(config_, new_bucket(table_))),
       head_(make_head(config_, embedding_, table_)) {}
 
 Tensor Model::forward(const LayerContext& ctx, const Tensor& tokens) {
-  const Shape shape{ctx.rows(), config_.d};
+  const Shape shape{ctx.stream_rows(), config_.d};
   const Tensor normed = ctx.alloc(shape);
-  ResidualStream stream{ctx.alloc(shape), {}};
+  ResidualStream stream{ctx.alloc(shape), {}, {}};
+  if (ctx.sequence_parallel()) stream.partial = ctx.alloc({ctx.rows(), config_.d});
   const Tensor spare = ctx.pass == Pass::kEvaluation ? ctx.alloc(shape) : Tensor{};
-  embedding_.forward(ctx, tokens, stream.x);
+  const Tensor embedded = ctx.sequence_parallel() ? stream.partial : stream.x;
+  embedding_.forward(ctx, tokens, embedded);
+  reduce_rows(ctx, embedded, stream.x);
   for (Block& block : blocks_) block.forward(ctx, stream, spare);
   norm_.forward(ctx, stream, normed);
-  return normed;
+  return gather_rows(ctx, normed);
 }
 
-void Model::backward(const LayerContext& ctx, const Tensor& tokens, const Tensor& dnormed, const GradsReady& ready) {
-  const auto announce = [&](int first, int last) {
-    if (ready) ready(first, last);
+void Model::backward(const LayerContext& ctx, const Tensor& tokens, const Tensor& dhead, const GradsReady& ready) {
+  const auto announce = [&](int bucket) {
+    if (ready) ready(bucket);
   };
-  const Tensor dx = ctx.alloc({ctx.rows(), config_.d});
+  const int blocks = static_cast<int>(blocks_.size());
+  const Shape shape{ctx.stream_rows(), config_.d};
+  const Tensor dx = ctx.alloc(shape);
+  const Tensor dnormed = ctx.sequence_parallel() ? ctx.alloc(shape) : dhead;
+  reduce_rows(ctx, dhead, dnormed);
   ctx.backend.zero(dx);
   norm_.backward(ctx, dnormed, dx);
-  announce(blocks_.back().params().end, table_.size());
-  for (auto block = blocks_.rbegin(); block != blocks_.rend(); ++block) {
-    block->backward(ctx, dx);
-    announce(block->params().first, block->params().end);
+  announce(blocks + 1);
+  for (int i = blocks - 1; i >= 0; --i) {
+    blocks_[static_cast<size_t>(i)].backward(ctx, dx);
+    announce(i + 1);
   }
-  embedding_.backward(ctx, tokens, dx);
-  announce(0, blocks_.front().params().first);
+  const Arena::Frame frame(ctx.arena);
+  embedding_.backward(ctx, tokens, gather_rows(ctx, dx));
+  announce(0);
+}
+
+int64_t Model::local_vocab() const {
+  return table_[embedding_.param()].local.rows;  // the head is cut alike
 }
 
 void Model::forward_backward(const LayerContext& ctx, const Tensor& tokens, const Tensor& targets, float grad_scale,

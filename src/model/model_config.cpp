@@ -91,6 +91,25 @@ void ModelConfig::validate() {
   }
 }
 
+void ModelConfig::check_tensor_parallel(int tp) const {
+  const bool nexus = arch == Arch::kNexusformer, tokens = arch == Arch::kTokenformer;
+  const struct {
+    const char* key;
+    int64_t value;
+    bool used;
+  } cut[] = {
+      {"H", heads, true},       {"kv_heads", kv(), true},   {"M", m, nexus},         {"A", a, nexus}, {"F", f, !tokens},
+      {"n_qkv", n_qkv, tokens}, {"n_proj", n_proj, tokens}, {"n_ffn", n_ffn, tokens}};
+  for (const auto& [key, value, used] : cut) {
+    if (!used || value % tp == 0) continue;
+    const int64_t below = value / tp * tp;
+    refuse(key, fmt::format("= {} does not divide by parallel.tp = {}", value, tp),
+           fmt::format("use {}{}, or another parallel.tp", below > 0 ? fmt::format("{} or ", below) : "", below + tp));
+  }
+  if (vocab < tp)
+    refuse("V", fmt::format("= {} is less than parallel.tp = {}", vocab, tp), "use a smaller parallel.tp");
+}
+
 std::string name_of(Arch arch) {
   switch (arch) {
     case Arch::kNexusformer: return "nexusformer";

@@ -42,6 +42,9 @@ struct ModelConfig {
   void set_width(Width w, int64_t value);
   // Throws ErrorKind::kConfig naming the key and the rule for impossible widths; fills defaults (kv_heads, scales).
   void validate();
+  // Throws ErrorKind::kConfig naming the key where the model cannot be cut over `tp` ranks: heads and inner widths must
+  // divide (nothing is padded); the vocabulary may be uneven.
+  void check_tensor_parallel(int tp) const;
   bool operator==(const ModelConfig&) const = default;
 };
 

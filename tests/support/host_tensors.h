@@ -24,23 +24,25 @@ inline std::vector<double> normals(const std::string& name, int64_t count, doubl
 }
 
 // Parameters at which every nonlinearity bends: matrices normal(0, 1 / sqrt(columns)), norms around 1. The training
-// initialisation (0.02) would leave a tiny model almost linear and its gradients almost zero.
+// initialisation (0.02) would leave a tiny model almost linear and its gradients almost zero. The same on every grid.
 inline void draw_lively(ParamStore& params) {
-  for (const ParamSpec& spec : params.table()) {
+  for (int index = 0; index < params.table().size(); ++index) {
+    const ParamSpec& spec = params.table()[index];
     const bool ones = spec.init == Init::kOnes;
     const double std = ones ? 0.3 : 1.0 / std::sqrt(static_cast<double>(spec.axes.back().extent));
     std::vector<double> values = normals(spec.name, spec.count(), std);
     if (ones)
       for (double& value : values) value += 1.0;
-    const Tensor target = params.master().flat(spec.offset, spec.count());
-    if (params.wide_dtype() == DType::kF64) {
-      params.backend().copy_in(target, values.data());
-    } else {
-      const std::vector<float> narrow(values.begin(), values.end());
-      params.backend().copy_in(target, narrow.data());
+    std::vector<double> mine;
+    for (int64_t row = spec.local.begin_row; row < spec.local.begin_row + spec.local.rows; ++row) {
+      const auto first = values.begin() + row * spec.columns() + spec.local.begin_column;
+      mine.insert(mine.end(), first, first + spec.local.columns);
     }
+    if (params.wide_dtype() == DType::kF64)
+      params.set_weights(index, mine.data());
+    else
+      params.set_weights(index, std::vector<float>(mine.begin(), mine.end()).data());
   }
-  params.refresh_compute();
 }
 
 // An arena whose memory is all ones bits: NaN in every floating type, so reading what was never written shows.

@@ -92,7 +92,7 @@ TEST(NexusRank, IsSilentInChannelsWhoseRowsAreZero) {
 
 TEST(Linear, OfThreeGroupsHasExactGradients) {
   ParamTable table;
-  Linear layer(table, kQkv, kD, {8, 4, 4}, 0);
+  Linear layer(table, kQkv, kD, {8, 4, 4}, Place::kQkv);
   LayerRig rig(table, 2, 5);
   check_layer(rig, layer, kD, 16);
 }

@@ -14,9 +14,9 @@ using testing::LayerRig;
 
 SelfAttention make_attention(ParamTable& table, const SelfAttentionOptions& options, int64_t d) {
   const int64_t q = options.heads * options.head_dim, kv = options.kv_heads * options.head_dim;
-  auto qkv =
-      std::make_unique<Linear>(table, std::vector<std::string>{"q", "k", "v"}, d, std::vector<int64_t>{q, kv, kv}, 0);
-  auto o = std::make_unique<Linear>(table, std::vector<std::string>{"o"}, q, std::vector<int64_t>{d}, 1);
+  auto qkv = std::make_unique<Linear>(table, std::vector<std::string>{"q", "k", "v"}, d,
+                                      std::vector<int64_t>{q, kv, kv}, Place::kQkv);
+  auto o = std::make_unique<Linear>(table, std::vector<std::string>{"o"}, q, std::vector<int64_t>{d}, Place::kO);
   return SelfAttention(options, std::move(qkv), std::move(o));
 }
 
@@ -68,11 +68,11 @@ TEST(SelfAttention, SeesTheOrderOfEarlierTokens) {
 
 TEST(SelfAttention, RefusesAProjectionOfTheWrongWidth) {
   ParamTable table;
-  EXPECT_THROW(
-      SelfAttention({2, 2, 4, 4},
-                    std::make_unique<Linear>(table, std::vector<std::string>{"q"}, 6, std::vector<int64_t>{8}, 0),
-                    nullptr),
-      Error);
+  EXPECT_THROW(SelfAttention({2, 2, 4, 4},
+                             std::make_unique<Linear>(table, std::vector<std::string>{"q"}, 6, std::vector<int64_t>{8},
+                                                      Place::kQkv),
+                             nullptr),
+               Error);
 }
 
 }  // namespace

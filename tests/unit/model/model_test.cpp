@@ -75,13 +75,15 @@ TEST_P(EveryModel, AnnouncesEveryGradientOnceAndFinal) {
   ModelRig rig(GetParam().config);
   const ParamTable& table = rig.model().table();
   std::vector<std::vector<double>> announced(static_cast<size_t>(table.size()));
-  int expected_last = table.size();
-  rig.forward_backward(1.0f, [&](int first, int last) {
-    EXPECT_EQ(last, expected_last);  // contiguous, from the end of the table to its start
-    expected_last = first;
-    for (int i = first; i < last; ++i) announced[static_cast<size_t>(i)] = ModelRig::wide_values(rig.params().grad(i));
+  const std::vector<Bucket> buckets = table.buckets();
+  int expected = static_cast<int>(buckets.size()) - 1;  // from the end of the table to its start
+  rig.forward_backward(1.0f, [&](int bucket) {
+    EXPECT_EQ(bucket, expected--);
+    const Bucket& ready = buckets[static_cast<size_t>(bucket)];
+    for (int i = ready.first; i < ready.end; ++i)
+      announced[static_cast<size_t>(i)] = ModelRig::wide_values(rig.params().grad(i));
   });
-  EXPECT_EQ(expected_last, 0);
+  EXPECT_EQ(expected, -1);
   for (int i = 0; i < table.size(); ++i)
     EXPECT_EQ(announced[static_cast<size_t>(i)], ModelRig::wide_values(rig.params().grad(i))) << table[i].name;
 }
