@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "comm/process_grid.h"
 #include "growth/growth_plan.h"
 #include "model/model.h"
 #include "optim/optimizer.h"
@@ -15,9 +16,10 @@ namespace nexus {
 ModelConfig grown_config(const ModelConfig& config, const GrowthOptions& options);
 
 // Fills `to` from `from` by the moves: weights, and moments by the policy. New random entries are a function of (seed,
-// tensor name, growth number, logical index) only.
-void apply_growth(const std::vector<GrowthMove>& moves, const GrowthOptions& options, uint64_t seed, int growth_number,
-                  const ParamStore& from, ParamStore& to);
+// tensor name, growth number, logical index) only. Both stores lie on the same grid; collective over it, since a grown
+// tensor is cut anew: what a rank gets comes from several.
+void apply_growth(ProcessGrid& grid, const std::vector<GrowthMove>& moves, const GrowthOptions& options, uint64_t seed,
+                  int growth_number, const ParamStore& from, ParamStore& to);
 
 // The optimizer's generations after a growth to `config` under the moment policy.
 std::vector<Generation> grown_generations(std::vector<Generation> generations, const ModelConfig& config,
@@ -33,7 +35,8 @@ struct GrowthBatch {
 
 // The check of nexusformer.md section 2. Logits and losses are compared in f32 (f64 if the store computes in f64),
 // whatever the compute type. Liveness makes two AdamW updates without weight decay at `learning_rate` on a copy and
-// counts the new parameters that have not moved; a block is dead if none of it moved.
+// counts the new parameters that have not moved; a block is dead if none of it moved. Collective: tensor-parallel ranks
+// do their shares, data-parallel ones all do the same.
 struct GrowthCheck {
   double max_abs_dlogit = 0;
   double relative_dlogit = 0;  // max |delta| / max |logit|
@@ -47,8 +50,8 @@ struct GrowthCheck {
   bool lossless() const { return relative_dlogit <= tolerance; }
   bool alive() const { return dead_blocks.empty(); }
 };
-GrowthCheck check_growth(const ModelConfig& old_config, const ParamStore& old_params, const ModelConfig& new_config,
-                         const ParamStore& new_params, const std::vector<GrowthMove>& moves, const GrowthBatch& batch,
-                         double learning_rate);
+GrowthCheck check_growth(ProcessGrid& grid, const ModelConfig& old_config, const ParamStore& old_params,
+                         const ModelConfig& new_config, const ParamStore& new_params,
+                         const std::vector<GrowthMove>& moves, const GrowthBatch& batch, double learning_rate);
 
 }  // namespace nexus

@@ -4,16 +4,22 @@
 
 #include "growth/grow.h"
 #include "model/dry_run.h"
+#include "params/replication.h"
 
 namespace nexus {
 namespace {
 
+// Where a checking copy stands: cut over tp like the original, whole over dp.
+Sharding checking_sharding(const ParamStore& params) {
+  Sharding sharding = params.table().sharding();
+  sharding.zero = sharding.sequence = false;
+  return sharding;
+}
+
 // A copy of `params` for checking: computes in f32, or f64 where the original does.
-ParamStore checking_store(const ParamStore& params, const ParamTable& table, ParamStore::Use use) {
-  const DType compute = params.compute_dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
-  ParamStore copy(params.backend(), table, compute, use);
-  params.backend().copy(params.master(), copy.master());
-  copy.refresh_compute();
+ParamStore checking_store(ProcessGrid& grid, const ParamStore& params, const ParamTable& table, ParamStore::Use use) {
+  ParamStore copy(params.backend(), table, params.wide_dtype(), use);
+  all_gather_master(grid.dp(), params, copy.master());
   return copy;
 }
 
@@ -39,12 +45,13 @@ double mean(const std::vector<double>& values) {
 // fit.
 class Probe {
  public:
-  Probe(Model& model, ParamStore& params, const GrowthBatch& batch)
-      : model_(model), params_(params), batch_(batch), arena_(make_arena()) {}
+  Probe(ProcessGrid& grid, Model& model, ParamStore& params, const GrowthBatch& batch)
+      : grid_(grid), model_(model), params_(params), batch_(batch), arena_(make_arena()) {}
 
+  // Those of this rank's slice of the vocabulary.
   std::vector<double> logits(int64_t sequence) {
     return run(sequence, [&](LayerContext& ctx, const Tensor& tokens, const Tensor&) {
-      const Tensor out = ctx.alloc_wide({batch_.context, params_.table()[0].axes[0].extent});
+      const Tensor out = ctx.alloc_wide({batch_.context, model_.local_vocab()});
       model_.logits(ctx, tokens, out);
       return host_values(params_.backend(), out);
     });
@@ -75,31 +82,32 @@ class Probe {
                  targets = arena_.alloc(DType::kI32, {batch_.context});
     params_.backend().copy_in(tokens, batch_.tokens.data() + sequence * batch_.context);
     params_.backend().copy_in(targets, batch_.targets.data() + sequence * batch_.context);
-    LayerContext ctx{params_.backend(), arena_, params_, 1, batch_.context};
+    LayerContext ctx{params_.backend(), arena_, params_, 1, batch_.context, Pass::kTraining, &grid_.tp()};
     return body(ctx, tokens, targets);
   }
 
   Arena make_arena() {
     const bool trains = params_.grad().defined();
-    const int64_t vocab = params_.table()[0].axes[0].extent;
     Arena inputs;
     for (int i = 0; i < 3; ++i) inputs.alloc(params_.wide_dtype(), {batch_.context});
-    inputs.alloc(params_.wide_dtype(), {batch_.context, vocab});
+    inputs.alloc(params_.wide_dtype(), {batch_.context, model_.local_vocab()});
     const ModelUse use = trains ? ModelUse::kTraining : ModelUse::kLogits;
     auto bytes_of = [&](ModelUse u) {
-      return dry_run(model_.config(), params_.compute_dtype(), 1, batch_.context, u).arena_bytes;
+      return dry_run(model_.config(), params_.compute_dtype(), 1, batch_.context, u, params_.table().sharding())
+          .arena_bytes;
     };
     return Arena(
         params_.backend().allocate(inputs.peak_bytes() + std::max(bytes_of(use), bytes_of(ModelUse::kEvaluation))));
   }
 
+  ProcessGrid& grid_;
   Model& model_;
   ParamStore& params_;
   const GrowthBatch& batch_;
   Arena arena_;
 };
 
-void compare_functions(Probe& before, Probe& after, const GrowthBatch& batch, GrowthCheck& check) {
+void compare_functions(ProcessGrid& grid, Probe& before, Probe& after, const GrowthBatch& batch, GrowthCheck& check) {
   double largest = 0;
   for (int64_t s = 0; s < batch.sequences; ++s) {
     const std::vector<double> a = before.logits(s), b = after.logits(s);
@@ -112,60 +120,85 @@ void compare_functions(Probe& before, Probe& after, const GrowthBatch& batch, Gr
     check.loss_before += mean(before.losses(s)) / static_cast<double>(batch.sequences);
     check.loss_after += mean(after.losses(s)) / static_cast<double>(batch.sequences);
   }
-  check.relative_dlogit = check.max_abs_dlogit / std::max(largest, 1e-30);
+  check.max_abs_dlogit = grid.tp().max(check.max_abs_dlogit);
+  check.relative_dlogit = check.max_abs_dlogit / std::max(grid.tp().max(largest), 1e-30);
 }
 
-// Two updates: the first moves the zero entries off zero, which gives the random ones of the same channels a gradient.
-void count_movement(Model& model, ParamStore& params, const std::vector<GrowthMove>& moves, const GrowthBatch& batch,
-                    double learning_rate, GrowthCheck& check) {
+// Which elements of this rank two updates move: the first moves the zero entries off zero, which gives the random ones
+// of the same channels a gradient.
+std::vector<bool> moved_elements(ProcessGrid& grid, Model& model, ParamStore& params, const GrowthBatch& batch,
+                                 double learning_rate) {
   const std::vector<double> start = host_values(params.backend(), params.master());
   std::vector<bool> moved(start.size(), false);
   const Buffer norm = params.backend().allocate(size_of(DType::kF64));
   const Tensor sum_squares = norm.tensor(DType::kF64, {1});
-  Probe probe(model, params, batch);
+  Probe probe(grid, model, params, batch);
   Optimizer optimizer(AdamW{}, 0.0, {first_generation(model.config())});
   for (int update = 0; update < 2; ++update) {
     params.zero_grad();
     for (int64_t s = 0; s < batch.sequences; ++s) probe.add_gradients(s);
-    params.backend().sum_squares(params.grad(), sum_squares);
+    params.backend().sum_squares(params.grad(), {{0, params.grad().count()}}, sum_squares);
     optimizer.step(params, sum_squares, learning_rate, learning_rate);
     const std::vector<double> now = host_values(params.backend(), params.master());
     for (size_t i = 0; i < now.size(); ++i) moved[i] = moved[i] || now[i] != start[i];  // the second may undo the first
   }
+  return moved;
+}
+
+// New parameters of a block on this rank that have not moved.
+int64_t unmoved_in(const ParamSpec& spec, const GrowthMove& move, const std::vector<bool>& moved) {
+  const Box block{move.row_begin, move.row_end - move.row_begin, move.column_begin,
+                  move.column_end - move.column_begin};
+  const Box mine = intersection(block, spec.local);
+  int64_t unmoved = 0;
+  for (int64_t r = 0; r < mine.rows; ++r) {
+    const int64_t row = mine.begin_row + r - spec.local.begin_row, column = mine.begin_column - spec.local.begin_column;
+    const auto first = static_cast<size_t>(spec.offset + row * spec.local.columns + column);
+    for (int64_t c = 0; c < mine.columns; ++c) unmoved += moved[first + static_cast<size_t>(c)] ? 0 : 1;
+  }
+  return unmoved;
+}
+
+void count_movement(ProcessGrid& grid, const ParamTable& table, const std::vector<GrowthMove>& moves,
+                    const std::vector<bool>& moved, GrowthCheck& check) {
+  std::vector<double> unmoved;  // exact in f64
   for (const GrowthMove& move : moves) {
     if (move.fill == Fill::kCopy) continue;
-    const ParamSpec& spec = params.table()[move.to];
-    const int64_t columns = spec.axes.back().extent;
-    int64_t unmoved = 0;
-    for (int64_t r = move.row_begin; r < move.row_end; ++r)
-      for (int64_t c = move.column_begin; c < move.column_end; ++c) {
-        const auto i = static_cast<size_t>(spec.offset + r * columns + c);
-        if (!moved[i]) ++unmoved;
-      }
+    NX_CHECK(grid.tp_size() == 1 || table[move.to].sharded(), "{} grows and is replicated", table[move.to].name);
+    unmoved.push_back(static_cast<double>(unmoved_in(table[move.to], move, moved)));
+  }
+  if (unmoved.empty()) return;
+  grid.tp().all_reduce_sum(Tensor{unmoved.data(), DType::kF64, {static_cast<int64_t>(unmoved.size())}});
+  size_t next = 0;
+  for (const GrowthMove& move : moves) {
+    if (move.fill == Fill::kCopy) continue;
+    const auto count = static_cast<int64_t>(unmoved[next++]);
     check.new_params += move.count();
-    check.unmoved_params += unmoved;
-    if (unmoved < move.count()) continue;
-    check.dead_params += unmoved;
+    check.unmoved_params += count;
+    if (count < move.count()) continue;
+    check.dead_params += count;
     check.dead_blocks.push_back(move.block);
   }
 }
 
 }  // namespace
 
-GrowthCheck check_growth(const ModelConfig& old_config, const ParamStore& old_params, const ModelConfig& new_config,
-                         const ParamStore& new_params, const std::vector<GrowthMove>& moves, const GrowthBatch& batch,
-                         double learning_rate) {
+GrowthCheck check_growth(ProcessGrid& grid, const ModelConfig& old_config, const ParamStore& old_params,
+                         const ModelConfig& new_config, const ParamStore& new_params,
+                         const std::vector<GrowthMove>& moves, const GrowthBatch& batch, double learning_rate) {
   GrowthCheck check;
-  Model old_model(old_config), new_model(new_config);
+  const Sharding sharding = checking_sharding(new_params);
+  Model old_model(old_config, sharding), new_model(new_config, sharding);
   {
-    ParamStore before = checking_store(old_params, old_model.table(), ParamStore::Use::kInference);
-    ParamStore after = checking_store(new_params, new_model.table(), ParamStore::Use::kInference);
+    ParamStore before = checking_store(grid, old_params, old_model.table(), ParamStore::Use::kInference);
+    ParamStore after = checking_store(grid, new_params, new_model.table(), ParamStore::Use::kInference);
     check.tolerance = after.compute_dtype() == DType::kF64 ? 1e-12 : 2e-6;
-    Probe probe_before(old_model, before, batch), probe_after(new_model, after, batch);
-    compare_functions(probe_before, probe_after, batch, check);
+    Probe probe_before(grid, old_model, before, batch), probe_after(grid, new_model, after, batch);
+    compare_functions(grid, probe_before, probe_after, batch, check);
   }
-  ParamStore copy = checking_store(new_params, new_model.table(), ParamStore::Use::kTraining);
-  count_movement(new_model, copy, moves, batch, learning_rate, check);
+  ParamStore copy = checking_store(grid, new_params, new_model.table(), ParamStore::Use::kTraining);
+  const std::vector<bool> moved = moved_elements(grid, new_model, copy, batch, learning_rate);
+  count_movement(grid, new_model.table(), moves, moved, check);
   return check;
 }
 

@@ -7,16 +7,15 @@ namespace {
 
 struct Extents {
   int64_t rows = 1, columns = 1;
-  Axis row_axis{1, Width::kFixed, AxisRole::kProduces}, column_axis;
+  Axis row_axis, column_axis{1, Width::kFixed, AxisRole::kProduces};
 };
 
 Extents extents_of(const ParamSpec& spec) {
-  NX_CHECK(spec.axes.size() == 1 || spec.axes.size() == 2, "{} has {} axes", spec.name, spec.axes.size());
   Extents e;
-  if (spec.axes.size() == 2) e.row_axis = spec.axes[0];
-  e.column_axis = spec.axes.back();
-  e.rows = e.row_axis.extent;
-  e.columns = e.column_axis.extent;
+  e.row_axis = spec.axes[0];
+  if (spec.axes.size() == 2) e.column_axis = spec.axes[1];
+  e.rows = spec.rows();
+  e.columns = spec.columns();
   return e;
 }
 

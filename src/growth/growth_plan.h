@@ -13,7 +13,7 @@ namespace nexus {
 enum class Fill : uint8_t { kCopy, kZero, kNormal };
 
 // One rectangle of a tensor of the grown model: [row_begin, row_end) x [column_begin, column_end), rank-1 tensors being
-// one row. kCopy takes the same rectangle of the old tensor; the others are new parameters.
+// one column. kCopy takes the same rectangle of the old tensor; the others are new parameters.
 struct GrowthMove {
   int from = -1, to = -1;  // indices in the old and the new table
   int64_t row_begin = 0, row_end = 0, column_begin = 0, column_end = 0;

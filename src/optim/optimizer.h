@@ -19,10 +19,10 @@ struct Generation {
   bool operator==(const Generation&) const = default;
 };
 
-// The generation-pure rectangles of one tensor: [row_begin, row_end) x [column_begin, column_end) in its (rows,
-// columns) shape, rank-1 tensors being one row. They cover the tensor exactly once, oldest generation first.
+// The generation-pure rectangles of one tensor, in logical coordinates. They cover the tensor exactly once, oldest
+// generation first.
 struct GenerationBlock {
-  int64_t row_begin = 0, row_end = 0, column_begin = 0, column_end = 0;
+  Box box;
   int generation = 0;
 };
 std::vector<GenerationBlock> generation_blocks(const ParamSpec& spec, const std::vector<Generation>& generations);
@@ -32,12 +32,13 @@ class Optimizer {
   // `generations` is never empty: generation 0 is the model's birth.
   Optimizer(const AdamW& op, double weight_decay, std::vector<Generation> generations);
 
-  // One update of `params` from its gradients. `grad_sum_squares` is the f64 scalar of Backend::sum_squares. The newest
-  // generation uses `newest_learning_rate` if there has been a growth; everything else `learning_rate`.
+  // One update of what this rank keeps optimizer state of. `grad_sum_squares` is as Backend::adamw takes it. The newest
+  // generation uses `newest_learning_rate` if there has been a growth; everything else `learning_rate`. With ZeRO-1,
+  // all_gather_weights must follow.
   void step(ParamStore& params, const Tensor& grad_sum_squares, double learning_rate, double newest_learning_rate);
 
   const std::vector<Generation>& generations() const { return generations_; }
-  // The rectangles of the next update; public for tests and for sharded optimizers.
+  // The rectangles of the next update; public for tests.
   std::vector<UpdateBlock> update_blocks(const ParamTable& table, double learning_rate,
                                          double newest_learning_rate) const;
 

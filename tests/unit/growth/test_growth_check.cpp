@@ -48,11 +48,12 @@ Grown grow(const ModelConfig& config, const GrowthOptions& options, DType dtype)
   backend->copy(from.master(), from.moment1());  // any values that can be recognised afterwards
   backend->copy(from.master(), from.moment2());
   const auto moves = plan_growth(before.table(), after.table(), options);
-  apply_growth(moves, options, 5, 1, from, to);
+  ProcessGrid grid(make_self_communicator(), 1, 1);
+  apply_growth(grid, moves, options, 5, 1, from, to);
   Grown grown;
-  grown.check = check_growth(config, from, bigger, to, moves, batch_of(config.vocab), 1e-3);
+  grown.check = check_growth(grid, config, from, bigger, to, moves, batch_of(config.vocab), 1e-3);
   if (dtype == DType::kF64) {
-    grown.moment1.resize(static_cast<size_t>(after.table().count()));
+    grown.moment1.resize(static_cast<size_t>(after.table().flat_count()));
     grown.moment2.resize(grown.moment1.size());
     backend->copy_out(grown.moment1.data(), to.moment1());
     backend->copy_out(grown.moment2.data(), to.moment2());
@@ -196,8 +197,9 @@ TEST(Growth, RepeatsItsRandomNumbersAndDrawsNewOnesForTheNextGrowth) {
   testing::draw_lively(from);
   auto grown = [&](uint64_t seed, int number) {
     ParamStore to(*backend, after.table(), DType::kF32);
-    apply_growth(plan_growth(before.table(), after.table(), options), options, seed, number, from, to);
-    std::vector<float> values(static_cast<size_t>(after.table().count()));
+    ProcessGrid grid(make_self_communicator(), 1, 1);
+    apply_growth(grid, plan_growth(before.table(), after.table(), options), options, seed, number, from, to);
+    std::vector<float> values(static_cast<size_t>(after.table().flat_count()));
     backend->copy_out(values.data(), to.master());
     return values;
   };

@@ -49,7 +49,7 @@ TEST(GrowthPlan, ZeroRowsSilencesProducersAndDrawsConsumers) {
   EXPECT_EQ(fill_at(moves, 1, 5, 0), Fill::kZero);    // new row of W_A
   EXPECT_EQ(fill_at(moves, 1, 6, 3), Fill::kZero);    // the corner is zero with its row
   EXPECT_EQ(fill_at(moves, 1, 4, 2), Fill::kCopy);
-  EXPECT_EQ(fill_at(moves, 2, 0, 3), Fill::kCopy);
+  EXPECT_EQ(fill_at(moves, 2, 3, 0), Fill::kCopy);
 }
 
 TEST(GrowthPlan, OtherPoliciesFillAsTheirNamesSay) {

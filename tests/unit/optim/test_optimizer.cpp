@@ -24,8 +24,8 @@ TEST(GenerationBlocks, CoverATensorThatGrewOnBothAxesExactlyOnce) {
   const std::vector<Generation> generations{generation(3, 4), generation(5, 4), generation(5, 7), generation(6, 9)};
   std::vector<int> owner(9 * 6, -1);
   for (const GenerationBlock& block : generation_blocks(w_a(9, 6), generations))
-    for (int64_t r = block.row_begin; r < block.row_end; ++r)
-      for (int64_t c = block.column_begin; c < block.column_end; ++c) {
+    for (int64_t r = block.box.begin_row; r < block.box.begin_row + block.box.rows; ++r)
+      for (int64_t c = block.box.begin_column; c < block.box.begin_column + block.box.columns; ++c) {
         int& cell = owner[static_cast<size_t>(r * 6 + c)];
         EXPECT_EQ(cell, -1) << "row " << r << " column " << c << " twice";
         cell = block.generation;
@@ -88,9 +88,9 @@ TEST(Optimizer, MovesNewbornEntriesByOneLearningRateAtTheirFirstUpdate) {
   table.add(w_a(6, 5));
   ParamStore params(*backend, table, DType::kF64);
   backend->zero(params.master());
-  std::vector<double> grad(30, 0.0), moment(30, 0.0);
+  std::vector<double> grad(30, 0.0);
   for (size_t i = 0; i < grad.size(); ++i) grad[i] = (i % 2 == 0 ? 1.0 : -1.0) * 1e-3 * static_cast<double>(i + 1);
-  backend->copy_in(params.grad(), grad.data());
+  backend->copy_in(params.grad(0), grad.data());
   double sum_squares = 1.0;
   const Tensor norm{&sum_squares, DType::kF64, {1}};
   AdamW op;
@@ -98,7 +98,7 @@ TEST(Optimizer, MovesNewbornEntriesByOneLearningRateAtTheirFirstUpdate) {
   Optimizer optimizer(op, 0.0, {generation(3, 4, 50), generation(5, 6, 0)});
   optimizer.step(params, norm, 0.5, 0.25);
   std::vector<double> moved(30);
-  backend->copy_out(moved.data(), params.master());
+  backend->copy_out(moved.data(), params.weight(0));  // f64: the master itself
   for (int64_t r = 0; r < 6; ++r)
     for (int64_t c = 0; c < 5; ++c) {
       const auto i = static_cast<size_t>(r * 5 + c);
