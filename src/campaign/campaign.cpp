@@ -6,9 +6,12 @@
 #include "campaign/grow_stage.h"
 #include "campaign/next_action.h"
 #include "campaign/run_identity.h"
+#include "comm/progress.h"
+#include "comm/watchdog.h"
 #include "core/files.h"
 #include "core/log.h"
 #include "core/units.h"
+#include "params/replication.h"
 #include "train/checkpoint_io.h"
 #include "train/trainer.h"
 
@@ -30,6 +33,7 @@ class Campaign {
         launch_(launch),
         backend_(backend),
         grid_(grid),
+        sharding_(sharding_of(grid, spec_.parallel.zero, spec_.parallel.sequence)),
         folder_{spec_.out},
         records_(folder_, grid.rank() == 0, spec_.account.flops_def),
         requests_(folder_, grid.rank() == 0, launch.stop_after_seconds),
@@ -40,7 +44,10 @@ class Campaign {
   int run() {
     open_folder();
     std::optional<TrainState> restored = restore();
-    if (restored) state_ = *restored;
+    if (restored) {
+      state_ = *restored;
+      require_agreement();
+    }
     describe_launch();
     while (true) {
       const NextAction action = next_action(spec_, restored);
@@ -76,8 +83,25 @@ class Campaign {
     grid_.world().agree("opening the run folder", error);
     run_id_ = grid_.world().broadcast_text(run_id);
     grid_.world().require_equal("the configuration", input_.resolved_yaml);
+    start_watchdog();
     log("run {} | seed {} | ranks {} (dp {} tp {}) | backend {}", spec_.name, spec_.seed,
         grid_.dp_size() * grid_.tp_size(), grid_.dp_size(), grid_.tp_size(), backend_.description());
+  }
+
+  // From here on a rank that hangs ends the job, with an explanation.
+  void start_watchdog() {
+    WatchdogOptions options;
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    options.folder = grid_.world().broadcast_text(
+        fmt::format("{}/dumps/{}", folder_.root, std::chrono::duration_cast<std::chrono::milliseconds>(now).count()));
+    options.rank = grid_.rank();
+    options.size = grid_.world().size();
+    options.start_seconds = spec_.safety.watchdog.start_seconds;
+    options.step_seconds = spec_.safety.watchdog.step_seconds;
+    options.on_timeout = [folder = folder_](const std::string& text) {
+      replace_file(folder.status(), "nexus: error: " + text + "\n");
+    };
+    watchdog_.emplace(options);
   }
 
   void describe_launch() {
@@ -94,25 +118,20 @@ class Campaign {
 
   // Rank 0 looks and decides; the others are told: file systems may show different ranks different folders.
   std::string checkpoint_to_resume() {
+    const progress::Phase phase("looking for a checkpoint");
+    if (launch_.resume == "auto") return newest_good_checkpoint(grid_.world(), folder_, run_id_);
     std::exception_ptr error;
-    std::string path;
-    if (grid_.rank() == 0) {
+    if (grid_.rank() == 0 && launch_.resume == "never") {
       try {
-        if (launch_.resume == "never") {
-          if (!list_checkpoints(folder_).empty())
-            throw Error(ErrorKind::kConfig, "the run folder holds checkpoints, and --resume is never", folder_.root,
-                        "use --resume auto to continue, or another --out");
-        } else if (launch_.resume == "auto") {
-          path = newest_good_checkpoint(folder_, false, run_id_);
-        } else {
-          path = launch_.resume;
-        }
+        if (!list_checkpoints(folder_).empty())
+          throw Error(ErrorKind::kConfig, "the run folder holds checkpoints, and --resume is never", folder_.root,
+                      "use --resume auto to continue, or another --out");
       } catch (...) {
         error = std::current_exception();
       }
     }
     grid_.world().agree("looking for a checkpoint", error);
-    return grid_.world().broadcast_text(path);
+    return launch_.resume == "never" ? "" : launch_.resume;
   }
 
   std::optional<TrainState> restore() {
@@ -125,7 +144,7 @@ class Campaign {
     TrainState state = train_state_from_json(checkpoint.state(), path);
     refuse_frozen_changes(state);
     refuse_other_data(state);
-    trained_ = std::make_unique<Trained>(state.model, backend_, spec_.precision.compute);
+    trained_ = std::make_unique<Trained>(state.model, backend_, spec_.precision.compute, sharding_);
     load_training(checkpoint, trained_->params);
     const auto stage = static_cast<size_t>(state.stage_index);
     records_.resume(state, stage < spec_.stages.size() ? spec_.steps_of_stage(stage) : state.step, path);
@@ -176,7 +195,7 @@ class Campaign {
       if (spec_.stages[0].grow.grows())
         throw Error(ErrorKind::kConfig, "the first stage grows, but there is nothing to grow from", "stages.0.grow",
                     "set the widths in `model`, or name a checkpoint with init_from");
-      trained_ = std::make_unique<Trained>(state_.model, backend_, spec_.precision.compute);
+      trained_ = std::make_unique<Trained>(state_.model, backend_, spec_.precision.compute, sharding_);
       trained_->params.initialize(spec_.seed);
       state_.generations = {first_generation(state_.model)};
       begin_stage(0);
@@ -196,7 +215,7 @@ class Campaign {
                   fmt::format("the checkpoint holds \"{}\", the campaign's model is \"{}\"", describe(ancestor.model),
                               describe(expected)),
                   spec_.init_from, "copy the checkpoint's widths into `model`; stages.0.grow changes them");
-    trained_ = std::make_unique<Trained>(ancestor.model, backend_, spec_.precision.compute);
+    trained_ = std::make_unique<Trained>(ancestor.model, backend_, spec_.precision.compute, sharding_);
     load_training(checkpoint, trained_->params);
     state_.model = ancestor.model;
     state_.generations = ancestor.generations;
@@ -212,7 +231,16 @@ class Campaign {
     state_.step = 0;
     state_.stages.push_back({spec_.stages[stage].name});
     state_.stage_numerics.push_back(input_.stage_numerics[stage]);
+    require_agreement();
+  }
+
+  // Suspect the ranks first: all must train the same model by the same rules, from whatever they have read.
+  void require_agreement() {
+    grid_.world().require_equal("the configuration", input_.resolved_yaml);
     grid_.world().require_equal("the parameter table", trained_->model.table().digest());
+    grid_.world().require_equal("where the run stands",
+                                fmt::format("stage {} step {} samples {} seed {} data {}", state_.stage_index,
+                                            state_.step, state_.samples, state_.seed, state_.data_digest));
   }
 
   void enter_stage(size_t stage) {
@@ -223,7 +251,7 @@ class Campaign {
 
   void grow(size_t stage, const std::string& from_stage) {
     const StageSpec& spec = spec_.stages[stage];
-    GrowthOutcome outcome = grow_trained(*trained_, spec.grow, spec_.seed, growth_batch(), spec.lr.peak, state_);
+    GrowthOutcome outcome = grow_trained(grid_, *trained_, spec.grow, spec_.seed, growth_batch(), spec.lr.peak, state_);
     trained_ = std::move(outcome.grown);
     records_.growth(state_, from_stage, outcome.params_before, outcome.params_after, spec.grow, *outcome.check);
     require_sound_growth(*outcome.check, spec.grow, "stage " + state_.stage());
@@ -299,6 +327,7 @@ class Campaign {
   const LaunchOptions& launch_;
   Backend& backend_;
   ProcessGrid& grid_;
+  Sharding sharding_;
   RunFolder folder_;
   RunRecords records_;
   StopRequests requests_;
@@ -306,6 +335,7 @@ class Campaign {
   std::optional<EvalWindows> valid_;
   std::string run_id_;
   std::optional<RunLock> lock_;  // rank 0
+  std::optional<Watchdog> watchdog_;
   std::chrono::steady_clock::time_point counted_ = std::chrono::steady_clock::now();
   std::unique_ptr<Trained> trained_;
   TrainState state_;
@@ -322,6 +352,7 @@ int run_campaign(const CampaignInput& input, const LaunchOptions& launch, Backen
     throw Error(ErrorKind::kConfig, "the campaign names no training data", "data.train",
                 "make token files with `nexus data build`, then write train: [{path: PREFIX}]");
   ProcessGrid grid(std::move(world), input.spec.parallel.dp, input.spec.parallel.tp);
+  input.spec.check_tensor_parallel(grid.tp_size());
   make_batch_layout(input.spec.batch, input.spec.data.context, grid.dp_rank(), grid.dp_size());  // refuses early
   return Campaign(input, launch, backend, grid).run();
 }

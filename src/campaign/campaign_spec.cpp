@@ -43,4 +43,14 @@ Schedule CampaignSpec::schedule_of_stage(size_t index) const {
   return schedule;
 }
 
+void CampaignSpec::check_tensor_parallel(int tp) const {
+  if (tp == 1) return;
+  for (size_t stage = 0; stage < stages.size(); ++stage) model_of_stage(stage).check_tensor_parallel(tp);
+  if (parallel.sequence && data.context % tp != 0)
+    throw Error(
+        ErrorKind::kConfig,
+        fmt::format("{} tokens do not divide by parallel.tp = {}, and parallel.sequence splits them", data.context, tp),
+        "data.context", "change it, or set parallel.sequence to false");
+}
+
 }  // namespace nexus

@@ -61,6 +61,8 @@ struct CampaignSpec {
   ModelConfig model_of_stage(size_t index) const;
   int64_t steps_of_stage(size_t index) const;  // ceil(tokens / global_tokens)
   Schedule schedule_of_stage(size_t index) const;
+  // Throws ErrorKind::kConfig naming the key where a stage's model, or a sequence, cannot be cut over `tp` ranks.
+  void check_tensor_parallel(int tp) const;
 };
 
 }  // namespace nexus

@@ -2,18 +2,21 @@
 
 namespace nexus {
 
-GrowthOutcome grow_trained(const Trained& from, const GrowthOptions& options, uint64_t seed,
+GrowthOutcome grow_trained(ProcessGrid& grid, const Trained& from, const GrowthOptions& options, uint64_t seed,
                            const std::optional<GrowthBatch>& batch, double learning_rate, TrainState& state) {
   const ModelConfig config = grown_config(state.model, options);
   GrowthOutcome outcome;
-  outcome.grown = std::make_unique<Trained>(config, from.params.backend(), from.params.compute_dtype());
+  outcome.grown = std::make_unique<Trained>(config, from.params.backend(), from.params.compute_dtype(),
+                                            from.model.table().sharding());
   outcome.params_before = from.model.table().count();
   outcome.params_after = outcome.grown->model.table().count();
   const std::vector<GrowthMove> moves = plan_growth(from.model.table(), outcome.grown->model.table(), options);
   // The generation's number names its random numbers: two growths of one tensor draw different ones.
-  apply_growth(moves, options, seed, static_cast<int>(state.generations.size()), from.params, outcome.grown->params);
+  apply_growth(grid, moves, options, seed, static_cast<int>(state.generations.size()), from.params,
+               outcome.grown->params);
   if (batch)
-    outcome.check = check_growth(state.model, from.params, config, outcome.grown->params, moves, *batch, learning_rate);
+    outcome.check =
+        check_growth(grid, state.model, from.params, config, outcome.grown->params, moves, *batch, learning_rate);
   state.model = config;
   state.generations = grown_generations(state.generations, config, options);
   return outcome;

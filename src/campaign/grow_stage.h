@@ -14,8 +14,8 @@ namespace nexus {
 struct Trained {
   Model model;
   ParamStore params;
-  Trained(const ModelConfig& config, Backend& backend, DType compute)
-      : model(config), params(backend, model.table(), compute) {}
+  Trained(const ModelConfig& config, Backend& backend, DType compute, const Sharding& sharding = {})
+      : model(config, sharding), params(backend, model.table(), compute) {}
 };
 
 struct GrowthOutcome {
@@ -24,9 +24,9 @@ struct GrowthOutcome {
   std::optional<GrowthCheck> check;  // absent without a batch
 };
 
-// Grows `from` and advances `state` (model, generations). `batch` is the data of the check; `learning_rate` that of its
-// liveness test.
-GrowthOutcome grow_trained(const Trained& from, const GrowthOptions& options, uint64_t seed,
+// Grows `from`, which lies on `grid`, and advances `state` (model, generations). Collective. `batch` is the data of the
+// check; `learning_rate` that of its liveness test.
+GrowthOutcome grow_trained(ProcessGrid& grid, const Trained& from, const GrowthOptions& options, uint64_t seed,
                            const std::optional<GrowthBatch>& batch, double learning_rate, TrainState& state);
 
 // Throws ErrorKind::kNumeric where the check broke a promise of `options`.

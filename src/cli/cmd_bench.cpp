@@ -70,9 +70,9 @@ class Bench {
         config_(spec.model_of_stage(0)),
         model_(config_),
         params_(backend, model_.table(), spec.precision.compute),
-        world_(make_self_communicator()),
+        grid_(make_self_communicator(), 1, 1),
         layout_(make_batch_layout(spec.batch, spec.data.context, 0, 1)),
-        runner_(backend, *world_, model_, params_, layout_, spec.safety),
+        runner_(backend, grid_, model_, params_, layout_, spec.safety),
         optimizer_({spec.optimizer.beta1, spec.optimizer.beta2, spec.optimizer.eps, spec.optimizer.clip},
                    spec.optimizer.weight_decay, {first_generation(config_)}),
         random_(spec.seed, "bench tokens") {
@@ -108,7 +108,7 @@ class Bench {
   ModelConfig config_;
   Model model_;
   ParamStore params_;
-  std::unique_ptr<Communicator> world_;
+  ProcessGrid grid_;
   BatchLayout layout_;
   StepRunner runner_;
   Optimizer optimizer_;

@@ -81,9 +81,10 @@ int grow(const GrowArguments& arguments) {
     throw Error(ErrorKind::kConfig, problem->what, "--init", problem->todo + " (--allow-dead, --not-lossless)");
   const std::unique_ptr<Backend> backend = make_backend("cpu");
   const DType dtype = checkpoint.info("master/embed.weight").dtype;
+  ProcessGrid grid(make_self_communicator(), 1, 1);
   Trained before(state.model, *backend, dtype);
   load_training(checkpoint, before.params);
-  GrowthOutcome outcome = grow_trained(before, options, state.seed, check_batch(arguments, state.model.vocab),
+  GrowthOutcome outcome = grow_trained(grid, before, options, state.seed, check_batch(arguments, state.model.vocab),
                                        arguments.learning_rate, state);
   if (outcome.check) {
     print_check(*outcome.check);
@@ -98,8 +99,7 @@ int grow(const GrowArguments& arguments) {
   state.stage_index = state.step = 0;
   const RunFolder out{arguments.out};
   make_folders(out.checkpoints());
-  const std::unique_ptr<Communicator> self = make_self_communicator();
-  const SaveResult saved = save_training(*self, out, checkpoint.id().run_id + "-grown", outcome.grown->params, state);
+  const SaveResult saved = save_training(grid, out, checkpoint.id().run_id + "-grown", outcome.grown->params, state);
   log("grown | params {} to {} | {} | path {}", format_count(outcome.params_before), format_count(outcome.params_after),
       describe(state.model), saved.path);
   return 0;

@@ -8,7 +8,7 @@
 namespace nexus {
 namespace {
 
-constexpr int64_t kMaxMicro = 1 << 16, kMaxRanks = 1 << 20, kMaxKept = 1'000'000;
+constexpr int64_t kMaxMicro = 1 << 16, kMaxRanks = 1 << 20, kMaxKept = 1'000'000, kMaxSteps = 1'000'000'000;
 constexpr int64_t kMaxGlobalTokens = int64_t{1} << 40, kMaxEvalTokens = 1'000'000'000'000'000;
 
 using Rows = Table<CampaignSpec>;
@@ -84,7 +84,12 @@ void add_placement(Rows& t) {
   add(t, "parallel.dp", "auto", CountType{1, kMaxRanks, "auto"}, at(&CampaignSpec::parallel, &ParallelSpec::dp),
       kPlacement, "data-parallel ranks; auto: all that there are");
   add(t, "parallel.tp", "1", CountType{1, kMaxRanks}, at(&CampaignSpec::parallel, &ParallelSpec::tp), kPlacement,
-      "tensor-parallel ranks");
+      "tensor-parallel ranks: heads, M, A, F and n_* must divide; neighbours on a node");
+  add(t, "parallel.zero", "1", ChoiceType<bool>{{{"1", true}, {"0", false}}},
+      at(&CampaignSpec::parallel, &ParallelSpec::zero), kPlacement,
+      "1: optimizer state sharded over dp (ZeRO-1); 0: every rank has all of it; same results");
+  add(t, "parallel.sequence", "true", FlagType{}, at(&CampaignSpec::parallel, &ParallelSpec::sequence), kPlacement,
+      "split the tokens of the residual stream over tp: less memory, as much communication");
   add(t, "precision.compute", "f32", choice_of({DType::kF32, DType::kBF16, DType::kF64}),
       at(&CampaignSpec::precision, &PrecisionSpec::compute), kNumerics, "f32, bf16 or f64; bf16 keeps f32 masters");
 }
@@ -97,6 +102,15 @@ void add_saving(Rows& t) {
   add(t, "checkpoint.keep_every", "never", PeriodType{false},
       at(&CampaignSpec::checkpoint, &CheckpointSpec::keep_every), kPlacement,
       "tokens, steps or never: checkpoints kept for ever");
+  add(t, "checkpoint.async", "true", FlagType{}, at(&CampaignSpec::checkpoint, &CheckpointSpec::async), kPlacement,
+      "train on while a copy of weights and moments is written");
+}
+
+// The member of safety.watchdog that holds a key.
+auto watchdog(double WatchdogSpec::*member) {
+  return [member](auto& spec) -> auto& {
+    return spec.safety.watchdog.*member;
+  };
 }
 
 void add_reports(Rows& t) {
@@ -109,6 +123,12 @@ void add_reports(Rows& t) {
       kCosmetic, "held-out tokens per evaluation; 0: all");
   add(t, "safety.nonfinite", "stop", nonfinite, at(&CampaignSpec::safety, &SafetySpec::nonfinite), kPlacement,
       "at a loss or gradient that is not finite: stop, or skip the update");
+  add(t, "safety.watchdog.start", "10min", DurationType{}, watchdog(&WatchdogSpec::start_seconds), kPlacement,
+      "end the job, with a report, after this time without a sign of life before the first step");
+  add(t, "safety.watchdog.step", "5min", DurationType{}, watchdog(&WatchdogSpec::step_seconds), kPlacement,
+      "the same later; longer than the slowest micro-batch");
+  add(t, "safety.replica_check", "1000", CountType{0, kMaxSteps}, at(&CampaignSpec::safety, &SafetySpec::replica_check),
+      kPlacement, "steps between comparisons of the ranks' copies; 0: only before each save");
   add(t, "account.flops_def", "gemm_causal", flops, at(&CampaignSpec::account, &AccountSpec::flops_def), kCosmetic,
       flops.describe());
   add(t, "account.peak_tflops", "null", OptionalRealType{{0, 1e9, true}},

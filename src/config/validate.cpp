@@ -61,6 +61,7 @@ class Validator {
   void check_model(ModelConfig& model, const std::string& section) {
     try {
       model.validate();
+      model.check_tensor_parallel(spec_.parallel.tp);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kConfig) throw;
       const std::string key = section == "model" ? error.where() : section;
@@ -76,6 +77,11 @@ class Validator {
   void check_batch() {
     const int64_t global = spec_.batch.global_tokens, ranks = std::max(spec_.parallel.dp, 1);
     const int64_t pass = spec_.data.context * spec_.batch.micro;
+    if (const int tp = spec_.parallel.tp; spec_.parallel.sequence && spec_.data.context % tp != 0)
+      fail("data.context",
+           fmt::format("data.context = {} does not divide by parallel.tp = {}, and parallel.sequence splits it",
+                       spec_.data.context, tp),
+           "choose another context, or set parallel.sequence to false");
     if (pass > global / ranks || global % (pass * ranks) != 0) {
       const int64_t unit = pass * ranks, below = global / unit * unit;
       const std::string choice = below > 0 ? fmt::format("{} or {}", below, below + unit) : fmt::format("{}", unit);

@@ -228,6 +228,21 @@ std::string PeriodType::describe() const {
                        : "tokens (1B), steps (500 steps) or never";
 }
 
+double DurationType::parse(const Node& node, const std::string& key) const {
+  const std::string text = scalar_of(node, key, describe());
+  if (text == "never") return 0;
+  if (parse_real(text))
+    refuse(node.location, key, fmt::format("{} is {}, which has no unit", key, text),
+           fmt::format("write {}", describe()));
+  const double seconds = before_unit(text, "m") ? 0 : parse_duration(text).value_or(0);
+  if (seconds < kMinPeriodSeconds || seconds > kMaxPeriodSeconds) refuse_value(node, key, describe());
+  return seconds;
+}
+
+std::string DurationType::text(Value value) const {
+  return value > 0 ? duration_text(value) : "never";
+}
+
 size_t parse_choice(const Node& node, const std::string& key, const std::vector<std::string>& names) {
   const std::string text = scalar_of(node, key, join_names(names));
   for (size_t i = 0; i < names.size(); ++i)

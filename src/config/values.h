@@ -85,6 +85,14 @@ struct PeriodType {
   std::string describe() const;
 };
 
+// A time in seconds: "90s", "5min", or never (0).
+struct DurationType {
+  using Value = double;
+  Value parse(const Node& node, const std::string& key) const;
+  std::string text(Value value) const;
+  std::string describe() const { return "a time (90s, 5min, 1h) or never"; }
+};
+
 // The index of the chosen name; see ChoiceType.
 size_t parse_choice(const Node& node, const std::string& key, const std::vector<std::string>& names);
 std::string join_names(const std::vector<std::string>& names);

@@ -1,16 +1,16 @@
 #include "train/checkpoint_io.h"
 
-#include <algorithm>
 #include <set>
 
-#include "core/hash.h"
+#include "comm/progress.h"
+#include "params/replication.h"
 
 namespace nexus {
 namespace {
 
 struct Part {
   const char* prefix;
-  Tensor flat;
+  Tensor state;
 };
 
 std::vector<Part> parts_of(const ParamStore& params) {
@@ -22,83 +22,85 @@ std::vector<Part> parts_of(const ParamStore& params) {
   return parts;
 }
 
-// Rows of `spec` that rank `rank` of `size` writes.
-std::pair<int64_t, int64_t> share_of(const ParamSpec& spec, int rank, int size) {
-  const int64_t rows = spec.axes[0].extent;
-  return {rows * rank / size, rows * (rank + 1) / size};
+void require_shape(const Checkpoint& checkpoint, const std::string& name, const ParamSpec& spec, DType dtype) {
+  const Checkpoint::TensorInfo& info = checkpoint.info(name);
+  if (info.shape == spec.shape() && info.dtype == dtype) return;
+  throw Error(ErrorKind::kCheckpoint,
+              fmt::format("{} is {} {} in the checkpoint and {} {} in the model", name, name_of(info.dtype),
+                          info.shape.str(), name_of(dtype), spec.shape().str()),
+              checkpoint.path(), "use the configuration that wrote it, or `nexus grow`");
 }
 
-// Every rank updates its own copy, and each writes other rows: without this, ranks that drifted apart would be stitched
-// into one checkpoint that verifies.
-std::string digest_of(Backend& backend, const std::vector<Part>& parts) {
-  constexpr int64_t kBlock = 1 << 22;
-  Hasher hasher;
-  Buffer host = host_buffer(kBlock * size_of(parts[0].flat.dtype));
-  for (const Part& part : parts)
-    for (int64_t begin = 0; begin < part.flat.count(); begin += kBlock) {
-      const Tensor block = part.flat.flat(begin, std::min(kBlock, part.flat.count() - begin));
-      backend.copy_out(host.data(), block);
-      hasher.add(host.data(), static_cast<size_t>(block.size_bytes()));
-    }
-  return hasher.digest();
-}
-
-}  // namespace
-
-SaveResult save_training(Communicator& dp, const RunFolder& run, const std::string& run_id, const ParamStore& params,
-                         const TrainState& state, bool pinned) {
-  const int64_t element = size_of(params.wide_dtype());
-  int64_t bytes = 0;
-  for (const ParamSpec& spec : params.table()) {
-    const auto [begin, end] = share_of(spec, dp.rank(), dp.size());
-    bytes += (end - begin) * (spec.count() / spec.axes[0].extent) * element;
-  }
-  const std::vector<Part> parts = parts_of(params);
-  if (dp.size() > 1) dp.require_equal("weights and moments", digest_of(params.backend(), parts));
-  const Buffer host = host_buffer(bytes * static_cast<int64_t>(parts.size()));
-  std::vector<TensorSlice> slices;
-  int64_t offset = 0;
-  for (const Part& part : parts) {
-    for (const ParamSpec& spec : params.table()) {
-      const auto [begin, end] = share_of(spec, dp.rank(), dp.size());
-      if (begin == end) continue;
-      const int64_t row = spec.count() / spec.axes[0].extent;
-      const Tensor mine = part.flat.flat(spec.offset + begin * row, (end - begin) * row);
-      void* to = static_cast<char*>(host.data()) + offset;
-      params.backend().copy_out(to, mine);
-      offset += mine.size_bytes();
-      slices.push_back({part.prefix + spec.name, params.wide_dtype(), spec.shape(), begin, end - begin, to});
-    }
-  }
-  nlohmann::json document = to_json(state);
-  document["pinned"] = pinned;
-  return save_checkpoint(dp, run, {run_id, state.stage(), state.step}, slices, document);
-}
-
-void load_training(const Checkpoint& checkpoint, ParamStore& params) {
-  std::set<std::string> expected{};
-  for (const Part& part : parts_of(params)) {
-    for (const ParamSpec& spec : params.table()) {
-      const std::string name = part.prefix + spec.name;
-      expected.insert(name);
-      const Checkpoint::TensorInfo& info = checkpoint.info(name);
-      if (!(info.shape == spec.shape()) || info.dtype != params.wide_dtype())
-        throw Error(ErrorKind::kCheckpoint,
-                    fmt::format("{} is {} {} in the checkpoint and {} {} in the model", name, name_of(info.dtype),
-                                info.shape.str(), name_of(params.wide_dtype()), spec.shape().str()),
-                    checkpoint.path(), "use the configuration that wrote it, or `nexus grow`");
-      const Tensor to = part.flat.flat(spec.offset, spec.count());
-      const Buffer host = host_buffer(to.size_bytes());
-      checkpoint.read(name, 0, spec.axes[0].extent, host.data());
-      params.backend().copy_in(to, host.data());
-    }
-  }
+// Nothing may be left over: a tensor without a place would be lost by the next save.
+void require_no_more(const Checkpoint& checkpoint, const ParamStore& params) {
+  std::set<std::string> expected;
+  for (const Part& part : parts_of(params))
+    for (const ParamSpec& spec : params.table()) expected.insert(part.prefix + spec.name);
   const bool with_moments = params.moment1().defined();
   for (const std::string& name : checkpoint.tensor_names())
     if (!expected.contains(name) && (with_moments || name.rfind("master/", 0) == 0))
       throw Error(ErrorKind::kCheckpoint, fmt::format("{} has no place in the model", name), checkpoint.path(),
                   "use the configuration that wrote it");
-  params.refresh_compute();
+}
+
+}  // namespace
+
+std::unique_ptr<PendingSave> start_saving(ProcessGrid& grid, const RunFolder& run, const std::string& run_id,
+                                          const ParamStore& params, const TrainState& state, bool pinned) {
+  check_replicas(grid, params, fmt::format("stage {} step {}", state.stage(), state.step));
+  const int64_t element = size_of(params.wide_dtype());
+  const std::vector<ParamPiece> pieces = owned_pieces(params.table());
+  const std::vector<Part> parts = parts_of(params);
+  int64_t count = 0;
+  for (const ParamPiece& piece : pieces) count += piece.box.count();
+  const auto snapshot = std::make_shared<Buffer>(host_buffer(count * element * static_cast<int64_t>(parts.size())));
+  auto* to = static_cast<char*>(snapshot->data());
+  std::vector<TensorSlice> slices;
+  for (const Part& part : parts) {
+    for (const ParamPiece& piece : pieces) {
+      const ParamSpec& spec = params.table()[piece.param];
+      const Tensor mine = part.state.flat(piece.state_offset, piece.box.count());
+      params.backend().copy_out(to, mine);
+      slices.push_back({part.prefix + spec.name, params.wide_dtype(), spec.shape(), piece.box, to});
+      to += mine.size_bytes();
+    }
+  }
+  nlohmann::json document = to_json(state);
+  document["pinned"] = pinned;
+  return std::make_unique<PendingSave>(grid.world(), run, CheckpointId{run_id, state.stage(), state.step},
+                                       std::move(slices), std::move(document), snapshot);
+}
+
+SaveResult save_training(ProcessGrid& grid, const RunFolder& run, const std::string& run_id, const ParamStore& params,
+                         const TrainState& state, bool pinned) {
+  return start_saving(grid, run, run_id, params, state, pinned)->commit();
+}
+
+void load_training(const Checkpoint& checkpoint, ParamStore& params) {
+  const ParamTable& table = params.table();
+  const DType dtype = params.wide_dtype();
+  for (int index = 0; index < table.size(); ++index) {
+    const ParamSpec& spec = table[index];
+    const std::string name = "master/" + spec.name;
+    require_shape(checkpoint, name, spec, dtype);
+    const Buffer host = host_buffer(spec.local.count() * size_of(dtype));
+    checkpoint.read(name, spec.local, host.data());
+    params.set_weights(index, host.data());
+    progress::tick();
+  }
+  for (const Part& part : parts_of(params)) {
+    if (part.state.data == params.master().data) continue;
+    for (const ParamPiece& piece : state_pieces(table)) {
+      const ParamSpec& spec = table[piece.param];
+      const std::string name = part.prefix + spec.name;
+      require_shape(checkpoint, name, spec, dtype);
+      const Buffer host = host_buffer(piece.box.count() * size_of(dtype));
+      checkpoint.read(name, piece.box, host.data());
+      params.backend().copy_in(part.state.flat(piece.state_offset, piece.box.count()), host.data());
+      progress::tick();
+    }
+  }
+  require_no_more(checkpoint, params);
 }
 
 }  // namespace nexus

@@ -5,13 +5,14 @@
 #include <cmath>
 #include <vector>
 
+#include "comm/progress.h"
 #include "model/dry_run.h"
 
 namespace nexus {
 namespace {
 
 // Means of the windows `indices`, in order.
-std::vector<double> window_losses(Backend& backend, Arena& arena, Model& model, ParamStore& params,
+std::vector<double> window_losses(Backend& backend, ProcessGrid& grid, Arena& arena, Model& model, ParamStore& params,
                                   const EvalWindows& windows, const std::vector<int64_t>& indices) {
   const int64_t context = windows.context(), batch = static_cast<int64_t>(indices.size()), rows = batch * context;
   std::vector<int32_t> host(static_cast<size_t>(2 * rows));
@@ -22,8 +23,8 @@ std::vector<double> window_losses(Backend& backend, Arena& arena, Model& model, 
   const Tensor losses = arena.alloc(params.wide_dtype(), {rows});
   backend.copy_in(tokens, host.data());
   backend.copy_in(targets, host.data() + rows);
-  LayerContext layer_context{backend, arena, params, batch, context};
-  model.evaluate(layer_context, tokens, targets, losses);
+  const LayerContext ctx{backend, arena, params, batch, context, Pass::kEvaluation, &grid.tp()};
+  model.evaluate(ctx, tokens, targets, losses);
   const Buffer out = host_buffer(losses.size_bytes());
   backend.copy_out(out.data(), losses);
   std::vector<double> means;
@@ -39,32 +40,33 @@ std::vector<double> window_losses(Backend& backend, Arena& arena, Model& model, 
 
 }  // namespace
 
-EvalRecord evaluate(Backend& backend, Communicator& dp, Model& model, ParamStore& params, const EvalWindows& windows,
+EvalRecord evaluate(Backend& backend, ProcessGrid& grid, Model& model, ParamStore& params, const EvalWindows& windows,
                     int64_t micro, int64_t max_tokens) {
   const auto start = std::chrono::steady_clock::now();
   const int64_t context = windows.context(), available = windows.count();
   const int64_t wanted = max_tokens > 0 ? std::clamp<int64_t>(max_tokens / context, 1, available) : available;
   Arena sizes;
   for (int i = 0; i < 3; ++i) sizes.alloc(params.wide_dtype(), {micro * context});
-  Arena arena(backend.allocate(
-      sizes.peak_bytes() +
-      dry_run(model.config(), params.compute_dtype(), micro, context, ModelUse::kEvaluation).arena_bytes));
+  Arena arena(backend.allocate(sizes.peak_bytes() + dry_run(model.config(), params.compute_dtype(), micro, context,
+                                                            ModelUse::kEvaluation, params.table().sharding())
+                                                        .arena_bytes));
 
   double sums[2] = {0, 0};  // of the window means and of their squares
   std::vector<int64_t> indices;
   auto flush = [&] {
-    for (const double mean : window_losses(backend, arena, model, params, windows, indices)) {
+    for (const double mean : window_losses(backend, grid, arena, model, params, windows, indices)) {
       sums[0] += mean;
       sums[1] += mean * mean;
     }
     indices.clear();
+    progress::tick();
   };
-  for (int64_t i = dp.rank(); i < wanted; i += dp.size()) {
+  for (int64_t i = grid.dp_rank(); i < wanted; i += grid.dp_size()) {
     indices.push_back(i * available / wanted);
     if (static_cast<int64_t>(indices.size()) == micro) flush();
   }
   if (!indices.empty()) flush();
-  dp.all_reduce_sum(Tensor{sums, DType::kF64, {2}});
+  grid.dp().all_reduce_sum(Tensor{sums, DType::kF64, {2}});
 
   EvalRecord record;
   const auto n = static_cast<double>(wanted);

@@ -1,7 +1,7 @@
 // Validation loss over a held-out token file.
 #pragma once
 
-#include "comm/communicator.h"
+#include "comm/process_grid.h"
 #include "data/sampler.h"
 #include "model/model.h"
 #include "train/run_records.h"
@@ -11,7 +11,7 @@ namespace nexus {
 // Non-overlapping windows of the context length, dealt to the data-parallel ranks in turn; the loss is the mean over
 // tokens, its standard error that of the window means. `max_tokens` > 0 takes windows evenly spread over the file, up
 // to that many tokens. The result is the same on every rank. `event` and `bits_per_byte` are the caller's.
-EvalRecord evaluate(Backend& backend, Communicator& dp, Model& model, ParamStore& params, const EvalWindows& windows,
+EvalRecord evaluate(Backend& backend, ProcessGrid& grid, Model& model, ParamStore& params, const EvalWindows& windows,
                     int64_t micro, int64_t max_tokens);
 
 }  // namespace nexus

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "comm/progress.h"
 #include "core/log.h"
 #include "model/dry_run.h"
 
@@ -53,24 +54,24 @@ BatchLayout make_batch_layout(const BatchSpec& batch, int64_t context, int dp_ra
   return {context, batch.micro, batch.global_tokens / pass_tokens, dp_rank, dp_size};
 }
 
-StepRunner::StepRunner(Backend& backend, Communicator& dp, Model& model, ParamStore& params, const BatchLayout& layout,
+StepRunner::StepRunner(Backend& backend, ProcessGrid& grid, Model& model, ParamStore& params, const BatchLayout& layout,
                        const SafetySpec& safety)
     : backend_(backend),
-      dp_(dp),
+      grid_(grid),
       model_(model),
       params_(params),
       layout_(layout),
       safety_(safety),
-      arena_(backend.allocate(arena_bytes(model.config(), params.compute_dtype(), layout))),
-      grad_norm_buffer_(backend.allocate(size_of(DType::kF64))),
+      arena_(backend.allocate(arena_bytes(model.config(), params.compute_dtype(), layout, params.table().sharding()))),
       host_batch_(host_buffer(2 * layout.micro * layout.context * size_of(DType::kI32))),
-      grad_sum_squares_(grad_norm_buffer_.tensor(DType::kF64, {1})) {}
+      exchange_(grid, params) {}
 
-int64_t StepRunner::arena_bytes(const ModelConfig& config, DType compute, const BatchLayout& layout) {
+int64_t StepRunner::arena_bytes(const ModelConfig& config, DType compute, const BatchLayout& layout,
+                                const Sharding& sharding) {
   Arena counting;
   alloc_micro_batch(counting, layout.micro * layout.context, compute);
   return counting.peak_bytes() +
-         dry_run(config, compute, layout.micro, layout.context, ModelUse::kTraining).arena_bytes;
+         dry_run(config, compute, layout.micro, layout.context, ModelUse::kTraining, sharding).arena_bytes;
 }
 
 double StepRunner::micro_batch(const FetchSample& fetch, const StepInput& input, int64_t index) {
@@ -86,22 +87,12 @@ double StepRunner::micro_batch(const FetchSample& fetch, const StepInput& input,
   backend_.copy_in(batch.tokens, tokens);
   backend_.copy_in(batch.targets, tokens + rows);
   Model::GradsReady ready;
-  if (index + 1 == layout_.accumulation && dp_.size() > 1)
-    ready = [this](int first, int last) { reduce_range(first, last); };
-  LayerContext context_of_step{backend_, arena_, params_, layout_.micro, context};
+  if (index + 1 == layout_.accumulation) ready = [this](int bucket) { exchange_.start(bucket); };
+  const LayerContext ctx{backend_, arena_, params_, layout_.micro, context, Pass::kTraining, &grid_.tp()};
   const auto grad_scale = static_cast<float>(1.0 / static_cast<double>(layout_.tokens()));
-  model_.forward_backward(context_of_step, batch.tokens, batch.targets, grad_scale, batch.losses, ready);
+  model_.forward_backward(ctx, batch.tokens, batch.targets, grad_scale, batch.losses, ready);
+  progress::tick();
   return host_sum(backend_, batch.losses);
-}
-
-// The gradients of table entries [first, last) are final: sum them over the ranks while the backward pass goes on.
-void StepRunner::reduce_range(int first_param, int last_param) {
-  const ParamTable& table = params_.table();
-  const int64_t begin = table[first_param].offset;
-  const int64_t end = last_param < table.size() ? table[last_param].offset : table.count();
-  backend_.synchronize();
-  pending_.push_back(dp_.start_all_reduce_sum(params_.grad().flat(begin, end - begin)));
-  for (Communicator::Request& request : pending_) request.poke();
 }
 
 StepOutput StepRunner::run(const FetchSample& fetch, Optimizer& optimizer, const StepInput& input) {
@@ -109,16 +100,13 @@ StepOutput StepRunner::run(const FetchSample& fetch, Optimizer& optimizer, const
   params_.zero_grad();
   double loss_sum = 0;
   for (int64_t index = 0; index < layout_.accumulation; ++index) loss_sum += micro_batch(fetch, input, index);
-  for (Communicator::Request& request : pending_) request.wait();
-  pending_.clear();
+  const double sum_squares = exchange_.finish();
 
-  // One small reduction carries the loss and the requests, so that every rank acts on the same facts.
+  // One small reduction carries the loss and the requests, so that every rank acts on the same facts. Tensor-parallel
+  // ranks have the same losses: one of them speaks.
   const Requests asked = input.poll ? input.poll() : Requests{};
-  double facts[3] = {loss_sum, asked.stop ? 1.0 : 0.0, asked.save ? 1.0 : 0.0};
-  dp_.all_reduce_sum(Tensor{facts, DType::kF64, {3}});
-  backend_.sum_squares(params_.grad(), grad_sum_squares_);
-  double sum_squares = 0;
-  backend_.copy_out(&sum_squares, grad_sum_squares_);
+  double facts[3] = {grid_.tp_rank() == 0 ? loss_sum : 0.0, asked.stop ? 1.0 : 0.0, asked.save ? 1.0 : 0.0};
+  grid_.world().all_reduce_sum(Tensor{facts, DType::kF64, {3}});
 
   StepOutput output;
   output.loss = facts[0] / static_cast<double>(layout_.tokens());
@@ -126,29 +114,40 @@ StepOutput StepRunner::run(const FetchSample& fetch, Optimizer& optimizer, const
   output.stop = facts[1] > 0;
   output.save = facts[2] > 0 || output.stop;
   output.data_seconds = data_seconds_;
-  if (!std::isfinite(output.loss) || !std::isfinite(output.grad_norm)) {
-    const std::string what = fmt::format("loss {} with gradient norm {}: not finite", output.loss, output.grad_norm);
-    if (safety_.nonfinite == NonfiniteAction::kStop)
-      throw Error(
-          ErrorKind::kNumeric, what, blame(),
-          "lower the learning rate, or set safety.nonfinite to skip; the last checkpoint is from before this step");
-    warn("{}; {}; the update is skipped", what, blame());
-    output.updated = false;
-    return output;
-  }
-  optimizer.step(params_, grad_sum_squares_, input.learning_rate, input.newest_learning_rate);
+  if (!std::isfinite(output.loss) || !std::isfinite(output.grad_norm)) return refuse_update(output);
+  optimizer.step(params_, exchange_.norm_parts(), input.learning_rate, input.newest_learning_rate);
+  exchange_.share_weights();
   return output;
 }
 
-// The first tensor whose gradient is not finite.
-std::string StepRunner::blame() const {
-  double value = 0;
-  for (int index = 0; index < params_.table().size(); ++index) {
-    const Tensor grad = params_.grad(index);
-    backend_.sum_squares(grad.flat(0, grad.count()), grad_sum_squares_);
-    backend_.copy_out(&value, grad_sum_squares_);
-    if (!std::isfinite(value)) return "gradient of " + params_.table()[index].name;
+StepOutput StepRunner::refuse_update(StepOutput output) {
+  const std::string what = fmt::format("loss {} with gradient norm {}: not finite", output.loss, output.grad_norm);
+  const std::string where = blame();
+  if (safety_.nonfinite == NonfiniteAction::kStop)
+    throw Error(ErrorKind::kNumeric, what, where,
+                "lower the learning rate, or set safety.nonfinite to skip; the last checkpoint is from before this "
+                "step");
+  warn("{}; {}; the update is skipped", what, where);
+  output.updated = false;
+  return output;
+}
+
+// The first rank and tensor whose gradient is not finite; the same on every rank.
+std::string StepRunner::blame() {
+  std::string mine;
+  const Buffer buffer = backend_.allocate(size_of(DType::kF64));
+  const Tensor sum = buffer.tensor(DType::kF64, {1});
+  for (const ParamSpec& spec : params_.table()) {
+    double value = 0;
+    backend_.sum_squares(params_.grad(), {{spec.offset, spec.local.count()}}, sum);
+    backend_.copy_out(&value, sum);
+    if (std::isfinite(value)) continue;
+    mine = "gradient of " + spec.name;
+    break;
   }
+  const std::vector<std::string> all = grid_.world().all_gather_text(mine);
+  for (size_t rank = 0; rank < all.size(); ++rank)
+    if (!all[rank].empty()) return all.size() == 1 ? all[rank] : fmt::format("{} on rank {}", all[rank], rank);
   return "all gradients are finite";
 }
 

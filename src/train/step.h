@@ -1,4 +1,4 @@
-// One optimizer step: micro-batches, the reduction over data-parallel ranks, clipping, AdamW.
+// One optimizer step: micro-batches, the exchange between ranks, clipping, AdamW.
 #pragma once
 
 #include <cstdint>
@@ -6,9 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "comm/communicator.h"
+#include "comm/process_grid.h"
 #include "model/model.h"
 #include "optim/optimizer.h"
+#include "train/gradient_exchange.h"
 #include "train/stop_requests.h"
 #include "train/train_options.h"
 
@@ -51,30 +52,30 @@ using FetchSample = std::function<void(int64_t sample, int32_t* tokens, int32_t*
 
 class StepRunner {
  public:
-  StepRunner(Backend& backend, Communicator& dp, Model& model, ParamStore& params, const BatchLayout& layout,
+  StepRunner(Backend& backend, ProcessGrid& grid, Model& model, ParamStore& params, const BatchLayout& layout,
              const SafetySpec& safety);
 
   StepOutput run(const FetchSample& fetch, Optimizer& optimizer, const StepInput& input);
 
   // Exact bytes of activations and scratch of one micro-batch, from a dry run (no memory is touched).
-  static int64_t arena_bytes(const ModelConfig& config, DType compute, const BatchLayout& layout);
+  static int64_t arena_bytes(const ModelConfig& config, DType compute, const BatchLayout& layout,
+                             const Sharding& sharding = {});
   int64_t arena_peak_bytes() const { return arena_.peak_bytes(); }
 
  private:
   double micro_batch(const FetchSample& fetch, const StepInput& input, int64_t index);
-  void reduce_range(int first_param, int last_param);
-  std::string blame() const;
+  std::string blame();
+  StepOutput refuse_update(StepOutput output);
 
   Backend& backend_;
-  Communicator& dp_;
+  ProcessGrid& grid_;
   Model& model_;
   ParamStore& params_;
   BatchLayout layout_;
   SafetySpec safety_;
   Arena arena_;
-  Buffer grad_norm_buffer_, host_batch_;
-  Tensor grad_sum_squares_;
-  std::vector<Communicator::Request> pending_;
+  Buffer host_batch_;
+  GradientExchange exchange_;
   double data_seconds_ = 0;
 };
 

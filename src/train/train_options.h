@@ -23,6 +23,8 @@ struct OptimizerSpec {
 struct ParallelSpec {
   int dp = 0;  // 0: auto
   int tp = 1;
+  bool zero = true;      // ZeRO-1: optimizer state sharded over dp
+  bool sequence = true;  // the residual stream's rows are split over tp
 };
 
 struct PrecisionSpec {
@@ -41,6 +43,7 @@ struct CheckpointSpec {
   Period every{Period::Unit::kSeconds, 1800};
   int keep_last = 2;
   Period keep_every;  // kept for ever at this period (tokens or steps)
+  bool async = true;  // steps go on while a copy of the state is written
 };
 
 struct EvalSpec {
@@ -50,8 +53,14 @@ struct EvalSpec {
 
 enum class NonfiniteAction { kStop, kSkip };  // stop with exit code 4, or skip the update and go on
 
+struct WatchdogSpec {
+  double start_seconds = 600, step_seconds = 300;  // without a sign of life, before and after the first step; 0: never
+};
+
 struct SafetySpec {
   NonfiniteAction nonfinite = NonfiniteAction::kStop;
+  WatchdogSpec watchdog;
+  int64_t replica_check = 1000;  // steps between comparisons of what ranks hold in common; 0: only before saves
 };
 
 struct AccountSpec {

@@ -4,8 +4,9 @@
 #include <cmath>
 #include <numbers>
 
+#include "comm/progress.h"
 #include "core/log.h"
-#include "train/checkpoint_io.h"
+#include "params/replication.h"
 #include "train/evaluate.h"
 
 namespace nexus {
@@ -48,7 +49,7 @@ StageTrainer::StageTrainer(RunContext& run, const TrainerOptions& options, const
       params_(params),
       state_(state),
       layout_(make_batch_layout(options.batch, options.context, run.grid.dp_rank(), run.grid.dp_size())),
-      runner_(run.backend, run.grid.dp(), model, params, layout_, options.safety),
+      runner_(run.backend, run.grid, model, params, layout_, options.safety),
       optimizer_(adamw_of(options.optimizer), options.optimizer.weight_decay, state.generations),
       flops_per_token_(
           training_flops_per_token(state.model, options.context, flops_definition(options.account.flops_def))) {}
@@ -77,7 +78,10 @@ StageEnd StageTrainer::run() {
     if ((last || eval_due) && !output.stop) evaluate_now(last ? "end" : "periodic");
     const bool save_due =
         options_.checkpoint.every.due(state_.step - 1, state_.step, tokens_before, state_.total_tokens());
-    if (last || save_due || output.save) save_now();
+    check_replicas_if_due();
+    poll_save();
+    if (last || save_due || output.save) start_save();
+    if (last || output.stop || !options_.checkpoint.async) finish_save();
     if (output.stop) return StageEnd::kStopped;
   }
   return StageEnd::kFinished;
@@ -87,7 +91,9 @@ void StageTrainer::finish_pending_evaluation() {
   const bool last = state_.step == plan_.steps;
   state_.eval_pending = false;
   evaluate_now(last ? "end" : "periodic");
-  if (last) save_now();  // no step of this stage is left that would commit it
+  if (!last) return;
+  start_save();  // no step of this stage is left that would commit it
+  finish_save();
 }
 
 StepOutput StageTrainer::one_step() {
@@ -116,6 +122,7 @@ StepOutput StageTrainer::one_step() {
   state_.stages.back().flops += flops_per_token_ * static_cast<double>(layout_.tokens());
   count_time();
   log_step(output, seconds_between(start, Clock::now()));
+  progress::begin_phase(progress::PhaseKind::kSteps, fmt::format("stage {} step {}", state_.stage(), step + 1));
   return output;
 }
 
@@ -141,8 +148,9 @@ void StageTrainer::log_step(const StepOutput& output, double seconds) {
 
 void StageTrainer::evaluate_now(const std::string& event) {
   if (run_.valid == nullptr) return;
-  EvalRecord record = evaluate(run_.backend, run_.grid.dp(), model_, params_, *run_.valid, options_.batch.micro,
-                               options_.eval.max_tokens);
+  const progress::Phase phase(fmt::format("stage {} evaluation after step {}", state_.stage(), state_.step));
+  EvalRecord record =
+      evaluate(run_.backend, run_.grid, model_, params_, *run_.valid, options_.batch.micro, options_.eval.max_tokens);
   record.event = event;
   if (!std::isfinite(record.loss))
     throw Error(ErrorKind::kNumeric, fmt::format("validation loss is {}", record.loss),
@@ -154,18 +162,39 @@ void StageTrainer::evaluate_now(const std::string& event) {
   run_.records.eval(state_, plan_.steps, record);
 }
 
-void StageTrainer::save_now() {
+void StageTrainer::check_replicas_if_due() {
+  if (options_.safety.replica_check == 0 || state_.step % options_.safety.replica_check != 0) return;
+  check_replicas(run_.grid, params_, fmt::format("stage {} step {}", state_.stage(), state_.step));
+}
+
+void StageTrainer::start_save() {
+  finish_save();
+  const progress::Phase phase(fmt::format("stage {} saving step {}", state_.stage(), state_.step));
   count_time();
   const bool pinned =
       options_.checkpoint.keep_every.due(saved_step_, state_.step, saved_tokens_, state_.total_tokens());
   saved_step_ = state_.step;
   saved_tokens_ = state_.total_tokens();
   run_.records.sync();  // what happened before the commit is on the disk before the commit is
-  const SaveResult saved = save_training(run_.grid.dp(), run_.run, run_.run_id, params_, state_, pinned);
-  run_.records.commit(state_, plan_.steps, saved.path, saved.size_bytes, saved.seconds);
+  pending_save_ = start_saving(run_.grid, run_.run, run_.run_id, params_, state_, pinned);
+  saving_ = state_;
+  if (run_.grid.rank() == 0) run_.requests.clear_save_request();
+  last_save_ = Clock::now();
+}
+
+// Commits as soon as every rank has written its part, or failed to.
+void StageTrainer::poll_save() {
+  if (pending_save_ && !run_.grid.world().any(!pending_save_->written())) finish_save();
+}
+
+void StageTrainer::finish_save() {
+  if (!pending_save_) return;
+  const progress::Phase phase(fmt::format("stage {} committing step {}", saving_.stage(), saving_.step));
+  const SaveResult saved = pending_save_->commit();
+  pending_save_.reset();
+  run_.records.commit(saving_, plan_.steps, saved.path, saved.size_bytes, saved.seconds);
   std::exception_ptr error;
   if (run_.grid.rank() == 0) {
-    run_.requests.clear_save_request();
     try {
       prune(saved.path);
     } catch (...) {
@@ -173,7 +202,6 @@ void StageTrainer::save_now() {
     }
   }
   run_.grid.world().agree("removing old checkpoints", error);
-  last_save_ = Clock::now();
 }
 
 void StageTrainer::prune(const std::string& newest) const {

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <string>
 
 #include "accounting/flops.h"
 #include "comm/process_grid.h"
 #include "data/sampler.h"
 #include "optim/schedule.h"
+#include "train/checkpoint_io.h"
 #include "train/run_records.h"
 #include "train/step.h"
 #include "train/stop_requests.h"
@@ -64,7 +66,11 @@ class StageTrainer {
   void log_step(const StepOutput& output, double seconds);
   void evaluate_now(const std::string& event);
   void finish_pending_evaluation();
-  void save_now();
+  void check_replicas_if_due();
+  // --- saving: begun, then committed once every rank has written its part. One save is under way at a time.
+  void start_save();
+  void poll_save();
+  void finish_save();
   void prune(const std::string& newest) const;
   void count_time();  // adds the wall clock since the last call to the stage's account
   bool save_is_due() const;
@@ -82,6 +88,8 @@ class StageTrainer {
   double flops_per_token_;
   std::chrono::steady_clock::time_point last_save_;
   int64_t saved_step_ = 0, saved_tokens_ = 0;  // at the last save
+  std::unique_ptr<PendingSave> pending_save_;
+  TrainState saving_;  // the state that it holds
   int skipped_in_a_row_ = 0;
   double mean_step_seconds_ = 0;  // exponential average, for the time left
 };

@@ -76,10 +76,10 @@ TEST(Reference, LoadsWithoutWarnings) {
 TEST(Numerics, ChangeWithExactlyTheKeysOfTheirClass) {
   const std::string file = kConfigs + "/reference.yaml";
   const LoadedCampaign before = load_campaign(file);
-  const std::vector<std::string> candidates = {"other", "tanh",      "none", "qkv",  "bf16",       "keep_v", "wsd",
-                                               "2%",    "1e-5",      "palm", "skip", "true",       "false",  "zero_all",
-                                               "2h",    "500 steps", "0.5",  "3",    "1",          "8",      "24",
-                                               "2048",  "2Mi",       "1700", "2200", "[0.8, 0.9]", "adamw"};
+  const std::vector<std::string> candidates = {
+      "other", "tanh", "none",  "qkv",      "bf16", "keep_v",     "wsd",   "2%", "1e-5", "palm",
+      "skip",  "true", "false", "zero_all", "2h",   "500 steps",  "0.5",   "3",  "1",    "8",
+      "24",    "2048", "2Mi",   "1700",     "2200", "[0.8, 0.9]", "adamw", "0",  "4"};
   for (const Setting& setting : before.settings) {
     bool changed = false;
     for (const std::string& candidate : candidates) {

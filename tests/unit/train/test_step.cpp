@@ -37,11 +37,11 @@ void fetch_random(int64_t context, int64_t sample, int32_t* tokens, int32_t* tar
 // Trains a fresh model for some steps; returns the losses, and the final weights in `weights`.
 std::vector<double> train(const BatchLayout& layout, DType dtype, int steps, std::vector<double>* weights = nullptr) {
   const auto backend = make_cpu_backend();
-  const auto world = make_self_communicator();
+  ProcessGrid grid(make_self_communicator(), 1, 1);
   Model model(small_model());
   ParamStore params(*backend, model.table(), dtype);
   params.initialize(9);
-  StepRunner runner(*backend, *world, model, params, layout, {});
+  StepRunner runner(*backend, grid, model, params, layout, {});
   AdamW adamw;
   adamw.clip = 1.0;
   Optimizer optimizer(adamw, 0.1, {first_generation(model.config())});
@@ -52,7 +52,7 @@ std::vector<double> train(const BatchLayout& layout, DType dtype, int steps, std
   }
   EXPECT_EQ(runner.arena_peak_bytes(), StepRunner::arena_bytes(model.config(), dtype, layout));
   if (weights != nullptr && dtype == DType::kF64) {
-    weights->resize(static_cast<size_t>(model.table().count()));
+    weights->resize(static_cast<size_t>(model.table().flat_count()));
     backend->copy_out(weights->data(), params.master());
   }
   return losses;
@@ -82,11 +82,11 @@ TEST(BatchLayout, DealsEachSampleOfAStepToOneRank) {
 TEST(Step, LearnsRandomTextByHeart) {
   const BatchLayout layout = make_batch_layout({4 * 16, 4}, 16, 0, 1);
   const auto backend = make_cpu_backend();
-  const auto world = make_self_communicator();
+  ProcessGrid grid(make_self_communicator(), 1, 1);
   Model model(small_model());
   ParamStore params(*backend, model.table(), DType::kF32);
   params.initialize(9);
-  StepRunner runner(*backend, *world, model, params, layout, {});
+  StepRunner runner(*backend, grid, model, params, layout, {});
   Optimizer optimizer({}, 0.0, {first_generation(model.config())});
   double first = 0, last = 0;
   for (int step = 0; step < 150; ++step) {
@@ -123,7 +123,7 @@ TEST(Step, Bf16FollowsF32) {
 
 TEST(Step, StopsBeforeAnUpdateThatIsNotFiniteAndNamesTheTensor) {
   const auto backend = make_cpu_backend();
-  const auto world = make_self_communicator();
+  ProcessGrid grid(make_self_communicator(), 1, 1);
   const BatchLayout layout = make_batch_layout({4 * 16, 4}, 16, 0, 1);
   Model model(small_model());
   ParamStore params(*backend, model.table(), DType::kF64);
@@ -132,16 +132,16 @@ TEST(Step, StopsBeforeAnUpdateThatIsNotFiniteAndNamesTheTensor) {
   const int victim = model.table().find("layers.1.mlp.w_d");
   ASSERT_GE(victim, 0);
   backend->copy_in(params.weight(victim).flat(5, 1), &poison);
-  std::vector<double> before(static_cast<size_t>(model.table().count())), after(before.size());
+  std::vector<double> before(static_cast<size_t>(model.table().flat_count())), after(before.size());
   backend->copy_out(before.data(), params.master());
   const auto fetch = [](int64_t sample, int32_t* a, int32_t* b) { fetch_random(16, sample, a, b); };
   Optimizer optimizer({}, 0.0, {first_generation(model.config())});
-  StepRunner strict(*backend, *world, model, params, layout, {});
+  StepRunner strict(*backend, grid, model, params, layout, {});
   EXPECT_NEXUS_ERROR(strict.run(fetch, optimizer, {0, 1e-3, 1e-3, {}}), ErrorKind::kNumeric,
                      ::testing::HasSubstr("gradient of "));
   SafetySpec skip;
   skip.nonfinite = NonfiniteAction::kSkip;
-  StepRunner lenient(*backend, *world, model, params, layout, skip);
+  StepRunner lenient(*backend, grid, model, params, layout, skip);
   EXPECT_FALSE(lenient.run(fetch, optimizer, {0, 1e-3, 1e-3, {}}).updated);
   backend->copy_out(after.data(), params.master());
   for (size_t i = 0; i < before.size(); ++i) {
