@@ -7,18 +7,29 @@
 #include <string>
 #include <vector>
 
+#include "accounting/communication.h"
 #include "campaign/campaign_spec.h"
 
 namespace nexus {
 
 // Bytes of one rank's own buffers (not the libraries', not the process's).
 struct MemoryPlan {
-  int64_t params_bytes = 0;       // weights, their compute copy, gradients, moments
+  int64_t params_bytes = 0;  // weights, their compute copy, gradients; master weights and moments or a share of them
   int64_t activations_bytes = 0;  // one micro-batch: activations, their gradients, scratch
   int64_t evaluation_bytes = 0;   // one evaluation micro-batch, beside the above
   int64_t growth_bytes = 0;       // peak while this stage's growth is carried out and checked (0: no growth)
+  int64_t snapshot_bytes = 0;     // host copy of what this rank writes into a checkpoint, while it is written
   int64_t training_bytes() const { return params_bytes + activations_bytes; }
   int64_t peak_bytes() const;
+};
+
+// One way to arrange the ranks. Figures are per rank; of ranks that differ by a row of the vocabulary, the largest.
+struct GridForecast {
+  int dp = 1, tp = 1;
+  bool batch_fits = true;  // batch.global_tokens divides; nothing else is counted where it does not
+  MemoryPlan memory;
+  std::vector<CommunicationTerm> communication;  // of one step
+  double tp_bytes = 0, dp_bytes = 0;             // sent per rank and step, between tp ranks and between dp ranks
 };
 
 struct StageForecast {
@@ -28,20 +39,23 @@ struct StageForecast {
   double flops_per_token = 0;
   int64_t tokens = 0, steps = 0;  // tokens = steps * global_tokens
   double flops = 0;
-  int64_t checkpoint_bytes = 0;  // weights and moments
-  MemoryPlan memory;
+  int64_t checkpoint_bytes = 0;     // weights and moments
+  MemoryPlan memory;                // on the campaign's own grid
+  std::vector<GridForecast> grids;  // of as many ranks, wherever the model can be cut; the campaign's own first
 };
 
 struct Forecast {
   std::string name, flops_def;
-  int ranks = 1;
+  int ranks = 1, dp = 1, tp = 1;
+  bool zero = false, sequence = false;
   int64_t context = 0, micro = 0, global_tokens = 0, accumulation = 0;
   std::vector<StageForecast> stages;
   int64_t tokens() const;
   double flops() const;
 };
 
-// `ranks` 0 takes parallel.dp (1 if that is auto). Throws ErrorKind::kConfig where the batch does not divide.
+// `ranks` 0 takes parallel.dp (1 if that is auto) times parallel.tp. Throws ErrorKind::kConfig where the batch does not
+// divide.
 Forecast make_forecast(const CampaignSpec& spec, int ranks);
 
 std::string forecast_text(const Forecast& forecast);  // a table for people

@@ -74,11 +74,11 @@ TEST(Plan, TrainingMemoryIsWhatAStepAllocates) {
   spec.stages[0].tokens = 1000;
   const StageForecast stage = make_forecast(spec, 1).stages[0];
   const auto backend = make_cpu_backend();
-  const auto world = make_self_communicator();
+  ProcessGrid grid(make_self_communicator(), 1, 1);
   Model model(spec.model_of_stage(0));
   ParamStore params(*backend, model.table(), DType::kF32);
   params.initialize(1);
-  StepRunner runner(*backend, *world, model, params, make_batch_layout(spec.batch, 48, 0, 1), {});
+  StepRunner runner(*backend, grid, model, params, make_batch_layout(spec.batch, 48, 0, 1), {});
   Optimizer optimizer({}, 0, {Generation{{{Width::kM, 80}, {Width::kA, 96}}, 0, 0}});
   const auto fetch = [](int64_t, int32_t* tokens, int32_t* targets) {
     for (int t = 0; t < 48; ++t) tokens[t] = targets[t] = t;
