@@ -12,6 +12,10 @@
 namespace nexus {
 namespace {
 
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 // Does `work` on this rank, then throws on every rank if it threw on any.
 template <typename Work>
 void agreed(Communicator& comm, const std::string& phase, const Work& work) {
@@ -52,6 +56,7 @@ PendingSave::PendingSave(Communicator& comm, const RunFolder& run, const Checkpo
   }
   if (leader) live_ = std::make_unique<LiveFolder>(folder_);
   try {
+    last_byte_ = now_seconds();
     thread_ = std::thread(&PendingSave::write, this);
   } catch (const std::system_error& e) {  // of this rank only: commit() tells the others
     error_ = std::make_exception_ptr(Error(ErrorKind::kIo, fmt::format("cannot start a thread: {}", e.what()), folder_,
@@ -69,13 +74,17 @@ PendingSave::~PendingSave() {
   ::rmdir(folder_.c_str());
 }
 
+double PendingSave::silent_seconds() const {
+  return written_ ? 0 : now_seconds() - last_byte_;
+}
+
 // On the thread. Signals are for the main one, whose system calls they are meant to interrupt.
 void PendingSave::write() noexcept {
   sigset_t all;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
   try {
-    *shard_ = write_shard(folder_, shard_name(comm_.rank()), slices_);
+    *shard_ = write_shard(folder_, shard_name(comm_.rank()), slices_, [this] { last_byte_ = now_seconds(); });
   } catch (...) {
     error_ = std::current_exception();
   }

@@ -40,6 +40,8 @@ class PendingSave {
   const CheckpointId& id() const { return id_; }
   // Whether this rank's shard is durable or has failed: commit() will not wait for this rank. No communication.
   bool written() const { return written_; }
+  // Since this rank's shard last grew or was read back; 0 once it is written. A disk that hangs shows here.
+  double silent_seconds() const;
   // Collective, once: waits for the shards and makes them a checkpoint. If the write failed on any rank, throws on
   // every one, and no checkpoint has come to be. `seconds` counts from the constructor.
   SaveResult commit();
@@ -60,6 +62,7 @@ class PendingSave {
   std::unique_ptr<ShardRecord> shard_;
   std::exception_ptr error_;  // the thread's; read after joining it
   std::atomic<bool> written_{false};
+  std::atomic<double> last_byte_{0};
   bool finished_ = false;
   std::thread thread_;
 };

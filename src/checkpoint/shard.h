@@ -2,6 +2,7 @@
 // filters, one per slice, so that digests of memory and of file bytes agree.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -19,8 +20,11 @@ struct ShardRecord {
 };
 
 // Writes, closes, reads back (one pass proves every slice and gives the file's digest) and fsyncs FOLDER/NAME.
-// Throws kIo; empty slices are left out. May run on any thread; holds the HDF5 lock for one slice at a time.
-ShardRecord write_shard(const std::string& folder, const std::string& name, const std::vector<TensorSlice>& slices);
+// Throws kIo; empty slices are left out. May run on any thread; holds the HDF5 lock for one slice at a time. Calls
+// `alive` whenever some more bytes are written or read.
+ShardRecord write_shard(
+    const std::string& folder, const std::string& name, const std::vector<TensorSlice>& slices,
+    const std::function<void()>& alive = [] {});
 
 // Version of the HDF5 library, "1.10.8".
 std::string hdf5_version();

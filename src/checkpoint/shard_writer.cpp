@@ -68,7 +68,7 @@ struct Extent {
 };
 
 // One pass over the file: its size and digest, and the proof that every extent holds what was meant to be written.
-FileRecord read_back(const std::string& path, std::vector<Extent> extents) {
+FileRecord read_back(const std::string& path, std::vector<Extent> extents, const std::function<void()>& alive) {
   std::sort(extents.begin(), extents.end(), [](const Extent& a, const Extent& b) { return a.begin < b.begin; });
   const RawFile file(path);
   std::vector<char> block(kReadBlockBytes);  // stays in the cache between the two digests
@@ -76,6 +76,7 @@ FileRecord read_back(const std::string& path, std::vector<Extent> extents) {
   size_t current = 0;
   int64_t position = 0;
   while (const int64_t got = file.read_at(position, block.data(), kReadBlockBytes)) {
+    alive();
     const int64_t end = position + got;
     whole.add(block.data(), static_cast<size_t>(got));
     while (current < extents.size() && extents[current].begin < end) {
@@ -98,7 +99,7 @@ FileRecord read_back(const std::string& path, std::vector<Extent> extents) {
   return {"", position, whole.digest()};
 }
 
-FileRecord read_back(const std::string& path, const ShardRecord& shard) {
+FileRecord read_back(const std::string& path, const ShardRecord& shard, const std::function<void()>& alive) {
   std::vector<Extent> extents;
   {
     const ShardReader reader(path);
@@ -109,7 +110,7 @@ FileRecord read_back(const std::string& path, const ShardRecord& shard) {
       }
     }
   }
-  return read_back(path, std::move(extents));
+  return read_back(path, std::move(extents), alive);
 }
 
 void check_slice(const TensorSlice& slice) {
@@ -134,7 +135,8 @@ SliceRecord& add_slice(ShardRecord& shard, const TensorSlice& slice) {
   return tensor.slices.back();
 }
 
-void write_slices(const std::string& path, const std::vector<TensorSlice>& slices, ShardRecord& shard) {
+void write_slices(const std::string& path, const std::vector<TensorSlice>& slices, ShardRecord& shard,
+                  const std::function<void()>& alive) {
   const Hdf5Context context(ErrorKind::kIo, path);
   fault_point("shard-open");
   Hdf5Handle file = create_file(context);
@@ -144,6 +146,7 @@ void write_slices(const std::string& path, const std::vector<TensorSlice>& slice
     if (slice.box.empty()) continue;
     check_slice(slice);
     fault_point("shard-write");
+    alive();
     const SliceRecord& record = add_slice(shard, slice);
     const TensorRecord& tensor = shard.tensors.at(slice.name);
     const std::string dataset = dataset_name(slice.name, tensor, record);
@@ -182,15 +185,16 @@ std::string hdf5_version() {
   return fmt::format("{}.{}.{}", major, minor, release);
 }
 
-ShardRecord write_shard(const std::string& folder, const std::string& name, const std::vector<TensorSlice>& slices) {
+ShardRecord write_shard(const std::string& folder, const std::string& name, const std::vector<TensorSlice>& slices,
+                        const std::function<void()>& alive) {
   ShardRecord shard;
   if (std::none_of(slices.begin(), slices.end(), [](const TensorSlice& slice) { return !slice.box.empty(); }))
     return shard;
   shard.file.name = name;
   const std::string path = folder + "/" + name;
-  write_slices(path, slices, shard);
+  write_slices(path, slices, shard, alive);
   fault_point("read-back");
-  shard.file = read_back(path, shard);
+  shard.file = read_back(path, shard, alive);
   shard.file.name = name;
   fault_point("shard-sync");
   fsync_path(path);
