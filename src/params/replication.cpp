@@ -79,18 +79,19 @@ std::string join(const std::vector<std::string>& parts) {
   return text;
 }
 
-// World ranks whose digest of a tensor is not the one that most of `members` have; empty if all agree.
-std::vector<int> odd_ranks(const std::vector<int>& members, const std::vector<std::string>& digests) {
+// World ranks whose digest of a tensor is not the one that most of `members` have; all of them where no majority can
+// tell who is wrong; empty if all agree.
+std::vector<int> suspects(const std::vector<int>& members, const std::vector<std::string>& digests) {
   std::map<std::string, int> votes;
   for (const int rank : members) ++votes[digests[static_cast<size_t>(rank)]];
   if (votes.size() == 1) return {};
-  const std::string* most = &digests[static_cast<size_t>(members[0])];
+  std::string majority;
   for (const auto& [digest, count] : votes)
-    if (count > votes[*most]) most = &digest;
-  std::vector<int> odd;
+    if (2 * count > static_cast<int>(members.size())) majority = digest;
+  std::vector<int> ranks;
   for (const int rank : members)
-    if (digests[static_cast<size_t>(rank)] != *most) odd.push_back(rank);
-  return odd;
+    if (digests[static_cast<size_t>(rank)] != majority) ranks.push_back(rank);
+  return ranks;
 }
 
 // Groups of world ranks that must hold equal values of a tensor.
@@ -110,22 +111,22 @@ std::vector<std::vector<int>> replica_groups(const ProcessGrid& grid, const Para
   for (int index = 0; index < table.size(); ++index) {
     std::vector<std::string> digests;
     for (const std::string& text : all) digests.push_back(text.substr(static_cast<size_t>(index) * width, width));
-    std::vector<int> odd;
+    std::vector<int> named;
     for (const std::vector<int>& group : replica_groups(grid, table[index]))
-      for (const int rank : odd_ranks(group, digests)) odd.push_back(rank);
-    if (odd.empty()) continue;
+      for (const int rank : suspects(group, digests)) named.push_back(rank);
+    if (named.empty()) continue;
     ++tensors;
     if (!first.empty()) continue;
     first = table[index].name;
-    std::sort(odd.begin(), odd.end());
-    for (const int rank : odd) ranks += fmt::format("{}{}", ranks.empty() ? "" : ",", rank);
+    std::sort(named.begin(), named.end());
+    for (const int rank : named) ranks += fmt::format("{}{}", ranks.empty() ? "" : ",", rank);
   }
-  throw Error(ErrorKind::kDevice,
-              fmt::format("replicas differ: rank {} holds other values of {} than its peers ({} tensors differ)", ranks,
-                          first, tensors),
-              where,
-              "suspect that rank's memory or device: run the same command elsewhere; it goes on from the last "
-              "checkpoint");
+  throw Error(
+      ErrorKind::kDevice,
+      fmt::format("replicas differ: rank {} against the peers, first in {} ({} tensors differ)", ranks, first, tensors),
+      where,
+      "suspect that rank's memory or device (of two that differ, either): run the same command elsewhere; it "
+      "goes on from the last checkpoint");
 }
 
 }  // namespace
