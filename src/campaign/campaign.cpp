@@ -134,10 +134,25 @@ class Campaign {
     return launch_.resume == "never" ? "" : launch_.resume;
   }
 
+  // Every rank hashes its share of the files.
+  Checkpoint open_verified(const std::string& path) {
+    const progress::Phase phase("verifying " + path);
+    std::optional<Checkpoint> checkpoint;
+    std::exception_ptr error;
+    try {
+      checkpoint.emplace(path, false);
+      checkpoint->verify(grid_.rank(), grid_.world().size());
+    } catch (...) {
+      error = std::current_exception();
+    }
+    grid_.world().agree("verifying the checkpoint", error);
+    return std::move(*checkpoint);
+  }
+
   std::optional<TrainState> restore() {
     const std::string path = checkpoint_to_resume();
     if (path.empty()) return std::nullopt;
-    const Checkpoint checkpoint(path, grid_.rank() == 0 && launch_.resume != "auto");
+    const Checkpoint checkpoint = launch_.resume == "auto" ? Checkpoint(path, false) : open_verified(path);
     if (checkpoint.id().run_id != run_id_)
       throw Error(ErrorKind::kCheckpoint, "the checkpoint belongs to another run", path,
                   "continue that run in its own folder, or start from it with init_from");
@@ -206,7 +221,7 @@ class Campaign {
   }
 
   void start_from_ancestor() {
-    const Checkpoint checkpoint(spec_.init_from, grid_.rank() == 0);
+    const Checkpoint checkpoint = open_verified(spec_.init_from);
     const TrainState ancestor = train_state_from_json(checkpoint.state(), spec_.init_from);
     ModelConfig expected = spec_.model;
     expected.validate();
@@ -351,6 +366,7 @@ int run_campaign(const CampaignInput& input, const LaunchOptions& launch, Backen
   if (input.spec.data.train.empty())
     throw Error(ErrorKind::kConfig, "the campaign names no training data", "data.train",
                 "make token files with `nexus data build`, then write train: [{path: PREFIX}]");
+  world->require_equal("the configuration", input.resolved_yaml);  // before ranks of other opinions part
   ProcessGrid grid(std::move(world), input.spec.parallel.dp, input.spec.parallel.tp);
   input.spec.check_tensor_parallel(grid.tp_size());
   make_batch_layout(input.spec.batch, input.spec.data.context, grid.dp_rank(), grid.dp_size());  // refuses early

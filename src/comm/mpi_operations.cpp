@@ -92,7 +92,8 @@ void check_mpi(int code, const char* operation) {
   int length = 0;
   MPI_Error_string(code, text, &length);
   throw Error(ErrorKind::kComm, fmt::format("{} failed: {}", operation, std::string(text, static_cast<size_t>(length))),
-              "", "run the same command again; `nexus doctor mpi` checks the launcher");
+              "",
+              "run the same command again; if it fails again, check the launcher and the network (docs/install.md)");
 }
 
 // The smallest buffer that is big enough. If there is none, the mix of sizes has changed: the others are let go, so

@@ -5,7 +5,7 @@
 namespace nexus {
 namespace {
 
-// Requests hold scratch memory of their bucket's size; more of them in flight than this would gain nothing.
+// A request holds scratch memory, (dp - 1) / dp of its bucket; more of them in flight would gain nothing.
 constexpr size_t kMaxInFlight = 3;
 
 }  // namespace

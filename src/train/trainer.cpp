@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <thread>
 
 #include "comm/progress.h"
 #include "core/log.h"
@@ -16,6 +17,8 @@ using Clock = std::chrono::steady_clock;
 
 // Skipped updates in a row after which the weights themselves must be suspected.
 constexpr int kMaxSkips = 10;
+// Between looks at a save that everybody waits for.
+constexpr std::chrono::milliseconds kShardPoll{5};
 
 double seconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
@@ -187,9 +190,24 @@ void StageTrainer::poll_save() {
   if (pending_save_ && !run_.grid.world().any(!pending_save_->written())) finish_save();
 }
 
+// Waiting together is a sign of life for the watchdog, however slow the disks; a disk that stands still is not.
+void StageTrainer::await_shards() {
+  const double limit = options_.safety.watchdog.step_seconds;
+  while (true) {
+    const double silent = run_.grid.world().max(pending_save_->written() ? -1.0 : pending_save_->silent_seconds());
+    if (silent < 0) return;
+    if (limit > 0 && silent > limit)
+      throw Error(ErrorKind::kIo, fmt::format("some rank has written nothing for {:.0f} s", silent),
+                  fmt::format("saving stage {} step {}", saving_.stage(), saving_.step),
+                  "check the file system of the run folder, then run the same command again");
+    std::this_thread::sleep_for(kShardPoll);
+  }
+}
+
 void StageTrainer::finish_save() {
   if (!pending_save_) return;
   const progress::Phase phase(fmt::format("stage {} committing step {}", saving_.stage(), saving_.step));
+  await_shards();
   const SaveResult saved = pending_save_->commit();
   pending_save_.reset();
   run_.records.commit(saving_, plan_.steps, saved.path, saved.size_bytes, saved.seconds);

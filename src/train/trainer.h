@@ -71,6 +71,7 @@ class StageTrainer {
   void start_save();
   void poll_save();
   void finish_save();
+  void await_shards();
   void prune(const std::string& newest) const;
   void count_time();  // adds the wall clock since the last call to the stage's account
   bool save_is_due() const;
