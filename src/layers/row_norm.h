@@ -12,7 +12,9 @@ namespace nexus {
 struct ResidualStream {
   Tensor x;
   Tensor pending;
-  Tensor partial{};  // [rows, D] for a branch's partial sums where rows are split over ranks; undefined otherwise
+  // Scratch of all branches where rows are split over ranks, undefined otherwise: a norm's output before its rows are
+  // gathered [stream_rows, D], and a branch's partial sums [rows, D].
+  Tensor normed{}, partial{};
 };
 
 // x += pending, then y = n(x) * weight. RMSNorm (Zhang and Sennrich 2019) or LayerNorm without bias (Ba et al. 2016),

@@ -24,7 +24,7 @@ ColumnLayout column_layout(const std::vector<int64_t>& widths) {
   }
   // Equal groups of [rows, G, width] are one group of [rows * G, width].
   if (std::all_of(widths.begin(), widths.end(), [&](int64_t width) { return width == widths[0]; }))
-    layout.runs = {{0, widths[0], static_cast<int64_t>(widths.size())}};
+    layout.runs.assign(1, ColumnRun{0, widths[0], static_cast<int64_t>(widths.size())});
   return layout;
 }
 

@@ -14,7 +14,7 @@ void forward_branch(const LayerContext& ctx, RowNormLayer& norm, Branch& branch,
   const Shape shape = stream.x.shape;
   const Tensor out = spare.defined() ? spare : ctx.alloc(shape);
   const ForwardScope scope(ctx);
-  const Tensor normed = ctx.alloc(shape);
+  const Tensor normed = ctx.sequence_parallel() ? stream.normed : ctx.alloc(shape);
   norm.forward(ctx, stream, normed);
   const Tensor partial = ctx.sequence_parallel() ? stream.partial : out;
   branch.forward(ctx, gather_rows(ctx, normed), partial);

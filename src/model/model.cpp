@@ -50,8 +50,11 @@ Model::Model(const ModelConfig& config, const Sharding& sharding)
 Tensor Model::forward(const LayerContext& ctx, const Tensor& tokens) {
   const Shape shape{ctx.stream_rows(), config_.d};
   const Tensor normed = ctx.alloc(shape);
-  ResidualStream stream{ctx.alloc(shape), {}, {}};
-  if (ctx.sequence_parallel()) stream.partial = ctx.alloc({ctx.rows(), config_.d});
+  ResidualStream stream{ctx.alloc(shape), {}};
+  if (ctx.sequence_parallel()) {
+    stream.normed = normed;
+    stream.partial = ctx.alloc({ctx.rows(), config_.d});
+  }
   const Tensor spare = ctx.pass == Pass::kEvaluation ? ctx.alloc(shape) : Tensor{};
   const Tensor embedded = ctx.sequence_parallel() ? stream.partial : stream.x;
   embedding_.forward(ctx, tokens, embedded);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "support/grid_models.h"
 #include "support/model_rig.h"
 #include "support/tiny_models.h"
 
@@ -79,6 +80,25 @@ TEST(DryRun, OfTrainingGrowsByTheSameBytesForEveryLayer) {
   };
   EXPECT_EQ(bytes(3) - bytes(2), bytes(2) - bytes(1));
   EXPECT_GT(bytes(2), bytes(1));
+}
+
+// Cutting a model moves work, it makes none: the ranks' products add up to those of one rank.
+TEST(DryRunOfAGrid, RanksShareTheFlopsOfTheWhole) {
+  for (const NamedModel& model : testing::divisible_models()) {
+    const DryRun whole = dry_run(model.config, DType::kF32, 2, 12, ModelUse::kTraining);
+    for (const int tp : {2, 4}) {
+      double matmul = 0, attention = 0;
+      for (int rank = 0; rank < tp; ++rank) {
+        const DryRun share =
+            dry_run(model.config, DType::kF32, 2, 12, ModelUse::kTraining, {rank, tp, 0, 1, false, true});
+        matmul += share.matmul_flops;
+        attention += share.attention_flops;
+        EXPECT_LT(share.arena_bytes, whole.arena_bytes) << model.name;
+      }
+      EXPECT_EQ(matmul, whole.matmul_flops) << model.name << " tp " << tp;
+      EXPECT_EQ(attention, whole.attention_flops) << model.name << " tp " << tp;
+    }
+  }
 }
 
 }  // namespace
