@@ -13,8 +13,17 @@ namespace {
 
 constexpr int kMaxPlannedTp = 8;  // tensor parallelism beyond a node is not worth planning
 
-// Peak of growth/grow.h: both stores, and either the two inference copies of the comparison or the training copy of the
-// liveness check, with one sequence in flight.
+// A growing tensor passes whole through host memory: as messages of the ranks, joined, before, after, and cut anew.
+int64_t host_copies(const ParamTable& table, DType wide) {
+  int64_t largest = 0;
+  for (const ParamSpec& spec : table)
+    for (const Axis& axis : spec.axes)
+      if (axis.width != Width::kFixed) largest = std::max(largest, spec.count());
+  return 5 * largest * size_of(wide);
+}
+
+// Peak of growth/grow.h: both stores, and either a tensor on its way, or the two inference copies of the comparison, or
+// the training copy of the liveness check, with one sequence in flight.
 int64_t growth_bytes(const ModelConfig& before, const ModelConfig& after, DType compute, int64_t context,
                      const Sharding& sharding) {
   const DType checking = wide_of(compute);
@@ -34,7 +43,7 @@ int64_t growth_bytes(const ModelConfig& before, const ModelConfig& after, DType 
                             store(after, checking, Use::kInference, whole) + pass(before, ModelUse::kLogits) +
                             pass(after, ModelUse::kLogits) + 2 * logits;
   const int64_t moving = store(after, checking, Use::kTraining, whole) + pass(after, ModelUse::kTraining) + logits;
-  return stores + std::max(comparing, moving);
+  return stores + std::max({comparing, moving, host_copies(Model(after).table(), wide_of(compute))});
 }
 
 int64_t owned_bytes(const ParamTable& table, DType compute) {

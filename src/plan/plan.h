@@ -39,9 +39,10 @@ struct StageForecast {
   double flops_per_token = 0;
   int64_t tokens = 0, steps = 0;  // tokens = steps * global_tokens
   double flops = 0;
-  int64_t checkpoint_bytes = 0;     // weights and moments
-  MemoryPlan memory;                // on the campaign's own grid
-  std::vector<GridForecast> grids;  // of as many ranks, wherever the model can be cut; the campaign's own first
+  int64_t checkpoint_bytes = 0;  // weights and moments
+  MemoryPlan memory;             // on the campaign's own grid
+  std::vector<GridForecast>
+      grids;  // of as many ranks, the campaign's own first, then tp 1, 2, 4, 8 where the model can be cut
 };
 
 struct Forecast {

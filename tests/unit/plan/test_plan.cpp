@@ -87,5 +87,38 @@ TEST(Plan, TrainingMemoryIsWhatAStepAllocates) {
   EXPECT_EQ(params.size_bytes() + runner.arena_peak_bytes(), stage.memory.training_bytes());
 }
 
+// Four ranks: the campaign's own grid first, then the others that the model allows, each with its own figures.
+TEST(Plan, ComparesTheGridsOfItsRanks) {
+  CampaignSpec spec = ladder(1024, 1152);
+  spec.parallel.tp = 2;
+  const Forecast forecast = make_forecast(spec, 4);
+  EXPECT_EQ(forecast.dp, 2);
+  EXPECT_TRUE(forecast.zero && forecast.sequence);
+  const std::vector<GridForecast>& grids = forecast.stages[0].grids;
+  ASSERT_EQ(grids.size(), 3u);
+  EXPECT_EQ(grids[0].tp, 2);
+  EXPECT_EQ(grids[1].tp, 1);
+  EXPECT_EQ(grids[2].tp, 4);
+  EXPECT_EQ(grids[1].tp_bytes, 0);
+  EXPECT_EQ(grids[2].dp_bytes, 0);
+  // Tensor parallelism buys memory and pays with bytes.
+  EXPECT_LT(grids[2].memory.training_bytes(), grids[0].memory.training_bytes());
+  EXPECT_LT(grids[0].memory.training_bytes(), grids[1].memory.training_bytes());
+  EXPECT_GT(grids[2].tp_bytes, grids[0].tp_bytes);
+  // ZeRO-1 in f32 and four ranks: weights and gradients whole, master and two moments a quarter: 8 + 12 / 4 bytes.
+  const auto params = static_cast<double>(forecast.stages[0].params);
+  EXPECT_NEAR(static_cast<double>(grids[1].memory.params_bytes) / params, 11.0, 1e-3);
+  EXPECT_NE(forecast_text(forecast).find("<- this campaign"), std::string::npos);
+  EXPECT_EQ(forecast_json(forecast)["stages"][0]["grids"].size(), 3u);
+}
+
+TEST(Plan, RefusesRanksThatDoNotFormTheGrid) {
+  CampaignSpec spec = ladder(1024, 1152);
+  spec.parallel.tp = 2;
+  EXPECT_THROW(make_forecast(spec, 3), Error);
+  spec.parallel.tp = 5;  // twelve heads
+  EXPECT_THROW(make_forecast(spec, 5), Error);
+}
+
 }  // namespace
 }  // namespace nexus
