@@ -82,6 +82,7 @@ class Campaign {
     }
     grid_.world().agree("opening the run folder", error);
     run_id_ = grid_.world().broadcast_text(run_id);
+    if (launch_.on_open) launch_.on_open(folder_.root);
     grid_.world().require_equal("the configuration", input_.resolved_yaml);
     start_watchdog();
     log("run {} | seed {} | ranks {} (dp {} tp {}) | backend {}", spec_.name, spec_.seed,
@@ -108,7 +109,9 @@ class Campaign {
     std::exception_ptr error;
     if (grid_.rank() == 0) {
       try {
-        record_launch(folder_, input_, launch_, backend_, grid_.dp_size() * grid_.tp_size());
+        record_launch(
+            folder_, input_, launch_, backend_,
+            fmt::format("dp {} tp {}{}", grid_.dp_size(), grid_.tp_size(), sharding_.sequence ? " sequence" : ""));
       } catch (...) {
         error = std::current_exception();
       }

@@ -1,6 +1,7 @@
 // A campaign: stages trained one after another, growth between them, in one run folder that any restart continues.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -26,7 +27,9 @@ struct LaunchOptions {
       "auto";  // auto: the newest checkpoint that verifies; never: refuse a used folder; or a checkpoint's path
   std::optional<double> stop_after_seconds;
   std::vector<std::string> allowed_changes;  // keys of finished or running stages that may differ from the checkpoint's
-  std::string version;                       // of nexus, for run.json
+  // Called once the run folder is this job's own: a refused launch must not touch the files of a job that works there.
+  std::function<void(const std::string& folder)> on_open;
+  std::string version;  // of nexus, for run.json
   std::string command_line;
 };
 

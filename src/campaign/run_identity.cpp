@@ -31,13 +31,14 @@ std::string random_id() {
   return bytes;
 }
 
-json facts_of_launch(const CampaignInput& input, const LaunchOptions& launch, const Backend& backend, int ranks) {
+json facts_of_launch(const CampaignInput& input, const LaunchOptions& launch, const Backend& backend,
+                     const std::string& grid) {
   utsname host{};
   uname(&host);
   return {{"version", launch.version},
           {"backend", backend.description()},
           {"mpi", MpiSession::library_version()},
-          {"ranks", ranks},
+          {"grid", grid},
           {"host", host.nodename},
           {"config_digest", hash_text(input.resolved_yaml)},
           {"command", launch.command_line},
@@ -46,10 +47,12 @@ json facts_of_launch(const CampaignInput& input, const LaunchOptions& launch, co
 }
 
 void warn_of_changes(const json& before, const json& now) {
-  for (const char* key : {"version", "backend", "mpi", "ranks"})
+  for (const char* key : {"version", "backend", "mpi", "grid"})
     if (before.value(key, json()) != now.at(key))
-      warn("this launch differs from the one before in {} ({} was {}): losses agree to rounding, not bit for bit", key,
-           now.at(key).dump(), before.value(key, json()).dump());
+      warn(
+          "this launch differs from the one before in {} ({}, was {}): it goes on, but not with the same bits; launch "
+          "as before where that matters",
+          key, now.at(key).dump(), before.value(key, json()).dump());
 }
 
 json read_run_json(const RunFolder& run) {
@@ -71,7 +74,7 @@ std::string identify_run(const RunFolder& run) {
 }
 
 void record_launch(const RunFolder& run, const CampaignInput& input, const LaunchOptions& launch,
-                   const Backend& backend, int ranks) {
+                   const Backend& backend, const std::string& grid) {
   const CampaignSpec& spec = input.spec;
   json document = read_run_json(run);
   document["name"] = spec.name;
@@ -79,7 +82,7 @@ void record_launch(const RunFolder& run, const CampaignInput& input, const Launc
   document["seed"] = spec.seed;
   document["flops_def"] = spec.account.flops_def;
   document["init_from"] = spec.init_from;
-  const json facts = facts_of_launch(input, launch, backend, ranks);
+  const json facts = facts_of_launch(input, launch, backend, grid);
   if (!document["launches"].empty()) warn_of_changes(document["launches"].back(), facts);
   document["launches"].push_back(facts);
   write_file_durably(run.run_json(), document.dump(2) + "\n");

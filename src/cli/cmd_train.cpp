@@ -44,7 +44,7 @@ LaunchOptions launch_options(const TrainArguments& arguments) {
   return launch;
 }
 
-// `run_folder` is set once it is known.
+// `run_folder` is set once it is this job's own.
 int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, std::string& run_folder) {
   const std::optional<std::string> out = arguments.out.empty() ? std::nullopt : std::optional(arguments.out);
   const LoadedCampaign loaded = load_campaign(arguments.file, arguments.more_files, arguments.assignments, out);
@@ -56,8 +56,9 @@ int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, 
   }
   const CampaignInput input{loaded.spec, loaded.file_text, loaded.resolved_yaml, loaded.stage_numerics};
   const std::unique_ptr<Backend> backend = make_backend(arguments.device);
-  run_folder = loaded.spec.out;
-  return run_campaign(input, launch_options(arguments), *backend, std::move(world));
+  LaunchOptions launch = launch_options(arguments);
+  launch.on_open = [&run_folder](const std::string& folder) { run_folder = folder; };
+  return run_campaign(input, launch, *backend, std::move(world));
 }
 
 // STATUS of a run folder that exists says why the job ended.

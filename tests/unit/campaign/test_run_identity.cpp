@@ -37,11 +37,11 @@ TEST(RunIdentity, KeepsEveryLaunchAndTheConfigurationOfTheLast) {
   input.spec.name = "test";
   input.file_text = "name: test";
   input.resolved_yaml = "name: test  # resolved";
-  record_launch(run, input, {}, *backend, 1);
-  record_launch(run, input, {}, *backend, 2);
+  record_launch(run, input, {}, *backend, "dp 1 tp 1");
+  record_launch(run, input, {}, *backend, "dp 1 tp 2 sequence");
   const auto document = nlohmann::json::parse(read_text_file(run.run_json()));
   ASSERT_EQ(document["launches"].size(), 2u);
-  EXPECT_EQ(document["launches"][1]["ranks"], 2);
+  EXPECT_EQ(document["launches"][1]["grid"], "dp 1 tp 2 sequence");
   EXPECT_EQ(document["name"], "test");
   EXPECT_EQ(read_text_file(run.config()), input.file_text);
   EXPECT_EQ(read_text_file(run.resolved_config()), input.resolved_yaml);
