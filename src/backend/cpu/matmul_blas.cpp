@@ -59,9 +59,10 @@ void blas_matmul(const Mat& a, const Mat& b, const Mat& c, float beta) {
 }
 
 std::string blas_description() {
-  std::string text = openblas_get_config();  // begins with "OpenBLAS" and the version
-  const auto past_end = text.find_last_not_of(' ');
-  text.resize(past_end == std::string::npos ? 0 : past_end + 1);
+  // "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ... SkylakeX MAX_THREADS=64": name, version and the kernels it took.
+  const std::string config = openblas_get_config();
+  std::string text = config.substr(0, config.find(' ', config.find(' ') + 1));
+  text += fmt::format(" ({})", openblas_get_corename());
   if (is_amd() && std::getenv("OPENBLAS_CORETYPE") == nullptr)
     text += " (OPENBLAS_CORETYPE=Haswell in the environment is 3 to 8 % faster on AMD)";
   return text;
