@@ -1,6 +1,7 @@
 #include "campaign/campaign.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 
 #include "campaign/grow_stage.h"
@@ -27,8 +28,11 @@ TrainerOptions trainer_options(const CampaignSpec& spec) {
 
 class Campaign {
  public:
-  Campaign(const CampaignInput& input, const LaunchOptions& launch, Backend& backend, ProcessGrid& grid)
+  // `opened` is set once the run folder is this job's own.
+  Campaign(const CampaignInput& input, const LaunchOptions& launch, Backend& backend, ProcessGrid& grid,
+           std::atomic<bool>& opened)
       : input_(input),
+        opened_(opened),
         spec_(input.spec),
         launch_(launch),
         backend_(backend),
@@ -84,25 +88,9 @@ class Campaign {
     run_id_ = grid_.world().broadcast_text(run_id);
     if (launch_.on_open) launch_.on_open(folder_.root);
     grid_.world().require_equal("the configuration", input_.resolved_yaml);
-    start_watchdog();
+    opened_ = true;
     log("run {} | seed {} | ranks {} (dp {} tp {}) | backend {}", spec_.name, spec_.seed,
         grid_.dp_size() * grid_.tp_size(), grid_.dp_size(), grid_.tp_size(), backend_.description());
-  }
-
-  // From here on a rank that hangs ends the job, with an explanation.
-  void start_watchdog() {
-    WatchdogOptions options;
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    options.folder = grid_.world().broadcast_text(
-        fmt::format("{}/dumps/{}", folder_.root, std::chrono::duration_cast<std::chrono::milliseconds>(now).count()));
-    options.rank = grid_.rank();
-    options.size = grid_.world().size();
-    options.start_seconds = spec_.safety.watchdog.start_seconds;
-    options.step_seconds = spec_.safety.watchdog.step_seconds;
-    options.on_timeout = [folder = folder_](const std::string& text) {
-      replace_file(folder.status(), "nexus: error: " + text + "\n");
-    };
-    watchdog_.emplace(options);
   }
 
   void describe_launch() {
@@ -269,6 +257,7 @@ class Campaign {
 
   void grow(size_t stage, const std::string& from_stage) {
     const StageSpec& spec = spec_.stages[stage];
+    const progress::Phase phase(fmt::format("growing into stage {}", state_.stage()));
     GrowthOutcome outcome = grow_trained(grid_, *trained_, spec.grow, spec_.seed, growth_batch(), spec.lr.peak, state_);
     trained_ = std::move(outcome.grown);
     records_.growth(state_, from_stage, outcome.params_before, outcome.params_after, spec.grow, *outcome.check);
@@ -341,6 +330,7 @@ class Campaign {
   }
 
   const CampaignInput& input_;
+  std::atomic<bool>& opened_;
   const CampaignSpec& spec_;
   const LaunchOptions& launch_;
   Backend& backend_;
@@ -353,11 +343,27 @@ class Campaign {
   std::optional<EvalWindows> valid_;
   std::string run_id_;
   std::optional<RunLock> lock_;  // rank 0
-  std::optional<Watchdog> watchdog_;
   std::chrono::steady_clock::time_point counted_ = std::chrono::steady_clock::now();
   std::unique_ptr<Trained> trained_;
   TrainState state_;
 };
+
+// A rank that hangs ends the job, with an explanation. The dumps' folder is made only if there is something to write.
+WatchdogOptions watchdog_options(const CampaignSpec& spec, Communicator& world, const std::atomic<bool>& opened) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const RunFolder folder{spec.out};
+  WatchdogOptions options;
+  options.folder = world.broadcast_text(
+      fmt::format("{}/dumps/{}", folder.root, std::chrono::duration_cast<std::chrono::milliseconds>(now).count()));
+  options.rank = world.rank();
+  options.size = world.size();
+  options.start_seconds = spec.safety.watchdog.start_seconds;
+  options.step_seconds = spec.safety.watchdog.step_seconds;
+  options.on_timeout = [folder, &opened](const std::string& text) {
+    if (opened) replace_file(folder.status(), "nexus: error: " + text + "\n");
+  };
+  return options;
+}
 
 }  // namespace
 
@@ -369,11 +375,13 @@ int run_campaign(const CampaignInput& input, const LaunchOptions& launch, Backen
   if (input.spec.data.train.empty())
     throw Error(ErrorKind::kConfig, "the campaign names no training data", "data.train",
                 "make token files with `nexus data build`, then write train: [{path: PREFIX}]");
+  std::atomic<bool> opened{false};
+  const Watchdog watchdog(watchdog_options(input.spec, *world, opened));
   world->require_equal("the configuration", input.resolved_yaml);  // before ranks of other opinions part
   ProcessGrid grid(std::move(world), input.spec.parallel.dp, input.spec.parallel.tp);
   input.spec.check_tensor_parallel(grid.tp_size());
   make_batch_layout(input.spec.batch, input.spec.data.context, grid.dp_rank(), grid.dp_size());  // refuses early
-  return Campaign(input, launch, backend, grid).run();
+  return Campaign(input, launch, backend, grid, opened).run();
 }
 
 }  // namespace nexus

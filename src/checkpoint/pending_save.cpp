@@ -34,15 +34,12 @@ std::string shard_name(int rank) {
 
 }  // namespace
 
+PendingSave::Job::Job() : shard(std::make_unique<ShardRecord>()) {}
+PendingSave::Job::~Job() = default;
+
 PendingSave::PendingSave(Communicator& comm, const RunFolder& run, const CheckpointId& id,
                          std::vector<TensorSlice> slices, nlohmann::json state, std::shared_ptr<const void> memory)
-    : comm_(comm),
-      run_(run),
-      id_(id),
-      slices_(std::move(slices)),
-      state_(std::move(state)),
-      memory_(std::move(memory)),
-      shard_(std::make_unique<ShardRecord>()) {
+    : comm_(comm), run_(run), id_(id), state_(std::move(state)), job_(std::make_shared<Job>()) {
   const bool leader = comm_.rank() == 0;
   std::string temporary;
   try {
@@ -56,16 +53,21 @@ PendingSave::PendingSave(Communicator& comm, const RunFolder& run, const Checkpo
   }
   if (leader) live_ = std::make_unique<LiveFolder>(folder_);
   try {
-    last_byte_ = now_seconds();
-    thread_ = std::thread(&PendingSave::write, this);
+    job_->folder = folder_;
+    job_->name = shard_name(comm_.rank());
+    job_->slices = std::move(slices);
+    job_->memory = std::move(memory);
+    job_->last_byte = now_seconds();
+    thread_ = std::thread(&PendingSave::write, job_);
   } catch (const std::system_error& e) {  // of this rank only: commit() tells the others
-    error_ = std::make_exception_ptr(Error(ErrorKind::kIo, fmt::format("cannot start a thread: {}", e.what()), folder_,
-                                           "raise the limit of processes (ulimit -u)"));
-    written_ = true;
+    job_->error = std::make_exception_ptr(Error(ErrorKind::kIo, fmt::format("cannot start a thread: {}", e.what()),
+                                                folder_, "raise the limit of processes (ulimit -u)"));
+    job_->written = true;
   }
 }
 
 PendingSave::~PendingSave() {
+  if (abandoned_) return;
   join();
   if (finished_) return;
   // Every rank takes its own file away and the last one the folder, in whatever order they come. A folder that is gone
@@ -75,25 +77,30 @@ PendingSave::~PendingSave() {
 }
 
 double PendingSave::silent_seconds() const {
-  return written_ ? 0 : now_seconds() - last_byte_;
+  return job_->written ? 0 : now_seconds() - job_->last_byte;
 }
 
 // On the thread. Signals are for the main one, whose system calls they are meant to interrupt.
-void PendingSave::write() noexcept {
+void PendingSave::write(const std::shared_ptr<Job>& job) noexcept {
   sigset_t all;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
   try {
-    *shard_ = write_shard(folder_, shard_name(comm_.rank()), slices_, [this] { last_byte_ = now_seconds(); });
+    *job->shard = write_shard(job->folder, job->name, job->slices, [&job] { job->last_byte = now_seconds(); });
   } catch (...) {
-    error_ = std::current_exception();
+    job->error = std::current_exception();
   }
-  written_ = true;
+  job->written = true;
 }
 
 void PendingSave::join() {
   if (thread_.joinable()) thread_.join();
-  memory_.reset();
+  job_->memory.reset();
+}
+
+void PendingSave::abandon() {
+  abandoned_ = true;
+  if (thread_.joinable()) thread_.detach();
 }
 
 SaveResult PendingSave::commit() {
@@ -105,9 +112,9 @@ SaveResult PendingSave::commit() {
   result.path = run_.checkpoint(id_.stage, id_.step);
   try {
     agreed(comm_, "writing the checkpoint", [&] {
-      if (error_) std::rethrow_exception(error_);
+      if (job_->error) std::rethrow_exception(job_->error);
     });
-    const std::vector<std::string> shards = comm_.all_gather_text(shard_to_text(*shard_));
+    const std::vector<std::string> shards = comm_.all_gather_text(shard_to_text(*job_->shard));
     agreed(comm_, "committing the checkpoint", [&] {
       if (leader) result.size_bytes = commit_folder(run_, id_, folder_, shards, state_);
     });

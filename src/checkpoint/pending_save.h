@@ -32,38 +32,48 @@ class PendingSave {
   // slice's turn; code outside this module must leave HDF5 alone meanwhile.
   PendingSave(Communicator& comm, const RunFolder& run, const CheckpointId& id, std::vector<TensorSlice> slices,
               nlohmann::json state, std::shared_ptr<const void> memory = nullptr);
-  // Without commit(): waits for the thread, removes this rank's shard, and the folder if it was the last. Local.
+  // Without commit(): waits for the thread, removes this rank's shard, and the folder if it was the last. Local. After
+  // abandon() it does none of that.
   ~PendingSave();
   PendingSave(const PendingSave&) = delete;
   PendingSave& operator=(const PendingSave&) = delete;
 
   const CheckpointId& id() const { return id_; }
   // Whether this rank's shard is durable or has failed: commit() will not wait for this rank. No communication.
-  bool written() const { return written_; }
+  bool written() const { return job_->written; }
   // Since this rank's shard last grew or was read back; 0 once it is written. A disk that hangs shows here.
   double silent_seconds() const;
   // Collective, once: waits for the shards and makes them a checkpoint. If the write failed on any rank, throws on
   // every one, and no checkpoint has come to be. `seconds` counts from the constructor.
   SaveResult commit();
+  // Gives up a thread that a hanging disk holds; for a process that is about to end.
+  void abandon();
 
  private:
-  void write() noexcept;
+  // What the thread works on; it outlives a save that is abandoned.
+  struct Job {
+    std::string folder, name;
+    std::vector<TensorSlice> slices;
+    std::shared_ptr<const void> memory;
+    std::unique_ptr<ShardRecord> shard;
+    std::exception_ptr error;  // of the thread; read after joining it
+    std::atomic<bool> written{false};
+    std::atomic<double> last_byte{0};
+    Job();
+    ~Job();
+  };
+  static void write(const std::shared_ptr<Job>& job) noexcept;
   void join();
 
   Communicator& comm_;
   RunFolder run_;
   CheckpointId id_;
-  std::vector<TensorSlice> slices_;
   nlohmann::json state_;
-  std::shared_ptr<const void> memory_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::string folder_;
   std::unique_ptr<LiveFolder> live_;  // on rank 0, which prunes
-  std::unique_ptr<ShardRecord> shard_;
-  std::exception_ptr error_;  // the thread's; read after joining it
-  std::atomic<bool> written_{false};
-  std::atomic<double> last_byte_{0};
-  bool finished_ = false;
+  std::shared_ptr<Job> job_;
+  bool finished_ = false, abandoned_ = false;
   std::thread thread_;
 };
 

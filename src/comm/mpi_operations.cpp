@@ -160,7 +160,8 @@ std::shared_ptr<MpiSum> MpiSum::reduce_scatter(std::shared_ptr<MpiLinks> links, 
 
 MpiSum::~MpiSum() {
   if (state_ != State::kDone) {  // abandoned by an error that unwinds: MPI may still write into the buffers
-    for (MpiPiece& piece : pieces_) new Buffer(std::move(piece.scratch));
+    new std::vector<MpiPiece>(std::move(pieces_));
+    pieces_.clear();
     std::erase(links_->not_gathered, this);
   }
   free_types(pieces_, dtype_);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "comm/progress.h"
 #include "growth/grow.h"
 #include "model/dry_run.h"
 #include "params/replication.h"
@@ -83,7 +84,9 @@ class Probe {
     params_.backend().copy_in(tokens, batch_.tokens.data() + sequence * batch_.context);
     params_.backend().copy_in(targets, batch_.targets.data() + sequence * batch_.context);
     LayerContext ctx{params_.backend(), arena_, params_, 1, batch_.context, Pass::kTraining, &grid_.tp()};
-    return body(ctx, tokens, targets);
+    auto result = body(ctx, tokens, targets);
+    progress::tick();
+    return result;
   }
 
   Arena make_arena() {

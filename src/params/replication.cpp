@@ -9,12 +9,18 @@
 namespace nexus {
 namespace {
 
+// Of one message of gather_tensor: far below what MPI counts in an int.
+constexpr int64_t kGatherBytes = int64_t{256} << 20;
+
 // --- gathering
-std::string pack_piece(const ParamStore& params, const Tensor& state, const ParamPiece& piece) {
-  const int64_t bytes = piece.box.count() * size_of(state.dtype);
-  std::string text(sizeof(Box) + static_cast<size_t>(bytes), '\0');
-  std::memcpy(text.data(), &piece.box, sizeof(Box));
-  params.backend().copy_out(text.data() + sizeof(Box), state.flat(piece.state_offset, piece.box.count()));
+// The rows of a piece that lie in `rows`: the box and its elements; nothing if there are none.
+std::string pack_piece(const ParamStore& params, const Tensor& state, const ParamPiece& piece, const Box& rows) {
+  const Box box = intersection(piece.box, rows);
+  if (box.empty()) return "";
+  const int64_t first = piece.state_offset + (box.begin_row - piece.box.begin_row) * piece.box.columns;
+  std::string text(sizeof(Box) + static_cast<size_t>(box.count() * size_of(state.dtype)), '\0');
+  std::memcpy(text.data(), &box, sizeof(Box));
+  params.backend().copy_out(text.data() + sizeof(Box), state.flat(first, box.count()));
   return text;
 }
 
@@ -159,15 +165,20 @@ void all_gather_master(Communicator& dp, const ParamStore& params, const Tensor&
 }
 
 Buffer gather_tensor(Communicator& world, const ParamStore& params, const Tensor& state, int param) {
-  std::string mine;
-  for (const ParamPiece& piece : owned_pieces(params.table()))
-    if (piece.param == param) mine += pack_piece(params, state, piece);
   const ParamSpec& spec = params.table()[param];
   const int64_t element = size_of(state.dtype);
+  const std::vector<ParamPiece> pieces = owned_pieces(params.table());
   Buffer whole = host_buffer(spec.count() * element);
+  const int64_t block_rows = std::max<int64_t>(1, kGatherBytes / (spec.columns() * element));
   int64_t count = 0;
-  for (const std::string& text : world.all_gather_text(mine))
-    count += unpack_pieces(text, spec.columns(), element, static_cast<char*>(whole.data()));
+  for (int64_t row = 0; row < spec.rows(); row += block_rows) {
+    const Box rows{row, std::min(block_rows, spec.rows() - row), 0, spec.columns()};
+    std::string mine;
+    for (const ParamPiece& piece : pieces)
+      if (piece.param == param) mine += pack_piece(params, state, piece, rows);
+    for (const std::string& text : world.all_gather_text(mine))
+      count += unpack_pieces(text, spec.columns(), element, static_cast<char*>(whole.data()));
+  }
   NX_CHECK(count == spec.count(), "{} of {} elements of {}", count, spec.count(), spec.name);
   return whole;
 }

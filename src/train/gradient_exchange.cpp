@@ -6,7 +6,7 @@ namespace nexus {
 namespace {
 
 // A request holds scratch memory, (dp - 1) / dp of its bucket; more of them in flight would gain nothing.
-constexpr size_t kMaxInFlight = 3;
+constexpr size_t kMaxInFlight = 4;
 
 }  // namespace
 
@@ -34,16 +34,16 @@ void GradientExchange::start(int bucket_index) {
   params_.backend().synchronize();
   add_partial_norm_weights(bucket);
   if (grid_.dp_size() == 1) return;
+  if (pending_.size() == kMaxInFlight) {
+    pending_.front().wait();
+    pending_.pop_front();
+  }
   const Tensor gradients = params_.grad().flat(bucket.offset, bucket.count);
   if (params_.table().sharding().zero) {
     const FlatRange part = bucket_part(bucket, grid_.dp_rank(), grid_.dp_size());
     pending_.push_back(grid_.dp().start_reduce_scatter_sum(gradients, params_.grad().flat(part.begin, part.count)));
   } else {
     pending_.push_back(grid_.dp().start_all_reduce_sum(gradients));
-  }
-  if (pending_.size() > kMaxInFlight) {
-    pending_.front().wait();
-    pending_.pop_front();
   }
   for (Communicator::Request& request : pending_) request.poke();
 }

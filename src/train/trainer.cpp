@@ -66,6 +66,18 @@ double StageTrainer::newest_rate(int64_t step, double rate) const {
 }
 
 StageEnd StageTrainer::run() {
+  try {
+    return train();
+  } catch (const Error& error) {
+    // All ranks are here together, and the state that is being written is from before the trouble: what the user needs.
+    const bool everybody = error.kind() == ErrorKind::kNumeric || error.kind() == ErrorKind::kDevice ||
+                           (run_.grid.world().size() == 1 && error.kind() != ErrorKind::kIo);
+    if (everybody) finish_save();
+    throw;
+  }
+}
+
+StageEnd StageTrainer::train() {
   last_save_ = Clock::now();
   saved_step_ = state_.step;
   saved_tokens_ = state_.total_tokens();
@@ -105,6 +117,7 @@ StepOutput StageTrainer::one_step() {
   const double rate = plan_.schedule.at(step);
   const auto poll = [this] {
     Requests asked = run_.requests.poll();
+    if (serves_request_ && !asked.stop) asked.save = false;
     asked.save = asked.save || save_is_due();
     return asked;
   };
@@ -125,7 +138,9 @@ StepOutput StageTrainer::one_step() {
   state_.stages.back().flops += flops_per_token_ * static_cast<double>(layout_.tokens());
   count_time();
   log_step(output, seconds_between(start, Clock::now()));
-  progress::begin_phase(progress::PhaseKind::kSteps, fmt::format("stage {} step {}", state_.stage(), step + 1));
+  progress::begin_phase(progress::PhaseKind::kSteps, step < plan_.steps
+                                                         ? fmt::format("stage {} step {}", state_.stage(), step + 1)
+                                                         : fmt::format("the end of stage {}", state_.stage()));
   return output;
 }
 
@@ -181,7 +196,7 @@ void StageTrainer::start_save() {
   run_.records.sync();  // what happened before the commit is on the disk before the commit is
   pending_save_ = start_saving(run_.grid, run_.run, run_.run_id, params_, state_, pinned);
   saving_ = state_;
-  if (run_.grid.rank() == 0) run_.requests.clear_save_request();
+  serves_request_ = run_.grid.rank() == 0 && run_.requests.poll().save;
   last_save_ = Clock::now();
 }
 
@@ -192,14 +207,17 @@ void StageTrainer::poll_save() {
 
 // Waiting together is a sign of life for the watchdog, however slow the disks; a disk that stands still is not.
 void StageTrainer::await_shards() {
-  const double limit = options_.safety.watchdog.step_seconds;
+  // The last fsync may write most of the bytes in one long silence.
+  const double limit = std::max(options_.safety.watchdog.start_seconds, options_.safety.watchdog.step_seconds);
   while (true) {
     const double silent = run_.grid.world().max(pending_save_->written() ? -1.0 : pending_save_->silent_seconds());
     if (silent < 0) return;
-    if (limit > 0 && silent > limit)
+    if (limit > 0 && silent > limit) {
+      pending_save_->abandon();
       throw Error(ErrorKind::kIo, fmt::format("some rank has written nothing for {:.0f} s", silent),
                   fmt::format("saving stage {} step {}", saving_.stage(), saving_.step),
                   "check the file system of the run folder, then run the same command again");
+    }
     std::this_thread::sleep_for(kShardPoll);
   }
 }
@@ -210,6 +228,8 @@ void StageTrainer::finish_save() {
   await_shards();
   const SaveResult saved = pending_save_->commit();
   pending_save_.reset();
+  if (serves_request_) run_.requests.clear_save_request();
+  serves_request_ = false;
   run_.records.commit(saving_, plan_.steps, saved.path, saved.size_bytes, saved.seconds);
   std::exception_ptr error;
   if (run_.grid.rank() == 0) {

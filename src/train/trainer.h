@@ -58,10 +58,12 @@ class StageTrainer {
   StageTrainer(RunContext& run, const TrainerOptions& options, const StagePlan& plan, Model& model, ParamStore& params,
                TrainState& state);
 
-  // Trains to the end of the stage, or to a request to stop. Either way the last thing done is a commit.
+  // Trains to the end of the stage, or to a request to stop. Either way the last thing done is a commit; an error that
+  // every rank sees is thrown after a save under way was committed.
   StageEnd run();
 
  private:
+  StageEnd train();
   StepOutput one_step();
   void log_step(const StepOutput& output, double seconds);
   void evaluate_now(const std::string& event);
@@ -90,7 +92,8 @@ class StageTrainer {
   std::chrono::steady_clock::time_point last_save_;
   int64_t saved_step_ = 0, saved_tokens_ = 0;  // at the last save
   std::unique_ptr<PendingSave> pending_save_;
-  TrainState saving_;  // the state that it holds
+  TrainState saving_;            // the state that it holds
+  bool serves_request_ = false;  // rank 0: it was asked for by CHECKPOINT_NOW
   int skipped_in_a_row_ = 0;
   double mean_step_seconds_ = 0;  // exponential average, for the time left
 };

@@ -151,6 +151,8 @@ void test_grid(const std::function<std::unique_ptr<Communicator>()>& world, int 
 int main(int argc, char** argv) {
   nexus::MpiSession session(&argc, &argv);
   const int size = session.world()->size();
-  for (int tp = 1; tp <= size; tp *= 2) nexus::test_grid([&] { return session.world(); }, size / tp, tp);
+  if (size == 3) nexus::testing::samples_per_step = 12;
+  for (int tp = 1; tp <= size; tp *= 2)
+    if (size % tp == 0) nexus::test_grid([&] { return session.world(); }, size / tp, tp);
   return 0;
 }

@@ -14,11 +14,14 @@
 
 namespace nexus::testing {
 
+// Samples of one step; they must divide by 2 dp.
+inline int64_t samples_per_step = 8;
+
 struct GridOptions {
   DType dtype = DType::kF64;
   bool zero = false, sequence = true;
   bool lively = true;  // weights at which every nonlinearity bends; otherwise the training initialisation
-  int64_t context = 12, micro = 2, samples = 8;
+  int64_t context = 12, micro = 2;
 };
 
 class GridRig {
@@ -29,7 +32,7 @@ class GridRig {
         backend_(make_cpu_backend(1)),
         model_(config, sharding_of(grid, options.zero, options.sequence)),
         params_(*backend_, model_.table(), options.dtype),
-        layout_(make_batch_layout({options.samples * options.context, options.micro}, options.context, grid.dp_rank(),
+        layout_(make_batch_layout({samples_per_step * options.context, options.micro}, options.context, grid.dp_rank(),
                                   grid.dp_size())),
         runner_(*backend_, grid, model_, params_, layout_, {}),
         optimizer_(adamw(), 0.1, {first_generation(model_.config())}) {
