@@ -72,7 +72,11 @@ StageEnd StageTrainer::run() {
     // All ranks are here together, and the state that is being written is from before the trouble: what the user needs.
     const bool everybody = error.kind() == ErrorKind::kNumeric || error.kind() == ErrorKind::kDevice ||
                            (run_.grid.world().size() == 1 && error.kind() != ErrorKind::kIo);
-    if (everybody) finish_save();
+    try {
+      if (everybody) finish_save();
+    } catch (const std::exception& lost) {  // the first error is the one to report
+      warn("the checkpoint under way is lost: {}", lost.what());
+    }
     throw;
   }
 }

@@ -5,6 +5,7 @@
 #include "campaign/grow_stage.h"
 #include "core/hash.h"
 #include "support/grid_rig.h"
+#include "support/growth_batch.h"
 #include "support/mpi_expect.h"
 #include "train/checkpoint_io.h"
 
@@ -142,15 +143,6 @@ GrowthOptions growth_of(const ModelConfig& config) {
   return growth;
 }
 
-GrowthBatch growth_batch(int64_t vocab) {
-  GrowthBatch batch;
-  batch.sequences = 2;
-  batch.context = 12;
-  batch.tokens = testing::random_tokens("tokens", 24, vocab);
-  batch.targets = testing::random_tokens("targets", 24, vocab);
-  return batch;
-}
-
 struct Grown {
   std::string digest;
   GrowthCheck check;
@@ -168,7 +160,8 @@ Grown grow(ProcessGrid& grid, const testing::NamedModel& model, const GridOption
   state.generations = {first_generation(before.model.config())};
   GrowthOptions growth = growth_of(state.model);
   if (init == GrowthInit::kZeroAll) growth.init = init;
-  const GrowthOutcome outcome = grow_trained(grid, before, growth, 5, growth_batch(state.model.vocab), 1e-3, state);
+  const GrowthOutcome outcome =
+      grow_trained(grid, before, growth, 5, testing::growth_batch(state.model.vocab, 12), 1e-3, state);
   check_replicas(grid, outcome.grown->params, "after growth");
   return {digest_of(grid, outcome.grown->params), *outcome.check};
 }

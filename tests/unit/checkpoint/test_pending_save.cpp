@@ -110,6 +110,30 @@ TEST_F(Pending, SaveLetsTheStepsGoOnWhileTheWriterIsSlow) {
   EXPECT_THAT(names(), ElementsAre("0000001", "0000002"));
 }
 
+// A disk that hangs: the save says how long it has been silent, and giving it up does not wait for the writer.
+TEST_F(Pending, AnAbandonedSaveIsNotWaitedFor) {
+  Gate gate;
+  set_fault_hook([&](std::string_view point) {
+    if (point == "shard-write") gate.pass();
+  });
+  auto memory = std::make_shared<float>(3.5f);
+  const std::weak_ptr<float> held = memory;
+  {
+    PendingSave pending(*comm_, run_, {"run-a", "s1", 1}, {{"x", DType::kF32, {1}, {0, 1, 0, 1}, memory.get()}}, {},
+                        memory);
+    memory.reset();
+    gate.wait_until_reached();
+    std::this_thread::sleep_for(30ms);
+    EXPECT_GT(pending.silent_seconds(), 0.02);
+    pending.abandon();
+  }  // would hang here
+  EXPECT_FALSE(held.expired()) << "the writer still reads it";
+  EXPECT_TRUE(newest_good_checkpoint(run_).empty());
+  gate.open();
+  for (int i = 0; i < 6000 && !held.expired(); ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_TRUE(held.expired()) << "the writer lets go of its job when it ends";
+}
+
 TEST_F(Pending, SaveKeepsItsMemoryUntilItIsDone) {
   const auto memory = std::make_shared<float>(3.5f);
   {

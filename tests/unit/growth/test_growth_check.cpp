@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "growth/grow.h"
+#include "support/growth_batch.h"
 #include "support/model_rig.h"
 
 namespace nexus {
@@ -25,15 +26,6 @@ ModelConfig small_model(Arch arch, NormKind norm = NormKind::kL2) {
   return config;
 }
 
-GrowthBatch batch_of(int64_t vocab) {
-  GrowthBatch batch;
-  batch.sequences = 2;
-  batch.context = 24;
-  batch.tokens = testing::random_tokens("tokens", 48, vocab);
-  batch.targets = testing::random_tokens("targets", 48, vocab);
-  return batch;
-}
-
 struct Grown {
   GrowthCheck check;
   std::vector<double> moment1, moment2;  // of the grown store
@@ -51,7 +43,7 @@ Grown grow(const ModelConfig& config, const GrowthOptions& options, DType dtype)
   ProcessGrid grid(make_self_communicator(), 1, 1);
   apply_growth(grid, moves, options, 5, 1, from, to);
   Grown grown;
-  grown.check = check_growth(grid, config, from, bigger, to, moves, batch_of(config.vocab), 1e-3);
+  grown.check = check_growth(grid, config, from, bigger, to, moves, testing::growth_batch(config.vocab, 24), 1e-3);
   if (dtype == DType::kF64) {
     grown.moment1.resize(static_cast<size_t>(after.table().flat_count()));
     grown.moment2.resize(grown.moment1.size());
