@@ -32,4 +32,13 @@ Mat Mat::t() const {
   return mat;
 }
 
+Mark Backend::mark() {
+  synchronize();
+  return {nullptr, std::chrono::steady_clock::now()};
+}
+
+double Backend::seconds_between(const Mark& from, const Mark& to) {
+  return std::chrono::duration<double>(to.host - from.host).count();
+}
+
 }  // namespace nexus

@@ -14,6 +14,7 @@
 // * Shapes are checked; a mismatch is a bug (ErrorKind::kInternal).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -104,6 +105,17 @@ struct AdamW {
   double clip = 0;  // maximum global gradient norm; 0 is no clipping
 };
 
+// A point in the order of a device's work.
+struct Mark {
+  std::shared_ptr<void> event;                 // of an asynchronous device
+  std::chrono::steady_clock::time_point host;  // of the host otherwise
+};
+
+// Memory of the device as a whole, whoever uses it. Zeros where it is not limited by the device.
+struct DeviceMemory {
+  int64_t free_bytes = 0, total_bytes = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -113,15 +125,25 @@ class Backend {
   virtual std::string description() const = 0;
 
   // --- memory
-  virtual Buffer allocate(int64_t size_bytes) = 0;  // uninitialised
+  // Uninitialised. `what` names the buffer in the error (ErrorKind::kConfig) that says that it does not fit.
+  virtual Buffer allocate(int64_t size_bytes, const std::string& what) = 0;
+  Buffer allocate(int64_t size_bytes) { return allocate(size_bytes, "scratch"); }
+  virtual DeviceMemory memory() const { return {}; }
+  // The host memory may be reused on return, though a GPU may not have the bytes yet: in stream order it has.
   virtual void copy_in(const Tensor& device, const void* host) = 0;
-  virtual void copy_out(void* host, const Tensor& device) = 0;
+  virtual void copy_out(void* host, const Tensor& device) = 0;  // waits for everything before it
   virtual void synchronize() = 0;
+
+  // --- time
+  virtual Mark mark();                                               // after everything called so far
+  virtual double seconds_between(const Mark& from, const Mark& to);  // waits until both are reached
 
   // --- elementwise
   virtual void zero(const Tensor& x) = 0;
   virtual void copy(const Tensor& from, const Tensor& to) = 0;  // converts between types
   virtual void add(const Tensor& x, const Tensor& y) = 0;       // y += x
+  // total[0] += the sum of wide x, in f64 (total is f64 [1]); on the CPU in index order.
+  virtual void add_sum(const Tensor& x, const Tensor& total) = 0;
   // Copies a (batched, strided) matrix into another of the same type, rows, cols and batch; neither is transposed. They
   // may not overlap.
   virtual void copy_matrix(const Mat& from, const Mat& to) = 0;
@@ -200,6 +222,7 @@ constexpr DType wide_of(DType compute) {
   return compute == DType::kF64 ? DType::kF64 : DType::kF32;
 }
 
+// The back ends that are always there; cuda/cuda_backend.h has the one of NVIDIA GPUs.
 // The host's processor: oneDNN or OpenBLAS for matrices, OpenMP kernels for the rest. `threads` 0 keeps
 // OMP_NUM_THREADS.
 std::unique_ptr<Backend> make_cpu_backend(int threads = 0);

@@ -28,7 +28,8 @@ class DryBackend final : public Backend {
   std::string description() const override { return "dry (counts, computes nothing)"; }
 
   // Null data of the right size, so that views can be taken.
-  Buffer allocate(int64_t size_bytes) override;
+  using Backend::allocate;
+  Buffer allocate(int64_t size_bytes, const std::string& what) override;
   void copy_in(const Tensor& device, const void* host) override;
   void copy_out(void* host, const Tensor& device) override;  // leaves `host` as it is
   void synchronize() override {}
@@ -36,6 +37,7 @@ class DryBackend final : public Backend {
   void zero(const Tensor& x) override;
   void copy(const Tensor& from, const Tensor& to) override;
   void add(const Tensor& x, const Tensor& y) override;
+  void add_sum(const Tensor& x, const Tensor& total) override;
   void copy_matrix(const Mat& from, const Mat& to) override;
   void matmul(const Mat& a, const Mat& b, const Mat& c, float beta) override;
   void norm_gelu_forward(const NormGelu& op, const Tensor& h, const Tensor& a, const Tensor& row_scale) override;

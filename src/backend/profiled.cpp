@@ -22,6 +22,9 @@ void ProfiledBackend::zero(const Tensor& x) {
 void ProfiledBackend::copy(const Tensor& from, const Tensor& to) {
   timed("memory", 0, [&] { inner_.copy(from, to); });
 }
+void ProfiledBackend::add_sum(const Tensor& x, const Tensor& total) {
+  timed("memory", 0, [&] { inner_.add_sum(x, total); });
+}
 void ProfiledBackend::add(const Tensor& x, const Tensor& y) {
   timed("memory", 0, [&] { inner_.add(x, y); });
 }

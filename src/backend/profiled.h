@@ -25,13 +25,18 @@ class ProfiledBackend final : public Backend {
 
   std::string name() const override { return inner_.name(); }
   std::string description() const override { return inner_.description(); }
-  Buffer allocate(int64_t size_bytes) override { return inner_.allocate(size_bytes); }
+  using Backend::allocate;
+  Buffer allocate(int64_t size_bytes, const std::string& what) override { return inner_.allocate(size_bytes, what); }
+  DeviceMemory memory() const override { return inner_.memory(); }
   void copy_in(const Tensor& device, const void* host) override;
   void copy_out(void* host, const Tensor& device) override;
   void synchronize() override { inner_.synchronize(); }
+  Mark mark() override { return inner_.mark(); }
+  double seconds_between(const Mark& from, const Mark& to) override { return inner_.seconds_between(from, to); }
   void zero(const Tensor& x) override;
   void copy(const Tensor& from, const Tensor& to) override;
   void add(const Tensor& x, const Tensor& y) override;
+  void add_sum(const Tensor& x, const Tensor& total) override;
   void copy_matrix(const Mat& from, const Mat& to) override;
   void matmul(const Mat& a, const Mat& b, const Mat& c, float beta) override;
   void norm_gelu_forward(const NormGelu& op, const Tensor& h, const Tensor& a, const Tensor& row_scale) override;

@@ -75,6 +75,11 @@ void check_copy(const Tensor& from, const Tensor& to) {
   NX_CHECK(is_float(from.dtype) == is_float(to.dtype), "{} to {}", name_of(from.dtype), name_of(to.dtype));
 }
 
+void check_add_sum(const Tensor& x, const Tensor& total) {
+  NX_CHECK(x.dtype == DType::kF32 || x.dtype == DType::kF64, "a sum of {}", name_of(x.dtype));
+  check_is(total, DType::kF64, {1});
+}
+
 void check_add(const Tensor& x, const Tensor& y) {
   check_float(x);
   check_float(y);

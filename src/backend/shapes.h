@@ -11,6 +11,7 @@ namespace nexus::shapes {
 
 void check_copy(const Tensor& from, const Tensor& to);
 void check_add(const Tensor& x, const Tensor& y);
+void check_add_sum(const Tensor& x, const Tensor& total);
 void check_copy_matrix(const Mat& from, const Mat& to);
 void check_matmul(const Mat& a, const Mat& b, const Mat& c, float beta);
 

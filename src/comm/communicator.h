@@ -1,4 +1,4 @@
-// Ranks and collectives: the only door to MPI (and, for device buffers, NCCL).
+// Ranks and collectives: the only door to MPI. cuda/nccl_communicator.h adds NCCL for tensors in GPU memory.
 //
 // All calls are collective over the communicator, in the same order on every rank; `Request::wait` is such a call,
 // `poke` is not. Failures throw ErrorKind::kComm.
@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -46,7 +47,9 @@ class Communicator {
   // The ranks of equal `color` form a communicator, ordered by `key`.
   virtual std::unique_ptr<Communicator> split(int color, int key, const std::string& name) = 0;
 
-  // --- tensors: f32, f64 or bf16. Memory named in a request may not be touched until it is done.
+  // --- tensors: f32, f64 or bf16, in memory of the back end that the communicator was made for. Collectives come after
+  // what was called on the back end before them. Memory named in a request may not be touched before `wait`; on a GPU
+  // `wait` holds up what is called on the back end afterwards, not the host.
   virtual void barrier() = 0;
   // In place, any count.
   virtual Request start_all_reduce_sum(const Tensor& x) = 0;
@@ -59,7 +62,8 @@ class Communicator {
   void reduce_scatter_sum(const Tensor& x, const Tensor& mine) { start_reduce_scatter_sum(x, mine).wait(); }
   void all_gather(const Tensor& mine, const Tensor& all) { start_all_gather(mine, all).wait(); }
 
-  // --- host bytes
+  // --- host memory
+  virtual void sum(std::span<double> values) = 0;  // element by element, in rank order; counts as an all-reduce
   virtual void broadcast(void* data, int64_t size_bytes, int root) = 0;
   // Every rank's text, in rank order, on every rank.
   virtual std::vector<std::string> all_gather_text(const std::string& mine) = 0;

@@ -36,6 +36,9 @@ class SelfCommunicator final : public Communicator {
     copy(mine, all);
     return {};
   }
+  void sum(std::span<double> values) override {
+    channel_.next("all_reduce", static_cast<int64_t>(values.size()), name_of(DType::kF64));
+  }
   void broadcast(void*, int64_t size_bytes, int root) override {
     NX_CHECK(root == 0, "root {} of one rank", root);
     channel_.next("broadcast", size_bytes, "byte");
@@ -82,6 +85,9 @@ class DryCommunicator final : public Communicator {
     check_parts(all, mine, rank_, size_);
     group_bytes_ += (size_ - 1) * all.size_bytes();
     return {};
+  }
+  void sum(std::span<double> values) override {
+    group_bytes_ += 2 * (size_ - 1) * static_cast<int64_t>(values.size_bytes());
   }
   void broadcast(void*, int64_t, int root) override {
     NX_CHECK(root >= 0 && root < size_, "root {} of {}", root, size_);

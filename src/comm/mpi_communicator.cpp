@@ -81,6 +81,10 @@ class MpiCommunicator final : public Communicator {
     return request(operation, [&] { return std::make_shared<MpiGather>(links_, mine, all); });
   }
 
+  void sum(std::span<double> values) override {
+    all_reduce_sum({values.data(), DType::kF64, {static_cast<int64_t>(values.size())}});
+  }
+
   void broadcast(void* data, int64_t size_bytes, int root) override {
     const progress::Inside inside(channel_.next("broadcast", size_bytes, "byte"));
     for (int64_t begin = 0; begin < size_bytes; begin += kMaxBytes) {

@@ -171,7 +171,7 @@ void count_movement(ProcessGrid& grid, const ParamTable& table, const std::vecto
     unmoved.push_back(static_cast<double>(unmoved_in(table[move.to], move, moved)));
   }
   if (unmoved.empty()) return;
-  grid.tp().all_reduce_sum(Tensor{unmoved.data(), DType::kF64, {static_cast<int64_t>(unmoved.size())}});
+  grid.tp().sum(unmoved);
   size_t next = 0;
   for (const GrowthMove& move : moves) {
     if (move.fill == Fill::kCopy) continue;

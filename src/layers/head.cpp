@@ -9,6 +9,11 @@ namespace nexus {
 Head::Head(ParamTable& table, const std::string& weight_name, int64_t vocab, int64_t d)
     : weight_(table.add(matrix_spec(weight_name, fixed_axis(vocab), fixed_axis(d), 0))) {}
 
+int64_t Head::chunk_rows(int64_t rows) {
+  constexpr int64_t kLeast = 1024, kParts = 8;
+  return std::min(rows, std::max(kLeast, (rows + kParts - 1) / kParts));
+}
+
 void Head::cross_entropy(const LayerContext& ctx, const Tensor& logits, const Tensor& targets, const Tensor& losses,
                          float grad_scale) const {
   if (ctx.tp_size() == 1) return ctx.backend.cross_entropy(logits, targets, losses, grad_scale);
@@ -24,23 +29,25 @@ void Head::forward_backward(const LayerContext& ctx, const Tensor& x, const Tens
                             const Tensor& losses) const {
   const Arena::Frame frame(ctx.arena);
   const Tensor weight = ctx.params.weight(weight_), dweight = ctx.params.grad(weight_);
-  const Tensor buffer = ctx.alloc({std::min(ctx.rows(), kChunkRows), weight.shape[0]});
-  for (int64_t begin = 0; begin < ctx.rows(); begin += kChunkRows) {
-    const int64_t rows = std::min(kChunkRows, ctx.rows() - begin);
-    const Tensor logits = buffer.rows(0, rows), chunk = x.rows(begin, rows);
-    ctx.backend.matmul(chunk, Mat(weight).t(), logits);
+  const int64_t chunk = chunk_rows(ctx.rows());
+  const Tensor buffer = ctx.alloc({chunk, weight.shape[0]});
+  for (int64_t begin = 0; begin < ctx.rows(); begin += chunk) {
+    const int64_t rows = std::min(chunk, ctx.rows() - begin);
+    const Tensor logits = buffer.rows(0, rows), part = x.rows(begin, rows);
+    ctx.backend.matmul(part, Mat(weight).t(), logits);
     cross_entropy(ctx, logits, targets.rows(begin, rows), losses.rows(begin, rows), grad_scale);
-    ctx.backend.matmul(Mat(logits).t(), chunk, dweight, 1.0f);
-    ctx.backend.matmul(logits, weight, chunk);
+    ctx.backend.matmul(Mat(logits).t(), part, dweight, 1.0f);
+    ctx.backend.matmul(logits, weight, part);
   }
 }
 
 void Head::evaluate(const LayerContext& ctx, const Tensor& x, const Tensor& targets, const Tensor& losses) const {
   const Arena::Frame frame(ctx.arena);
   const Tensor weight = ctx.params.weight(weight_);
-  const Tensor buffer = ctx.alloc_wide({std::min(ctx.rows(), kChunkRows), weight.shape[0]});
-  for (int64_t begin = 0; begin < ctx.rows(); begin += kChunkRows) {
-    const int64_t rows = std::min(kChunkRows, ctx.rows() - begin);
+  const int64_t chunk = chunk_rows(ctx.rows());
+  const Tensor buffer = ctx.alloc_wide({chunk, weight.shape[0]});
+  for (int64_t begin = 0; begin < ctx.rows(); begin += chunk) {
+    const int64_t rows = std::min(chunk, ctx.rows() - begin);
     const Tensor logits = buffer.rows(0, rows);
     ctx.backend.matmul(x.rows(begin, rows), Mat(weight).t(), logits);
     cross_entropy(ctx, logits, targets.rows(begin, rows), losses.rows(begin, rows), 0.0f);

@@ -10,7 +10,8 @@ namespace nexus {
 
 class Head {
  public:
-  static constexpr int64_t kChunkRows = 1024;  // rows whose logits exist at a time
+  // Rows whose logits exist at a time: enough for fast products, an eighth of a large micro-batch.
+  static int64_t chunk_rows(int64_t rows);
 
   // A head of its own, or one that shares the embedding's matrix.
   Head(ParamTable& table, const std::string& weight_name, int64_t vocab, int64_t d);

@@ -160,7 +160,6 @@ void all_gather_master(Communicator& dp, const ParamStore& params, const Tensor&
     const FlatRange part = bucket_part(bucket, dp.rank(), dp.size());
     backend.copy(params.master().flat(bucket.offset / dp.size(), part.count), flat.flat(part.begin, part.count));
   }
-  backend.synchronize();
   all_gather_parts(dp, params.table(), flat);
 }
 

@@ -31,7 +31,6 @@ void GradientExchange::add_partial_norm_weights(const Bucket& bucket) {
 void GradientExchange::start(int bucket_index) {
   const Bucket& bucket = buckets_[static_cast<size_t>(bucket_index)];
   if (grid_.dp_size() * grid_.tp_size() == 1) return;
-  params_.backend().synchronize();
   add_partial_norm_weights(bucket);
   if (grid_.dp_size() == 1) return;
   if (pending_.size() == kMaxInFlight) {
@@ -48,7 +47,7 @@ void GradientExchange::start(int bucket_index) {
   for (Communicator::Request& request : pending_) request.poke();
 }
 
-double GradientExchange::finish() {
+void GradientExchange::finish() {
   for (Communicator::Request& request : pending_) request.wait();
   pending_.clear();
   const int dp = grid_.dp_size();
@@ -57,9 +56,11 @@ double GradientExchange::finish() {
     if (params_.table().sharding().zero && rank != grid_.dp_rank()) continue;
     params_.backend().sum_squares(params_.grad(), ranges_[static_cast<size_t>(rank)], mine.flat(rank, 1));
   }
-  params_.backend().synchronize();
   if (params_.table().sharding().zero) grid_.dp().all_gather(mine.flat(grid_.dp_rank(), 1), mine);
   grid_.tp().all_gather(mine, norm_parts_);
+}
+
+double GradientExchange::sum_squares() const {
   std::vector<double> parts(static_cast<size_t>(norm_parts_.count()));
   params_.backend().copy_out(parts.data(), norm_parts_);
   double sum = 0;
@@ -68,7 +69,6 @@ double GradientExchange::finish() {
 }
 
 void GradientExchange::share_weights() {
-  params_.backend().synchronize();
   all_gather_weights(grid_.dp(), params_);
 }
 

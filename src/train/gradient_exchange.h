@@ -19,9 +19,10 @@ class GradientExchange {
 
   // The gradients of a bucket are final on this rank. Collective, in the same order on every rank.
   void start(int bucket);
-  // Waits for all buckets, then leaves in `norm_parts` what Backend::adamw takes as grad_sum_squares. Returns its sum.
-  double finish();
+  // Waits for all buckets, then leaves in `norm_parts` what Backend::adamw takes as grad_sum_squares.
+  void finish();
   const Tensor& norm_parts() const { return norm_parts_; }
+  double sum_squares() const;  // their sum, on the host: waits for the device
   // After the update: every rank gets all weights.
   void share_weights();
 

@@ -23,21 +23,6 @@ MicroBatch alloc_micro_batch(Arena& arena, int64_t rows, DType compute) {
   return {arena.alloc(DType::kI32, {rows}), arena.alloc(DType::kI32, {rows}), arena.alloc(wide_of(compute), {rows})};
 }
 
-// Sum of a loss tensor of the host, in f64 and in index order.
-template <typename T>
-double sum_of(const std::vector<std::byte>& bytes) {
-  const auto* values = reinterpret_cast<const T*>(bytes.data());
-  double sum = 0;
-  for (size_t i = 0; i < bytes.size() / sizeof(T); ++i) sum += static_cast<double>(values[i]);
-  return sum;
-}
-
-double host_sum(Backend& backend, const Tensor& losses) {
-  std::vector<std::byte> host(static_cast<size_t>(losses.size_bytes()));
-  backend.copy_out(host.data(), losses);
-  return losses.dtype == DType::kF64 ? sum_of<double>(host) : sum_of<float>(host);
-}
-
 }  // namespace
 
 BatchLayout make_batch_layout(const BatchSpec& batch, int64_t context, int dp_rank, int dp_size) {
@@ -64,6 +49,8 @@ StepRunner::StepRunner(Backend& backend, ProcessGrid& grid, Model& model, ParamS
       safety_(safety),
       arena_(backend.allocate(arena_bytes(model.config(), params.compute_dtype(), layout, params.table().sharding()))),
       host_batch_(host_buffer(2 * layout.micro * layout.context * size_of(DType::kI32))),
+      loss_buffer_(backend.allocate(size_of(DType::kF64), "the sum of losses")),
+      loss_sum_(loss_buffer_.tensor(DType::kF64, {1})),
       exchange_(grid, params) {}
 
 int64_t StepRunner::arena_bytes(const ModelConfig& config, DType compute, const BatchLayout& layout,
@@ -74,7 +61,7 @@ int64_t StepRunner::arena_bytes(const ModelConfig& config, DType compute, const 
          dry_run(config, compute, layout.micro, layout.context, ModelUse::kTraining, sharding).arena_bytes;
 }
 
-double StepRunner::micro_batch(const FetchSample& fetch, const StepInput& input, int64_t index) {
+void StepRunner::micro_batch(const FetchSample& fetch, const StepInput& input, int64_t index) {
   const int64_t context = layout_.context, rows = layout_.micro * context;
   const auto start = std::chrono::steady_clock::now();
   auto* tokens = static_cast<int32_t*>(host_batch_.data());
@@ -91,22 +78,26 @@ double StepRunner::micro_batch(const FetchSample& fetch, const StepInput& input,
   const LayerContext ctx{backend_, arena_, params_, layout_.micro, context, Pass::kTraining, &grid_.tp()};
   const auto grad_scale = static_cast<float>(1.0 / static_cast<double>(layout_.tokens()));
   model_.forward_backward(ctx, batch.tokens, batch.targets, grad_scale, batch.losses, ready);
+  backend_.add_sum(batch.losses, loss_sum_);
   progress::tick();
-  return host_sum(backend_, batch.losses);
 }
 
 StepOutput StepRunner::run(const FetchSample& fetch, Optimizer& optimizer, const StepInput& input) {
   data_seconds_ = 0;
   params_.zero_grad();
+  backend_.zero(loss_sum_);
+  for (int64_t index = 0; index < layout_.accumulation; ++index) micro_batch(fetch, input, index);
+  exchange_.finish();
+  // The only wait of a step: the host must know that loss and gradients are finite before it lets the weights change.
   double loss_sum = 0;
-  for (int64_t index = 0; index < layout_.accumulation; ++index) loss_sum += micro_batch(fetch, input, index);
-  const double sum_squares = exchange_.finish();
+  backend_.copy_out(&loss_sum, loss_sum_);
+  const double sum_squares = exchange_.sum_squares();
 
   // One small reduction carries the loss and the requests, so that every rank acts on the same facts. Tensor-parallel
   // ranks have the same losses: one of them speaks.
   const Requests asked = input.poll ? input.poll() : Requests{};
   double facts[3] = {grid_.tp_rank() == 0 ? loss_sum : 0.0, asked.stop ? 1.0 : 0.0, asked.save ? 1.0 : 0.0};
-  grid_.world().all_reduce_sum(Tensor{facts, DType::kF64, {3}});
+  grid_.world().sum(facts);
 
   StepOutput output;
   output.loss = facts[0] / static_cast<double>(layout_.tokens());

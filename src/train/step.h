@@ -63,7 +63,7 @@ class StepRunner {
   int64_t arena_peak_bytes() const { return arena_.peak_bytes(); }
 
  private:
-  double micro_batch(const FetchSample& fetch, const StepInput& input, int64_t index);
+  void micro_batch(const FetchSample& fetch, const StepInput& input, int64_t index);
   std::string blame();
   StepOutput refuse_update(StepOutput output);
 
@@ -75,6 +75,8 @@ class StepRunner {
   SafetySpec safety_;
   Arena arena_;
   Buffer host_batch_;
+  Buffer loss_buffer_;
+  Tensor loss_sum_;  // f64 [1], of the step under way
   GradientExchange exchange_;
   double data_seconds_ = 0;
 };

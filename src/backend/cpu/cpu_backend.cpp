@@ -26,7 +26,7 @@ class CpuBackend final : public Backend {
     return fmt::format("cpu, {} threads, {}", omp_get_max_threads(), matmul_.description());
   }
 
-  Buffer allocate(int64_t size_bytes) override { return host_buffer(size_bytes); }
+  Buffer allocate(int64_t size_bytes, const std::string&) override { return host_buffer(size_bytes); }
   void copy_in(const Tensor& device, const void* host) override {
     std::memcpy(device.data, host, static_cast<size_t>(device.size_bytes()));
   }
@@ -43,6 +43,10 @@ class CpuBackend final : public Backend {
   void add(const Tensor& x, const Tensor& y) override {
     shapes::check_add(x, y);
     cpu::add(x, y);
+  }
+  void add_sum(const Tensor& x, const Tensor& total) override {
+    shapes::check_add_sum(x, total);
+    cpu::add_sum(x, total);
   }
   void copy_matrix(const Mat& from, const Mat& to) override {
     shapes::check_copy_matrix(from, to);

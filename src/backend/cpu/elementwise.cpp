@@ -53,6 +53,15 @@ void add(const Tensor& x, const Tensor& y) {
   });
 }
 
+void add_sum(const Tensor& x, const Tensor& total) {
+  with_scalar(x.dtype, [&]<typename T>() {
+    const T* values = x.as<T>();
+    double sum = 0;
+    for (int64_t i = 0; i < x.count(); ++i) sum += static_cast<double>(Wide<T>(values[i]));
+    *total.as<double>() += sum;
+  });
+}
+
 void copy_matrix(const Mat& from, const Mat& to) {
   const bool whole_rows = from.ld == from.cols && to.ld == to.cols;  // then a matrix is one contiguous run
   const int64_t runs = whole_rows ? 1 : to.rows, size = size_of(to.dtype);

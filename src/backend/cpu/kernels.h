@@ -12,6 +12,7 @@ namespace nexus::cpu {
 void zero(const Tensor& x);
 void copy(const Tensor& from, const Tensor& to);
 void add(const Tensor& x, const Tensor& y);
+void add_sum(const Tensor& x, const Tensor& total);
 void copy_matrix(const Mat& from, const Mat& to);
 
 // --- norm_gelu.cpp

@@ -7,7 +7,7 @@
 namespace nexus::test {
 
 // Two threads, so that sharing of work is tested on every host.
-inline Backend& cpu() {
+inline Backend& device() {
   static const std::unique_ptr<Backend> backend = make_cpu_backend(2);
   return *backend;
 }

@@ -36,9 +36,9 @@ TEST_P(NormGeluTest, ForwardMatchesTheLoops) {
   for_each_variant([&](const NormGelu& op, const Case& size) {
     const Values h = random(size.rows * size.groups * size.width);
     const Shape shape = {size.rows, size.groups, size.width};
-    const TestTensor input(cpu(), dtype(), shape, h);
-    TestTensor output(cpu(), dtype(), shape), row_scale(cpu(), wide(), {size.rows, size.groups});
-    cpu().norm_gelu_forward(op, input, output, row_scale);
+    const TestTensor input(device(), dtype(), shape, h);
+    TestTensor output(device(), dtype(), shape), row_scale(device(), wide(), {size.rows, size.groups});
+    device().norm_gelu_forward(op, input, output, row_scale);
     const auto expected = reference::norm_gelu_forward(op, h, size.rows, size.groups, size.width);
     // GELU is good to 1e-6 relative; its argument carries the norm's rounding, which the slope passes on: 2e-6
     // absolute.
@@ -53,11 +53,11 @@ TEST_P(NormGeluTest, BackwardMatchesTheLoops) {
     const int64_t count = size.rows * size.groups * size.width;
     const Values h = random(count), da = random(count);
     const Shape shape = {size.rows, size.groups, size.width};
-    const TestTensor input(cpu(), dtype(), shape, h), gradient(cpu(), dtype(), shape, da);
-    TestTensor a(cpu(), dtype(), shape), row_scale(cpu(), wide(), {size.rows, size.groups});
-    TestTensor dh(cpu(), dtype(), shape);
-    cpu().norm_gelu_forward(op, input, a, row_scale);
-    cpu().norm_gelu_backward(op, gradient, input, row_scale, dh);
+    const TestTensor input(device(), dtype(), shape, h), gradient(device(), dtype(), shape, da);
+    TestTensor a(device(), dtype(), shape), row_scale(device(), wide(), {size.rows, size.groups});
+    TestTensor dh(device(), dtype(), shape);
+    device().norm_gelu_forward(op, input, a, row_scale);
+    device().norm_gelu_backward(op, gradient, input, row_scale, dh);
     // dh subtracts a projection from s du; both are at most s |da| <= 10 s large, and round like sums over the row.
     double largest_scale = 1;
     if (op.norm == NormKind::kL2) {
@@ -67,7 +67,7 @@ TEST_P(NormGeluTest, BackwardMatchesTheLoops) {
     expect_close(dh.values(), expected, relative(), 10 * largest_scale * sum_error(size.width), "dh");
     // dh may alias da.
     const std::vector<char> separate = dh.raw();
-    cpu().norm_gelu_backward(op, gradient, input, row_scale, gradient);
+    device().norm_gelu_backward(op, gradient, input, row_scale, gradient);
     EXPECT_EQ(gradient.raw(), separate);
   });
 }
@@ -76,10 +76,10 @@ TEST_P(NormGeluTest, ZeroRowsGiveZerosAndFiniteGradients) {
   for (const float eps : {0.0f, 1e-5f}) {
     NormGelu op = make_op(NormKind::kL2, GeluKind::kErf, 1);
     op.eps = eps;
-    const TestTensor h(cpu(), dtype(), {2, 19}, Values(38, 0.0)), da(cpu(), dtype(), {2, 19}, Values(38, 1.0));
-    TestTensor a(cpu(), dtype(), {2, 19}), row_scale(cpu(), wide(), {2, 1}), dh(cpu(), dtype(), {2, 19});
-    cpu().norm_gelu_forward(op, h, a, row_scale);
-    cpu().norm_gelu_backward(op, da, h, row_scale, dh);
+    const TestTensor h(device(), dtype(), {2, 19}, Values(38, 0.0)), da(device(), dtype(), {2, 19}, Values(38, 1.0));
+    TestTensor a(device(), dtype(), {2, 19}), row_scale(device(), wide(), {2, 1}), dh(device(), dtype(), {2, 19});
+    device().norm_gelu_forward(op, h, a, row_scale);
+    device().norm_gelu_backward(op, da, h, row_scale, dh);
     const double s = eps > 0 ? 5.0 / static_cast<double>(eps) : 0.0;
     EXPECT_EQ(a.values(), Values(38, 0.0));
     // dh = s * GELU'(0) = s / 2, up to the type's rounding.
@@ -90,9 +90,9 @@ TEST_P(NormGeluTest, ZeroRowsGiveZerosAndFiniteGradients) {
 TEST_P(NormGeluTest, NanReachesTheOutputOfItsRowOnly) {
   Values h = random(3 * 40);
   h[45] = std::numeric_limits<double>::quiet_NaN();
-  const TestTensor input(cpu(), dtype(), {3, 40}, h);
-  TestTensor a(cpu(), dtype(), {3, 40}), row_scale(cpu(), wide(), {3, 1});
-  cpu().norm_gelu_forward(make_op(NormKind::kL2, GeluKind::kErf, 1), input, a, row_scale);
+  const TestTensor input(device(), dtype(), {3, 40}, h);
+  TestTensor a(device(), dtype(), {3, 40}), row_scale(device(), wide(), {3, 1});
+  device().norm_gelu_forward(make_op(NormKind::kL2, GeluKind::kErf, 1), input, a, row_scale);
   const Values values = a.values();
   for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(std::isnan(values[i]), i / 40 == 1) << i;
 }
@@ -106,16 +106,16 @@ TEST(NormGelu, BackwardIsTheSlopeOfForward) {
       const NormGelu op = make_op(norm, gelu, kGroups);
       const Shape shape = {kRows, kGroups, kWidth};
       const Values h = random_values(kCount), da = random_values(kCount);
-      TestTensor a(cpu(), DType::kF64, shape), row_scale(cpu(), DType::kF64, {kRows, kGroups});
+      TestTensor a(device(), DType::kF64, shape), row_scale(device(), DType::kF64, {kRows, kGroups});
       const auto loss = [&](const Values& x) {
-        const TestTensor input(cpu(), DType::kF64, shape, x);
-        cpu().norm_gelu_forward(op, input, a, row_scale);
+        const TestTensor input(device(), DType::kF64, shape, x);
+        device().norm_gelu_forward(op, input, a, row_scale);
         return dot(a.values(), da);
       };
       loss(h);
-      const TestTensor input(cpu(), DType::kF64, shape, h), gradient(cpu(), DType::kF64, shape, da);
-      TestTensor dh(cpu(), DType::kF64, shape);
-      cpu().norm_gelu_backward(op, gradient, input, row_scale, dh);
+      const TestTensor input(device(), DType::kF64, shape, h), gradient(device(), DType::kF64, shape, da);
+      TestTensor dh(device(), DType::kF64, shape);
+      device().norm_gelu_backward(op, gradient, input, row_scale, dh);
       expect_gradient(dh.values(), h, loss, "dh");
     }
   }
@@ -128,11 +128,11 @@ TEST_P(GateTest, ForwardAndBackwardMatchTheLoops) {
     for (const GateKind gate : {GateKind::kSwiGlu, GateKind::kGelu}) {
       const int64_t inputs = (gate == GateKind::kSwiGlu ? 2 : 1) * size.width;
       const Values h = random(size.rows * inputs), da = random(size.rows * size.width);
-      const TestTensor input(cpu(), dtype(), {size.rows, inputs}, h);
-      const TestTensor gradient(cpu(), dtype(), {size.rows, size.width}, da);
-      TestTensor a(cpu(), dtype(), {size.rows, size.width}), dh(cpu(), dtype(), {size.rows, inputs});
-      cpu().gate_forward(gate, GeluKind::kErf, input, a);
-      cpu().gate_backward(gate, GeluKind::kErf, gradient, input, dh);
+      const TestTensor input(device(), dtype(), {size.rows, inputs}, h);
+      const TestTensor gradient(device(), dtype(), {size.rows, size.width}, da);
+      TestTensor a(device(), dtype(), {size.rows, size.width}), dh(device(), dtype(), {size.rows, inputs});
+      device().gate_forward(gate, GeluKind::kErf, input, a);
+      device().gate_backward(gate, GeluKind::kErf, gradient, input, dh);
       // Products of three numbers of magnitude up to 4: a few roundings of 6e-8 each.
       const double absolute = dtype() == DType::kF64 ? 1e-14 : 4e-6;
       expect_close(a.values(), reference::gate_forward(gate, GeluKind::kErf, h, size.rows, size.width), relative(),
@@ -149,14 +149,14 @@ TEST(Gate, BackwardIsTheSlopeOfForward) {
   for (const GateKind gate : {GateKind::kSwiGlu, GateKind::kGelu}) {
     const int64_t width = 9, inputs = gate == GateKind::kSwiGlu ? 18 : 9;
     const Values h = random_values(2 * inputs), da = random_values(2 * width);
-    TestTensor a(cpu(), DType::kF64, {2, width}), dh(cpu(), DType::kF64, {2, inputs});
+    TestTensor a(device(), DType::kF64, {2, width}), dh(device(), DType::kF64, {2, inputs});
     const auto loss = [&](const Values& x) {
-      const TestTensor input(cpu(), DType::kF64, {2, inputs}, x);
-      cpu().gate_forward(gate, GeluKind::kTanh, input, a);
+      const TestTensor input(device(), DType::kF64, {2, inputs}, x);
+      device().gate_forward(gate, GeluKind::kTanh, input, a);
       return dot(a.values(), da);
     };
-    const TestTensor input(cpu(), DType::kF64, {2, inputs}, h), gradient(cpu(), DType::kF64, {2, width}, da);
-    cpu().gate_backward(gate, GeluKind::kTanh, gradient, input, dh);
+    const TestTensor input(device(), DType::kF64, {2, inputs}, h), gradient(device(), DType::kF64, {2, width}, da);
+    device().gate_backward(gate, GeluKind::kTanh, gradient, input, dh);
     expect_gradient(dh.values(), h, loss, "dh");
   }
 }

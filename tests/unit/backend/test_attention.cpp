@@ -48,9 +48,10 @@ class AttentionTest : public EveryType {
 TEST_P(AttentionTest, ForwardMatchesTheLoops) {
   for_each_case([&](const Packed& size) {
     const Values qkv = random(size.count());
-    const TestTensor packed(cpu(), dtype(), {size.tokens(), size.op.ld}, qkv);
-    TestTensor out(cpu(), dtype(), size.out_shape()), lse(cpu(), wide(), size.stats_shape());
-    cpu().attention_forward(size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()), out, lse);
+    const TestTensor packed(device(), dtype(), {size.tokens(), size.op.ld}, qkv);
+    TestTensor out(device(), dtype(), size.out_shape()), lse(device(), wide(), size.stats_shape());
+    device().attention_forward(size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()), out,
+                               lse);
     const auto expected = reference::attention_forward(size.op, &qkv[0], &qkv[0] + size.k_at(), &qkv[0] + size.v_at());
     // Scores are sums of head_dim products divided by sqrt(head_dim); exp passes their error on to averages of values.
     const double absolute = 4 * sum_error(size.op.head_dim + size.op.context);
@@ -63,13 +64,13 @@ TEST_P(AttentionTest, BackwardMatchesTheLoops) {
   for_each_case([&](const Packed& size) {
     const Values qkv = random(size.count()), dout = random(size.out_count());
     const Shape shape = {size.tokens(), size.op.ld};
-    const TestTensor packed(cpu(), dtype(), shape, qkv), gradient(cpu(), dtype(), size.out_shape(), dout);
-    TestTensor out(cpu(), dtype(), size.out_shape()), lse(cpu(), wide(), size.stats_shape());
-    TestTensor scratch(cpu(), wide(), size.stats_shape()), dpacked(cpu(), dtype(), shape);
+    const TestTensor packed(device(), dtype(), shape, qkv), gradient(device(), dtype(), size.out_shape(), dout);
+    TestTensor out(device(), dtype(), size.out_shape()), lse(device(), wide(), size.stats_shape());
+    TestTensor scratch(device(), wide(), size.stats_shape()), dpacked(device(), dtype(), shape);
     const Tensor k = size.part(packed, size.k_at()), v = size.part(packed, size.v_at());
-    cpu().attention_forward(size.op, packed, k, v, out, lse);
-    cpu().attention_backward(size.op, gradient, packed, k, v, out, lse, scratch, dpacked,
-                             size.part(dpacked, size.k_at()), size.part(dpacked, size.v_at()));
+    device().attention_forward(size.op, packed, k, v, out, lse);
+    device().attention_backward(size.op, gradient, packed, k, v, out, lse, scratch, dpacked,
+                                size.part(dpacked, size.k_at()), size.part(dpacked, size.v_at()));
     Values expected = reference::zeros(size.count());
     reference::attention_backward(size.op, dout, &qkv[0], &qkv[0] + size.k_at(), &qkv[0] + size.v_at(), &expected[0],
                                   &expected[0] + size.k_at(), &expected[0] + size.v_at());
@@ -89,16 +90,16 @@ TEST_P(AttentionTest, BackwardMatchesTheLoops) {
 TEST_P(AttentionTest, TwoCallsAgreeBitForBit) {
   const Packed size = make_case(2, 100, 4, 2, 48, 0);
   const Shape shape = {size.tokens(), size.op.ld};
-  const TestTensor packed(cpu(), dtype(), shape, random(size.count()));
-  const TestTensor gradient(cpu(), dtype(), size.out_shape(), random(size.out_count()));
+  const TestTensor packed(device(), dtype(), shape, random(size.count()));
+  const TestTensor gradient(device(), dtype(), size.out_shape(), random(size.out_count()));
   const Tensor k = size.part(packed, size.k_at()), v = size.part(packed, size.v_at());
   std::vector<std::vector<char>> first;
   for (int call = 0; call < 3; ++call) {
-    TestTensor out(cpu(), dtype(), size.out_shape()), lse(cpu(), wide(), size.stats_shape());
-    TestTensor scratch(cpu(), wide(), size.stats_shape()), dpacked(cpu(), dtype(), shape);
-    cpu().attention_forward(size.op, packed, k, v, out, lse);
-    cpu().attention_backward(size.op, gradient, packed, k, v, out, lse, scratch, dpacked,
-                             size.part(dpacked, size.k_at()), size.part(dpacked, size.v_at()));
+    TestTensor out(device(), dtype(), size.out_shape()), lse(device(), wide(), size.stats_shape());
+    TestTensor scratch(device(), wide(), size.stats_shape()), dpacked(device(), dtype(), shape);
+    device().attention_forward(size.op, packed, k, v, out, lse);
+    device().attention_backward(size.op, gradient, packed, k, v, out, lse, scratch, dpacked,
+                                size.part(dpacked, size.k_at()), size.part(dpacked, size.v_at()));
     const std::vector<std::vector<char>> now = {out.raw(), lse.raw(), dpacked.raw()};
     if (first.empty()) first = now;
     EXPECT_EQ(now, first);
@@ -108,10 +109,11 @@ TEST_P(AttentionTest, TwoCallsAgreeBitForBit) {
 TEST_P(AttentionTest, LaterTokensDoNotChangeEarlierOnes) {
   const Packed size = make_case(1, 80, 2, 2, 16, 0);
   Values qkv = random(size.count());
-  TestTensor packed(cpu(), dtype(), {size.tokens(), size.op.ld}, qkv);
-  TestTensor out(cpu(), dtype(), size.out_shape()), lse(cpu(), wide(), size.stats_shape());
+  TestTensor packed(device(), dtype(), {size.tokens(), size.op.ld}, qkv);
+  TestTensor out(device(), dtype(), size.out_shape()), lse(device(), wide(), size.stats_shape());
   const auto forward = [&] {
-    cpu().attention_forward(size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()), out, lse);
+    device().attention_forward(size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()), out,
+                               lse);
     return out.values();
   };
   const Values before = forward();
@@ -129,26 +131,26 @@ TEST(Attention, BackwardIsTheSlopeOfForward) {
   const Packed size = make_case(2, 6, 4, 2, 5, 2);
   const Values qkv = random_values(size.count()), dout = random_values(size.out_count());
   const Shape shape = {size.tokens(), size.op.ld};
-  TestTensor packed(cpu(), DType::kF64, shape, qkv), out(cpu(), DType::kF64, size.out_shape());
-  TestTensor lse(cpu(), DType::kF64, size.stats_shape()), scratch(cpu(), DType::kF64, size.stats_shape());
+  TestTensor packed(device(), DType::kF64, shape, qkv), out(device(), DType::kF64, size.out_shape());
+  TestTensor lse(device(), DType::kF64, size.stats_shape()), scratch(device(), DType::kF64, size.stats_shape());
   const Tensor k = size.part(packed, size.k_at()), v = size.part(packed, size.v_at());
   const auto loss = [&](const Values& x) {
     packed.set(x);
-    cpu().attention_forward(size.op, packed, k, v, out, lse);
+    device().attention_forward(size.op, packed, k, v, out, lse);
     return dot(out.values(), dout);
   };
   loss(qkv);
-  TestTensor dpacked(cpu(), DType::kF64, shape, Values(static_cast<size_t>(size.count()), 0.0));
-  cpu().attention_backward(size.op, TestTensor(cpu(), DType::kF64, size.out_shape(), dout), packed, k, v, out, lse,
-                           scratch, dpacked, size.part(dpacked, size.k_at()), size.part(dpacked, size.v_at()));
+  TestTensor dpacked(device(), DType::kF64, shape, Values(static_cast<size_t>(size.count()), 0.0));
+  device().attention_backward(size.op, TestTensor(device(), DType::kF64, size.out_shape(), dout), packed, k, v, out,
+                              lse, scratch, dpacked, size.part(dpacked, size.k_at()), size.part(dpacked, size.v_at()));
   expect_gradient(dpacked.values(), qkv, loss, "dqkv");
 }
 
 TEST(Attention, HugeScoresStayFinite) {
   const Packed size = make_case(1, 70, 1, 1, 16, 0);
-  const TestTensor packed(cpu(), DType::kF32, {size.tokens(), size.op.ld}, random_values(size.count(), 1e4));
-  TestTensor out(cpu(), DType::kF32, size.out_shape()), lse(cpu(), DType::kF32, size.stats_shape());
-  cpu().attention_forward(size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()), out, lse);
+  const TestTensor packed(device(), DType::kF32, {size.tokens(), size.op.ld}, random_values(size.count(), 1e4));
+  TestTensor out(device(), DType::kF32, size.out_shape()), lse(device(), DType::kF32, size.stats_shape());
+  device().attention_forward(size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()), out, lse);
   for (const double value : out.values()) ASSERT_TRUE(std::isfinite(value));
 }
 
@@ -160,14 +162,14 @@ TEST_P(RopeTest, MatchesTheLoopsAndRotatesBack) {
   for (const Rope& op : cases) {
     const int64_t tokens = 3 * op.context;
     const Values before = random(tokens * op.ld);
-    TestTensor x(cpu(), dtype(), {tokens, op.ld}, before);
+    TestTensor x(device(), dtype(), {tokens, op.ld}, before);
     Values expected = before;
     reference::rope(op, expected.data(), tokens, false);
-    cpu().rope(op, x, false);
+    device().rope(op, x, false);
     // Two products of magnitude up to 4.
     const double absolute = dtype() == DType::kF64 ? 1e-14 : 2e-6;
     expect_close(x.values(), expected, relative(), absolute + (dtype() == DType::kBF16 ? 1e-3 : 0), "rotated");
-    cpu().rope(op, x, true);
+    device().rope(op, x, true);
     // There and back rounds twice, each time by half a step of the largest element of the pair.
     const double twice = dtype() == DType::kBF16 ? 3e-2 : 2 * absolute;
     expect_close(x.values(), before, relative(), twice, "back");
@@ -184,10 +186,10 @@ TEST(Rope, ScoresDependOnDistanceOnly) {
     queries.insert(queries.end(), q.begin(), q.end());
     keys.insert(keys.end(), k.begin(), k.end());
   }
-  TestTensor rotated_q(cpu(), DType::kF64, {op.context, 16}, queries),
-      rotated_k(cpu(), DType::kF64, {op.context, 16}, keys);
-  cpu().rope(op, rotated_q, false);
-  cpu().rope(op, rotated_k, false);
+  TestTensor rotated_q(device(), DType::kF64, {op.context, 16}, queries),
+      rotated_k(device(), DType::kF64, {op.context, 16}, keys);
+  device().rope(op, rotated_q, false);
+  device().rope(op, rotated_k, false);
   const auto score = [&](int64_t i, int64_t j) {
     const Values a = rotated_q.values(), b = rotated_k.values();
     return dot(Values(a.begin() + i * 16, a.begin() + (i + 1) * 16),

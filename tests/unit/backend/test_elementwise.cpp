@@ -10,9 +10,9 @@ class ElementwiseTest : public EveryType {};
 TEST_P(ElementwiseTest, CopyConvertsBetweenAllTypes) {
   for (const DType other : {DType::kF32, DType::kBF16, DType::kF64}) {
     const Values values = random(20011);
-    const TestTensor from(cpu(), dtype(), {20011}, values);
-    TestTensor to(cpu(), other, {20011});
-    cpu().copy(from, to);
+    const TestTensor from(device(), dtype(), {20011}, values);
+    TestTensor to(device(), other, {20011});
+    device().copy(from, to);
     Values expected = values;
     for (double& value : expected) value = rounded(other, value);
     EXPECT_EQ(to.values(), expected) << name_of(other);
@@ -22,8 +22,8 @@ TEST_P(ElementwiseTest, CopyConvertsBetweenAllTypes) {
 TEST_P(ElementwiseTest, CopyKeepsNanAndInfinity) {
   const double infinity = std::numeric_limits<double>::infinity();
   for (const DType other : {DType::kF32, DType::kBF16, DType::kF64}) {
-    TestTensor to(cpu(), other, {3}, Values(3, 0.0));
-    cpu().copy(TestTensor(cpu(), dtype(), {3}, {infinity, -infinity, std::nan("")}), to);
+    TestTensor to(device(), other, {3}, Values(3, 0.0));
+    device().copy(TestTensor(device(), dtype(), {3}, {infinity, -infinity, std::nan("")}), to);
     EXPECT_EQ(to.values()[0], infinity);
     EXPECT_EQ(to.values()[1], -infinity);
     EXPECT_TRUE(std::isnan(to.values()[2]));
@@ -35,8 +35,8 @@ TEST_P(ElementwiseTest, AddSumsIntoEveryType) {
     const Values x = random(17003);
     Values y = random_values(17003), expected;
     for (double& value : y) value = rounded(other, value);
-    TestTensor sum(cpu(), other, {17003}, y);
-    cpu().add(TestTensor(cpu(), dtype(), {17003}, x), sum);
+    TestTensor sum(device(), other, {17003}, y);
+    device().add(TestTensor(device(), dtype(), {17003}, x), sum);
     for (size_t i = 0; i < x.size(); ++i) expected.push_back(x[i] + y[i]);
     // One rounding in the target's type; a sum of f32 and bf16 rounds to f32 before.
     const double step = other == DType::kF64 ? 0.0 : (other == DType::kF32 ? 6e-8 : 2.0 / 512 + 6e-8);
@@ -45,8 +45,8 @@ TEST_P(ElementwiseTest, AddSumsIntoEveryType) {
 }
 
 TEST_P(ElementwiseTest, ZeroClearsEveryByte) {
-  TestTensor x(cpu(), dtype(), {70001});
-  cpu().zero(x);
+  TestTensor x(device(), dtype(), {70001});
+  device().zero(x);
   EXPECT_EQ(x.raw(), std::vector<char>(static_cast<size_t>(70001 * size_of(dtype())), 0));
 }
 
@@ -54,11 +54,11 @@ NX_FOR_EVERY_TYPE(ElementwiseTest);
 
 TEST(Elementwise, IntegersAreCopiedAsTheyAre) {
   const std::vector<int32_t> ids = {7, -1, 2147483647};
-  TestTensor to(cpu(), DType::kI32, {3});
-  cpu().copy(TestTensor(cpu(), ids), to);
+  TestTensor to(device(), DType::kI32, {3});
+  device().copy(TestTensor(device(), ids), to);
   EXPECT_EQ(to.values(), Values({7, -1, 2147483647}));
-  TestTensor wrong(cpu(), DType::kF32, {3});
-  EXPECT_THROW(cpu().copy(to, wrong), Error);
+  TestTensor wrong(device(), DType::kF32, {3});
+  EXPECT_THROW(device().copy(to, wrong), Error);
 }
 
 // Matrices of up to 100 KB: runs of one piece and of several, rows apart and joined, side by side and stacked.
@@ -90,32 +90,32 @@ TEST(CopyMatrix, CopiesTheElementsOfEveryTypeAndNothingElse) {
       SCOPED_TRACE(testing::Message() << name_of(dtype) << " " << to.batch << "x" << to.rows << "x" << to.cols);
       Values values = random_values(extent_of(from), 1000.0);
       for (double& value : values) value = dtype == DType::kI32 ? std::round(value) : rounded(dtype, value);
-      const TestTensor source(cpu(), dtype, {extent_of(from)}, values);
-      TestTensor target(cpu(), dtype, {extent_of(to)}, Values(static_cast<size_t>(extent_of(to)), -1.0));
+      const TestTensor source(device(), dtype, {extent_of(from)}, values);
+      TestTensor target(device(), dtype, {extent_of(to)}, Values(static_cast<size_t>(extent_of(to)), -1.0));
       const Mat a = Mat::view(source, from.rows, from.cols, from.ld).batched(from.batch, from.stride);
       const Mat b = Mat::view(target, to.rows, to.cols, to.ld).batched(to.batch, to.stride);
       Values expected = target.values();
       reference::copy_matrix(a, values.data(), b, expected.data());
-      cpu().copy_matrix(a, b);
+      device().copy_matrix(a, b);
       EXPECT_EQ(target.values(), expected);
     }
   }
 }
 
 TEST(CopyMatrix, RefusesOtherShapesTypesAndOverlappingTargets) {
-  const TestTensor x(cpu(), DType::kF32, {4, 6}), other(cpu(), DType::kF64, {4, 6});
-  TestTensor y(cpu(), DType::kF32, {4, 6});
-  EXPECT_NO_THROW(cpu().copy_matrix(x.tensor(), y.tensor()));
-  EXPECT_THROW(cpu().copy_matrix(x.tensor(), other.tensor()), Error);
-  EXPECT_THROW(cpu().copy_matrix(x.tensor(), Mat::view(y, 4, 5, 6)), Error);
-  EXPECT_THROW(cpu().copy_matrix(Mat(x.tensor()).t(), Mat(y.tensor()).t()), Error);
-  EXPECT_THROW(cpu().copy_matrix(Mat::view(x, 2, 3, 6).batched(2, 3), Mat::view(y, 2, 3, 3).batched(2, 5)), Error);
-  EXPECT_THROW(cpu().copy_matrix(Mat::view(x, 2, 3, 6).batched(2, 3), Mat::view(y, 2, 3, 6).batched(2, 4)), Error);
+  const TestTensor x(device(), DType::kF32, {4, 6}), other(device(), DType::kF64, {4, 6});
+  TestTensor y(device(), DType::kF32, {4, 6});
+  EXPECT_NO_THROW(device().copy_matrix(x.tensor(), y.tensor()));
+  EXPECT_THROW(device().copy_matrix(x.tensor(), other.tensor()), Error);
+  EXPECT_THROW(device().copy_matrix(x.tensor(), Mat::view(y, 4, 5, 6)), Error);
+  EXPECT_THROW(device().copy_matrix(Mat(x.tensor()).t(), Mat(y.tensor()).t()), Error);
+  EXPECT_THROW(device().copy_matrix(Mat::view(x, 2, 3, 6).batched(2, 3), Mat::view(y, 2, 3, 3).batched(2, 5)), Error);
+  EXPECT_THROW(device().copy_matrix(Mat::view(x, 2, 3, 6).batched(2, 3), Mat::view(y, 2, 3, 6).batched(2, 4)), Error);
 }
 
 TEST(CpuBackend, DescribesWhatChangesBits) {
-  EXPECT_EQ(cpu().name(), "cpu");
-  EXPECT_THAT(cpu().description(), testing::AllOf(testing::HasSubstr("2 threads"), testing::HasSubstr("OpenBLAS")));
+  EXPECT_EQ(device().name(), "cpu");
+  EXPECT_THAT(device().description(), testing::AllOf(testing::HasSubstr("2 threads"), testing::HasSubstr("OpenBLAS")));
 }
 
 }  // namespace

@@ -10,23 +10,23 @@ TEST_P(LossTest, LossesAndGradientsMatchTheLoops) {
     const Values logits = random(rows * width, 3.0);
     std::vector<int32_t> targets = random_ids(rows, width);
     if (rows > 4) targets[3] = -1;
-    TestTensor data(cpu(), dtype(), {rows, width}, logits), losses(cpu(), wide(), {rows});
-    const TestTensor ids(cpu(), targets);
+    TestTensor data(device(), dtype(), {rows, width}, logits), losses(device(), wide(), {rows});
+    const TestTensor ids(device(), targets);
     const auto expected = reference::cross_entropy(logits, targets, width, 0.25);
-    cpu().cross_entropy(data, ids, losses, 0.0f);
+    device().cross_entropy(data, ids, losses, 0.0f);
     // log sum exp of magnitude up to 15 minus a logit of that size: roundings of 1e-6.
     const double absolute = dtype() == DType::kF64 ? 1e-13 : 4e-6;
     expect_close(losses.values(), expected.losses, wide_relative(), absolute, "losses without a gradient");
     expect_close(data.values(), logits, 0, 0, "logits without a gradient");
-    cpu().cross_entropy(data, ids, losses, 0.25f);
+    device().cross_entropy(data, ids, losses, 0.25f);
     expect_close(losses.values(), expected.losses, wide_relative(), absolute, "losses");
     expect_close(data.values(), expected.gradient, relative(), absolute, "gradient");
   }
 }
 
 TEST_P(LossTest, IgnoredTargetsGiveExactZeros) {
-  TestTensor logits(cpu(), dtype(), {2, 30}, random(60)), losses(cpu(), wide(), {2});
-  cpu().cross_entropy(logits, TestTensor(cpu(), {-1, -1}), losses, 1.0f);
+  TestTensor logits(device(), dtype(), {2, 30}, random(60)), losses(device(), wide(), {2});
+  device().cross_entropy(logits, TestTensor(device(), {-1, -1}), losses, 1.0f);
   EXPECT_EQ(losses.values(), Values(2, 0.0));
   EXPECT_EQ(logits.values(), Values(60, 0.0));
 }
@@ -34,8 +34,8 @@ TEST_P(LossTest, IgnoredTargetsGiveExactZeros) {
 TEST_P(LossTest, NanInARowIsSeenInItsLoss) {
   Values values = random(60);
   values[40] = std::numeric_limits<double>::quiet_NaN();
-  TestTensor logits(cpu(), dtype(), {2, 30}, values), losses(cpu(), wide(), {2});
-  cpu().cross_entropy(logits, TestTensor(cpu(), {3, 3}), losses, 1.0f);
+  TestTensor logits(device(), dtype(), {2, 30}, values), losses(device(), wide(), {2});
+  device().cross_entropy(logits, TestTensor(device(), {3, 3}), losses, 1.0f);
   EXPECT_FALSE(std::isnan(losses.values()[0]));
   EXPECT_TRUE(std::isnan(losses.values()[1]));
 }
@@ -45,10 +45,10 @@ TEST_P(LossTest, EmbeddingMatchesTheLoops) {
   const Values table = random(kVocabulary * kWidth), gradient = random(kTokens * kWidth);
   const Values before = random_values(kVocabulary * kWidth);
   const std::vector<int32_t> ids = random_ids(kTokens, kVocabulary);
-  const TestTensor tokens(cpu(), ids);
-  TestTensor out(cpu(), dtype(), {kTokens, kWidth}), dweight(cpu(), wide(), {kVocabulary, kWidth}, before);
-  cpu().embedding_forward(tokens, TestTensor(cpu(), dtype(), {kVocabulary, kWidth}, table), 0, out);
-  cpu().embedding_backward(tokens, TestTensor(cpu(), dtype(), {kTokens, kWidth}, gradient), 0, dweight);
+  const TestTensor tokens(device(), ids);
+  TestTensor out(device(), dtype(), {kTokens, kWidth}), dweight(device(), wide(), {kVocabulary, kWidth}, before);
+  device().embedding_forward(tokens, TestTensor(device(), dtype(), {kVocabulary, kWidth}, table), 0, out);
+  device().embedding_backward(tokens, TestTensor(device(), dtype(), {kTokens, kWidth}, gradient), 0, dweight);
   Values expected_out, expected_gradient = before;
   for (int64_t i = 0; i < kTokens; ++i) {
     for (int64_t j = 0; j < kWidth; ++j) {
@@ -66,24 +66,25 @@ NX_FOR_EVERY_TYPE(LossTest);
 TEST(Loss, GradientIsTheSlopeOfTheLoss) {
   constexpr int64_t kRows = 3, kWidth = 13;
   const Values logits = random_values(kRows * kWidth);
-  const TestTensor targets(cpu(), {5, -1, 12});
-  TestTensor losses(cpu(), DType::kF64, {kRows});
+  const TestTensor targets(device(), {5, -1, 12});
+  TestTensor losses(device(), DType::kF64, {kRows});
   const auto loss = [&](const Values& x) {
-    TestTensor data(cpu(), DType::kF64, {kRows, kWidth}, x);
-    cpu().cross_entropy(data, targets, losses, 0.0f);
+    TestTensor data(device(), DType::kF64, {kRows, kWidth}, x);
+    device().cross_entropy(data, targets, losses, 0.0f);
     return dot(losses.values(), Values(kRows, 0.5));
   };
-  TestTensor gradient(cpu(), DType::kF64, {kRows, kWidth}, logits);
-  cpu().cross_entropy(gradient, targets, losses, 0.5f);
+  TestTensor gradient(device(), DType::kF64, {kRows, kWidth}, logits);
+  device().cross_entropy(gradient, targets, losses, 0.5f);
   expect_gradient(gradient.values(), logits, loss, "dlogits");
 }
 
 TEST(Loss, TargetsOutsideTheVocabularyAndNegativeTokensAreRefused) {
-  TestTensor logits(cpu(), DType::kF32, {1, 8}), losses(cpu(), DType::kF32, {1}), out(cpu(), DType::kF32, {1, 4});
-  const TestTensor weight(cpu(), DType::kF32, {8, 4});
-  EXPECT_THROW(cpu().cross_entropy(logits, TestTensor(cpu(), {8}), losses, 0.0f), Error);
-  EXPECT_THROW(cpu().cross_entropy(logits, TestTensor(cpu(), {-2}), losses, 0.0f), Error);
-  EXPECT_THROW(cpu().embedding_forward(TestTensor(cpu(), {-1}), weight, 0, out), Error);
+  TestTensor logits(device(), DType::kF32, {1, 8}), losses(device(), DType::kF32, {1}),
+      out(device(), DType::kF32, {1, 4});
+  const TestTensor weight(device(), DType::kF32, {8, 4});
+  EXPECT_THROW(device().cross_entropy(logits, TestTensor(device(), {8}), losses, 0.0f), Error);
+  EXPECT_THROW(device().cross_entropy(logits, TestTensor(device(), {-2}), losses, 0.0f), Error);
+  EXPECT_THROW(device().embedding_forward(TestTensor(device(), {-1}), weight, 0, out), Error);
 }
 
 }  // namespace

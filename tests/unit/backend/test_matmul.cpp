@@ -15,7 +15,7 @@ struct Operand {
   Operand(DType dtype, int64_t rows, int64_t cols, bool transposed, const Case& size, Values initial = {})
       : stride((transposed ? cols : rows) * ((transposed ? rows : cols) + size.gap) + size.gap),
         values(initial.empty() ? random_values(stride * size.batch) : std::move(initial)),
-        tensor(cpu(), dtype, {stride * size.batch}, values) {
+        tensor(device(), dtype, {stride * size.batch}, values) {
     for (double& value : values) value = rounded(dtype, value);
     const int64_t stored_rows = transposed ? cols : rows, stored_cols = transposed ? rows : cols;
     mat = Mat::view(tensor, stored_rows, stored_cols, stored_cols + size.gap);
@@ -42,7 +42,7 @@ class MatmulTest : public EveryType {
     Values expected = c.values;
     if (beta == 0) std::fill(expected.begin(), expected.end(), 0.0);
     reference::add_matmul(a.mat, a.values.data(), b.mat, b.values.data(), c.mat, expected.data());
-    cpu().matmul(a.mat, b.mat, c.mat, beta);
+    device().matmul(a.mat, b.mat, c.mat, beta);
     const Values actual = c.tensor.values();
     const double relative_error = result_type == DType::kBF16 ? relative() : wide_relative();
     for (int64_t i = 0; i < static_cast<int64_t>(actual.size()); ++i) {
@@ -75,9 +75,9 @@ TEST_P(MatmulTest, MatchesTheLoopsForAllTransposesStridesBatchesAndBetas) {
 TEST_P(MatmulTest, TwoCallsAgreeBitForBit) {
   const Case size{130, 257, 300, 1, 0};
   const Operand a(dtype(), size.m, size.k, false, size), b(dtype(), size.k, size.n, true, size);
-  TestTensor first(cpu(), dtype(), {size.m, size.n}), second(cpu(), dtype(), {size.m, size.n});
-  cpu().matmul(a.mat, b.mat, first.tensor());
-  cpu().matmul(a.mat, b.mat, second.tensor());
+  TestTensor first(device(), dtype(), {size.m, size.n}), second(device(), dtype(), {size.m, size.n});
+  device().matmul(a.mat, b.mat, first.tensor());
+  device().matmul(a.mat, b.mat, second.tensor());
   EXPECT_EQ(first.raw(), second.raw());
 }
 
@@ -85,27 +85,27 @@ TEST_P(MatmulTest, ColumnsOfAWiderMatrixCanBeWritten) {
   // Three projections side by side in one buffer: the batch stride is smaller than a row.
   constexpr int64_t kRows = 5, kInner = 12, kColumns = 7;
   const Values x = random(kRows * kInner), w = random(3 * kColumns * kInner);
-  const TestTensor input(cpu(), dtype(), {kRows, kInner}, x), weights(cpu(), dtype(), {3 * kColumns, kInner}, w);
-  TestTensor together(cpu(), dtype(), {kRows, 3 * kColumns}), apart(cpu(), dtype(), {kRows, 3 * kColumns});
-  cpu().matmul(input.tensor(), Mat(weights.tensor()).t(), together.tensor());
+  const TestTensor input(device(), dtype(), {kRows, kInner}, x), weights(device(), dtype(), {3 * kColumns, kInner}, w);
+  TestTensor together(device(), dtype(), {kRows, 3 * kColumns}), apart(device(), dtype(), {kRows, 3 * kColumns});
+  device().matmul(input.tensor(), Mat(weights.tensor()).t(), together.tensor());
   for (int64_t g = 0; g < 3; ++g)
-    cpu().matmul(input.tensor(), Mat(weights.tensor().rows(g * kColumns, kColumns)).t(),
-                 Mat::view(apart, kRows, kColumns, 3 * kColumns, g * kColumns));
+    device().matmul(input.tensor(), Mat(weights.tensor().rows(g * kColumns, kColumns)).t(),
+                    Mat::view(apart, kRows, kColumns, 3 * kColumns, g * kColumns));
   // Both are sums of 12 products, perhaps in another order.
   expect_close(apart.values(), together.values(), relative(), 2 * sum_error(kInner), "slices");
-  TestTensor batched(cpu(), dtype(), {kRows, 3 * kColumns});
-  cpu().matmul(Mat(input.tensor()).batched(3, 0),
-               Mat::view(weights, kColumns, kInner, kInner).t().batched(3, kColumns * kInner),
-               Mat::view(batched, kRows, kColumns, 3 * kColumns).batched(3, kColumns));
+  TestTensor batched(device(), dtype(), {kRows, 3 * kColumns});
+  device().matmul(Mat(input.tensor()).batched(3, 0),
+                  Mat::view(weights, kColumns, kInner, kInner).t().batched(3, kColumns * kInner),
+                  Mat::view(batched, kRows, kColumns, 3 * kColumns).batched(3, kColumns));
   expect_close(batched.values(), together.values(), relative(), 2 * sum_error(kInner), "batch");
 }
 
 TEST_P(MatmulTest, NanReachesItsRowOfTheResult) {
   Values x(static_cast<size_t>(4 * 20), 1.0);
   x[25] = std::nan("");
-  const TestTensor a(cpu(), dtype(), {4, 20}, x), b(cpu(), dtype(), {20, 6}, Values(120, 0.0));
-  TestTensor c(cpu(), dtype(), {4, 6});
-  cpu().matmul(a.tensor(), b.tensor(), c.tensor());
+  const TestTensor a(device(), dtype(), {4, 20}, x), b(device(), dtype(), {20, 6}, Values(120, 0.0));
+  TestTensor c(device(), dtype(), {4, 6});
+  device().matmul(a.tensor(), b.tensor(), c.tensor());
   const Values values = c.values();
   for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(std::isnan(values[i]), i / 6 == 1) << i;
 }
@@ -113,10 +113,11 @@ TEST_P(MatmulTest, NanReachesItsRowOfTheResult) {
 NX_FOR_EVERY_TYPE(MatmulTest);
 
 TEST(Matmul, WrongShapesAreRefused) {
-  const TestTensor a(cpu(), DType::kF32, {3, 4}), b(cpu(), DType::kF32, {5, 2}), wide(cpu(), DType::kF64, {4, 2});
-  TestTensor c(cpu(), DType::kF32, {3, 2});
-  EXPECT_THROW(cpu().matmul(a.tensor(), b.tensor(), c.tensor()), Error);
-  EXPECT_THROW(cpu().matmul(a.tensor(), wide.tensor(), c.tensor()), Error);
+  const TestTensor a(device(), DType::kF32, {3, 4}), b(device(), DType::kF32, {5, 2}),
+      wide(device(), DType::kF64, {4, 2});
+  TestTensor c(device(), DType::kF32, {3, 2});
+  EXPECT_THROW(device().matmul(a.tensor(), b.tensor(), c.tensor()), Error);
+  EXPECT_THROW(device().matmul(a.tensor(), wide.tensor(), c.tensor()), Error);
 }
 
 }  // namespace

@@ -61,10 +61,10 @@ TEST_P(OptimizerTest, AdamwMatchesTheScalarFormulaInEveryBlock) {
     const double factor = clip == 0 ? 1.0 : std::min(1.0, clip / (std::sqrt(squares) + 1e-6));
     AdamW op;
     op.clip = clip;
-    const TestTensor sum(cpu(), DType::kF64, {1}, {squares}), gradient(cpu(), wide(), {kCount}, grad);
-    TestTensor moment1(cpu(), wide(), {kCount}, m), moment2(cpu(), wide(), {kCount}, v);
-    TestTensor parameters(cpu(), wide(), {kCount}, master), compute(cpu(), dtype(), {kCount});
-    cpu().adamw(op, blocks, sum, gradient, moment1, moment2, parameters, compute);
+    const TestTensor sum(device(), DType::kF64, {1}, {squares}), gradient(device(), wide(), {kCount}, grad);
+    TestTensor moment1(device(), wide(), {kCount}, m), moment2(device(), wide(), {kCount}, v);
+    TestTensor parameters(device(), wide(), {kCount}, master), compute(device(), dtype(), {kCount});
+    device().adamw(op, blocks, sum, gradient, moment1, moment2, parameters, compute);
 
     Values expected = master, expected_m = m, expected_v = v;
     std::vector<bool> touched(kCount, false);
@@ -104,8 +104,8 @@ TEST_P(OptimizerTest, AdamwWorksWithoutAComputeCopy) {
                                             .learning_rate = 0.1,
                                             .weight_decay = 0.5}};
   const Values ones(50, 1.0), zeros(50, 0.0);
-  TestTensor m(cpu(), wide(), {50}, zeros), v(cpu(), wide(), {50}, zeros), x(cpu(), wide(), {50}, ones);
-  cpu().adamw({}, blocks, Tensor(), TestTensor(cpu(), wide(), {50}, ones), m, v, x, Tensor());
+  TestTensor m(device(), wide(), {50}, zeros), v(device(), wide(), {50}, zeros), x(device(), wide(), {50}, ones);
+  device().adamw({}, blocks, Tensor(), TestTensor(device(), wide(), {50}, ones), m, v, x, Tensor());
   // First step: 1 - 0.1 * 0.5 - 0.1 * sign(gradient), up to eps = 1e-8 and one rounding of f32.
   expect_close(x.values(), Values(50, 0.85), 0, 2e-7, "parameters");
 }
@@ -135,15 +135,15 @@ class CutBlocks {
                         .step2 = 11});
     AdamW op;
     op.clip = 1.0;
-    const TestTensor grad(cpu(), wide_, {kCount}, grad_), sum(cpu(), DType::kF64, {1}, {30.0});
-    TestTensor compute(cpu(), dtype_, {kCount});
+    const TestTensor grad(device(), wide_, {kCount}, grad_), sum(device(), DType::kF64, {1}, {30.0});
+    TestTensor compute(device(), dtype_, {kCount});
     const auto shifted = [&](const Values& values) {
       Values moved(static_cast<size_t>(shift), 1.0);
       moved.insert(moved.end(), values.begin(), values.end());
-      return TestTensor(cpu(), wide_, {kCount + shift}, moved);
+      return TestTensor(device(), wide_, {kCount + shift}, moved);
     };
     const TestTensor m = shifted(m_), v = shifted(v_), master = shifted(master_);
-    cpu().adamw(op, blocks, sum, grad, m, v, master, with_compute ? compute.tensor() : Tensor());
+    device().adamw(op, blocks, sum, grad, m, v, master, with_compute ? compute.tensor() : Tensor());
     const auto bits = [&](const TestTensor& state) {
       const std::vector<char> raw = state.raw();
       return std::vector<char>(raw.begin() + shift * size_of(wide_), raw.end());
@@ -192,13 +192,14 @@ TEST_P(OptimizerTest, ShardedStateOfRectanglesGivesTheWholesBits) {
                         .weight_decay = 0.1});
     return result;
   };
-  const TestTensor gradient(cpu(), wide(), {kCount}, grad);
-  TestTensor m(cpu(), wide(), {kCount}, zeros), v(cpu(), wide(), {kCount}, zeros), master(cpu(), wide(), {kCount}, x);
-  TestTensor m_half(cpu(), wide(), {kHalf}, half_zeros), v_half(cpu(), wide(), {kHalf}, half_zeros);
-  TestTensor master_half(cpu(), wide(), {kHalf}, Values(x.begin() + kHalf, x.end()));
-  TestTensor compute(cpu(), dtype(), {kCount}), compute_half(cpu(), dtype(), {kCount}, zeros);
-  cpu().adamw({}, blocks(0, 40, 0), Tensor(), gradient, m, v, master, compute);
-  cpu().adamw({}, blocks(20, 20, 0), Tensor(), gradient, m_half, v_half, master_half, compute_half);
+  const TestTensor gradient(device(), wide(), {kCount}, grad);
+  TestTensor m(device(), wide(), {kCount}, zeros), v(device(), wide(), {kCount}, zeros),
+      master(device(), wide(), {kCount}, x);
+  TestTensor m_half(device(), wide(), {kHalf}, half_zeros), v_half(device(), wide(), {kHalf}, half_zeros);
+  TestTensor master_half(device(), wide(), {kHalf}, Values(x.begin() + kHalf, x.end()));
+  TestTensor compute(device(), dtype(), {kCount}), compute_half(device(), dtype(), {kCount}, zeros);
+  device().adamw({}, blocks(0, 40, 0), Tensor(), gradient, m, v, master, compute);
+  device().adamw({}, blocks(20, 20, 0), Tensor(), gradient, m_half, v_half, master_half, compute_half);
   const auto upper = [](const Values& values) { return Values(values.begin() + kHalf, values.end()); };
   EXPECT_EQ(master_half.values(), upper(master.values()));
   EXPECT_EQ(m_half.values(), upper(m.values()));
@@ -214,10 +215,10 @@ TEST_P(OptimizerTest, ClippingAddsTheSumsOfSquaresInOrder) {
   AdamW op;
   op.clip = 1.0;
   const auto update = [&](const Values& sums) {
-    TestTensor m(cpu(), wide(), {20}, Values(20, 0.0)), v(cpu(), wide(), {20}, Values(20, 0.0));
-    TestTensor x(cpu(), wide(), {20}, Values(20, 1.0));
-    const TestTensor parts(cpu(), DType::kF64, {static_cast<int64_t>(sums.size())}, sums);
-    cpu().adamw(op, blocks, parts, TestTensor(cpu(), wide(), {20}, Values(20, 1.0)), m, v, x, Tensor());
+    TestTensor m(device(), wide(), {20}, Values(20, 0.0)), v(device(), wide(), {20}, Values(20, 0.0));
+    TestTensor x(device(), wide(), {20}, Values(20, 1.0));
+    const TestTensor parts(device(), DType::kF64, {static_cast<int64_t>(sums.size())}, sums);
+    device().adamw(op, blocks, parts, TestTensor(device(), wide(), {20}, Values(20, 1.0)), m, v, x, Tensor());
     return m.values();
   };
   EXPECT_EQ(update({100.0, 0.0, 44.0}), update({144.0}));
@@ -233,10 +234,10 @@ TEST_P(OptimizerTest, AdamwLetsNanThrough) {
       {.offset = 0, .state_offset = 0, .rows = 1, .cols = 20, .row_stride = 0, .learning_rate = 0.1}};
   AdamW op;
   op.clip = 1.0;
-  TestTensor m(cpu(), wide(), {20}, Values(20, 0.0)), v(cpu(), wide(), {20}, Values(20, 0.0));
-  TestTensor x(cpu(), wide(), {20}, Values(20, 1.0));
-  cpu().adamw(op, blocks, TestTensor(cpu(), DType::kF64, {1}, {std::nan("")}),
-              TestTensor(cpu(), wide(), {20}, Values(20, 1.0)), m, v, x, Tensor());
+  TestTensor m(device(), wide(), {20}, Values(20, 0.0)), v(device(), wide(), {20}, Values(20, 0.0));
+  TestTensor x(device(), wide(), {20}, Values(20, 1.0));
+  device().adamw(op, blocks, TestTensor(device(), DType::kF64, {1}, {std::nan("")}),
+                 TestTensor(device(), wide(), {20}, Values(20, 1.0)), m, v, x, Tensor());
   for (const double value : x.values()) EXPECT_TRUE(std::isnan(value));
 }
 
@@ -274,8 +275,8 @@ TEST_P(OptimizerTest, SumSquaresOfTheSameRangesHasTheSameBitsWhereverTheyLie) {
         std::vector<FlatRange> ranges;
         if (which[0]) ranges.push_back({before, size_a});
         if (which[1]) ranges.push_back({before + size_a + between, size_b});
-        TestTensor out(cpu(), DType::kF64, {1});
-        cpu().sum_squares(TestTensor(cpu(), dtype(), {static_cast<int64_t>(buffer.size())}, buffer), ranges, out);
+        TestTensor out(device(), DType::kF64, {1});
+        device().sum_squares(TestTensor(device(), dtype(), {static_cast<int64_t>(buffer.size())}, buffer), ranges, out);
         return out.values()[0];
       };
       const double both = sum(0, 0, {true, true});
@@ -291,28 +292,28 @@ TEST_P(OptimizerTest, SumSquaresOfTheSameRangesHasTheSameBitsWhereverTheyLie) {
 }
 
 TEST_P(OptimizerTest, SumSquaresOfNoRangeIsZero) {
-  TestTensor out(cpu(), DType::kF64, {1});
-  cpu().sum_squares(TestTensor(cpu(), dtype(), {10}), {}, out);
+  TestTensor out(device(), DType::kF64, {1});
+  device().sum_squares(TestTensor(device(), dtype(), {10}), {}, out);
   EXPECT_EQ(out.values()[0], 0.0);
 }
 
 NX_FOR_EVERY_TYPE(OptimizerTest);
 
 TEST(Optimizer, BlocksOutsideTheBufferAreRefused) {
-  TestTensor x(cpu(), DType::kF32, {10});
+  TestTensor x(device(), DType::kF32, {10});
   const std::vector<UpdateBlock> blocks = {{.offset = 4, .state_offset = 4, .rows = 1, .cols = 7, .row_stride = 0}};
-  EXPECT_THROW(cpu().adamw({}, blocks, Tensor(), x, x, x, x, Tensor()), Error);
-  TestTensor state(cpu(), DType::kF32, {4});
+  EXPECT_THROW(device().adamw({}, blocks, Tensor(), x, x, x, x, Tensor()), Error);
+  TestTensor state(device(), DType::kF32, {4});
   const std::vector<UpdateBlock> sharded = {{.offset = 4, .state_offset = 1, .cols = 4}};
-  EXPECT_THROW(cpu().adamw({}, sharded, Tensor(), x, state, state, state, Tensor()), Error);
+  EXPECT_THROW(device().adamw({}, sharded, Tensor(), x, state, state, state, Tensor()), Error);
 }
 
 TEST(Optimizer, ClippingNeedsASumOfSquares) {
-  TestTensor x(cpu(), DType::kF32, {10});
+  TestTensor x(device(), DType::kF32, {10});
   AdamW op;
   op.clip = 1.0;
-  EXPECT_THROW(cpu().adamw(op, {}, Tensor(), x, x, x, x, Tensor()), Error);
-  EXPECT_THROW(cpu().adamw(op, {}, x, x, x, x, x, Tensor()), Error);
+  EXPECT_THROW(device().adamw(op, {}, Tensor(), x, x, x, x, Tensor()), Error);
+  EXPECT_THROW(device().adamw(op, {}, x, x, x, x, x, Tensor()), Error);
 }
 
 }  // namespace

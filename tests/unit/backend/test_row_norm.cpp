@@ -31,12 +31,12 @@ TEST_P(RowNormTest, ForwardAddsThenNormalises) {
     for (const bool add : {false, true}) {
       const int64_t count = size.rows * size.width;
       const Values x = random(count), delta = random(count), weight = random(size.width);
-      TestTensor stream(cpu(), dtype(), {size.rows, size.width}, x);
-      const TestTensor update(cpu(), dtype(), {size.rows, size.width}, delta);
-      const TestTensor gain(cpu(), dtype(), {size.width}, weight);
-      TestTensor y(cpu(), dtype(), {size.rows, size.width}), stats(cpu(), wide(), {size.rows, 2});
-      cpu().add_norm_forward(op, stream, add ? update.tensor() : Tensor(), weighted ? gain.tensor() : Tensor(), y,
-                             stats);
+      TestTensor stream(device(), dtype(), {size.rows, size.width}, x);
+      const TestTensor update(device(), dtype(), {size.rows, size.width}, delta);
+      const TestTensor gain(device(), dtype(), {size.width}, weight);
+      TestTensor y(device(), dtype(), {size.rows, size.width}), stats(device(), wide(), {size.rows, 2});
+      device().add_norm_forward(op, stream, add ? update.tensor() : Tensor(), weighted ? gain.tensor() : Tensor(), y,
+                                stats);
       Values sum = x;
       for (size_t i = 0; i < sum.size(); ++i) sum[i] = rounded(dtype(), x[i] + (add ? delta[i] : 0.0));
       expect_close(stream.values(), sum, 0, 0, "x");
@@ -53,15 +53,15 @@ TEST_P(RowNormTest, BackwardAddsToBothGradients) {
     const int64_t count = size.rows * size.width;
     const Values x = random(count), dy = random(count), weight = random(size.width), before = random(count);
     const Values dweight_before = random_values(size.width);
-    TestTensor stream(cpu(), dtype(), {size.rows, size.width}, x);
-    const TestTensor gradient(cpu(), dtype(), {size.rows, size.width}, dy);
-    const TestTensor gain(cpu(), dtype(), {size.width}, weight);
+    TestTensor stream(device(), dtype(), {size.rows, size.width}, x);
+    const TestTensor gradient(device(), dtype(), {size.rows, size.width}, dy);
+    const TestTensor gain(device(), dtype(), {size.width}, weight);
     const Tensor optional_gain = weighted ? gain.tensor() : Tensor();
-    TestTensor y(cpu(), dtype(), {size.rows, size.width}), stats(cpu(), wide(), {size.rows, 2});
-    TestTensor dx(cpu(), dtype(), {size.rows, size.width}, before);
-    TestTensor dweight(cpu(), wide(), {size.width}, dweight_before);
-    cpu().add_norm_forward(op, stream, Tensor(), optional_gain, y, stats);
-    cpu().norm_backward(op, gradient, stream, optional_gain, stats, dx, weighted ? dweight.tensor() : Tensor());
+    TestTensor y(device(), dtype(), {size.rows, size.width}), stats(device(), wide(), {size.rows, 2});
+    TestTensor dx(device(), dtype(), {size.rows, size.width}, before);
+    TestTensor dweight(device(), wide(), {size.width}, dweight_before);
+    device().add_norm_forward(op, stream, Tensor(), optional_gain, y, stats);
+    device().norm_backward(op, gradient, stream, optional_gain, stats, dx, weighted ? dweight.tensor() : Tensor());
     auto expected = reference::row_norm_backward(op, dy, x, weighted ? weight : Values(), size.rows, size.width);
     for (size_t i = 0; i < before.size(); ++i) expected.dx[i] += before[i];
     for (size_t i = 0; i < dweight_before.size(); ++i) expected.dweight[i] += dweight_before[i];
@@ -79,18 +79,18 @@ TEST(RowNorm, BackwardIsTheSlopeOfForward) {
   for (const RowNormKind kind : {RowNormKind::kRms, RowNormKind::kLayer}) {
     const RowNorm op{kind, 1e-3f};
     const Values x = random_values(kRows * kWidth), weight = random_values(kWidth), dy = random_values(kRows * kWidth);
-    TestTensor y(cpu(), DType::kF64, {kRows, kWidth}), stats(cpu(), DType::kF64, {kRows, 2});
+    TestTensor y(device(), DType::kF64, {kRows, kWidth}), stats(device(), DType::kF64, {kRows, 2});
     const auto loss = [&](const Values& input, const Values& gain) {
-      TestTensor stream(cpu(), DType::kF64, {kRows, kWidth}, input);
-      cpu().add_norm_forward(op, stream, Tensor(), TestTensor(cpu(), DType::kF64, {kWidth}, gain), y, stats);
+      TestTensor stream(device(), DType::kF64, {kRows, kWidth}, input);
+      device().add_norm_forward(op, stream, Tensor(), TestTensor(device(), DType::kF64, {kWidth}, gain), y, stats);
       return dot(y.values(), dy);
     };
     loss(x, weight);
-    TestTensor dx(cpu(), DType::kF64, {kRows, kWidth}, Values(kRows * kWidth, 0.0));
-    TestTensor dweight(cpu(), DType::kF64, {kWidth}, Values(kWidth, 0.0));
-    cpu().norm_backward(op, TestTensor(cpu(), DType::kF64, {kRows, kWidth}, dy),
-                        TestTensor(cpu(), DType::kF64, {kRows, kWidth}, x),
-                        TestTensor(cpu(), DType::kF64, {kWidth}, weight), stats, dx, dweight);
+    TestTensor dx(device(), DType::kF64, {kRows, kWidth}, Values(kRows * kWidth, 0.0));
+    TestTensor dweight(device(), DType::kF64, {kWidth}, Values(kWidth, 0.0));
+    device().norm_backward(op, TestTensor(device(), DType::kF64, {kRows, kWidth}, dy),
+                           TestTensor(device(), DType::kF64, {kRows, kWidth}, x),
+                           TestTensor(device(), DType::kF64, {kWidth}, weight), stats, dx, dweight);
     expect_gradient(
         dx.values(), x, [&](const Values& input) { return loss(input, weight); }, "dx");
     expect_gradient(
@@ -101,11 +101,11 @@ TEST(RowNorm, BackwardIsTheSlopeOfForward) {
 TEST(RowNorm, GradientOfTheWeightIsTheSameEveryTime) {
   constexpr int64_t kRows = 1000, kWidth = 192;
   const Shape shape = {kRows, kWidth};
-  TestTensor x(cpu(), DType::kF32, shape, random_values(kRows * kWidth));
-  const TestTensor dy(cpu(), DType::kF32, shape, random_values(kRows * kWidth));
-  const TestTensor weight(cpu(), DType::kF32, {kWidth}, random_values(kWidth));
-  TestTensor y(cpu(), DType::kF32, shape), stats(cpu(), DType::kF32, {kRows, 2});
-  cpu().add_norm_forward({}, x, Tensor(), weight, y, stats);
+  TestTensor x(device(), DType::kF32, shape, random_values(kRows * kWidth));
+  const TestTensor dy(device(), DType::kF32, shape, random_values(kRows * kWidth));
+  const TestTensor weight(device(), DType::kF32, {kWidth}, random_values(kWidth));
+  TestTensor y(device(), DType::kF32, shape), stats(device(), DType::kF32, {kRows, 2});
+  device().add_norm_forward({}, x, Tensor(), weight, y, stats);
   std::vector<char> first;
   for (const int threads : {1, 2, 3}) {
     const std::unique_ptr<Backend> backend = make_cpu_backend(threads);

@@ -13,8 +13,8 @@ struct Losses {
 
 Losses run_whole(DType dtype, const Values& logits, const std::vector<int32_t>& targets, float grad_scale) {
   const int64_t rows = static_cast<int64_t>(targets.size()), width = static_cast<int64_t>(logits.size()) / rows;
-  TestTensor data(cpu(), dtype, {rows, width}, logits), losses(cpu(), wide_of(dtype), {rows});
-  cpu().cross_entropy(data, TestTensor(cpu(), targets), losses, grad_scale);
+  TestTensor data(device(), dtype, {rows, width}, logits), losses(device(), wide_of(dtype), {rows});
+  device().cross_entropy(data, TestTensor(device(), targets), losses, grad_scale);
   return {losses.values(), data.values()};
 }
 
@@ -23,23 +23,23 @@ Losses run_split(DType dtype, const Values& logits, const std::vector<int32_t>& 
                  const Ends& ends) {
   const int64_t rows = static_cast<int64_t>(targets.size()), width = ends.back();
   const int64_t ranks = static_cast<int64_t>(ends.size());
-  const TestTensor ids(cpu(), targets);
+  const TestTensor ids(device(), targets);
   const auto begin = [&](int64_t rank) { return rank == 0 ? 0 : ends[static_cast<size_t>(rank - 1)]; };
   const auto end = [&](int64_t rank) { return ends[static_cast<size_t>(rank)]; };
   const auto slice = [&](int64_t rank) {
-    return TestTensor(cpu(), dtype, {rows, end(rank) - begin(rank)}, columns(logits, width, begin(rank), end(rank)));
+    return TestTensor(device(), dtype, {rows, end(rank) - begin(rank)}, columns(logits, width, begin(rank), end(rank)));
   };
-  TestTensor stats(cpu(), wide_of(dtype), {ranks, rows, 3});
+  TestTensor stats(device(), wide_of(dtype), {ranks, rows, 3});
   for (int64_t rank = 0; rank < ranks; ++rank) {
     const Tensor own = stats.tensor().flat(rank * rows * 3, rows * 3).reshaped({rows, 3});
-    cpu().cross_entropy_stats(slice(rank), ids, begin(rank), own);
+    device().cross_entropy_stats(slice(rank), ids, begin(rank), own);
   }
   Losses result{{}, Values(logits.size())};
   std::vector<char> bits;
   for (int64_t rank = 0; rank < ranks; ++rank) {
     const TestTensor data = slice(rank);
-    TestTensor losses(cpu(), wide_of(dtype), {rows});
-    cpu().cross_entropy_from(data, ids, begin(rank), stats, losses, grad_scale);
+    TestTensor losses(device(), wide_of(dtype), {rows});
+    device().cross_entropy_from(data, ids, begin(rank), stats, losses, grad_scale);
     set_columns(result.logits, width, begin(rank), end(rank), data.values());
     if (rank == 0) {
       result.losses = losses.values();
@@ -84,8 +84,9 @@ TEST_P(SplitLossTest, SlicesGiveTheLossesAndGradientsOfTheWhole) {
 TEST_P(SplitLossTest, StatisticsMatchTheLoops) {
   const Values logits = random(9 * 37, 3.0);
   const std::vector<int32_t> targets = {100, 136, 99, 137, -1, 0, 118, 2147483647, 101};
-  TestTensor stats(cpu(), wide(), {9, 3});
-  cpu().cross_entropy_stats(TestTensor(cpu(), dtype(), {9, 37}, logits), TestTensor(cpu(), targets), 100, stats);
+  TestTensor stats(device(), wide(), {9, 3});
+  device().cross_entropy_stats(TestTensor(device(), dtype(), {9, 37}, logits), TestTensor(device(), targets), 100,
+                               stats);
   const Values expected = reference::cross_entropy_stats(logits, targets, 37, 100);
   expect_close(stats.values(), expected, wide_relative(), 0, "stats");
   for (size_t i = 0; i < expected.size(); ++i) {
@@ -136,19 +137,19 @@ TEST_P(SplitLossTest, EmbeddingSlicesAddUpToTheWhole) {
   constexpr int64_t kVocabulary = 23, kTokens = 70, kWidth = 83;
   const Values table = random(kVocabulary * kWidth), gradient = random(kTokens * kWidth);
   const Values before = random_values(kVocabulary * kWidth);
-  const TestTensor tokens(cpu(), random_ids(kTokens, kVocabulary));
-  const TestTensor weight(cpu(), dtype(), {kVocabulary, kWidth}, table);
-  const TestTensor dout(cpu(), dtype(), {kTokens, kWidth}, gradient);
-  TestTensor out(cpu(), dtype(), {kTokens, kWidth}), part(cpu(), dtype(), {kTokens, kWidth});
-  TestTensor sum(cpu(), dtype(), {kTokens, kWidth}, Values(kTokens * kWidth, 0.0));
-  TestTensor dweight(cpu(), wide(), {kVocabulary, kWidth}, before),
-      slices(cpu(), wide(), {kVocabulary, kWidth}, before);
-  cpu().embedding_forward(tokens, weight, 0, out);
-  cpu().embedding_backward(tokens, dout, 0, dweight);
+  const TestTensor tokens(device(), random_ids(kTokens, kVocabulary));
+  const TestTensor weight(device(), dtype(), {kVocabulary, kWidth}, table);
+  const TestTensor dout(device(), dtype(), {kTokens, kWidth}, gradient);
+  TestTensor out(device(), dtype(), {kTokens, kWidth}), part(device(), dtype(), {kTokens, kWidth});
+  TestTensor sum(device(), dtype(), {kTokens, kWidth}, Values(kTokens * kWidth, 0.0));
+  TestTensor dweight(device(), wide(), {kVocabulary, kWidth}, before),
+      slices(device(), wide(), {kVocabulary, kWidth}, before);
+  device().embedding_forward(tokens, weight, 0, out);
+  device().embedding_backward(tokens, dout, 0, dweight);
   for (const auto& [begin, end] : std::vector<std::pair<int64_t, int64_t>>{{0, 9}, {9, 10}, {10, 23}}) {
-    cpu().embedding_forward(tokens, weight.tensor().rows(begin, end - begin), begin, part);
-    cpu().add(part, sum);  // zeros from all slices but one: exact
-    cpu().embedding_backward(tokens, dout, begin, slices.tensor().rows(begin, end - begin));
+    device().embedding_forward(tokens, weight.tensor().rows(begin, end - begin), begin, part);
+    device().add(part, sum);  // zeros from all slices but one: exact
+    device().embedding_backward(tokens, dout, begin, slices.tensor().rows(begin, end - begin));
   }
   EXPECT_EQ(sum.values(), out.values());
   EXPECT_EQ(slices.raw(), dweight.raw());  // the same sums in the same order

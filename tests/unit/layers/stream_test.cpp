@@ -102,7 +102,7 @@ TEST(Embedding, SumsTheGradientsOfRepeatedTokens) {
 class HeadTest : public ::testing::Test {
  protected:
   // More rows than one chunk and not a multiple of it.
-  static constexpr int64_t kRows = Head::kChunkRows + 37, kVocab = 5, kWidth = 3;
+  static constexpr int64_t kRows = 1024 + 37, kVocab = 5, kWidth = 3;
   ParamTable table_;
   Head head_{table_, "head.weight", kVocab, kWidth};
   LayerRig rig_{table_, 1, kRows};

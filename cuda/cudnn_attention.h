@@ -1,0 +1,35 @@
+// Causal attention by cuDNN's scaled-dot-product attention, forward and backward, in bf16.
+//
+// A graph is built once per shape and kept. Where cuDNN is not in the build, not on the machine, or has no engine for a
+// shape, `supports` says no and the caller takes cuda/attention.cu.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "backend/backend.h"
+#include "cuda/queue.h"
+
+namespace nexus::cuda {
+
+class CudnnAttention {
+ public:
+  // `deterministic` asks for a backward pass without atomic adds, which needs more workspace and time.
+  CudnnAttention(Queue& queue, bool deterministic);
+  ~CudnnAttention();
+
+  // Builds the graphs of a shape if need be. `dtype` is that of q.
+  bool supports(const Attention& op, DType dtype);
+  // Backend::attention_forward and attention_backward, for supported shapes.
+  void forward(const Attention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
+               const Tensor& logsumexp);
+  void backward(const Attention& op, const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,
+                const Tensor& out, const Tensor& logsumexp, const Tensor& dq, const Tensor& dk, const Tensor& dv);
+  std::string description() const;  // "cuDNN 9.14.0", or why there is none
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace nexus::cuda

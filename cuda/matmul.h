@@ -1,0 +1,37 @@
+// Matrix products by cuBLASLt: bf16 or f32 operands, f32 accumulation, results in the operands' type or f32.
+//
+// The first product of a shape times the candidates of the library's heuristic on scratch copies of the real sizes and
+// keeps the fastest; the choice is kept in memory and, across runs, in a file of the cache folder, keyed by shape,
+// types, layout, alignment, device and library version. With `deterministic` the heuristic's first answer is taken
+// untimed, so that a rerun makes the same choice.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "backend/backend.h"
+#include "cuda/queue.h"
+
+namespace nexus::cuda {
+
+struct MatmulOptions {
+  bool deterministic = false;
+  std::string cache_folder;  // empty: no file
+};
+
+class Matmul {
+ public:
+  static constexpr int64_t kWorkspaceBytes = int64_t{64} << 20;
+
+  Matmul(Queue& queue, const MatmulOptions& options);
+  ~Matmul();
+  // Backend::matmul; arguments are checked.
+  void run(const Mat& a, const Mat& b, const Mat& c, float beta);
+  std::string description() const;  // "cuBLASLt 13.0.2"
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace nexus::cuda
