@@ -133,7 +133,8 @@ int bench_step(const BenchArguments& arguments) {
   const LoadedCampaign loaded =
       load_campaign(arguments.file, arguments.more_files, arguments.assignments, std::nullopt);
   const CampaignSpec& spec = loaded.spec;
-  const std::unique_ptr<Backend> backend = make_backend(arguments.device);
+  const Device device = open_device(arguments.device, false, make_self_communicator());
+  const std::unique_ptr<Backend>& backend = device.backend;
   const double peak = gemm_peak_flops_per_second(*backend, spec.precision.compute);
   ProfiledBackend profile(*backend);
   std::vector<double> seconds;

@@ -79,7 +79,7 @@ int grow(const GrowArguments& arguments) {
   TrainState state = train_state_from_json(checkpoint.state(), arguments.in);
   if (const auto problem = policy_problem(options, state.model))
     throw Error(ErrorKind::kConfig, problem->what, "--init", problem->todo + " (--allow-dead, --not-lossless)");
-  const std::unique_ptr<Backend> backend = make_backend("cpu");
+  const std::unique_ptr<Backend> backend = make_cpu_backend(threads_per_rank());
   const DType dtype = checkpoint.info("master/embed.weight").dtype;
   ProcessGrid grid(make_self_communicator(), 1, 1);
   Trained before(state.model, *backend, dtype);

@@ -55,10 +55,10 @@ int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, 
     return 0;
   }
   const CampaignInput input{loaded.spec, loaded.file_text, loaded.resolved_yaml, loaded.stage_numerics};
-  const std::unique_ptr<Backend> backend = make_backend(arguments.device);
+  Device device = open_device(arguments.device, false, std::move(world));
   LaunchOptions launch = launch_options(arguments);
   launch.on_open = [&run_folder](const std::string& folder) { run_folder = folder; };
-  return run_campaign(input, launch, *backend, std::move(world));
+  return run_campaign(input, launch, *device.backend, std::move(device.world));
 }
 
 // STATUS of a run folder that exists says why the job ended.

@@ -11,6 +11,10 @@
 #include <thread>
 
 #include "core/log.h"
+#ifdef NEXUS_CUDA
+#include "cuda/cuda_backend.h"
+#include "cuda/devices.h"
+#endif
 
 namespace nexus {
 namespace {
@@ -30,13 +34,53 @@ int ranks_on_node() {
   return 1;
 }
 
+#ifdef NEXUS_CUDA
+std::string host_name() {
+  char name[256] = "";
+  ::gethostname(name, sizeof name - 1);
+  return name;
+}
+
+// Where timed choices of kernels are remembered between runs.
+std::string cache_folder() {
+  for (const auto& [variable, below] :
+       {std::pair{"NEXUS_CACHE", ""}, std::pair{"XDG_CACHE_HOME", "/nexus"}, std::pair{"HOME", "/.cache/nexus"}})
+    if (const char* folder = std::getenv(variable); folder != nullptr && *folder != '\0')
+      return std::string(folder) + below;
+  return "";
+}
+
+// Ranks of a node take its GPUs in turn. A launcher may also have given each rank its own (then it sees just one).
+int device_of_rank(Communicator& world) {
+  const std::vector<std::string> hosts = world.all_gather_text(host_name());
+  int local_rank = 0;
+  for (int rank = 0; rank < world.rank(); ++rank)
+    local_rank += hosts[static_cast<size_t>(rank)] == hosts[static_cast<size_t>(world.rank())] ? 1 : 0;
+  const auto visible = static_cast<int>(cuda_devices().size());
+  if (visible <= 1 || local_rank < visible) return visible <= 1 ? 0 : local_rank;
+  throw Error(
+      ErrorKind::kConfig,
+      fmt::format("rank {} is number {} on its node, which shows {} GPUs", world.rank(), local_rank + 1, visible),
+      "--device cuda", "start one rank per GPU");
+}
+
+Device open_cuda(bool deterministic, std::unique_ptr<Communicator> world) {
+  std::unique_ptr<Backend> backend = make_cuda_backend({device_of_rank(*world), deterministic, cache_folder()});
+  std::unique_ptr<Communicator> devices = make_nccl_communicator(std::move(world), *backend);
+  return {std::move(backend), std::move(devices)};
+}
+#else
+Device open_cuda(bool, std::unique_ptr<Communicator>) {
+  throw Error(ErrorKind::kConfig, "this nexus was built without CUDA", "--device cuda",
+              "build the preset `cuda` (scripts/build cuda), or use --device cpu");
+}
+#endif
+
 }  // namespace
 
-std::unique_ptr<Backend> make_backend(const std::string& device) {
-  if (device == "cpu") return make_cpu_backend(threads_per_rank());
-  if (device == "cuda")
-    throw Error(ErrorKind::kConfig, "this release of nexus trains on the CPU only", "--device cuda",
-                "use --device cpu");
+Device open_device(const std::string& device, bool deterministic, std::unique_ptr<Communicator> world) {
+  if (device == "cpu") return {make_cpu_backend(threads_per_rank()), std::move(world)};
+  if (device == "cuda") return open_cuda(deterministic, std::move(world));
   throw Error(ErrorKind::kConfig, "unknown device '" + device + "'", "--device", "use cpu or cuda");
 }
 

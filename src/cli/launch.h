@@ -10,8 +10,15 @@
 
 namespace nexus {
 
-// The back end that `--device` names: "cpu" or "cuda". Throws ErrorKind::kConfig with the cure where it is not built.
-std::unique_ptr<Backend> make_backend(const std::string& device);
+// A rank's device, and the world whose tensors lie in its memory.
+struct Device {
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<Communicator> world;  // ends before the back end
+};
+
+// What `--device` names: "cpu", or "cuda": the GPU of this rank's place on its node. `deterministic` matters to GPUs
+// only. Collective. Throws ErrorKind::kConfig with the cure where the device is not in this build or not here.
+Device open_device(const std::string& device, bool deterministic, std::unique_ptr<Communicator> world);
 
 // Threads per rank where OMP_NUM_THREADS is unset: the processors this process is bound to, or, unbound, its share of
 // the node's. Without it, N ranks on one node would start N times as many threads as there are cores.

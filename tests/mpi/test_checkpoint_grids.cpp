@@ -149,12 +149,12 @@ struct Grown {
 };
 
 Grown grow(ProcessGrid& grid, const testing::NamedModel& model, const GridOptions& options, GrowthInit init) {
-  const auto backend = make_cpu_backend(1);
+  Backend& backend = testing::device();
   const Sharding sharding = sharding_of(grid, options.zero, options.sequence);
-  Trained before(model.config, *backend, options.dtype, sharding);
+  Trained before(model.config, backend, options.dtype, sharding);
   testing::draw_lively(before.params);
-  backend->copy(before.params.master(), before.params.moment1());  // values that can be recognised afterwards
-  backend->copy(before.params.master(), before.params.moment2());
+  backend.copy(before.params.master(), before.params.moment1());  // values that can be recognised afterwards
+  backend.copy(before.params.master(), before.params.moment2());
   TrainState state;
   state.model = before.model.config();
   state.generations = {first_generation(before.model.config())};
@@ -169,7 +169,7 @@ Grown grow(ProcessGrid& grid, const testing::NamedModel& model, const GridOption
 void compare_growth(ProcessGrid& grid, const testing::NamedModel& model, const GridOptions& options) {
   const std::string name = fmt::format("growth of {} on dp {} tp {}, {}", model.name, grid.dp_size(), grid.tp_size(),
                                        name_of(options.dtype));
-  ProcessGrid single(make_self_communicator(), 1, 1);
+  ProcessGrid single(testing::on_device(make_self_communicator()), 1, 1);
   const Grown many = grow(grid, model, options, GrowthInit::kZeroRows);
   const Grown one = grow(single, model, options, GrowthInit::kZeroRows);
   MPI_EXPECT(many.digest == one.digest, name + ": other values than on one rank");
@@ -202,7 +202,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   for (int tp = 1; tp <= session.world()->size(); tp *= 2) {
-    ProcessGrid grid(session.world(), session.world()->size() / tp, tp);
+    ProcessGrid grid(testing::on_device(session.world()), session.world()->size() / tp, tp);
     for (const char* name : {"NexusFull", "NexusFullOneKvHeadTied", "Tokenformer"})
       for (const bool zero : {false, true})
         compare_growth(grid, named(name), {zero ? DType::kBF16 : DType::kF32, zero});

@@ -14,6 +14,9 @@ namespace {
 using testing::GridOptions;
 using testing::GridRig;
 
+// The finest type that the device computes in.
+constexpr DType kFinest = testing::kOnGpu ? DType::kF32 : DType::kF64;
+
 std::string title(const testing::NamedModel& model, const ProcessGrid& grid, const GridOptions& options) {
   return fmt::format("{} on dp {} tp {}, {}{}{}", model.name, grid.dp_size(), grid.tp_size(), name_of(options.dtype),
                      options.sequence ? ", sequence" : "", options.zero ? ", zero" : "");
@@ -29,7 +32,7 @@ double distance(const std::vector<double>& a, const std::vector<double>& b) {
 }
 
 ProcessGrid one_rank() {
-  return ProcessGrid(make_self_communicator(), 1, 1);
+  return ProcessGrid(testing::on_device(make_self_communicator()), 1, 1);
 }
 
 // Splitting sums over ranks changes their order and nothing else. A sum of n terms in another order differs by at most
@@ -132,11 +135,11 @@ void test_grid(const std::function<std::unique_ptr<Communicator>()>& world, int 
   ProcessGrid grid(world(), dp, tp);
   for (const testing::NamedModel& model : testing::divisible_models()) {
     for (const bool sequence : {false, true})
-      if (!sequence || tp > 1) compare_gradients(grid, model, {DType::kF64, false, sequence});
+      if (!sequence || tp > 1) compare_gradients(grid, model, {kFinest, false, sequence});
     compare_initial_weights(grid, model);
     if (!is_trained(model)) continue;
     compare_gradients(grid, model, {DType::kF32, false});
-    for (const DType dtype : {DType::kF64, DType::kF32}) {
+    for (const DType dtype : std::set<DType>{kFinest, DType::kF32}) {
       compare_training(grid, model, {dtype, true, true, false});
       compare_zero(grid, model, dtype);
     }
@@ -154,6 +157,6 @@ int main(int argc, char** argv) {
   const int size = session.world()->size();
   if (size == 3) nexus::testing::samples_per_step = 12;
   for (int tp = 1; tp <= size; tp *= 2)
-    if (size % tp == 0) nexus::test_grid([&] { return session.world(); }, size / tp, tp);
+    if (size % tp == 0) nexus::test_grid([&] { return nexus::testing::on_device(session.world()); }, size / tp, tp);
   return 0;
 }

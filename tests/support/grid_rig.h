@@ -8,6 +8,7 @@
 #include "core/rng.h"
 #include "growth/grow.h"
 #include "params/replication.h"
+#include "support/device.h"
 #include "support/grid_models.h"
 #include "support/host_tensors.h"
 #include "train/step.h"
@@ -29,12 +30,12 @@ class GridRig {
   GridRig(ProcessGrid& grid, const ModelConfig& config, const GridOptions& options)
       : grid_(grid),
         options_(options),
-        backend_(make_cpu_backend(1)),
+        backend_(device()),
         model_(config, sharding_of(grid, options.zero, options.sequence)),
-        params_(*backend_, model_.table(), options.dtype),
+        params_(backend_, model_.table(), options.dtype),
         layout_(make_batch_layout({samples_per_step * options.context, options.micro}, options.context, grid.dp_rank(),
                                   grid.dp_size())),
-        runner_(*backend_, grid, model_, params_, layout_, {}),
+        runner_(backend_, grid, model_, params_, layout_, {}),
         optimizer_(adamw(), 0.1, {first_generation(model_.config())}) {
     params_.initialize(9);
     if (options.lively) draw_lively(params_);
@@ -90,7 +91,7 @@ class GridRig {
 
   ProcessGrid& grid_;
   GridOptions options_;
-  std::unique_ptr<Backend> backend_;
+  Backend& backend_;
   Model model_;
   ParamStore params_;
   BatchLayout layout_;

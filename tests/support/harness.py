@@ -80,6 +80,8 @@ class Workspace:
         self.recipe = RECIPES[recipe]
         self.ranks = ranks
         self.settings = []  # key=value, over the campaign file
+        # The same tests serve GPUs, where equal bits need the deterministic mode.
+        self.device = os.environ.get("NEXUS_TEST_DEVICE", "cpu")
         self.folder = Path(folder)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
@@ -119,8 +121,9 @@ class Workspace:
         if self.ranks > 1:
             launch = ["mpirun", "-n", str(self.ranks), "--oversubscribe", "-q", "--mca", "mpi_yield_when_idle", "1",
                       "--bind-to", "none", "--mca", "btl_vader_single_copy_mechanism", "none"]
-        settings = [word for setting in self.settings for word in ("-s", setting)]
-        return [*launch, self.nexus, "train", str(campaign), *settings, *more]
+        settings = [*self.settings, *(["precision.deterministic=true"] if self.device == "cuda" else [])]
+        words = [word for setting in settings for word in ("-s", setting)]
+        return [*launch, self.nexus, "train", str(campaign), "--device", self.device, *words, *more]
 
     def environment(self):
         return {**os.environ, "OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}

@@ -1,18 +1,16 @@
-// What the tests of the CPU back end share: the back end under test, and the tests' three types.
+// What the tests of operations share: the back end under test, and the tests' types.
 #pragma once
 
+#include "support/device.h"
 #include "support/reference_ops.h"
 #include "support/test_tensor.h"
 
 namespace nexus::test {
 
-// Two threads, so that sharing of work is tested on every host.
-inline Backend& device() {
-  static const std::unique_ptr<Backend> backend = make_cpu_backend(2);
-  return *backend;
-}
+using nexus::testing::device;
+using nexus::testing::kComputeTypes;
 
-// A test that runs for f32, bf16 and f64.
+// A test that runs for every type that the back end computes in.
 class EveryType : public testing::TestWithParam<DType> {
  protected:
   DType dtype() const { return GetParam(); }
@@ -40,9 +38,8 @@ inline std::string type_name(const testing::TestParamInfo<DType>& info) {
   return std::string(name_of(info.param));
 }
 
-#define NX_FOR_EVERY_TYPE(Suite)                                                                  \
-  INSTANTIATE_TEST_SUITE_P(Types, Suite, testing::Values(DType::kF32, DType::kBF16, DType::kF64), \
-                           ::nexus::test::type_name)
+#define NX_FOR_EVERY_TYPE(Suite) \
+  INSTANTIATE_TEST_SUITE_P(Types, Suite, testing::ValuesIn(kComputeTypes), ::nexus::test::type_name)
 
 // Compares a gradient with central differences of loss(x) in f64: step 1e-5 leaves a truncation of 1e-10 times the
 // third derivative and a rounding of 1e-16 / 1e-5, hence 1e-7 for losses of magnitude up to a hundred.

@@ -100,6 +100,7 @@ TEST_P(NormGeluTest, NanReachesTheOutputOfItsRowOnly) {
 NX_FOR_EVERY_TYPE(NormGeluTest);
 
 TEST(NormGelu, BackwardIsTheSlopeOfForward) {
+  NX_NEEDS_F64();
   constexpr int64_t kRows = 3, kGroups = 2, kWidth = 11, kCount = kRows * kGroups * kWidth;
   for (const NormKind norm : {NormKind::kNone, NormKind::kL2}) {
     for (const GeluKind gelu : {GeluKind::kErf, GeluKind::kTanh}) {
@@ -146,6 +147,7 @@ TEST_P(GateTest, ForwardAndBackwardMatchTheLoops) {
 NX_FOR_EVERY_TYPE(GateTest);
 
 TEST(Gate, BackwardIsTheSlopeOfForward) {
+  NX_NEEDS_F64();
   for (const GateKind gate : {GateKind::kSwiGlu, GateKind::kGelu}) {
     const int64_t width = 9, inputs = gate == GateKind::kSwiGlu ? 18 : 9;
     const Values h = random_values(2 * inputs), da = random_values(2 * width);

@@ -128,6 +128,7 @@ TEST_P(AttentionTest, LaterTokensDoNotChangeEarlierOnes) {
 NX_FOR_EVERY_TYPE(AttentionTest);
 
 TEST(Attention, BackwardIsTheSlopeOfForward) {
+  NX_NEEDS_F64();
   const Packed size = make_case(2, 6, 4, 2, 5, 2);
   const Values qkv = random_values(size.count()), dout = random_values(size.out_count());
   const Shape shape = {size.tokens(), size.op.ld};
@@ -179,6 +180,7 @@ TEST_P(RopeTest, MatchesTheLoopsAndRotatesBack) {
 NX_FOR_EVERY_TYPE(RopeTest);
 
 TEST(Rope, ScoresDependOnDistanceOnly) {
+  NX_NEEDS_F64();
   const Rope op{40, 1, 16, 16, 16, 10000.0f};
   const Values q = random_values(16), k = random_values(16);
   Values queries, keys;

@@ -8,7 +8,7 @@ namespace {
 class ElementwiseTest : public EveryType {};
 
 TEST_P(ElementwiseTest, CopyConvertsBetweenAllTypes) {
-  for (const DType other : {DType::kF32, DType::kBF16, DType::kF64}) {
+  for (const DType other : kComputeTypes) {
     const Values values = random(20011);
     const TestTensor from(device(), dtype(), {20011}, values);
     TestTensor to(device(), other, {20011});
@@ -21,7 +21,7 @@ TEST_P(ElementwiseTest, CopyConvertsBetweenAllTypes) {
 
 TEST_P(ElementwiseTest, CopyKeepsNanAndInfinity) {
   const double infinity = std::numeric_limits<double>::infinity();
-  for (const DType other : {DType::kF32, DType::kBF16, DType::kF64}) {
+  for (const DType other : kComputeTypes) {
     TestTensor to(device(), other, {3}, Values(3, 0.0));
     device().copy(TestTensor(device(), dtype(), {3}, {infinity, -infinity, std::nan("")}), to);
     EXPECT_EQ(to.values()[0], infinity);
@@ -31,7 +31,7 @@ TEST_P(ElementwiseTest, CopyKeepsNanAndInfinity) {
 }
 
 TEST_P(ElementwiseTest, AddSumsIntoEveryType) {
-  for (const DType other : {DType::kF32, DType::kBF16, DType::kF64}) {
+  for (const DType other : kComputeTypes) {
     const Values x = random(17003);
     Values y = random_values(17003), expected;
     for (double& value : y) value = rounded(other, value);
@@ -48,6 +48,21 @@ TEST_P(ElementwiseTest, ZeroClearsEveryByte) {
   TestTensor x(device(), dtype(), {70001});
   device().zero(x);
   EXPECT_EQ(x.raw(), std::vector<char>(static_cast<size_t>(70001 * size_of(dtype())), 0));
+}
+
+TEST(Elementwise, SumsAreAddedInF64) {
+  const Values x = random_values(100003, 3.0);
+  Values stored = x;
+  for (double& value : stored) value = rounded(DType::kF32, value);
+  double expected = 1e6;
+  for (const double value : stored) expected += value;
+  const TestTensor values(device(), DType::kF32, {100003}, x);
+  TestTensor total(device(), DType::kF64, {1}, {1e6}), again(device(), DType::kF64, {1}, {1e6});
+  device().add_sum(values, total);
+  device().add_sum(values, again);
+  EXPECT_NEAR(total.values()[0], expected, 1e-5);  // 1e5 roundings of 1e6 * 1.1e-16 at most
+  EXPECT_EQ(total.raw(), again.raw());
+  EXPECT_THROW(device().add_sum(values, values), Error);
 }
 
 NX_FOR_EVERY_TYPE(ElementwiseTest);
@@ -114,6 +129,7 @@ TEST(CopyMatrix, RefusesOtherShapesTypesAndOverlappingTargets) {
 }
 
 TEST(CpuBackend, DescribesWhatChangesBits) {
+  NX_CPU_ONLY("a fact of the CPU back end");
   EXPECT_EQ(device().name(), "cpu");
   EXPECT_THAT(device().description(), testing::AllOf(testing::HasSubstr("2 threads"), testing::HasSubstr("OpenBLAS")));
 }
