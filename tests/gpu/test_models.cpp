@@ -91,7 +91,7 @@ TEST_P(Models, RepeatTheirBits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, Models, ::testing::ValuesIn(tiny_models()),
-                         [](const ::testing::TestParamInfo<NamedModel>& info) { return info.param.name; });
+                         [](const auto& kind) { return kind.param.name; });
 
 }  // namespace
 }  // namespace nexus::testing
