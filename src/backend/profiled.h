@@ -1,11 +1,12 @@
-// A back end that times another one: seconds, calls and FLOPs per family of operations. For `nexus bench step`.
+// A back end that times another one: seconds, calls, FLOPs and bytes per family of operations. For `nexus bench step`.
 //
-// Every operation is followed by a synchronize, so on an asynchronous device the sum exceeds an untimed step.
+// Every operation stands between two marks of the inner back end, which are read later: an asynchronous device is not
+// held up, and what happens between operations (collectives, the host's own work) is in no family.
 #pragma once
 
-#include <chrono>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "backend/backend.h"
 
@@ -13,15 +14,20 @@ namespace nexus {
 
 class ProfiledBackend final : public Backend {
  public:
+  // FLOPs are counted for matrix products and attention (its causal half; backward twice forward). Bytes: what the
+  // operation must move if it reads each input once and writes each output once; scratch is not counted, what is
+  // updated in place counts twice. profiled.cpp says it per operation.
   struct Family {
-    double seconds = 0, flops = 0;
+    double seconds = 0, flops = 0, bytes = 0;
     int64_t calls = 0;
   };
 
   explicit ProfiledBackend(Backend& inner) : inner_(inner) {}
-  // Families: matmul, attention, activation, norm, loss, optimizer, memory.
-  const std::map<std::string, Family>& families() const { return families_; }
-  void reset() { families_.clear(); }
+  // By name: matmul, wgrad (products added to a weight gradient), attention_forward, attention_backward, activation
+  // (norm + GELU and gates), norm, rope, loss, embedding, optimizer, memory (fills and copies on the device), transfer
+  // (to and from the host). Waits for what is under way.
+  const std::map<std::string, Family>& families();
+  void reset();
 
   std::string name() const override { return inner_.name(); }
   std::string description() const override { return inner_.description(); }
@@ -75,18 +81,28 @@ class ProfiledBackend final : public Backend {
              const Tensor& compute) override;
 
  private:
+  // What one call is known to cost, whatever its time.
+  struct Cost {
+    double flops = 0, bytes = 0;
+  };
+  struct Pending {
+    const char* family;
+    Cost cost;
+    Mark from, to;
+  };
+  static constexpr size_t kMostPending = size_t{1} << 16;  // a mark holds an event of the device
+
   template <typename Call>
-  void timed(const char* family, double flops, Call call) {
-    const auto start = std::chrono::steady_clock::now();
+  void timed(const char* family, const Cost& cost, Call call) {
+    const Mark from = inner_.mark();
     call();
-    inner_.synchronize();
-    Family& f = families_[family];
-    f.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    f.flops += flops;
-    ++f.calls;
+    pending_.push_back({family, cost, from, inner_.mark()});
+    if (pending_.size() == kMostPending) collect();
   }
+  void collect();
 
   Backend& inner_;
+  std::vector<Pending> pending_;
   std::map<std::string, Family> families_;
 };
 

@@ -1,19 +1,12 @@
-// nexus bench step: speed of one training step on random data, against the matrix-product peak of this machine.
-#include <algorithm>
-#include <chrono>
+// nexus bench step: speed of a training step on random data, against what this machine does at best.
 #include <cstdio>
 #include <memory>
 
-#include "accounting/flops.h"
-#include "backend/profiled.h"
+#include "cli/bench_report.h"
 #include "cli/commands.h"
 #include "cli/launch.h"
 #include "config/config.h"
-#include "core/rng.h"
-#include "core/units.h"
-#include "growth/grow.h"
-#include "plan/plan.h"
-#include "train/step.h"
+#include "core/files.h"
 
 namespace nexus {
 namespace {
@@ -21,161 +14,92 @@ namespace {
 struct BenchArguments {
   std::string file = "configs/bench/cpu-4.7m.yaml", device = "cpu";
   std::vector<std::string> more_files, assignments;
+  std::string out;
+  std::vector<int64_t> micro;
   int steps = 10, warmup = 2;
-  bool json = false;
+  bool no_families = false, json = false;
 };
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-// Best rate of a large square product in the compute type: the ceiling that the step is compared with.
-double gemm_peak_flops_per_second(Backend& backend, DType dtype) {
-  constexpr int64_t n = 2048;
-  const Buffer buffers[3] = {backend.allocate(n * n * size_of(dtype)), backend.allocate(n * n * size_of(dtype)),
-                             backend.allocate(n * n * size_of(dtype))};
-  Tensor mats[3];
-  const RandomStream random(1, "gemm peak");
-  const Buffer host = host_buffer(n * n * size_of(DType::kF32)), staged = host_buffer(n * n * size_of(dtype));
-  for (int i = 0; i < 3; ++i) {
-    mats[i] = buffers[i].tensor(dtype, {n, n});
-    for (int64_t j = 0; j < n * n; ++j)
-      static_cast<float*>(host.data())[j] =
-          static_cast<float>(random.uniform(static_cast<uint64_t>(i * n * n + j)) - 0.5);
-    const Buffer device = backend.allocate(host.size_bytes());
-    const Tensor wide = device.tensor(DType::kF32, {n, n});
-    backend.copy_in(wide, host.data());
-    backend.copy(wide, mats[i]);
-  }
-  double best = 0;
-  for (int round = 0; round < 6; ++round) {
-    const auto start = std::chrono::steady_clock::now();
-    backend.matmul(mats[0], Mat(mats[1]).t(), mats[2], 0);
-    backend.synchronize();
-    if (round > 0) best = std::max(best, 2.0 * n * n * n / seconds_since(start));
-  }
-  return best;
-}
-
-// A model with everything a step needs, on random tokens.
-class Bench {
- public:
-  Bench(const CampaignSpec& spec, Backend& backend)
-      : spec_(spec),
-        config_(spec.model_of_stage(0)),
-        model_(config_),
-        params_(backend, model_.table(), spec.precision.compute),
-        grid_(make_self_communicator(), 1, 1),
-        layout_(make_batch_layout(spec.batch, spec.data.context, 0, 1)),
-        runner_(backend, grid_, model_, params_, layout_, spec.safety),
-        optimizer_({spec.optimizer.beta1, spec.optimizer.beta2, spec.optimizer.eps, spec.optimizer.clip},
-                   spec.optimizer.weight_decay, {first_generation(config_)}),
-        random_(spec.seed, "bench tokens") {
-    params_.initialize(spec.seed);
-  }
-
-  double step() {
-    const auto fetch = [this](int64_t sample, int32_t* tokens, int32_t* targets) {
-      const auto vocab = static_cast<uint64_t>(config_.vocab), context = static_cast<uint64_t>(layout_.context);
-      for (uint64_t t = 0; t < context; ++t) {
-        tokens[t] = static_cast<int32_t>(random_.below(static_cast<uint64_t>(sample) * context + t, vocab));
-        targets[t] = static_cast<int32_t>(random_.below(static_cast<uint64_t>(sample) * context + t + 1, vocab));
-      }
-    };
-    const auto start = std::chrono::steady_clock::now();
-    runner_.run(fetch, optimizer_, {samples_, 1e-4, 1e-4, {}});
-    params_.backend().synchronize();
-    samples_ += layout_.samples();
-    return seconds_since(start);
-  }
-
-  double flops_per_step() const {
-    return training_flops_per_token(config_, layout_.context, FlopsDefinition::kGemmCausal) *
-           static_cast<double>(layout_.tokens());
-  }
-  int64_t tokens_per_step() const { return layout_.tokens(); }
-  int64_t params() const { return model_.table().count(); }
-  int64_t buffer_bytes() const { return params_.size_bytes() + runner_.arena_peak_bytes(); }
-  const ModelConfig& config() const { return config_; }
-
- private:
-  const CampaignSpec& spec_;
-  ModelConfig config_;
-  Model model_;
-  ParamStore params_;
-  ProcessGrid grid_;
-  BatchLayout layout_;
-  StepRunner runner_;
-  Optimizer optimizer_;
-  RandomStream random_;
-  int64_t samples_ = 0;
+// This rank's device and its place in the grid. The grid goes first: its communicators may use the device.
+struct Machine {
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<ProcessGrid> grid;
 };
 
-void print_families(const ProfiledBackend& profile, int steps, double peak) {
-  std::printf("%-12s %10s %8s %8s %10s %8s\n", "family", "ms/step", "share", "calls", "GFLOP/s", "of peak");
-  double total = 0;
-  for (const auto& [name, family] : profile.families()) total += family.seconds;
-  for (const auto& [name, family] : profile.families()) {
-    std::printf("%-12s %10.2f %7.1f%% %8lld", name.c_str(), family.seconds / steps * 1e3, 100 * family.seconds / total,
-                static_cast<long long>(family.calls / steps));
-    if (family.flops > 0)
-      std::printf(" %10.1f %7.1f%%", family.flops / family.seconds / 1e9, 100 * family.flops / family.seconds / peak);
-    std::printf("\n");
-  }
+Machine make_machine(const BenchArguments& arguments, const CampaignSpec& spec, std::unique_ptr<Communicator> world) {
+  Machine machine;
+  Device device = open_device(arguments.device, false, std::move(world));
+  machine.backend = std::move(device.backend);
+  machine.grid = std::make_unique<ProcessGrid>(std::move(device.world), spec.parallel.dp, spec.parallel.tp);
+  return machine;
 }
 
-int bench_step(const BenchArguments& arguments) {
-  const LoadedCampaign loaded =
-      load_campaign(arguments.file, arguments.more_files, arguments.assignments, std::nullopt);
-  const CampaignSpec& spec = loaded.spec;
-  const Device device = open_device(arguments.device, false, make_self_communicator());
-  const std::unique_ptr<Backend>& backend = device.backend;
-  const double peak = gemm_peak_flops_per_second(*backend, spec.precision.compute);
-  ProfiledBackend profile(*backend);
-  std::vector<double> seconds;
-  double flops = 0;
-  int64_t tokens = 0, params = 0, buffers = 0;
-  {
-    Bench bench(spec, *backend);
-    for (int i = 0; i < arguments.warmup; ++i) bench.step();
-    for (int i = 0; i < arguments.steps; ++i) seconds.push_back(bench.step());
-    flops = bench.flops_per_step();
-    tokens = bench.tokens_per_step();
-    params = bench.params();
-    buffers = bench.buffer_bytes();
+// All ranks measure at once, as they will compute; the slowest speaks for all.
+Ceilings measure_ceilings(Machine& machine, DType compute) {
+  Communicator& world = machine.grid->world();
+  world.barrier();
+  Ceilings ceilings = measure_ceilings(*machine.backend, compute);
+  for (double* rate : {&ceilings.gemm_flops_per_second, &ceilings.copy_bytes_per_second}) *rate = -world.max(-*rate);
+  return ceilings;
+}
+
+StepRun run_size(const CampaignSpec& spec, Machine& machine, const BenchArguments& arguments) {
+  const std::unique_ptr<StepBench> bench = StepBench::make(spec, *machine.backend, *machine.grid);
+  return time_steps(spec, *bench, arguments.warmup, arguments.steps);
+}
+
+// One of several sizes: it may not fit, the others go on.
+StepRun try_size(const CampaignSpec& spec, Machine& machine, const BenchArguments& arguments) {
+  bool prepared = false;
+  StepRun refused;
+  refused.micro = spec.batch.micro;
+  try {
+    const std::unique_ptr<StepBench> bench = StepBench::make(spec, *machine.backend, *machine.grid);
+    prepared = true;
+    return time_steps(spec, *bench, arguments.warmup, arguments.steps);
+  } catch (const Error& error) {
+    // Inside a step the other ranks may know of nothing and wait: that ends the job.
+    if (error.kind() != ErrorKind::kConfig || (prepared && machine.grid->world().size() > 1)) throw;
+    refused.refusal = error.fact();
   }
-  const double step = median(seconds);
-  const int64_t planned = make_forecast(spec, 1).stages[0].memory.training_bytes();
-  if (arguments.json) {
-    const nlohmann::json document{{"step_seconds", seconds},           {"median_step_seconds", step},
-                                  {"tokens_per_step", tokens},         {"flops_per_step", flops},
-                                  {"gemm_peak_flops", peak},           {"buffer_bytes", buffers},
-                                  {"planned_bytes", planned},          {"params", params},
-                                  {"backend", backend->description()}, {"flops_def", "gemm_causal"}};
-    std::puts(document.dump(2).c_str());
-    return 0;
+  return refused;
+}
+
+std::vector<StepRun> run_sizes(const CampaignSpec& spec, Machine& machine, const BenchArguments& arguments) {
+  if (arguments.micro.size() < 2) return {run_size(spec, machine, arguments)};
+  std::vector<StepRun> runs;
+  CampaignSpec sized = spec;
+  for (const int64_t micro : arguments.micro) {
+    sized.batch.micro = micro;
+    runs.push_back(try_size(sized, machine, arguments));
   }
-  std::printf("model    %s\nparams   %lld\nbackend  %s\n", describe(spec.model_of_stage(0)).c_str(),
-              static_cast<long long>(params), backend->description().c_str());
-  std::printf("step     median %.1f ms, min %.1f, max %.1f of %d | %.3f steps/s | %.0f tok/s\n", step * 1e3,
-              *std::min_element(seconds.begin(), seconds.end()) * 1e3,
-              *std::max_element(seconds.begin(), seconds.end()) * 1e3, arguments.steps, 1 / step,
-              static_cast<double>(tokens) / step);
-  std::printf("compute  %.1f GFLOP/s (flops_def gemm_causal) | %.1f %% of the measured GEMM peak of %.1f GFLOP/s\n",
-              flops / step / 1e9, 100 * flops / step / peak, peak / 1e9);
-  std::printf("memory   %s of own buffers at the high-water mark | plan said %s (%+.1f %%)\n",
-              format_bytes(buffers).c_str(), format_bytes(planned).c_str(),
-              100.0 * static_cast<double>(buffers - planned) / static_cast<double>(planned));
-  Bench profiled(spec, profile);
-  for (int i = 0; i < arguments.warmup; ++i) profiled.step();
-  profile.reset();
-  for (int i = 0; i < arguments.steps; ++i) profiled.step();
-  print_families(profile, arguments.steps, peak);
+  return runs;
+}
+
+int bench_step(const BenchArguments& arguments, std::unique_ptr<Communicator> world) {
+  BenchReport report;
+  report.spec = load_campaign(arguments.file, arguments.more_files, arguments.assignments, std::nullopt).spec;
+  CampaignSpec& spec = report.spec;
+  if (arguments.micro.size() == 1) spec.batch.micro = arguments.micro[0];
+  spec.check_tensor_parallel(spec.parallel.tp);
+  Machine machine = make_machine(arguments, spec, std::move(world));
+  report.backend = machine.backend->description();
+  report.dp = machine.grid->dp_size();
+  report.tp = machine.grid->tp_size();
+  report.ceilings = measure_ceilings(machine, spec.precision.compute);
+  report.runs = run_sizes(spec, machine, arguments);
+  report.chosen = fastest(report.runs);
+  if (!report.chosen)
+    throw Error(ErrorKind::kConfig, "no size of --micro runs: " + report.runs.back().refusal, "--micro",
+                "add a smaller one that divides batch.global_tokens");
+  spec.batch.micro = report.runs[*report.chosen].micro;
+  if (!arguments.no_families)
+    report.profile = profile_steps(spec, *machine.backend, *machine.grid, arguments.warmup, arguments.steps);
+  if (machine.grid->rank() != 0) return 0;
+  const std::string document = bench_json(report).dump(2) + "\n";
+  if (!arguments.out.empty()) write_file_durably(arguments.out, document);
+  const std::string text = arguments.json ? document : bench_text(report);
+  std::fputs(text.c_str(), stdout);
   return 0;
 }
 
@@ -185,17 +109,28 @@ void add_bench_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("bench", "measure this machine");
   command->require_subcommand(1);
   auto arguments = std::make_shared<BenchArguments>();
-  CLI::App* step = command->add_subcommand("step", "one training step on random data, and where its time goes");
+  CLI::App* step = command->add_subcommand("step", "training steps on random data, and where their time goes");
   step->add_option("CAMPAIGN", arguments->file, "campaign file whose first stage's model is timed")
       ->capture_default_str();
   step->add_option("-c,--config", arguments->more_files, "more configuration, merged over the campaign file")
       ->allow_extra_args(false);
   step->add_option("-s,--set", arguments->assignments, "key=value, over everything else")->allow_extra_args(false);
   step->add_option("--device", arguments->device, "cpu or cuda");
+  step->add_option("--micro", arguments->micro, "sizes of micro-batch to compare, e.g. 4,8,16 (default: batch.micro)")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::Range(1, 1 << 20));
   step->add_option("--steps", arguments->steps, "timed steps")->check(CLI::Range(1, 100000));
   step->add_option("--warmup", arguments->warmup, "steps before them")->check(CLI::Range(0, 1000));
+  step->add_flag("--no-families", arguments->no_families, "time whole steps only");
   step->add_flag("--json", arguments->json, "machine-readable, on stdout");
-  step->callback([arguments, &action] { action = [arguments] { return bench_step(*arguments); }; });
+  step->add_option("--out", arguments->out, "file for the machine-readable figures, besides");
+  step->callback([arguments, &action] {
+    action = [arguments] {
+      return run_under_mpi(
+          [&](std::unique_ptr<Communicator> world) { return bench_step(*arguments, std::move(world)); });
+    };
+  });
 }
 
 }  // namespace nexus

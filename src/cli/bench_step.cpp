@@ -1,0 +1,122 @@
+#include "cli/bench_step.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "core/rng.h"
+#include "growth/grow.h"
+#include "params/replication.h"
+#include "plan/plan.h"
+
+namespace nexus {
+namespace {
+
+// Tokens are drawn once and handed out by copying, as those of a token file are: a step must not wait for a generator
+// of random numbers.
+std::vector<int32_t> draw_tokens(const ModelConfig& config, int64_t context, uint64_t seed) {
+  constexpr int64_t kLeast = 1 << 20;
+  const RandomStream random(seed, "bench tokens");
+  std::vector<int32_t> tokens(static_cast<size_t>(std::max(kLeast, 4 * context)));
+  for (size_t i = 0; i < tokens.size(); ++i)
+    tokens[i] = static_cast<int32_t>(random.below(i, static_cast<uint64_t>(config.vocab)));
+  return tokens;
+}
+
+AdamW adamw_of(const OptimizerSpec& spec) {
+  return {spec.beta1, spec.beta2, spec.eps, spec.clip};
+}
+
+}  // namespace
+
+double median(std::vector<double> values) {
+  NX_CHECK(!values.empty(), "no values");
+  std::sort(values.begin(), values.end());
+  const size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+StepBench::StepBench(const CampaignSpec& spec, Backend& backend, ProcessGrid& grid)
+    : config_(spec.model_of_stage(0)),
+      grid_(grid),
+      model_(config_, sharding_of(grid, spec.parallel.zero, spec.parallel.sequence)),
+      params_(backend, model_.table(), spec.precision.compute),
+      layout_(make_batch_layout(spec.batch, spec.data.context, grid.dp_rank(), grid.dp_size())),
+      runner_(backend, grid, model_, params_, layout_, spec.safety),
+      optimizer_(adamw_of(spec.optimizer), spec.optimizer.weight_decay, {first_generation(config_)}),
+      tokens_(draw_tokens(config_, spec.data.context, spec.seed)) {
+  params_.initialize(spec.seed);
+}
+
+std::unique_ptr<StepBench> StepBench::make(const CampaignSpec& spec, Backend& backend, ProcessGrid& grid) {
+  make_batch_layout(spec.batch, spec.data.context, grid.dp_rank(), grid.dp_size());  // refuses on every rank alike
+  std::unique_ptr<StepBench> bench;
+  std::exception_ptr error;
+  try {
+    bench = std::make_unique<StepBench>(spec, backend, grid);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  grid.world().agree("preparing a step", error);
+  return bench;
+}
+
+void StepBench::fetch(int64_t sample, int32_t* tokens, int32_t* targets) const {
+  const auto bytes = static_cast<size_t>(layout_.context) * sizeof(int32_t);
+  const int64_t begin = sample * layout_.context % (static_cast<int64_t>(tokens_.size()) - layout_.context);
+  std::memcpy(tokens, tokens_.data() + begin, bytes);
+  std::memcpy(targets, tokens_.data() + begin + 1, bytes);
+}
+
+double StepBench::step() {
+  constexpr double kLearningRate = 1e-4;
+  const auto start = std::chrono::steady_clock::now();
+  runner_.run([this](int64_t sample, int32_t* tokens, int32_t* targets) { fetch(sample, tokens, targets); }, optimizer_,
+              {samples_, kLearningRate, kLearningRate, {}});
+  backend().synchronize();
+  samples_ += layout_.samples();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+StepRun time_steps(const CampaignSpec& spec, StepBench& bench, int warmup, int steps) {
+  Communicator& world = bench.grid().world();
+  StepRun run;
+  run.micro = bench.layout().micro;
+  run.accumulation = bench.layout().accumulation;
+  run.tokens = bench.layout().tokens();
+  run.params = bench.params();
+  for (int i = 0; i < warmup; ++i) bench.step();
+  world.barrier();
+  for (int i = 0; i < steps; ++i) run.seconds.push_back(bench.step());
+  for (double& seconds : run.seconds) seconds = world.max(seconds);
+  const auto largest = [&](int64_t bytes) { return static_cast<int64_t>(world.max(static_cast<double>(bytes))); };
+  run.buffer_bytes = largest(bench.buffer_bytes());
+  run.planned_bytes = make_forecast(spec, world.size()).stages[0].memory.training_bytes();
+  const DeviceMemory memory = bench.backend().memory();
+  run.device_bytes = largest(memory.total_bytes - memory.free_bytes);
+  return run;
+}
+
+double StepProfile::family_seconds() const {
+  double sum = 0;
+  for (const auto& [name, family] : families) sum += family.seconds;
+  return sum / steps;
+}
+
+StepProfile profile_steps(const CampaignSpec& spec, Backend& backend, ProcessGrid& grid, int warmup, int steps) {
+  ProfiledBackend profiled(backend);
+  const std::unique_ptr<StepBench> bench = StepBench::make(spec, profiled, grid);
+  for (int i = 0; i < warmup; ++i) bench->step();
+  profiled.reset();
+  grid.world().barrier();
+  StepProfile profile;
+  profile.steps = steps;
+  for (int i = 0; i < steps; ++i) {
+    profile.step_seconds += bench->step() / steps;
+    profiled.families();  // outside the timed part; marks would pile up
+  }
+  profile.families = profiled.families();
+  return profile;
+}
+
+}  // namespace nexus
