@@ -91,9 +91,9 @@ std::optional<MatmulAlgorithm> MatmulChoices::find(const MatmulKey& key) const {
 }
 
 void MatmulChoices::add(const MatmulKey& key, const MatmulAlgorithm& algorithm, double microseconds) {
-  if (!writable_) return;
   const std::string key_text = key.text();
   algorithms_[key_text] = algorithm;
+  if (!writable_) return;
   const std::string line = fmt::format("{} us {:.1f} algo {}", key_text, microseconds, to_hex(algorithm));
   try {
     if (!begun_) {

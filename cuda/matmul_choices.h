@@ -16,7 +16,7 @@ namespace nexus::cuda {
 
 class MatmulChoices {
  public:
-  // An empty folder: nothing is read or written.
+  // An empty folder: nothing is read or written, choices last as long as this object.
   MatmulChoices(const std::string& folder, int device);
 
   std::optional<MatmulAlgorithm> find(const MatmulKey& key) const;
