@@ -18,6 +18,9 @@ void add(const Tensor& x, const Tensor& y, Queue& queue);
 void add_sum(const Tensor& x, const Tensor& total, Queue& queue);
 void copy_matrix(const Mat& from, const Mat& to, Queue& queue);
 
+// --- matmul_fallback.cu: what cuBLASLt refuses (cuda/matmul.h)
+void matmul_fallback(const Mat& a, const Mat& b, const Mat& c, float beta, Queue& queue);
+
 // --- norm_gelu.cu
 void norm_gelu_forward(const NormGelu& op, const Tensor& h, const Tensor& a, const Tensor& row_scale, Queue& queue);
 void norm_gelu_backward(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,

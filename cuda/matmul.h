@@ -1,11 +1,12 @@
 // Matrix products by cuBLASLt: bf16 or f32 operands, f32 accumulation, results in the operands' type or f32.
 //
-// The first product of a shape times the candidates of the library's heuristic on scratch copies of the real sizes and
-// keeps the fastest; the choice is kept in memory and, across runs, in a file of the cache folder, keyed by shape,
-// types, layout, alignment, device and library version. With `deterministic` the heuristic's first answer is taken
-// untimed, so that a rerun makes the same choice.
+// The first product of a shape times the candidates of the library's heuristic on the real operands (which waits for
+// the device, and computes nothing twice into a result that adds up) and keeps the fastest; the choice is kept in
+// memory and, across runs, in a file of the cache folder, keyed by shape, types, layout, alignment, device and library
+// version. With `deterministic` the heuristic's first answer is taken untimed, so that a rerun makes the same choice.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -28,6 +29,10 @@ class Matmul {
   // Backend::matmul; arguments are checked.
   void run(const Mat& a, const Mat& b, const Mat& c, float beta);
   std::string description() const;  // "cuBLASLt 13.0.2"
+
+  // For tests: products whose candidates were timed here, not remembered; and the file, empty if there is none.
+  int64_t timed_choices() const;
+  std::string choices_path() const;
 
  private:
   class Impl;
