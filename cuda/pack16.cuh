@@ -1,0 +1,73 @@
+// Device access in pieces of 16 bytes, the widest that one thread moves at once: 4 floats or 8 bf16.
+#pragma once
+
+#include <cuda_bf16.h>
+
+#include <cstdint>
+
+#include "tensor/tensor.h"
+
+namespace nexus::cuda {
+
+template <typename T>
+constexpr int kPackSize = static_cast<int>(sizeof(uint4) / sizeof(T));
+
+// The host's view of the element types that kernels compute with: body.template operator()<T>().
+template <typename Body>
+void with_element(DType dtype, const Body& body) {
+  NX_CHECK(dtype == DType::kF32 || dtype == DType::kBF16, "{} does not compute on this device", name_of(dtype));
+  if (dtype == DType::kF32) return body.template operator()<float>();
+  return body.template operator()<__nv_bfloat16>();
+}
+
+// Whether every one of `pitch` elements apart starting at `data` can be read and written in packs.
+template <typename T>
+bool in_packs(const void* data, int64_t pitch) {
+  return reinterpret_cast<uintptr_t>(data) % sizeof(uint4) == 0 && pitch % kPackSize<T> == 0;
+}
+
+__device__ inline float to_float(float x) {
+  return x;
+}
+__device__ inline float to_float(__nv_bfloat16 x) {
+  return __bfloat162float(x);
+}
+__device__ inline void store(float& to, float value) {
+  to = value;
+}
+__device__ inline void store(__nv_bfloat16& to, float value) {
+  to = __float2bfloat16_rn(value);
+}
+
+__device__ inline void unpack(const uint4& pack, float (&x)[4]) {
+  x[0] = __uint_as_float(pack.x);
+  x[1] = __uint_as_float(pack.y);
+  x[2] = __uint_as_float(pack.z);
+  x[3] = __uint_as_float(pack.w);
+}
+
+// bf16 is the upper half of an f32: a shift and a mask, no conversion.
+__device__ inline void unpack(const uint4& pack, float (&x)[8]) {
+  const uint32_t words[4] = {pack.x, pack.y, pack.z, pack.w};
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    x[2 * i] = __uint_as_float(words[i] << 16);
+    x[2 * i + 1] = __uint_as_float(words[i] & 0xFFFF0000u);
+  }
+}
+
+__device__ inline uint4 pack_of(const float (&x)[4]) {
+  return {__float_as_uint(x[0]), __float_as_uint(x[1]), __float_as_uint(x[2]), __float_as_uint(x[3])};
+}
+
+__device__ inline uint4 pack_of(const float (&x)[8]) {
+  uint32_t words[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const __nv_bfloat162 pair = __floats2bfloat162_rn(x[2 * i], x[2 * i + 1]);
+    words[i] = *reinterpret_cast<const uint32_t*>(&pair);
+  }
+  return {words[0], words[1], words[2], words[3]};
+}
+
+}  // namespace nexus::cuda
