@@ -55,7 +55,9 @@ TEST_P(AttentionTest, ForwardMatchesTheLoops) {
     const auto expected = reference::attention_forward(size.op, &qkv[0], &qkv[0] + size.k_at(), &qkv[0] + size.v_at());
     // Scores are sums of head_dim products divided by sqrt(head_dim); exp passes their error on to averages of values.
     const double absolute = 4 * sum_error(size.op.head_dim + size.op.context);
-    expect_close(out.values(), expected.out, relative(), absolute, "out");
+    // cuDNN multiplies values by probabilities of bf16: half a step of an average of values below 5 in magnitude.
+    const double probabilities = dtype() == DType::kBF16 && device().name() == "cuda" ? 1e-2 : 0.0;
+    expect_close(out.values(), expected.out, relative(), absolute + probabilities, "out");
     expect_close(lse.values(), expected.logsumexp, wide_relative(), absolute, "logsumexp");
   });
 }
