@@ -1,4 +1,4 @@
-// Ranks and collectives: the only door to MPI. cuda/nccl_communicator.h adds NCCL for tensors in GPU memory.
+// Ranks and collectives: the only door to MPI. cuda/cuda_backend.h adds NCCL for tensors in GPU memory.
 //
 // All calls are collective over the communicator, in the same order on every rank; `Request::wait` is such a call,
 // `poke` is not. Failures throw ErrorKind::kComm.
@@ -8,6 +8,9 @@
 // and an all-reduce has the bits of a reduce-scatter followed by an all-gather: that is why ZeRO-1 changes no bit
 // (docs/parallelism.md). While a sum of n bytes flies it holds (size - 1) / size n bytes of host memory, kept for
 // reuse.
+//
+// NCCL adds in an order of its own, which depends on the number of ranks and the size of the message, and may round
+// more than once: all ranks get the same bits, but only of two ranks are they those of the rank order.
 #pragma once
 
 #include <cstdint>

@@ -18,6 +18,7 @@ struct Record {
   bool inside = false;
   Clock::time_point operation_time = Clock::now();
   std::vector<std::weak_ptr<Channel::State>> channels;
+  std::function<std::optional<Operation>()> running_on_device;
 };
 
 // Never destroyed: the watchdog's threads may read it while static objects die.
@@ -93,6 +94,12 @@ Inside::~Inside() {
   r.operation_time = Clock::now();
 }
 
+void watch_device(std::function<std::optional<Operation>()> running) {
+  Record& r = record();
+  const std::lock_guard lock(r.mutex);
+  r.running_on_device = std::move(running);
+}
+
 Snapshot snapshot() {
   Record& r = record();
   const std::lock_guard lock(r.mutex);
@@ -102,6 +109,11 @@ Snapshot snapshot() {
   result.operation = r.operation;
   result.inside = r.inside;
   result.operation_seconds = std::chrono::duration<double>(Clock::now() - r.operation_time).count();
+  if (!r.inside && r.running_on_device)
+    if (const std::optional<Operation> running = r.running_on_device()) {
+      result.operation = *running;
+      result.inside = true;
+    }
   for (const std::weak_ptr<Channel::State>& channel : r.channels)
     if (const auto state = channel.lock()) result.channels.push_back(*state);
   return result;

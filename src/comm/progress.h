@@ -5,7 +5,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -72,12 +74,17 @@ class Inside {
   Inside& operator=(const Inside&) = delete;
 };
 
+// Collectives that a device carries out while the main thread goes on. `running` tells the one that the device is in;
+// any thread may call it, at any time, and it must not block. While the main thread is inside none itself, it counts as
+// inside that one. One device per process; an empty function ends it.
+void watch_device(std::function<std::optional<Operation>()> running);
+
 struct Snapshot {
   PhaseKind kind = PhaseKind::kStart;
   std::string phase;
   Operation operation;  // the present one if `inside`, else the last one
   bool inside = false;
-  double operation_seconds = 0;          // since it was entered, or left
+  double operation_seconds = 0;          // since the main thread last entered or left one
   std::vector<Channel::State> channels;  // of all living communicators, in order of their making
 };
 Snapshot snapshot();

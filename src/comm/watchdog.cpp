@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "comm/abort_hooks.h"
 #include "comm/progress.h"
 #include "comm/stack_probe.h"
 #include "comm/stall_report.h"
@@ -33,6 +34,10 @@ constexpr double kStackPatience = 2;     // for the main thread's answer
 constexpr double kDumpPatience = 2;      // for the other ranks' dumps, after they have heard of ours
 constexpr double kSummaryPatience = 5;   // for the speaking rank, which may have heard late and taken its stack since
 constexpr double kFailsafeSeconds = 20;  // after which a hanging file system or callback is left alone
+constexpr double kHookPatience = 5;      // for the hooks of comm/abort_hooks.h, when all is said
+constexpr double kPartingPatience = 1;   // for the other ranks' hooks, after that
+
+const int kExitCode = exit_code(ErrorKind::kComm);
 
 double seconds_since(Clock::time_point start) {
   return Seconds(Clock::now() - start).count();
@@ -68,10 +73,6 @@ void write_sign(const std::string& path, const std::string& text) {
   std::ofstream(path) << text << '\n';
 }
 
-[[noreturn]] void leave() {
-  ::_exit(exit_code(ErrorKind::kComm));
-}
-
 // Signals are for the main thread: the trainer's stop requests, and the probe's own.
 class SignalsBlocked {
  public:
@@ -99,7 +100,9 @@ class Watchdog::Impl {
     interval_ = std::clamp(least / 20, 0.05, 1.0);
     asking_interval_ = std::clamp(least / 100, 0.1, 3.0);
     std::error_code ignored;  // an earlier attempt of the same job may have left its dumps
-    for (const std::string& path : {dump_path(options_.rank), marker_path(), summary_path()}) fs::remove(path, ignored);
+    for (const std::string& path :
+         {dump_path(options_.rank), marker_path(), summary_path(), parting_path(options_.rank)})
+      fs::remove(path, ignored);
     const SignalsBlocked blocked;
     watcher_ = std::thread([this] { watch(); });
     listener_ = std::thread([this] { listen(); });
@@ -119,6 +122,7 @@ class Watchdog::Impl {
   std::string dump_path(int rank) const { return fmt::format("{}/rank{}.txt", options_.folder, rank); }
   std::string marker_path() const { return options_.folder + "/stalled"; }
   std::string summary_path() const { return options_.folder + "/summary.txt"; }
+  std::string parting_path(int rank) const { return fmt::format("{}/left{}", options_.folder, rank); }
 
   bool sleep_unless_stopped(double seconds) {
     std::unique_lock lock(mutex_);
@@ -128,6 +132,8 @@ class Watchdog::Impl {
   void watch();
   void listen();
   [[noreturn]] void time_out(double idle_seconds);
+  [[noreturn]] void leave();
+  void wait_for_hooks_of_others() const;
   void write_dump(double idle_seconds);
   std::vector<int> dumped_ranks() const;
   std::vector<StallDump> read_dumps(const std::vector<int>& ranks) const;
@@ -139,7 +145,7 @@ class Watchdog::Impl {
   std::mutex mutex_;
   std::condition_variable stopped_;
   bool stop_ = false;
-  std::atomic<bool> asked_{false};
+  std::atomic<bool> asked_{false}, leaving_{false};
   std::thread watcher_, listener_;
 };
 
@@ -213,13 +219,36 @@ void Watchdog::Impl::speak(const std::string& text) {
   if (options_.on_timeout) options_.on_timeout(text);
 }
 
+// The launcher kills the others as soon as one rank has left, so ranks that let go of something part together.
+void Watchdog::Impl::wait_for_hooks_of_others() const {
+  write_sign(parting_path(options_.rank), "");
+  const auto start = Clock::now();
+  const std::vector<int> ranks = dumped_ranks();
+  const auto has_left = [this](int rank) { return path_exists(parting_path(rank)); };
+  while (seconds_since(start) < kHookPatience + kPartingPatience && !std::all_of(ranks.begin(), ranks.end(), has_left))
+    pause(0.05);
+}
+
+void Watchdog::Impl::leave() {
+  leaving_ = true;
+  try {
+    if (run_abort_hooks(kHookPatience)) wait_for_hooks_of_others();
+  } catch (const std::exception&) {  // all is said, and nobody can be told more
+  }
+  ::_exit(kExitCode);
+}
+
 void Watchdog::Impl::time_out(double idle_seconds) {
   const std::string plain =
       fmt::format("no progress for {:.0f} s in {} on rank {}", idle_seconds, progress::snapshot().phase, options_.rank);
-  std::thread([plain, folder = options_.folder] {
+  std::thread([this, plain] {
     pause(kFailsafeSeconds);
-    print_line(plain + "; " + folder + "; the dumps could not be finished either: check that file system");
-    leave();
+    if (leaving_)
+      pause(kHookPatience + 2 * kPartingPatience);
+    else
+      print_line(plain + "; " + options_.folder + "; the dumps could not be finished either: check that file system");
+    run_abort_hooks(kHookPatience);
+    ::_exit(kExitCode);
   }).detach();
   try {
     if (path_exists(summary_path())) leave();  // all is said: this rank was stopped while the others gave up

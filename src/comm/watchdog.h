@@ -4,8 +4,9 @@
 // The watchdog is a thread of every rank that looks at the rank's signs of life (comm/progress.h). When there was none
 // for the limit it writes FOLDER/rank<R>.txt: phase, operation, stack of the main thread. That also asks the other
 // ranks for their dumps. The lowest rank with a dump reads all of them, prints one line on stderr and calls
-// `on_timeout`; then every rank leaves by _exit(74). MPI is not touched: it may be what hangs. mpirun, or `srun
-// --kill-on-bad-exit`, ends the ranks that cannot leave by themselves.
+// `on_timeout`; then every rank runs its abort hooks (comm/abort_hooks.h), for some seconds at most, and leaves by
+// _exit(74). MPI is not touched: it may be what hangs. mpirun, or `srun --kill-on-bad-exit`, ends the ranks that cannot
+// leave by themselves.
 #pragma once
 
 #include <functional>

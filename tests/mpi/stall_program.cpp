@@ -5,9 +5,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <fstream>
 #include <thread>
 #include <vector>
 
+#include "comm/abort_hooks.h"
 #include "comm/progress.h"
 #include "comm/watchdog.h"
 #include "support/mpi_expect.h"
@@ -85,6 +87,19 @@ void block_in_the_callback(Communicator& world, const std::string& folder) {
   sleep_for_ever();
 }
 
+// Every rank leaves FOLDER.hookR behind before it goes.
+void stop_with_hooks(Communicator& world, const std::string& folder) {
+  ::signal(SIGTERM, SIG_IGN);  // like the trainer: mpirun sends it to the others when the first rank has left
+  const AbortHook hook =
+      add_abort_hook([path = folder + ".hook" + std::to_string(world.rank())] { std::ofstream(path) << "let go\n"; });
+  rank_1_acts(world, [] { sleep_for_ever(); });
+}
+
+void stop_with_a_hook_that_hangs(Communicator& world) {
+  const AbortHook hook = add_abort_hook([] { sleep_for_ever(); });
+  rank_1_acts(world, [] { sleep_for_ever(); });
+}
+
 int run(Communicator& world, const std::string& what, const std::string& folder) {
   if (what == "failsafe") block_in_the_callback(world, folder);
   if (what == "off") {
@@ -109,6 +124,8 @@ int run(Communicator& world, const std::string& what, const std::string& folder)
       progress::tick();
       sleep_for_ever();
     });
+  if (what == "hook") stop_with_hooks(world, folder);
+  if (what == "stuck_hook") stop_with_a_hook_that_hangs(world);
   if (what == "steady") work_steadily(world);
   if (what == "continued") work_while_being_stopped();
   return 0;

@@ -16,6 +16,7 @@ EXIT_CODE = 74
 LIMIT = 1.5  # seconds, as in stall_program.cpp
 # From the limit to the end of the job. The dumps are waited for 2 s; the rest is mpirun on a loaded machine.
 GRACE = 5.0
+HOOK_PATIENCE = 5.0  # as in watchdog.cpp
 
 
 def fail(text):
@@ -62,13 +63,13 @@ class Job:
         return path.read_text()
 
 
-def require_end(job, waiting, suspect, limit=LIMIT):
+def require_end(job, waiting, suspect, limit=LIMIT, leaving=0.0):
     """From the moment that rank 1 stops, the job ends in time, with one line that says who waits and whom to suspect."""
     expect(job.process.stdout.readline() == "BEGIN\n", "the job did not begin")
     job.begin = time.monotonic()
     code = job.finish()
     expect(code == EXIT_CODE, f"exit code {code}")
-    expect(job.seconds < limit + GRACE, f"{job.seconds:.1f} s for a limit of {limit} s")
+    expect(job.seconds < limit + GRACE + leaving, f"{job.seconds:.1f} s for a limit of {limit} s")
     line = job.line()
     for part in [f"no progress for {limit:.0f} s in stage s1 step 12", waiting, suspect, f"; {job.dumps}; "]:
         expect(part in line, f"no {part!r} in the line")
@@ -109,6 +110,20 @@ def case_late(job):
     require_dump(job.dump(1), "nexus::stall::sleep_for_ever()")
 
 
+def case_hook(job):
+    """What a rank must let go of, it lets go of before it leaves."""
+    require_end(job, f"{job.ranks - 1} of {job.ranks} ranks wait in all_reduce", "; rank 1 is in no collective")
+    for rank in range(job.ranks):
+        expect(Path(f"{job.dumps}.hook{rank}").exists(), f"rank {rank} left without its hook")
+
+
+def case_stuck_hook(job):
+    """Letting go may hang, too; the job has been explained by then."""
+    require_end(job, f"{job.ranks - 1} of {job.ranks} ranks wait in all_reduce", "; rank 1 is in no collective",
+                leaving=HOOK_PATIENCE)
+    expect(job.seconds > LIMIT + HOOK_PATIENCE - 1, "the hook got no time")
+
+
 def case_start(job):
     expect(job.finish() == EXIT_CODE, "the start was not ended")
     expect("ALIVE" in job.out, "the limit of the steps ended the start")
@@ -137,7 +152,8 @@ def case_continued(job):
 
 def main():
     case, ranks, folder, program, *launch = sys.argv[1:]
-    cases = {"stop": case_stop, "skip": case_skip, "astray": case_astray, "late": case_late, "start": case_start,
+    cases = {"stop": case_stop, "skip": case_skip, "astray": case_astray, "late": case_late,
+             "hook": case_hook, "stuck_hook": case_stuck_hook, "start": case_start,
              "failsafe": case_failsafe, "steady": require_quiet, "off": require_quiet, "continued": case_continued}
     cases[case](Job(case, int(ranks), folder, program, launch))
 

@@ -71,5 +71,20 @@ TEST(Progress, AnotherThreadSeesWhoIsInsideWhat) {
   EXPECT_FALSE(progress::snapshot().inside);
 }
 
+TEST(Progress, ADeviceInACollectiveCountsWhileTheMainThreadIsInNone) {
+  std::optional<progress::Operation> running = progress::Operation{"all_reduce", "dp/nccl", 0, 7, 100, "f32"};
+  progress::watch_device([&running] { return running; });
+  EXPECT_TRUE(progress::snapshot().inside);
+  EXPECT_EQ(progress::snapshot().operation.sequence, 7);
+  {
+    const progress::Inside inside(progress::Operation{"barrier", "world", 0, 3, 0, "byte"});
+    EXPECT_EQ(progress::snapshot().operation.name, "barrier");
+  }
+  running.reset();
+  EXPECT_FALSE(progress::snapshot().inside);
+  EXPECT_EQ(progress::snapshot().operation.name, "barrier");
+  progress::watch_device({});
+}
+
 }  // namespace
 }  // namespace nexus
