@@ -11,7 +11,7 @@
 
 namespace nexus {
 
-class ProfiledBackend final : public Backend {
+class ProfiledBackend : public Backend {
  public:
   struct Family {
     double seconds = 0, flops = 0;
