@@ -37,8 +37,8 @@ double median(std::vector<double> values) {
 // Best rate of a large square product in the compute type: the ceiling that the step is compared with.
 double gemm_peak_flops_per_second(Backend& backend, DType dtype) {
   constexpr int64_t n = 2048;
-  const Buffer buffers[3] = {backend.allocate(n * n * size_of(dtype)), backend.allocate(n * n * size_of(dtype)),
-                             backend.allocate(n * n * size_of(dtype))};
+  const auto matrix = [&](DType of) { return backend.allocate(n * n * size_of(of), "a matrix of the peak product"); };
+  const Buffer buffers[3] = {matrix(dtype), matrix(dtype), matrix(dtype)};
   Tensor mats[3];
   const RandomStream random(1, "gemm peak");
   const Buffer host = host_buffer(n * n * size_of(DType::kF32)), staged = host_buffer(n * n * size_of(dtype));
@@ -47,7 +47,7 @@ double gemm_peak_flops_per_second(Backend& backend, DType dtype) {
     for (int64_t j = 0; j < n * n; ++j)
       static_cast<float*>(host.data())[j] =
           static_cast<float>(random.uniform(static_cast<uint64_t>(i * n * n + j)) - 0.5);
-    const Buffer device = backend.allocate(host.size_bytes());
+    const Buffer device = matrix(DType::kF32);
     const Tensor wide = device.tensor(DType::kF32, {n, n});
     backend.copy_in(wide, host.data());
     backend.copy(wide, mats[i]);
@@ -72,7 +72,7 @@ class Bench {
         params_(backend, model_.table(), spec.precision.compute),
         grid_(make_self_communicator(), 1, 1),
         layout_(make_batch_layout(spec.batch, spec.data.context, 0, 1)),
-        runner_(backend, grid_, model_, params_, layout_, spec.safety),
+        runner_(backend, grid_, model_, params_, layout_, spec.safety, spec.precision.recompute),
         optimizer_({spec.optimizer.beta1, spec.optimizer.beta2, spec.optimizer.eps, spec.optimizer.clip},
                    spec.optimizer.weight_decay, {first_generation(config_)}),
         random_(spec.seed, "bench tokens") {
