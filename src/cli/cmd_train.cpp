@@ -51,7 +51,8 @@ int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, 
   if (world->rank() == 0)
     for (const std::string& text : loaded.warnings) warn("{}", text);
   if (arguments.dry_run) {
-    if (world->rank() == 0) std::fputs(forecast_text(make_forecast(loaded.spec, world->size())).c_str(), stdout);
+    const Forecast forecast = make_forecast(loaded.spec, world->size(), planned_device(arguments.device));
+    if (world->rank() == 0) std::fputs(forecast_text(forecast).c_str(), stdout);
     return 0;
   }
   const CampaignInput input{loaded.spec, loaded.file_text, loaded.resolved_yaml, loaded.stage_numerics};
