@@ -11,11 +11,15 @@ using Group = CommunicationTerm::Group;
 struct BlockTraffic {
   int64_t columns = 0;     // gathered in one pass and reduce-scattered in the other
   int64_t statistics = 0;  // rows of one number, all-reduced; the same in both passes
+  // Of the columns, those of activations. They are gathered again where activations are computed again, and so are the
+  // statistics of the norms before them.
+  int64_t activations = 0;
 };
 
 // A Nexus-Rank projection of `groups` outputs gathers a1, and adds up the squares of h1 and h2.
 void add_nexus_rank(BlockTraffic& block, const ModelConfig& c, int64_t groups) {
   block.columns += groups * c.m;
+  block.activations += groups * c.m;
   block.statistics += c.norm == NormKind::kNone ? 0 : 2 * groups;
 }
 
@@ -65,6 +69,8 @@ void add_tensor_parallel(Terms& terms, const ModelConfig& c, const StepShape& sh
   const int64_t per_pass = c.layers * ((edges + block.columns) * column + block.statistics * statistic);
   terms.add(Group::kTp, "blocks forward", per_pass);
   terms.add(Group::kTp, "blocks backward", per_pass);
+  if (shape.recompute == Recompute::kActivations)
+    terms.add(Group::kTp, "blocks recomputed", c.layers * (block.activations * column + block.statistics * statistic));
   terms.add(Group::kTp, "embedding", 2 * c.d * column);
   terms.add(Group::kTp, "head", 2 * c.d * column);
   terms.add(Group::kTp, "cross-entropy", (p - 1) * p * rows * 3 * wide);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "layers/recompute.h"
 #include "model/model_config.h"
 #include "params/sharding.h"
 
@@ -21,6 +22,7 @@ struct CommunicationTerm {
 struct StepShape {
   int64_t micro = 0, context = 0, accumulation = 1;
   DType compute = DType::kF32;
+  Recompute recompute = Recompute::kNone;
 };
 
 // Terms of one optimizer step, those of no bytes left out. The groups are those of the rank that `sharding` describes:

@@ -12,7 +12,7 @@
 
 namespace nexus {
 
-class ProfiledBackend final : public Backend {
+class ProfiledBackend : public Backend {
  public:
   // FLOPs are counted for matrix products and attention (its causal half; backward twice forward). Bytes: what the
   // operation must move if it reads each input once and writes each output once; scratch is not counted, what is

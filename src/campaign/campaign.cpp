@@ -23,7 +23,8 @@ namespace {
 constexpr int64_t kGrowthSequences = 4;
 
 TrainerOptions trainer_options(const CampaignSpec& spec) {
-  return {spec.batch, spec.data.context, spec.optimizer, spec.checkpoint, spec.eval, spec.safety, spec.account};
+  return {spec.batch, spec.data.context, spec.optimizer, spec.checkpoint,
+          spec.eval,  spec.safety,       spec.account,   spec.precision};
 }
 
 class Campaign {

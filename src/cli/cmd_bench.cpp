@@ -28,7 +28,7 @@ struct Machine {
 
 Machine make_machine(const BenchArguments& arguments, const CampaignSpec& spec, std::unique_ptr<Communicator> world) {
   Machine machine;
-  Device device = open_device(arguments.device, false, std::move(world));
+  Device device = open_device(arguments.device, spec.precision.deterministic, std::move(world));
   machine.backend = std::move(device.backend);
   machine.grid = std::make_unique<ProcessGrid>(std::move(device.world), spec.parallel.dp, spec.parallel.tp);
   return machine;

@@ -51,11 +51,12 @@ int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, 
   if (world->rank() == 0)
     for (const std::string& text : loaded.warnings) warn("{}", text);
   if (arguments.dry_run) {
-    if (world->rank() == 0) std::fputs(forecast_text(make_forecast(loaded.spec, world->size())).c_str(), stdout);
+    const Forecast forecast = make_forecast(loaded.spec, world->size(), planned_device(arguments.device));
+    if (world->rank() == 0) std::fputs(forecast_text(forecast).c_str(), stdout);
     return 0;
   }
   const CampaignInput input{loaded.spec, loaded.file_text, loaded.resolved_yaml, loaded.stage_numerics};
-  Device device = open_device(arguments.device, false, std::move(world));
+  Device device = open_device(arguments.device, loaded.spec.precision.deterministic, std::move(world));
   LaunchOptions launch = launch_options(arguments);
   launch.on_open = [&run_folder](const std::string& folder) { run_folder = folder; };
   return run_campaign(input, launch, *device.backend, std::move(device.world));

@@ -92,6 +92,11 @@ void add_placement(Rows& t) {
       "split the tokens of the residual stream over tp: less memory, as much communication");
   add(t, "precision.compute", "f32", choice_of({DType::kF32, DType::kBF16, DType::kF64}),
       at(&CampaignSpec::precision, &PrecisionSpec::compute), kNumerics, "f32, bf16 or f64; bf16 keeps f32 masters");
+  add(t, "precision.deterministic", "false", FlagType{}, at(&CampaignSpec::precision, &PrecisionSpec::deterministic),
+      kPlacement, "GPU: the same bits on every rerun; slower attention. The CPU always has them");
+  add(t, "precision.recompute", "none", choice_of({Recompute::kNone, Recompute::kActivations}),
+      at(&CampaignSpec::precision, &PrecisionSpec::recompute), kPlacement,
+      "none, or activations: GELUs and gates are computed again backwards: less memory, slower, same bits");
 }
 
 void add_saving(Rows& t) {

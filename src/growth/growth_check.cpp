@@ -99,8 +99,8 @@ class Probe {
       return dry_run(model_.config(), params_.compute_dtype(), 1, batch_.context, u, params_.table().sharding())
           .arena_bytes;
     };
-    return Arena(
-        params_.backend().allocate(inputs.peak_bytes() + std::max(bytes_of(use), bytes_of(ModelUse::kEvaluation))));
+    const int64_t bytes = inputs.peak_bytes() + std::max(bytes_of(use), bytes_of(ModelUse::kEvaluation));
+    return Arena(params_.backend().allocate(bytes, "a sequence of the growth check"));
   }
 
   ProcessGrid& grid_;
@@ -133,7 +133,7 @@ std::vector<bool> moved_elements(ProcessGrid& grid, Model& model, ParamStore& pa
                                  double learning_rate) {
   const std::vector<double> start = host_values(params.backend(), params.master());
   std::vector<bool> moved(start.size(), false);
-  const Buffer norm = params.backend().allocate(size_of(DType::kF64));
+  const Buffer norm = params.backend().allocate(size_of(DType::kF64), "the gradient norm of the growth check");
   const Tensor sum_squares = norm.tensor(DType::kF64, {1});
   Probe probe(grid, model, params, batch);
   Optimizer optimizer(AdamW{}, 0.0, {first_generation(model.config())});

@@ -19,13 +19,19 @@ Mlp::Mlp(ParamTable& table, const std::string& prefix, int64_t d, int64_t f, Gat
       up_(table, up_specs(prefix, d, f, gate)),
       down_(table, {matrix_spec(prefix + ".w_down", fixed_axis(d), fixed_axis(f), 1)}) {}
 
+Tensor Mlp::activate(const LayerContext& ctx) const {
+  const Tensor a = ctx.alloc({ctx.rows(), f_});
+  ctx.backend.gate_forward(gate_, gelu_, h_, a);
+  return a;
+}
+
 void Mlp::forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) {
   const ForwardScope scope(ctx);
   x_ = x;
   h_ = ctx.alloc({ctx.rows(), up_.out_width()});
-  a_ = ctx.alloc({ctx.rows(), f_});
   up_.forward(ctx, x, h_);
-  ctx.backend.gate_forward(gate_, gelu_, h_, a_);
+  const ActivationScope activation(ctx);
+  a_ = activate(ctx);
   down_.forward(ctx, a_, y);
 }
 
@@ -33,7 +39,10 @@ void Mlp::backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx) 
   const Arena::Frame frame(ctx.arena);
   const Tensor da = ctx.alloc({ctx.rows(), f_});
   const Tensor dh = ctx.alloc({ctx.rows(), up_.out_width()});
-  down_.backward(ctx, dy, a_, da);
+  {
+    const ActivationScope activation(ctx);
+    down_.backward(ctx, dy, ctx.keeps_activations() ? a_ : activate(ctx), da);
+  }
   ctx.backend.gate_backward(gate_, gelu_, da, h_, dh);
   up_.backward(ctx, dh, x_, dx);
 }

@@ -18,11 +18,14 @@ class Mlp : public Projection {
   void backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx) override;
 
  private:
+  Tensor activate(const LayerContext& ctx) const;  // a, allocated in the current frame
+
   GateKind gate_;
   GeluKind gelu_;
   int64_t f_;  // of this rank: gate and up are split by rows, down by columns
   StackedMatrix up_, down_;
-  Tensor x_, h_, a_;  // input; [rows, 2F] gate then up ([rows, F] for GELU); [rows, F]
+  Tensor x_, h_;  // input; [rows, 2F] gate then up ([rows, F] for GELU)
+  Tensor a_;      // [rows, F]; for a backward pass whose context keeps activations
 };
 
 }  // namespace nexus

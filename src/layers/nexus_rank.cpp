@@ -53,39 +53,56 @@ NexusRank::NexusRank(ParamTable& table, const Prefixes& prefixes, const NexusRan
       w_d_(table, w_d_specs(prefixes, options)),
       edges_(table, options.place, options.d, options.outs) {}
 
-NexusRank::Stage NexusRank::make_stage(const LayerContext& ctx, int64_t width, int64_t a_width) const {
-  Stage stage{ctx.alloc({ctx.rows(), groups_, width}), ctx.alloc({ctx.rows(), groups_, a_width}), {}};
+NexusRank::Stage NexusRank::make_stage(const LayerContext& ctx, int64_t width) const {
+  Stage stage{ctx.alloc({ctx.rows(), groups_, width}), {}, {}};
   if (activation_.norm != NormKind::kNone) stage.scale = ctx.alloc_wide({ctx.rows(), groups_});
   return stage;
 }
 
 // a1 of this rank's channels, then of all.
-void NexusRank::activate_first(const LayerContext& ctx) {
-  if (m_ == m_whole_) return norm_gelu_forward(ctx, activation_, stage1_.h, stage1_.a, stage1_.scale);
+Tensor NexusRank::activate_first(const LayerContext& ctx) const {
+  const Tensor a = ctx.alloc({ctx.rows(), groups_, m_whole_});
+  if (m_ == m_whole_) {
+    norm_gelu_forward(ctx, activation_, stage1_.h, a, stage1_.scale);
+    return a;
+  }
   const Arena::Frame frame(ctx.arena);
   const Tensor mine = ctx.alloc(stage1_.h.shape);
   norm_gelu_forward(ctx, activation_, stage1_.h, mine, stage1_.scale);
-  gather_columns(ctx, mine, std::vector<int64_t>(static_cast<size_t>(groups_), m_whole_), stage1_.a);
+  gather_columns(ctx, mine, std::vector<int64_t>(static_cast<size_t>(groups_), m_whole_), a);
+  return a;
+}
+
+Tensor NexusRank::activate_second(const LayerContext& ctx) const {
+  const Tensor a = ctx.alloc(stage2_.h.shape);
+  norm_gelu_forward(ctx, activation_, stage2_.h, a, stage2_.scale);
+  return a;
 }
 
 void NexusRank::forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) {
   const ForwardScope scope(ctx);
   x_ = edges_.whole_input(ctx, x);
-  stage1_ = make_stage(ctx, m_, m_whole_);
-  stage2_ = make_stage(ctx, a_, a_);
+  stage1_ = make_stage(ctx, m_);
+  stage2_ = make_stage(ctx, a_);
   w_m_.forward(ctx, x_, stage1_.h.reshaped({ctx.rows(), groups_ * m_}));
-  activate_first(ctx);
-  w_a_.forward(ctx, stage1_.a, stage2_.h);
-  norm_gelu_forward(ctx, activation_, stage2_.h, stage2_.a, stage2_.scale);
+  {
+    const ActivationScope activation(ctx);
+    stage1_.a = activate_first(ctx);
+    w_a_.forward(ctx, stage1_.a, stage2_.h);
+  }
+  const ActivationScope activation(ctx);
+  stage2_.a = activate_second(ctx);
   edges_.reduce_output(ctx, y, [&](const Tensor& partial) { w_d_.forward(ctx, stage2_.a, partial); });
 }
 
 // d1 = W_A^T d2, added up over the ranks.
 void NexusRank::backward_middle(const LayerContext& ctx, const Tensor& d2, const Tensor& d1) const {
-  if (m_ == m_whole_) return w_a_.backward(ctx, d2, stage1_.a, d1);
+  const ActivationScope activation(ctx);
+  const Tensor a = ctx.keeps_activations() ? stage1_.a : activate_first(ctx);
+  if (m_ == m_whole_) return w_a_.backward(ctx, d2, a, d1);
   const Arena::Frame frame(ctx.arena);
-  const Tensor partial = ctx.alloc(stage1_.a.shape);
-  w_a_.backward(ctx, d2, stage1_.a, partial);
+  const Tensor partial = ctx.alloc(a.shape);
+  w_a_.backward(ctx, d2, a, partial);
   reduce_scatter_columns(ctx, partial, std::vector<int64_t>(static_cast<size_t>(groups_), m_whole_), d1);
 }
 
@@ -93,7 +110,11 @@ void NexusRank::backward(const LayerContext& ctx, const Tensor& dy, const Tensor
   const Arena::Frame frame(ctx.arena);
   const Tensor d1 = ctx.alloc({ctx.rows(), groups_, m_});  // da1, then dh1 in its place
   const Tensor d2 = ctx.alloc({ctx.rows(), groups_, a_});  // da2, then dh2
-  w_d_.backward(ctx, edges_.whole_output_gradient(ctx, dy), stage2_.a, d2);
+  {
+    const ActivationScope activation(ctx);
+    const Tensor a = ctx.keeps_activations() ? stage2_.a : activate_second(ctx);
+    w_d_.backward(ctx, edges_.whole_output_gradient(ctx, dy), a, d2);
+  }
   norm_gelu_backward(ctx, activation_, d2, stage2_.h, stage2_.scale, d2);
   backward_middle(ctx, d2, d1);
   norm_gelu_backward(ctx, activation_, d1, stage1_.h, stage1_.scale, d1);

@@ -36,12 +36,15 @@ class NexusRank : public Projection {
   void backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx) override;
 
  private:
-  // h [rows, G, width of this rank], a = GELU(n(h)), and the norm's row scale [rows, G] (undefined without norm).
+  // h [rows, G, width of this rank], a = GELU(n(h)), and the norm's row scale [rows, G] (undefined without norm). The
+  // backward pass reads `a` only where the context keeps activations.
   struct Stage {
     Tensor h, a, scale;
   };
-  Stage make_stage(const LayerContext& ctx, int64_t width, int64_t a_width) const;
-  void activate_first(const LayerContext& ctx);
+  Stage make_stage(const LayerContext& ctx, int64_t width) const;
+  // a1 and a2, allocated in the current frame.
+  Tensor activate_first(const LayerContext& ctx) const;
+  Tensor activate_second(const LayerContext& ctx) const;
   void backward_middle(const LayerContext& ctx, const Tensor& d2, const Tensor& d1) const;
 
   int64_t groups_, m_whole_, m_, a_;  // m_ and a_ of this rank

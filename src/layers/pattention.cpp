@@ -42,21 +42,31 @@ Pattention::Pattention(ParamTable& table, const std::vector<std::string>& prefix
       value_(table, value_specs(prefixes, options), GroupedMatrix::Layout::kInOut),
       edges_(table, options.place, options.d, options.outs) {}
 
+Tensor Pattention::activate(const LayerContext& ctx) const {
+  const Tensor a = ctx.alloc(s_.shape);
+  norm_gelu_forward(ctx, activation_, s_, a, scale_);
+  return a;
+}
+
 void Pattention::forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) {
   const ForwardScope scope(ctx);
   x_ = edges_.whole_input(ctx, x);
   s_ = ctx.alloc({ctx.rows(), groups_, tokens_});
-  a_ = ctx.alloc({ctx.rows(), groups_, tokens_});
   scale_ = ctx.alloc_wide({ctx.rows(), groups_});
   key_.forward(ctx, x_, s_.reshaped({ctx.rows(), groups_ * tokens_}));
-  norm_gelu_forward(ctx, activation_, s_, a_, scale_);
+  const ActivationScope activation(ctx);
+  a_ = activate(ctx);
   edges_.reduce_output(ctx, y, [&](const Tensor& partial) { value_.forward(ctx, a_, partial); });
 }
 
 void Pattention::backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx) {
   const Arena::Frame frame(ctx.arena);
   const Tensor ds = ctx.alloc({ctx.rows(), groups_, tokens_});  // da, then ds in its place
-  value_.backward(ctx, edges_.whole_output_gradient(ctx, dy), a_, ds);
+  {
+    const ActivationScope activation(ctx);
+    const Tensor a = ctx.keeps_activations() ? a_ : activate(ctx);
+    value_.backward(ctx, edges_.whole_output_gradient(ctx, dy), a, ds);
+  }
   norm_gelu_backward(ctx, activation_, ds, s_, scale_, ds);
   edges_.reduce_input_gradient(ctx, dx, [&](const Tensor& out) {
     key_.backward(ctx, ds.reshaped({ctx.rows(), groups_ * tokens_}), x_, out);

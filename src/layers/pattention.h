@@ -35,12 +35,15 @@ class Pattention : public Projection {
   void backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx) override;
 
  private:
+  Tensor activate(const LayerContext& ctx) const;  // a, allocated in the current frame
+
   int64_t groups_, tokens_;  // tokens of this rank
   NormGelu activation_;
   StackedMatrix key_;
   GroupedMatrix value_;
   SplitEdges edges_;
-  Tensor x_, s_, a_, scale_;  // input; [rows, G, n]; [rows, G, n]; wide [rows, G]
+  Tensor x_, s_, scale_;  // input; [rows, G, n]; wide [rows, G]
+  Tensor a_;              // [rows, G, n]; for a backward pass whose context keeps activations
 };
 
 }  // namespace nexus

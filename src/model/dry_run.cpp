@@ -6,13 +6,13 @@
 namespace nexus {
 
 DryRun dry_run(const ModelConfig& config, DType compute, int64_t batch, int64_t context, ModelUse use,
-               const Sharding& sharding) {
+               const Sharding& sharding, Recompute recompute) {
   const std::unique_ptr<DryBackend> backend = make_dry_backend();
   const std::unique_ptr<Communicator> tp = make_dry_communicator(sharding.tp_rank, sharding.tp_size);
   Model model(config, sharding);
   ParamStore params(*backend, model.table(), compute);
   Arena arena;
-  const LayerContext ctx{*backend, arena, params, batch, context, Pass::kTraining, tp.get()};
+  const LayerContext ctx{*backend, arena, params, batch, context, Pass::kTraining, tp.get(), recompute};
   const Tensor tokens{nullptr, DType::kI32, {ctx.rows()}};
   const Tensor losses{nullptr, params.wide_dtype(), {ctx.rows()}};
   switch (use) {

@@ -2,6 +2,7 @@
 // counting arena. The figures are exact, because the same code runs.
 #pragma once
 
+#include "layers/recompute.h"
 #include "model/model_config.h"
 #include "params/sharding.h"
 
@@ -19,6 +20,6 @@ struct DryRun {
 // Costs of one micro-batch of `batch` sequences of `context` tokens, on one rank of the grid. Throws ErrorKind::kConfig
 // for an impossible model.
 DryRun dry_run(const ModelConfig& config, DType compute, int64_t batch, int64_t context, ModelUse use,
-               const Sharding& sharding = {});
+               const Sharding& sharding = {}, Recompute recompute = Recompute::kNone);
 
 }  // namespace nexus

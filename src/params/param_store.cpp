@@ -1,6 +1,7 @@
 #include "params/param_store.h"
 
 #include "core/rng.h"
+#include "core/units.h"
 
 namespace nexus {
 namespace {
@@ -27,24 +28,44 @@ bool master_is_compute(const ParamTable& table, DType compute) {
   return compute == wide_of(compute) && !table.sharding().zero;
 }
 
+// What to do about a store that does not fit: no setting of the batch makes it smaller.
+std::string cure_of(const ParamTable& table, int64_t bytes) {
+  const Sharding& sharding = table.sharding();
+  std::string cure = fmt::format("this rank's parameter buffers are {} in all: ", format_bytes(bytes));
+  if (!sharding.zero && sharding.dp_size > 1) cure += "set parallel.zero to 1, ";
+  cure += sharding.dp_size > 1 ? "start more ranks, " : "start more ranks with parallel.zero 1, ";
+  return cure + fmt::format("raise parallel.tp (now {}), or choose a smaller model", sharding.tp_size);
+}
+
 }  // namespace
 
 ParamStore::ParamStore(Backend& backend, const ParamTable& table, DType compute, Use use)
     : backend_(&backend), table_(&table), compute_dtype_(compute) {
-  const DType wide = wide_of(compute);
-  auto make = [&](DType dtype, int64_t count) {
-    buffers_.push_back(backend.allocate(count * size_of(dtype)));
+  try {
+    allocate(use);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kConfig) throw;
+    throw Error(error.kind(), error.fact(), error.where(), cure_of(table, bytes_for(table, compute, use)));
+  }
+}
+
+void ParamStore::allocate(Use use) {
+  const ParamTable& table = *table_;
+  const DType wide = wide_dtype();
+  const bool one_copy = master_is_compute(table, compute_dtype_);
+  auto make = [this](DType dtype, int64_t count, const char* what) {
+    buffers_.push_back(backend_->allocate(count * size_of(dtype), what));
     size_bytes_ += buffers_.back().size_bytes();
     const Tensor tensor = buffers_.back().tensor(dtype, {count});
-    backend.zero(tensor);  // padding stays zero for ever
+    backend_->zero(tensor);  // padding stays zero for ever
     return tensor;
   };
-  compute_ = make(compute, table.flat_count());
-  master_ = master_is_compute(table, compute) ? compute_ : make(wide, table.state_count());
+  compute_ = make(compute_dtype_, table.flat_count(), one_copy ? "weights" : "compute weights");
+  master_ = one_copy ? compute_ : make(wide, table.state_count(), "master weights");
   if (use == Use::kInference) return;
-  grad_ = make(wide, table.flat_count());
-  moment1_ = make(wide, table.state_count());
-  moment2_ = make(wide, table.state_count());
+  grad_ = make(wide, table.flat_count(), "gradients");
+  moment1_ = make(wide, table.state_count(), "first moments");
+  moment2_ = make(wide, table.state_count(), "second moments");
 }
 
 int64_t ParamStore::bytes_for(const ParamTable& table, DType compute, Use use) {
@@ -91,7 +112,7 @@ void ParamStore::set_weights(int index, const void* local_host) {
   if (compute_dtype_ == wide_dtype()) {
     backend_->copy_in(weights, local_host);
   } else {
-    const Buffer staging = backend_->allocate(count * element);
+    const Buffer staging = backend_->allocate(count * element, "one tensor's weights on their way in");
     const Tensor wide = staging.tensor(wide_dtype(), {count});
     backend_->copy_in(wide, local_host);
     backend_->copy(wide, weights);

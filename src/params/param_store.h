@@ -17,6 +17,7 @@ namespace nexus {
 class ParamStore {
  public:
   enum class Use { kTraining, kInference };
+  // Throws ErrorKind::kConfig where the device has no room for the buffers, saying what would share them out.
   ParamStore(Backend& backend, const ParamTable& table, DType compute, Use use = Use::kTraining);
 
   const ParamTable& table() const { return *table_; }
@@ -50,6 +51,7 @@ class ParamStore {
   Backend& backend() const { return *backend_; }
 
  private:
+  void allocate(Use use);
   Tensor view(const Tensor& flat, int index) const;
   Tensor stacked(const Tensor& flat, int index, int count) const;
 

@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "accounting/device_memory.h"
 #include "accounting/flops.h"
 #include "core/units.h"
 #include "model/dry_run.h"
-#include "train/step.h"
+#include "train/memory_advice.h"
 
 namespace nexus {
 namespace {
@@ -25,7 +26,7 @@ int64_t host_copies(const ParamTable& table, DType wide) {
 // Peak of growth/grow.h: both stores, and either a tensor on its way, or the two inference copies of the comparison, or
 // the training copy of the liveness check, with one sequence in flight.
 int64_t growth_bytes(const ModelConfig& before, const ModelConfig& after, DType compute, int64_t context,
-                     const Sharding& sharding) {
+                     const Sharding& sharding, PlannedDevice device) {
   const DType checking = wide_of(compute);
   Sharding whole = sharding;  // of the checking copies
   whole.zero = whole.sequence = false;
@@ -43,7 +44,8 @@ int64_t growth_bytes(const ModelConfig& before, const ModelConfig& after, DType 
                             store(after, checking, Use::kInference, whole) + pass(before, ModelUse::kLogits) +
                             pass(after, ModelUse::kLogits) + 2 * logits;
   const int64_t moving = store(after, checking, Use::kTraining, whole) + pass(after, ModelUse::kTraining) + logits;
-  return stores + std::max({comparing, moving, host_copies(Model(after).table(), wide_of(compute))});
+  const int64_t copies = device == PlannedDevice::kCpu ? host_copies(Model(after).table(), wide_of(compute)) : 0;
+  return stores + std::max({comparing, moving, copies});
 }
 
 int64_t owned_bytes(const ParamTable& table, DType compute) {
@@ -52,20 +54,24 @@ int64_t owned_bytes(const ParamTable& table, DType compute) {
   return 3 * count * size_of(wide_of(compute));
 }
 
-MemoryPlan plan_memory(const CampaignSpec& spec, const BatchLayout& layout, size_t stage, const Sharding& sharding) {
+MemoryPlan plan_memory(const CampaignSpec& spec, const BatchLayout& layout, size_t stage, const Sharding& sharding,
+                       PlannedDevice device) {
   const ModelConfig config = spec.model_of_stage(stage);
   const DType compute = spec.precision.compute;
   const Model model(config, sharding);
   MemoryPlan memory;
   memory.params_bytes = ParamStore::bytes_for(model.table(), compute, ParamStore::Use::kTraining);
-  memory.activations_bytes = StepRunner::arena_bytes(config, compute, layout, sharding);
-  memory.evaluation_bytes =
-      dry_run(config, compute, layout.micro, layout.context, ModelUse::kEvaluation, sharding).arena_bytes;
+  memory.activations_bytes = StepRunner::arena_bytes(config, compute, layout, sharding, spec.precision.recompute);
+  memory.evaluation_bytes = evaluation_bytes({config, compute, layout, sharding});
   memory.snapshot_bytes = owned_bytes(model.table(), compute);
+  if (device == PlannedDevice::kCuda) {
+    const DeviceLoad load{compute, layout.micro, layout.context, spec.precision.deterministic};
+    memory.device_bytes = device_overhead(config, load, sharding).total_bytes();
+  }
   if (spec.stages[stage].grow.grows()) {
     ModelConfig before = stage > 0 ? spec.model_of_stage(stage - 1) : spec.model;  // stage 0 grows out of init_from
     before.validate();
-    memory.growth_bytes = growth_bytes(before, config, compute, layout.context, sharding);
+    memory.growth_bytes = growth_bytes(before, config, compute, layout.context, sharding, device);
   }
   return memory;
 }
@@ -84,28 +90,29 @@ bool can_cut(const CampaignSpec& spec, int tp) {
   }
 }
 
-GridForecast forecast_grid(const CampaignSpec& spec, size_t stage, int dp, int tp) {
+GridForecast forecast_grid(const CampaignSpec& spec, size_t stage, int dp, int tp, PlannedDevice device) {
   GridForecast grid{dp, tp, true, {}, {}, 0, 0};
   const int64_t pass = spec.data.context * spec.batch.micro * dp;
   grid.batch_fits = spec.batch.global_tokens % pass == 0;
   if (!grid.batch_fits) return grid;
   const Sharding sharding = sharding_of(spec, dp, tp);
   const BatchLayout layout = make_batch_layout(spec.batch, spec.data.context, 0, dp);
-  grid.memory = plan_memory(spec, layout, stage, sharding);
-  grid.communication =
-      step_communication(spec.model_of_stage(stage),
-                         {layout.micro, layout.context, layout.accumulation, spec.precision.compute}, sharding);
+  grid.memory = plan_memory(spec, layout, stage, sharding, device);
+  const StepShape shape{layout.micro, layout.context, layout.accumulation, spec.precision.compute,
+                        spec.precision.recompute};
+  grid.communication = step_communication(spec.model_of_stage(stage), shape, sharding);
   using Group = CommunicationTerm::Group;
   grid.tp_bytes = static_cast<double>(group_bytes_of(grid.communication, Group::kTp)) / tp;
   grid.dp_bytes = static_cast<double>(group_bytes_of(grid.communication, Group::kDp)) / dp;
   return grid;
 }
 
-std::vector<GridForecast> forecast_grids(const CampaignSpec& spec, size_t stage, int ranks, int own_tp) {
-  std::vector<GridForecast> grids = {forecast_grid(spec, stage, ranks / own_tp, own_tp)};
+std::vector<GridForecast> forecast_grids(const CampaignSpec& spec, size_t stage, const Forecast& forecast) {
+  const int ranks = forecast.ranks, own_tp = forecast.tp;
+  std::vector<GridForecast> grids = {forecast_grid(spec, stage, ranks / own_tp, own_tp, forecast.device)};
   for (int tp = 1; tp <= std::min(ranks, kMaxPlannedTp); tp *= 2)
     if (tp != own_tp && ranks % tp == 0 && can_cut(spec, tp))
-      grids.push_back(forecast_grid(spec, stage, ranks / tp, tp));
+      grids.push_back(forecast_grid(spec, stage, ranks / tp, tp, forecast.device));
   return grids;
 }
 
@@ -123,15 +130,22 @@ StageForecast forecast_stage(const CampaignSpec& spec, const Forecast& forecast,
   stage.tokens = stage.steps * spec.batch.global_tokens;
   stage.flops = stage.flops_per_token * static_cast<double>(stage.tokens);
   stage.checkpoint_bytes = 3 * stage.params * size_of(wide_of(spec.precision.compute));
-  stage.grids = forecast_grids(spec, index, forecast.ranks, forecast.tp);
+  stage.grids = forecast_grids(spec, index, forecast);
   stage.memory = stage.grids[0].memory;
   return stage;
 }
 
 }  // namespace
 
+PlannedDevice planned_device(const std::string& name) {
+  if (name == "cpu") return PlannedDevice::kCpu;
+  if (name == "cuda") return PlannedDevice::kCuda;
+  throw Error(ErrorKind::kConfig, "unknown device '" + name + "'", "--device", "use cpu or cuda");
+}
+
 int64_t MemoryPlan::peak_bytes() const {
-  return std::max(training_bytes() + evaluation_bytes + snapshot_bytes, growth_bytes);
+  if (device_bytes == 0) return std::max(training_bytes() + evaluation_bytes + snapshot_bytes, growth_bytes);
+  return std::max(training_bytes() + evaluation_bytes, growth_bytes) + device_bytes;
 }
 
 int64_t Forecast::tokens() const {
@@ -146,8 +160,12 @@ double Forecast::flops() const {
   return sum;
 }
 
-Forecast make_forecast(const CampaignSpec& spec, int ranks) {
+Forecast make_forecast(const CampaignSpec& spec, int ranks, PlannedDevice device) {
+  if (device == PlannedDevice::kCuda && spec.precision.compute == DType::kF64)
+    throw Error(ErrorKind::kConfig, "GPUs compute in f32 and bf16 only, not in f64", "precision.compute",
+                "use bf16 or f32, or --device cpu");
   Forecast forecast;
+  forecast.device = device;
   forecast.name = spec.name;
   forecast.flops_def = spec.account.flops_def;
   forecast.ranks = ranks > 0 ? ranks : std::max(spec.parallel.dp, 1) * spec.parallel.tp;
@@ -189,6 +207,15 @@ std::string grids_text(const Forecast& f) {
   return text + "sent: bytes per rank, mean over its group, by the formulas of docs/parallelism.md\n";
 }
 
+std::string memory_text(const Forecast& f) {
+  const std::string own = "memory: nexus's own buffers per rank; peak mem includes evaluation";
+  if (f.device == PlannedDevice::kCpu) return own + ", a save under way and growth";
+  int64_t most = 0;
+  for (const StageForecast& s : f.stages) most = std::max(most, s.memory.device_bytes);
+  return own +
+         fmt::format(", growth, and some {} of the GPU for CUDA, its libraries and workspaces", format_bytes(most));
+}
+
 nlohmann::json grid_json(const GridForecast& g) {
   nlohmann::json document{{"dp", g.dp}, {"tp", g.tp}, {"batch_fits", g.batch_fits}};
   if (!g.batch_fits) return document;
@@ -217,10 +244,7 @@ std::string forecast_text(const Forecast& f) {
                         format_bytes(s.checkpoint_bytes));
   text +=
       fmt::format("{:<14}{:>14}{:>10}{:>9}{:>10}{:>16.4g}\n", "all", "", format_count(f.tokens()), "", "", f.flops());
-  text += fmt::format(
-      "FLOPs: training, definition {}; memory: nexus's own buffers per rank; peak mem includes evaluation, a save "
-      "under way and growth\n",
-      f.flops_def);
+  text += fmt::format("FLOPs: training, definition {}; {}\n", f.flops_def, memory_text(f));
   return text + grids_text(f);
 }
 
@@ -230,6 +254,7 @@ nlohmann::json forecast_json(const Forecast& f) {
                           {"ranks", f.ranks},
                           {"dp", f.dp},
                           {"tp", f.tp},
+                          {"device", f.device == PlannedDevice::kCuda ? "cuda" : "cpu"},
                           {"zero", f.zero},
                           {"sequence", f.sequence},
                           {"context", f.context},
@@ -257,6 +282,7 @@ nlohmann::json forecast_json(const Forecast& f) {
                                     {"evaluation", s.memory.evaluation_bytes},
                                     {"growth", s.memory.growth_bytes},
                                     {"snapshot", s.memory.snapshot_bytes},
+                                    {"device", s.memory.device_bytes},
                                     {"training", s.memory.training_bytes()},
                                     {"peak", s.memory.peak_bytes()}}},
                                   {"grids", std::move(grids)}});

@@ -12,15 +12,20 @@
 
 namespace nexus {
 
-// Bytes of one rank's own buffers (not the libraries', not the process's).
+enum class PlannedDevice { kCpu, kCuda };
+PlannedDevice planned_device(const std::string& name);  // "cpu" or "cuda", as --device says; throws kConfig
+
+// Bytes of one rank's own buffers (not the libraries', not the process's), and on a GPU an estimate of the rest of its
+// memory.
 struct MemoryPlan {
   int64_t params_bytes = 0;  // weights, their compute copy, gradients; master weights and moments or a share of them
   int64_t activations_bytes = 0;  // one micro-batch: activations, their gradients, scratch
   int64_t evaluation_bytes = 0;   // one evaluation micro-batch, beside the above
   int64_t growth_bytes = 0;       // peak while this stage's growth is carried out and checked (0: no growth)
   int64_t snapshot_bytes = 0;     // host copy of what this rank writes into a checkpoint, while it is written
+  int64_t device_bytes = 0;       // a GPU's context, libraries and workspaces; 0 on a host
   int64_t training_bytes() const { return params_bytes + activations_bytes; }
-  int64_t peak_bytes() const;
+  int64_t peak_bytes() const;  // of the memory that the rank computes in: a GPU holds no snapshot
 };
 
 // One way to arrange the ranks. Figures are per rank; of ranks that differ by a row of the vocabulary, the largest.
@@ -49,6 +54,7 @@ struct Forecast {
   std::string name, flops_def;
   int ranks = 1, dp = 1, tp = 1;
   bool zero = false, sequence = false;
+  PlannedDevice device = PlannedDevice::kCpu;
   int64_t context = 0, micro = 0, global_tokens = 0, accumulation = 0;
   std::vector<StageForecast> stages;
   int64_t tokens() const;
@@ -56,8 +62,8 @@ struct Forecast {
 };
 
 // `ranks` 0 takes parallel.dp (1 if that is auto) times parallel.tp. Throws ErrorKind::kConfig where the batch does not
-// divide.
-Forecast make_forecast(const CampaignSpec& spec, int ranks);
+// divide, or the device cannot compute in the campaign's type.
+Forecast make_forecast(const CampaignSpec& spec, int ranks, PlannedDevice device = PlannedDevice::kCpu);
 
 std::string forecast_text(const Forecast& forecast);  // a table for people
 nlohmann::json forecast_json(const Forecast& forecast);

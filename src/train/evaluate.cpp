@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "comm/progress.h"
-#include "model/dry_run.h"
+#include "train/memory_advice.h"
 
 namespace nexus {
 namespace {
@@ -45,11 +45,9 @@ EvalRecord evaluate(Backend& backend, ProcessGrid& grid, Model& model, ParamStor
   const auto start = std::chrono::steady_clock::now();
   const int64_t context = windows.context(), available = windows.count();
   const int64_t wanted = max_tokens > 0 ? std::clamp<int64_t>(max_tokens / context, 1, available) : available;
-  Arena sizes;
-  for (int i = 0; i < 3; ++i) sizes.alloc(params.wide_dtype(), {micro * context});
-  Arena arena(backend.allocate(sizes.peak_bytes() + dry_run(model.config(), params.compute_dtype(), micro, context,
-                                                            ModelUse::kEvaluation, params.table().sharding())
-                                                        .arena_bytes));
+  const BatchLayout layout{context, micro, 1, grid.dp_rank(), grid.dp_size()};
+  Arena arena(allocate_evaluation(
+      backend, {model.config(), params.compute_dtype(), layout, params.table().sharding(), Recompute::kNone}));
 
   double sums[2] = {0, 0};  // of the window means and of their squares
   std::vector<int64_t> indices;

@@ -14,7 +14,8 @@ GradientExchange::GradientExchange(ProcessGrid& grid, ParamStore& params)
     : grid_(grid),
       params_(params),
       buckets_(params.table().buckets()),
-      norm_buffer_(params.backend().allocate(grid.dp_size() * grid.tp_size() * size_of(DType::kF64))),
+      norm_buffer_(params.backend().allocate(grid.dp_size() * grid.tp_size() * size_of(DType::kF64),
+                                             "the parts of the gradient norm")),
       norm_parts_(norm_buffer_.tensor(DType::kF64, {grid.dp_size() * grid.tp_size()})) {
   for (int rank = 0; rank < grid.dp_size(); ++rank) ranges_.push_back(norm_ranges(params.table(), rank));
 }

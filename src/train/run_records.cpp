@@ -13,6 +13,7 @@ namespace {
 using nlohmann::json;
 
 constexpr double kLineSeconds = 5;
+constexpr double kGiB = 1 << 30;
 
 double unix_seconds() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -51,6 +52,7 @@ void RunRecords::step(const TrainState& state, const StepRecord& r) {
                  {"data_ms", r.data_seconds * 1e3},
                  {"tok_per_s", r.tokens_per_second}});
   if (r.mfu >= 0) record["mfu_pct"] = r.mfu * 100;
+  if (r.device_bytes) record["mem_gib"] = static_cast<double>(*r.device_bytes) / kGiB;
   if (!r.updated) record["updated"] = false;
   append(run_.metrics(), record);
   // metrics.jsonl has every step; people get a line every few seconds, and the first and the last.
@@ -62,9 +64,10 @@ void RunRecords::step(const TrainState& state, const StepRecord& r) {
   line.group("lr {:.2e}", r.learning_rate)
       .group("grad_norm {:.3f}", r.grad_norm)
       .group("step_ms {:.1f}", r.seconds * 1e3);
-  line.group("tok_per_s {} per_rank {}", format_count(std::llround(r.tokens_per_second)),
-             format_count(std::llround(r.tokens_per_second / r.ranks)));
+  line.group("tok_per_s {} {} {}", format_count(std::llround(r.tokens_per_second)),
+             r.device_bytes ? "per_gpu" : "per_rank", format_count(std::llround(r.tokens_per_second / r.ranks)));
   if (r.mfu >= 0) line.group("mfu_pct {:.1f} flops_def {}", r.mfu * 100, r.flops_def);
+  if (r.device_bytes) line.group("mem_gib {:.1f}", static_cast<double>(*r.device_bytes) / kGiB);
   line.group("data_pct {:.1f}", 100 * r.data_seconds / std::max(r.seconds, 1e-9));
   line.group("eta {}", format_seconds(r.eta_seconds));
   log("{}", line.str());

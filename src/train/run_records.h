@@ -7,6 +7,7 @@
 
 #include <array>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "core/run_folder.h"
@@ -22,8 +23,9 @@ struct StepRecord {
   double data_seconds = 0;  // of it, waiting for data
   double tokens_per_second = 0;
   int ranks = 1;
-  bool updated = true;  // false: not finite and skipped
-  double mfu = -1;      // share of the peak; negative: unknown
+  bool updated = true;                  // false: not finite and skipped
+  double mfu = -1;                      // share of the peak; negative: unknown
+  std::optional<int64_t> device_bytes;  // in use on this rank's GPU, by whomever; nothing: ranks compute on hosts
   double eta_seconds = 0;
   std::string flops_def;
 };

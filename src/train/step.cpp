@@ -7,6 +7,7 @@
 #include "comm/progress.h"
 #include "core/log.h"
 #include "model/dry_run.h"
+#include "train/memory_advice.h"
 
 namespace nexus {
 namespace {
@@ -40,25 +41,27 @@ BatchLayout make_batch_layout(const BatchSpec& batch, int64_t context, int dp_ra
 }
 
 StepRunner::StepRunner(Backend& backend, ProcessGrid& grid, Model& model, ParamStore& params, const BatchLayout& layout,
-                       const SafetySpec& safety)
+                       const SafetySpec& safety, Recompute recompute)
     : backend_(backend),
       grid_(grid),
       model_(model),
       params_(params),
       layout_(layout),
       safety_(safety),
-      arena_(backend.allocate(arena_bytes(model.config(), params.compute_dtype(), layout, params.table().sharding()))),
+      recompute_(recompute),
+      arena_(allocate_activations(
+          backend, {model.config(), params.compute_dtype(), layout, params.table().sharding(), recompute})),
       host_batch_(host_buffer(2 * layout.micro * layout.context * size_of(DType::kI32))),
       loss_buffer_(backend.allocate(size_of(DType::kF64), "the sum of losses")),
       loss_sum_(loss_buffer_.tensor(DType::kF64, {1})),
       exchange_(grid, params) {}
 
 int64_t StepRunner::arena_bytes(const ModelConfig& config, DType compute, const BatchLayout& layout,
-                                const Sharding& sharding) {
+                                const Sharding& sharding, Recompute recompute) {
   Arena counting;
   alloc_micro_batch(counting, layout.micro * layout.context, compute);
   return counting.peak_bytes() +
-         dry_run(config, compute, layout.micro, layout.context, ModelUse::kTraining, sharding).arena_bytes;
+         dry_run(config, compute, layout.micro, layout.context, ModelUse::kTraining, sharding, recompute).arena_bytes;
 }
 
 void StepRunner::micro_batch(const FetchSample& fetch, const StepInput& input, int64_t index) {
@@ -75,7 +78,7 @@ void StepRunner::micro_batch(const FetchSample& fetch, const StepInput& input, i
   backend_.copy_in(batch.targets, tokens + rows);
   Model::GradsReady ready;
   if (index + 1 == layout_.accumulation) ready = [this](int bucket) { exchange_.start(bucket); };
-  const LayerContext ctx{backend_, arena_, params_, layout_.micro, context, Pass::kTraining, &grid_.tp()};
+  const LayerContext ctx{backend_, arena_, params_, layout_.micro, context, Pass::kTraining, &grid_.tp(), recompute_};
   const auto grad_scale = static_cast<float>(1.0 / static_cast<double>(layout_.tokens()));
   model_.forward_backward(ctx, batch.tokens, batch.targets, grad_scale, batch.losses, ready);
   backend_.add_sum(batch.losses, loss_sum_);
@@ -126,7 +129,7 @@ StepOutput StepRunner::refuse_update(StepOutput output) {
 // The first rank and tensor whose gradient is not finite; the same on every rank.
 std::string StepRunner::blame() {
   std::string mine;
-  const Buffer buffer = backend_.allocate(size_of(DType::kF64));
+  const Buffer buffer = backend_.allocate(size_of(DType::kF64), "the squares of one tensor's gradient");
   const Tensor sum = buffer.tensor(DType::kF64, {1});
   for (const ParamSpec& spec : params_.table()) {
     double value = 0;

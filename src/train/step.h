@@ -52,14 +52,15 @@ using FetchSample = std::function<void(int64_t sample, int32_t* tokens, int32_t*
 
 class StepRunner {
  public:
+  // Throws ErrorKind::kConfig where a micro-batch does not fit into the device, with settings that would.
   StepRunner(Backend& backend, ProcessGrid& grid, Model& model, ParamStore& params, const BatchLayout& layout,
-             const SafetySpec& safety);
+             const SafetySpec& safety, Recompute recompute = Recompute::kNone);
 
   StepOutput run(const FetchSample& fetch, Optimizer& optimizer, const StepInput& input);
 
   // Exact bytes of activations and scratch of one micro-batch, from a dry run (no memory is touched).
   static int64_t arena_bytes(const ModelConfig& config, DType compute, const BatchLayout& layout,
-                             const Sharding& sharding = {});
+                             const Sharding& sharding = {}, Recompute recompute = Recompute::kNone);
   int64_t arena_peak_bytes() const { return arena_.peak_bytes(); }
 
  private:
@@ -73,6 +74,7 @@ class StepRunner {
   ParamStore& params_;
   BatchLayout layout_;
   SafetySpec safety_;
+  Recompute recompute_;
   Arena arena_;
   Buffer host_batch_;
   Buffer loss_buffer_;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "layers/recompute.h"
 #include "tensor/dtype.h"
 
 namespace nexus {
@@ -29,6 +30,8 @@ struct ParallelSpec {
 
 struct PrecisionSpec {
   DType compute = DType::kF32;
+  bool deterministic = false;  // GPU: no choice of kernels by time, no atomic sums; the CPU always repeats its bits
+  Recompute recompute = Recompute::kNone;
 };
 
 // How often something happens; nothing: never.

@@ -52,7 +52,7 @@ StageTrainer::StageTrainer(RunContext& run, const TrainerOptions& options, const
       params_(params),
       state_(state),
       layout_(make_batch_layout(options.batch, options.context, run.grid.dp_rank(), run.grid.dp_size())),
-      runner_(run.backend, run.grid, model, params, layout_, options.safety),
+      runner_(run.backend, run.grid, model, params, layout_, options.safety, options.precision.recompute),
       optimizer_(adamw_of(options.optimizer), options.optimizer.weight_decay, state.generations),
       flops_per_token_(
           training_flops_per_token(state.model, options.context, flops_definition(options.account.flops_def))) {}
@@ -164,6 +164,8 @@ void StageTrainer::log_step(const StepOutput& output, double seconds) {
   record.flops_def = options_.account.flops_def;
   if (options_.account.peak_tflops)
     record.mfu = flops_per_token_ * record.tokens_per_second / (*options_.account.peak_tflops * 1e12 * record.ranks);
+  if (const DeviceMemory memory = run_.backend.memory(); memory.total_bytes > 0)
+    record.device_bytes = memory.total_bytes - memory.free_bytes;
   record.eta_seconds = mean_step_seconds_ * static_cast<double>(plan_.steps - state_.step);
   run_.records.step(state_, record);
 }

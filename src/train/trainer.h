@@ -40,6 +40,7 @@ struct TrainerOptions {
   EvalSpec eval;
   SafetySpec safety;
   AccountSpec account;
+  PrecisionSpec precision;
 };
 
 struct StagePlan {

@@ -9,11 +9,12 @@ add_executable(gpu_stall_program gpu_stall_program.cpp)
 target_link_libraries(gpu_stall_program PRIVATE nx_cuda nx_comm nx_flags)
 target_include_directories(gpu_stall_program PRIVATE ${PROJECT_SOURCE_DIR}/tests)
 set_target_properties(gpu_stall_program PROPERTIES ENABLE_EXPORTS ON)
+add_dependencies(gpu_tests test_nccl gpu_stall_program)
 
 # nx_gpu_ranks_test(name ranks command...): one GPU per rank; no other test may use them meanwhile.
 function(nx_gpu_ranks_test name ranks)
   add_test(NAME ${name} COMMAND ${ARGN})
-  set_tests_properties(${name} PROPERTIES LABELS "gpu;ranks-${ranks}" RESOURCE_LOCK gpus SKIP_RETURN_CODE 77 TIMEOUT 300
+  set_tests_properties(${name} PROPERTIES LABELS "gpu;ranks-${ranks}" RESOURCE_LOCK gpu SKIP_RETURN_CODE 77 TIMEOUT 300
                        ENVIRONMENT "${NX_MPI_ENVIRONMENT};PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests/mpi")
 endfunction()
 

@@ -1,5 +1,6 @@
 // Every dp x tp grid of the ranks against one rank: initial weights, loss, gradient norm, every gradient, 30 steps of
-// training; ZeRO-1 against none, bit for bit; and the bytes that are sent against the formula.
+// training; ZeRO-1 against none and recomputed activations against kept ones, bit for bit; and the bytes that are sent
+// against the formula.
 #include <cmath>
 #include <functional>
 #include <set>
@@ -18,8 +19,9 @@ using testing::GridRig;
 constexpr DType kFinest = testing::kOnGpu ? DType::kF32 : DType::kF64;
 
 std::string title(const testing::NamedModel& model, const ProcessGrid& grid, const GridOptions& options) {
-  return fmt::format("{} on dp {} tp {}, {}{}{}", model.name, grid.dp_size(), grid.tp_size(), name_of(options.dtype),
-                     options.sequence ? ", sequence" : "", options.zero ? ", zero" : "");
+  return fmt::format("{} on dp {} tp {}, {}{}{}{}", model.name, grid.dp_size(), grid.tp_size(), name_of(options.dtype),
+                     options.sequence ? ", sequence" : "", options.zero ? ", zero" : "",
+                     options.recompute == Recompute::kNone ? "" : ", recomputing");
 }
 
 double distance(const std::vector<double>& a, const std::vector<double>& b) {
@@ -43,13 +45,13 @@ double tolerance_of(DType dtype) {
 }
 
 // One step, and what it sent on this rank's communicators.
-StepOutput counted_step(ProcessGrid& grid, GridRig& rig, const std::string& name, DType dtype) {
+StepOutput counted_step(ProcessGrid& grid, GridRig& rig, const std::string& name, const GridOptions& options) {
   using Group = CommunicationTerm::Group;
   const int64_t tp = grid.tp().group_bytes(), dp = grid.dp().group_bytes(), world = grid.world().group_bytes();
   const StepOutput output = rig.step(0);
   const BatchLayout& layout = rig.layout();
-  const auto terms = step_communication(
-      rig.model().config(), {layout.micro, layout.context, layout.accumulation, dtype}, rig.table().sharding());
+  const StepShape shape{layout.micro, layout.context, layout.accumulation, options.dtype, options.recompute};
+  const auto terms = step_communication(rig.model().config(), shape, rig.table().sharding());
   const auto expect = [&](Group group, int64_t sent) {
     const int64_t formula = group_bytes_of(terms, group);
     MPI_EXPECT(sent == formula, fmt::format("{}: {} sent {} bytes, formula {}", name, name_of(group), sent, formula));
@@ -65,7 +67,7 @@ void compare_gradients(ProcessGrid& grid, const testing::NamedModel& model, Grid
   GridRig many(grid, model.config, options), one(single, model.config, options);
   const std::string name = title(model, grid, options);
   const double tolerance = tolerance_of(options.dtype);
-  const StepOutput a = counted_step(grid, many, name, options.dtype), b = one.step(0);
+  const StepOutput a = counted_step(grid, many, name, options), b = one.step(0);
   MPI_EXPECT(std::abs(a.loss - b.loss) <= tolerance * b.loss, fmt::format("{}: loss {} for {}", name, a.loss, b.loss));
   MPI_EXPECT(std::abs(a.grad_norm - b.grad_norm) <= tolerance * b.grad_norm,
              fmt::format("{}: gradient norm {} for {}", name, a.grad_norm, b.grad_norm));
@@ -125,6 +127,18 @@ void compare_zero(ProcessGrid& grid, const testing::NamedModel& model, DType dty
   check_replicas(grid, b.params(), "no zero");
 }
 
+// Activations computed again come out of the same numbers by the same operations and collectives.
+void compare_recomputation(ProcessGrid& grid, const testing::NamedModel& model, GridOptions options) {
+  GridRig keeping(grid, model.config, options);
+  options.recompute = Recompute::kActivations;
+  GridRig recomputing(grid, model.config, options);
+  const std::string name = title(model, grid, options);
+  const StepOutput a = keeping.step(0), b = counted_step(grid, recomputing, name, options);
+  MPI_EXPECT(a.loss == b.loss && a.grad_norm == b.grad_norm, name + ": loss or gradient norm differ");
+  for (int i = 0; i < keeping.table().size(); ++i)
+    MPI_EXPECT(keeping.gradient(i) == recomputing.gradient(i), name + ": gradient of " + keeping.table()[i].name);
+}
+
 // One of each architecture and norm; the others differ in places that gradients show.
 bool is_trained(const testing::NamedModel& model) {
   static const std::set<std::string> names{"NexusFull", "NexusFullNoNorm", "Tokenformer", "TransformerSwiGlu"};
@@ -137,6 +151,7 @@ void test_grid(const std::function<std::unique_ptr<Communicator>()>& world, int 
     for (const bool sequence : {false, true})
       if (!sequence || tp > 1) compare_gradients(grid, model, {kFinest, false, sequence});
     compare_initial_weights(grid, model);
+    for (const DType dtype : {DType::kF64, DType::kF32, DType::kBF16}) compare_recomputation(grid, model, {dtype});
     if (!is_trained(model)) continue;
     compare_gradients(grid, model, {DType::kF32, false});
     for (const DType dtype : std::set<DType>{kFinest, DType::kF32}) {

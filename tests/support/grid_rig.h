@@ -23,6 +23,7 @@ struct GridOptions {
   bool zero = false, sequence = true;
   bool lively = true;  // weights at which every nonlinearity bends; otherwise the training initialisation
   int64_t context = 12, micro = 2;
+  Recompute recompute = Recompute::kNone;
 };
 
 class GridRig {
@@ -35,7 +36,7 @@ class GridRig {
         params_(backend_, model_.table(), options.dtype),
         layout_(make_batch_layout({samples_per_step * options.context, options.micro}, options.context, grid.dp_rank(),
                                   grid.dp_size())),
-        runner_(backend_, grid, model_, params_, layout_, {}),
+        runner_(backend_, grid, model_, params_, layout_, {}, options.recompute),
         optimizer_(adamw(), 0.1, {first_generation(model_.config())}) {
     params_.initialize(9);
     if (options.lively) draw_lively(params_);

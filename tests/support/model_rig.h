@@ -13,12 +13,14 @@ namespace nexus::testing {
 
 class ModelRig {
  public:
-  explicit ModelRig(const ModelConfig& config, DType compute = DType::kF64, int64_t batch = 2, int64_t context = 5)
+  explicit ModelRig(const ModelConfig& config, DType compute = DType::kF64, int64_t batch = 2, int64_t context = 5,
+                    Recompute recompute = Recompute::kNone)
       : model_(config),
         backend_(make_cpu_backend(1)),
         params_(*backend_, model_.table(), compute),
         batch_(batch),
         context_(context),
+        recompute_(recompute),
         tokens_(random_tokens("tokens", batch * context, model_.config().vocab)),
         targets_(random_tokens("targets", batch * context, model_.config().vocab)),
         losses_(host_buffer(batch * context * size_of(params_.wide_dtype()))) {
@@ -26,7 +28,7 @@ class ModelRig {
     params_.zero_grad();
     int64_t bytes = 0;
     for (const ModelUse use : {ModelUse::kTraining, ModelUse::kEvaluation, ModelUse::kLogits})
-      bytes = std::max(bytes, dry_run(config, compute, batch, context, use).arena_bytes);
+      bytes = std::max(bytes, dry_run(config, compute, batch, context, use, {}, recompute).arena_bytes);
     arena_ = poisoned_arena(bytes);
   }
 
@@ -36,7 +38,9 @@ class ModelRig {
   std::vector<int32_t>& tokens() { return tokens_; }
   std::vector<int32_t>& targets() { return targets_; }
   int64_t rows() const { return batch_ * context_; }
-  LayerContext context() { return {*backend_, arena_, params_, batch_, context_}; }
+  LayerContext context() {
+    return {*backend_, arena_, params_, batch_, context_, Pass::kTraining, nullptr, recompute_};
+  }
 
   Tensor losses_view() { return losses_.tensor(params_.wide_dtype(), {rows()}); }
   void forward_backward(float grad_scale = 1.0f, const Model::GradsReady& ready = {}) {
@@ -72,6 +76,7 @@ class ModelRig {
   ParamStore params_;
   Arena arena_;
   int64_t batch_, context_;
+  Recompute recompute_;
   std::vector<int32_t> tokens_, targets_;
   Buffer losses_;
 };

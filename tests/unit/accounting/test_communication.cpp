@@ -21,14 +21,15 @@ TEST(Communication, OfTensorParallelPassesIsWhatTheDryRunCounts) {
   for (const testing::NamedModel& model : testing::divisible_models())
     for (const int tp : {1, 2, 4})
       for (const bool sequence : {false, true})
-        for (const DType compute : {DType::kF32, DType::kBF16}) {
-          const Sharding sharding{tp - 1, tp, 0, 1, false, sequence && tp > 1};
-          const auto terms = step_communication(model.config, {2, 12, 1, compute}, sharding);
-          const int64_t per_step = term(terms, "norm weights") + term(terms, "gradient norm");
-          EXPECT_EQ(group_bytes_of(terms, Group::kTp) - per_step,
-                    dry_run(model.config, compute, 2, 12, ModelUse::kTraining, sharding).tp_group_bytes)
-              << model.name << " tp " << tp << " sequence " << sequence;
-        }
+        for (const DType compute : {DType::kF32, DType::kBF16})
+          for (const Recompute recompute : {Recompute::kNone, Recompute::kActivations}) {
+            const Sharding sharding{tp - 1, tp, 0, 1, false, sequence && tp > 1};
+            const auto terms = step_communication(model.config, {2, 12, 1, compute, recompute}, sharding);
+            const int64_t per_step = term(terms, "norm weights") + term(terms, "gradient norm");
+            EXPECT_EQ(group_bytes_of(terms, Group::kTp) - per_step,
+                      dry_run(model.config, compute, 2, 12, ModelUse::kTraining, sharding, recompute).tp_group_bytes)
+                << model.name << " tp " << tp << " sequence " << sequence << " recompute " << name_of(recompute);
+          }
 }
 
 // nexusformer.md section 6: 8 D + 5 M elements per token and block forward, 3.7 times a linear-projection block, whose

@@ -79,7 +79,7 @@ TEST(Numerics, ChangeWithExactlyTheKeysOfTheirClass) {
   const std::vector<std::string> candidates = {
       "other", "tanh", "none",  "qkv",      "bf16", "keep_v",     "wsd",   "2%", "1e-5", "palm",
       "skip",  "true", "false", "zero_all", "2h",   "500 steps",  "0.5",   "3",  "1",    "8",
-      "24",    "2048", "2Mi",   "1700",     "2200", "[0.8, 0.9]", "adamw", "0",  "4"};
+      "24",    "2048", "2Mi",   "1700",     "2200", "[0.8, 0.9]", "adamw", "0",  "4",    "activations"};
   for (const Setting& setting : before.settings) {
     bool changed = false;
     for (const std::string& candidate : candidates) {

@@ -5,6 +5,7 @@
 #include "params/param_store.h"
 #include "params/param_table.h"
 #include "support/expect_error.h"
+#include "support/limited_backend.h"
 
 namespace nexus {
 namespace {
@@ -33,6 +34,39 @@ std::vector<float> host(const ParamStore& store, const Tensor& tensor) {
   std::vector<float> values(static_cast<size_t>(tensor.count()));
   store.backend().copy_out(values.data(), tensor);
   return values;
+}
+
+// The refusal of a store of bf16 where only the first `buffers` of its five have room.
+std::string refusal(const Sharding& sharding, int buffers) {
+  ParamTable table(sharding);
+  table.add(matrix("w", 64, 64));
+  table.close_bucket();
+  const int64_t flat = table.flat_count() * 2, wide = table.flat_count() * 4, state = table.state_count() * 4;
+  const int64_t sizes[] = {flat, state, wide, state, state};
+  int64_t room = -1;
+  for (int i = 0; i <= buffers; ++i) room += sizes[i];
+  const auto cpu = make_cpu_backend(1);
+  testing::LimitedBackend backend(*cpu, room);
+  try {
+    const ParamStore store(backend, table, DType::kBF16);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kConfig);
+    EXPECT_EQ(backend.memory().free_bytes, room);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(ParamStore, NamesTheBufferThatDoesNotFitAndWhatSharesThemOut) {
+  using ::testing::HasSubstr;
+  using ::testing::Not;
+  const char* names[] = {"compute weights", "master weights", "gradients", "first moments", "second moments"};
+  for (int i = 0; i < 5; ++i)
+    EXPECT_THAT(refusal({}, i), ::testing::AllOf(HasSubstr(std::string(names[i]) + ": "), HasSubstr("73.7 kB in all"),
+                                                 HasSubstr("start more ranks with parallel.zero 1")));
+  EXPECT_THAT(refusal({0, 1, 0, 2, false, false}, 2), HasSubstr("set parallel.zero to 1"));
+  EXPECT_THAT(refusal({0, 1, 0, 2, true, false}, 2),
+              ::testing::AllOf(HasSubstr("start more ranks, raise parallel.tp (now 1)"), Not(HasSubstr("zero"))));
 }
 
 TEST(ParamTable, LaysTensorsBackToBackInOrder) {

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "accounting/device_memory.h"
 #include "plan/plan.h"
 #include "train/step.h"
 
@@ -59,8 +60,9 @@ TEST(Plan, StepsTokensAndFlopsAddUp) {
 }
 
 // The same campaign that is planned is run: what the step allocates is what was planned, to the byte.
-TEST(Plan, TrainingMemoryIsWhatAStepAllocates) {
+void expect_what_a_step_allocates(Recompute recompute) {
   CampaignSpec spec;
+  spec.precision.recompute = recompute;
   spec.model.d = 64;
   spec.model.layers = 2;
   spec.model.heads = 4;
@@ -78,13 +80,73 @@ TEST(Plan, TrainingMemoryIsWhatAStepAllocates) {
   Model model(spec.model_of_stage(0));
   ParamStore params(*backend, model.table(), DType::kF32);
   params.initialize(1);
-  StepRunner runner(*backend, grid, model, params, make_batch_layout(spec.batch, 48, 0, 1), {});
+  StepRunner runner(*backend, grid, model, params, make_batch_layout(spec.batch, 48, 0, 1), {}, recompute);
   Optimizer optimizer({}, 0, {Generation{{{Width::kM, 80}, {Width::kA, 96}}, 0, 0}});
   const auto fetch = [](int64_t, int32_t* tokens, int32_t* targets) {
     for (int t = 0; t < 48; ++t) tokens[t] = targets[t] = t;
   };
   runner.run(fetch, optimizer, {0, 1e-3, 1e-3, {}});
   EXPECT_EQ(params.size_bytes() + runner.arena_peak_bytes(), stage.memory.training_bytes());
+}
+TEST(Plan, TrainingMemoryIsWhatAStepAllocates) {
+  expect_what_a_step_allocates(Recompute::kNone);
+}
+TEST(Plan, TrainingMemoryIsWhatAStepAllocatesThatRecomputes) {
+  expect_what_a_step_allocates(Recompute::kActivations);
+}
+
+TEST(Plan, RecomputationTakesMemoryAndWithTensorParallelismSendsMore) {
+  CampaignSpec spec = ladder(1024, 1152);
+  spec.parallel.tp = 2;
+  const GridForecast keeping = make_forecast(spec, 2).stages[0].grids[0];
+  spec.precision.recompute = Recompute::kActivations;
+  const GridForecast recomputing = make_forecast(spec, 2).stages[0].grids[0];
+  EXPECT_LT(recomputing.memory.activations_bytes, keeping.memory.activations_bytes);
+  EXPECT_EQ(recomputing.memory.evaluation_bytes, keeping.memory.evaluation_bytes);
+  EXPECT_GT(recomputing.tp_bytes, keeping.tp_bytes);
+}
+
+TEST(Plan, OfAGpuAddsWhatTheDeviceNeedsAndLeavesOutHostMemory) {
+  CampaignSpec spec = ladder(1024, 1152);
+  spec.precision.compute = DType::kBF16;
+  spec.stages.push_back(spec.stages[0]);
+  spec.stages[1].grow.widths = {{Width::kM, 1408}};
+  const Forecast host = make_forecast(spec, 4), gpu = make_forecast(spec, 4, PlannedDevice::kCuda);
+  const MemoryPlan& a = host.stages[0].memory;
+  const MemoryPlan& b = gpu.stages[0].memory;
+  EXPECT_EQ(a.device_bytes, 0);
+  EXPECT_EQ(b.training_bytes(), a.training_bytes());
+  EXPECT_EQ(b.peak_bytes(), b.training_bytes() + b.evaluation_bytes + b.device_bytes);
+  EXPECT_EQ(a.peak_bytes(), a.training_bytes() + a.evaluation_bytes + a.snapshot_bytes);
+  // cuDNN's dQ in f32 and two numbers a row: 16 samples, 12 heads of 64, context 2048; one communicator, of dp.
+  const int64_t attention = 16 * 12 * 2048 * int64_t{64 + 2} * 4;
+  const DeviceOverhead overhead =
+      device_overhead(gpu.stages[0].model, {DType::kBF16, 16, 2048}, {0, 1, 0, 4, true, false});
+  EXPECT_EQ(overhead.attention_bytes, attention);
+  EXPECT_GT(overhead.communication_bytes, 0);
+  EXPECT_EQ(b.device_bytes, overhead.total_bytes());
+  EXPECT_LE(gpu.stages[1].memory.growth_bytes, host.stages[1].memory.growth_bytes);
+  EXPECT_EQ(forecast_json(gpu)["device"], "cuda");
+  EXPECT_EQ(forecast_json(gpu)["stages"][0]["memory_bytes"]["device"], b.device_bytes);
+  EXPECT_NE(forecast_text(gpu).find("of the GPU for CUDA"), std::string::npos);
+}
+
+TEST(Plan, OfOneGpuInF32HasNeitherCommunicatorsNorAttentionWorkspace) {
+  ModelConfig config;
+  config.validate();
+  const DeviceOverhead f32 = device_overhead(config, {DType::kF32, 16, 1000}, {});
+  EXPECT_EQ(f32.attention_bytes + f32.communication_bytes, 0);
+  const DeviceOverhead loose = device_overhead(config, {DType::kBF16, 1, 1000}, {});
+  const DeviceOverhead strict = device_overhead(config, {DType::kBF16, 1, 1000, true}, {});
+  EXPECT_EQ(strict.attention_bytes - loose.attention_bytes, 12 * 1024 * 1024 * 2);  // whole tiles of 128 rows
+}
+
+TEST(Plan, RefusesAGpuInF64AndOtherDevices) {
+  CampaignSpec spec = ladder(640, 832);
+  spec.precision.compute = DType::kF64;
+  EXPECT_THROW(make_forecast(spec, 1, PlannedDevice::kCuda), Error);
+  EXPECT_THROW(planned_device("tpu"), Error);
+  EXPECT_EQ(planned_device("cuda"), PlannedDevice::kCuda);
 }
 
 // Four ranks: the campaign's own grid first, then the others that the model allows, each with its own figures.

@@ -35,13 +35,14 @@ void fetch_random(int64_t context, int64_t sample, int32_t* tokens, int32_t* tar
 }
 
 // Trains a fresh model for some steps; returns the losses, and the final weights in `weights`.
-std::vector<double> train(const BatchLayout& layout, DType dtype, int steps, std::vector<double>* weights = nullptr) {
+std::vector<double> train(const BatchLayout& layout, DType dtype, int steps, std::vector<double>* weights = nullptr,
+                          Recompute recompute = Recompute::kNone) {
   const auto backend = make_cpu_backend();
   ProcessGrid grid(make_self_communicator(), 1, 1);
   Model model(small_model());
   ParamStore params(*backend, model.table(), dtype);
   params.initialize(9);
-  StepRunner runner(*backend, grid, model, params, layout, {});
+  StepRunner runner(*backend, grid, model, params, layout, {}, recompute);
   AdamW adamw;
   adamw.clip = 1.0;
   Optimizer optimizer(adamw, 0.1, {first_generation(model.config())});
@@ -50,7 +51,7 @@ std::vector<double> train(const BatchLayout& layout, DType dtype, int steps, std
     const auto fetch = [&](int64_t sample, int32_t* a, int32_t* b) { fetch_random(layout.context, sample, a, b); };
     losses.push_back(runner.run(fetch, optimizer, {step * layout.samples(), 1e-3, 1e-3, {}}).loss);
   }
-  EXPECT_EQ(runner.arena_peak_bytes(), StepRunner::arena_bytes(model.config(), dtype, layout));
+  EXPECT_EQ(runner.arena_peak_bytes(), StepRunner::arena_bytes(model.config(), dtype, layout, {}, recompute));
   if (weights != nullptr && dtype == DType::kF64) {
     weights->resize(static_cast<size_t>(model.table().flat_count()));
     backend->copy_out(weights->data(), params.master());
@@ -112,6 +113,12 @@ TEST(Step, AccumulationEqualsOneLargeBatch) {
 TEST(Step, RepeatsBitForBit) {
   const BatchLayout layout = make_batch_layout({8 * 32, 4}, 32, 0, 1);
   for (const DType dtype : {DType::kF32, DType::kBF16}) EXPECT_EQ(train(layout, dtype, 6), train(layout, dtype, 6));
+}
+
+TEST(Step, RecomputingActivationsChangesNoBit) {
+  const BatchLayout layout = make_batch_layout({8 * 32, 4}, 32, 0, 1);
+  for (const DType dtype : {DType::kF32, DType::kBF16})
+    EXPECT_EQ(train(layout, dtype, 6), train(layout, dtype, 6, nullptr, Recompute::kActivations));
 }
 
 TEST(Step, Bf16FollowsF32) {
