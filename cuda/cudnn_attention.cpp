@@ -52,9 +52,9 @@ std::string version_text(size_t version) {
   return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
 }
 
-// The library's words on one line.
+// The library's words, which may be many, on one line.
 std::string message_of(fe::error_t status) {
-  std::string text = status.get_message();
+  std::string text = status.get_message().substr(0, 300);
   std::replace(text.begin(), text.end(), '\n', ' ');
   return text;
 }
