@@ -15,11 +15,14 @@ namespace nexus::cuda {
 void zero(const Tensor& x, Queue& queue);
 void copy(const Tensor& from, const Tensor& to, Queue& queue);
 void add(const Tensor& x, const Tensor& y, Queue& queue);
-void add_sum(const Tensor& x, const Tensor& total, Queue& queue);
 void copy_matrix(const Mat& from, const Mat& to, Queue& queue);
 
 // --- matmul_fallback.cu: what cuBLASLt refuses (cuda/matmul.h)
 void matmul_fallback(const Mat& a, const Mat& b, const Mat& c, float beta, Queue& queue);
+
+// --- sums.cu
+void add_sum(const Tensor& x, const Tensor& total, Queue& queue);
+void sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges, const Tensor& out, Queue& queue);
 
 // --- norm_gelu.cu
 void norm_gelu_forward(const NormGelu& op, const Tensor& h, const Tensor& a, const Tensor& row_scale, Queue& queue);
@@ -37,7 +40,7 @@ void norm_gelu_backward_from(const NormGelu& op, const Tensor& da, const Tensor&
 void gate_forward(GateKind gate, GeluKind gelu, const Tensor& h, const Tensor& a, Queue& queue);
 void gate_backward(GateKind gate, GeluKind gelu, const Tensor& da, const Tensor& h, const Tensor& dh, Queue& queue);
 
-// --- row_norm.cu
+// --- row_norm.cu, row_norm_backward.cu
 void add_norm_forward(const RowNorm& op, const Tensor& x, const Tensor& delta, const Tensor& weight, const Tensor& y,
                       const Tensor& stats, Queue& queue);
 void norm_backward(const RowNorm& op, const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& stats,
@@ -67,7 +70,6 @@ void cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t fir
                         const Tensor& losses, float grad_scale, Queue& queue);
 
 // --- optimizer.cu
-void sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges, const Tensor& out, Queue& queue);
 void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares, const Tensor& grad,
            const Tensor& moment1, const Tensor& moment2, const Tensor& master, const Tensor& compute, Queue& queue);
 
