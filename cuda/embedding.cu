@@ -169,22 +169,24 @@ __global__ void __launch_bounds__(kThreads)
     if (chunk == 0 && lane == 0) s.long_tokens[atomicAdd(s.long_count, 1)] = static_cast<int32_t>(token);
     return;
   }
-  const int mine = lane < count ? s.order[begin + lane] : 0;
+  const int mine = s.order[begin + min(lane, count - 1)];
   const int64_t column = (chunk * kWarpSize + lane) * kPack;
-  const bool active = column < width;  // the other lanes still tell their rows
+  const bool active = column < width;  // the other lanes still tell their rows, and read others' columns
+  const T* const from = dout + (active ? column : 0);
   float* const to = dweight + token * width + column;
   float sum[kPack] = {};
   if (active) load_sums(to, sum);
   for (int i = 0; i < count; i += kAtOnce) {
+    int64_t rows[kAtOnce];
     Bits<T, kPack> bits[kAtOnce];
 #pragma unroll
-    for (int u = 0; u < kAtOnce; ++u) {
-      const int64_t row = __shfl_sync(kAllLanes, mine, (i + u) % kWarpSize);
-      if (active && i + u < count) bits[u] = *reinterpret_cast<const Bits<T, kPack>*>(dout + row * width + column);
-    }
+    for (int u = 0; u < kAtOnce; ++u) rows[u] = __shfl_sync(kAllLanes, mine, min(i + u, count - 1));
 #pragma unroll
-    for (int u = 0; u < kAtOnce; ++u)
-      if (active && i + u < count) add_bits(bits[u], sum);
+    for (int u = 0; u < kAtOnce; ++u) bits[u] = *reinterpret_cast<const Bits<T, kPack>*>(from + rows[u] * width);
+    add_bits(bits[0], sum);
+#pragma unroll
+    for (int u = 1; u < kAtOnce; ++u)
+      if (i + u < count) add_bits(bits[u], sum);
   }
   if (active) store_sums(sum, to);
 }
