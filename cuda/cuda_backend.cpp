@@ -134,7 +134,7 @@ class CudaBackend final : public Backend {
                          const Tensor& logsumexp) override {
     shapes::check_attention_forward(op, q, k, v, out, logsumexp);
     require_supported(q.dtype);
-    if (cudnn_.supports(op, q.dtype)) return cudnn_.forward(op, q, k, v, out, logsumexp);
+    if (takes_cudnn(op, {q, k, v, out})) return cudnn_.forward(op, q, k, v, out, logsumexp);
     cuda::attention_forward(op, q, k, v, out, logsumexp, queue_);
   }
   void attention_backward(const Attention& op, const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,
@@ -142,7 +142,8 @@ class CudaBackend final : public Backend {
                           const Tensor& dk, const Tensor& dv) override {
     shapes::check_attention_backward(op, dout, q, k, v, out, logsumexp, scratch, dq, dk, dv);
     require_supported(q.dtype);
-    if (cudnn_.supports(op, q.dtype)) return cudnn_.backward(op, dout, q, k, v, out, logsumexp, dq, dk, dv);
+    if (takes_cudnn(op, {dout, q, k, v, out, dq, dk, dv}))
+      return cudnn_.backward(op, dout, q, k, v, out, logsumexp, dq, dk, dv);
     cuda::attention_backward(op, dout, q, k, v, out, logsumexp, scratch, dq, dk, dv, queue_);
   }
 
@@ -189,6 +190,12 @@ class CudaBackend final : public Backend {
   }
 
  private:
+  // Both passes may take different ways: they agree on logsumexp.
+  bool takes_cudnn(const Attention& op, std::initializer_list<Tensor> tensors) {
+    for (const Tensor& tensor : tensors)
+      if (reinterpret_cast<std::uintptr_t>(tensor.data) % cuda::CudnnAttention::kAlignment != 0) return false;
+    return cudnn_.supports(op, tensors.begin()->dtype);
+  }
   static void require_supported(DType dtype) {
     if (dtype == DType::kF32 || dtype == DType::kBF16) return;
     throw Error(ErrorKind::kConfig, fmt::format("GPUs compute in f32 or bf16, not in {}", name_of(dtype)),

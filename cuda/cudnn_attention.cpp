@@ -25,7 +25,6 @@ using TensorOfGraph = std::shared_ptr<fe::graph::Tensor_attributes>;
 // Backward launches of a shape take as many sequences at once as this holds, at least one. Only the deterministic
 // algorithm needs much: 2 bytes per score, 400 MB for a sequence of 4096 tokens and 12 heads.
 constexpr int64_t kWorkspaceBudget = int64_t{1} << 30;
-constexpr int64_t kAlignment = 16;  // bytes; cuDNN reads by vectors of this size
 
 // Names of a graph's tensors when it runs.
 enum Id : int64_t { kQ = 1, kK, kV, kOut, kLogsumexp, kDout, kDq, kDk, kDv };
@@ -42,7 +41,7 @@ std::string text_of(const Attention& op) {
 
 // What cuDNN can never do, so that nobody need be told.
 bool possible(const Attention& op, DType dtype) {
-  const int64_t elements = kAlignment / size_of(DType::kBF16);
+  const int64_t elements = CudnnAttention::kAlignment / size_of(DType::kBF16);
   return dtype == DType::kBF16 && op.head_dim % elements == 0 && op.head_dim <= 256 && op.ld % elements == 0 &&
          op.context > 1;
 }
@@ -168,8 +167,8 @@ int64_t largest_divisor(int64_t count, int64_t most) {
 // A pointer into a tensor, `offset` elements on, as cuDNN takes it.
 void* aligned(const Tensor& tensor, int64_t offset) {
   char* pointer = static_cast<char*>(tensor.data) + offset * size_of(tensor.dtype);
-  NX_CHECK(tensor.dtype != DType::kBF16 || reinterpret_cast<std::uintptr_t>(pointer) % kAlignment == 0,
-           "cuDNN needs tensors on boundaries of {} bytes", kAlignment);
+  NX_CHECK(tensor.dtype != DType::kBF16 || reinterpret_cast<std::uintptr_t>(pointer) % CudnnAttention::kAlignment == 0,
+           "cuDNN needs tensors on boundaries of {} bytes", CudnnAttention::kAlignment);
   return pointer;
 }
 

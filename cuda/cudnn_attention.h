@@ -14,6 +14,8 @@ namespace nexus::cuda {
 
 class CudnnAttention {
  public:
+  static constexpr int kAlignment = 16;  // bytes, of every tensor; `supports` does not see them
+
   // `deterministic` asks for a backward pass without atomic adds, which needs more workspace and time.
   CudnnAttention(Queue& queue, bool deterministic);
   ~CudnnAttention();

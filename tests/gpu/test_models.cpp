@@ -45,8 +45,9 @@ class Models : public ::testing::TestWithParam<NamedModel> {
 
 const Size kSizes[] = {{false, 2, 5}, {true, 2, 200}};
 
-// Two libraries add the same products in another order. A gradient passes a chain of about 10 products and norms; each
-// sum of n terms contributes about sqrt(n) roundings of 6e-8 of its tensor's norm: 1e-5 leaves a factor of ten.
+// Two libraries add the same products in another order. A sum of n terms differs by at most n roundings of its largest
+// partial sum; a gradient passes about 10 products and norms: at most some 500 roundings of 6e-8 of its tensor's norm,
+// as in tests/mpi/test_grids.cpp. Logits and losses pass half as many and no product of gradients.
 TEST_P(Models, AgreeWithTheCpuInF32) {
   for (const Size& size : kSizes) {
     AnyModelRig gpu(device(), config(size), DType::kF32, size.batch, size.context);
@@ -57,7 +58,7 @@ TEST_P(Models, AgreeWithTheCpuInF32) {
     host.forward_backward();
     EXPECT_LT(relative_distance(gpu.losses(), host.losses()), 5e-6);
     for (int i = 0; i < gpu.table().size(); ++i)
-      EXPECT_LT(relative_distance(gpu.gradient(i), host.gradient(i)), 1e-5) << gpu.table()[i].name;
+      EXPECT_LT(relative_distance(gpu.gradient(i), host.gradient(i)), 3e-5) << gpu.table()[i].name;
   }
 }
 

@@ -11,7 +11,7 @@ using nexus::testing::device;
 using nexus::testing::kComputeTypes;
 
 // A test that runs for every type that the back end computes in.
-class EveryType : public testing::TestWithParam<DType> {
+class EveryType : public ::testing::TestWithParam<DType> {
  protected:
   DType dtype() const { return GetParam(); }
   DType wide() const { return wide_of(dtype()); }
@@ -34,12 +34,12 @@ class EveryType : public testing::TestWithParam<DType> {
   }
 };
 
-inline std::string type_name(const testing::TestParamInfo<DType>& info) {
+inline std::string type_name(const ::testing::TestParamInfo<DType>& info) {
   return std::string(name_of(info.param));
 }
 
 #define NX_FOR_EVERY_TYPE(Suite) \
-  INSTANTIATE_TEST_SUITE_P(Types, Suite, testing::ValuesIn(kComputeTypes), ::nexus::test::type_name)
+  INSTANTIATE_TEST_SUITE_P(Types, Suite, ::testing::ValuesIn(kComputeTypes), ::nexus::test::type_name)
 
 // Compares a gradient with central differences of loss(x) in f64: step 1e-5 leaves a truncation of 1e-10 times the
 // third derivative and a rounding of 1e-16 / 1e-5, hence 1e-7 for losses of magnitude up to a hundred.

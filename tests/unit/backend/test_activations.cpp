@@ -23,8 +23,8 @@ class NormGeluTest : public EveryType {
     for (const Case& size : kCases) {
       for (const NormKind norm : {NormKind::kNone, NormKind::kL2}) {
         for (const GeluKind gelu : {GeluKind::kErf, GeluKind::kTanh}) {
-          SCOPED_TRACE(testing::Message() << size.rows << "x" << size.groups << "x" << size.width << " norm "
-                                          << (norm == NormKind::kL2) << " erf " << (gelu == GeluKind::kErf));
+          SCOPED_TRACE(::testing::Message() << size.rows << "x" << size.groups << "x" << size.width << " norm "
+                                            << (norm == NormKind::kL2) << " erf " << (gelu == GeluKind::kErf));
           check(make_op(norm, gelu, size.groups), size);
         }
       }

@@ -38,8 +38,8 @@ class AttentionTest : public EveryType {
   template <typename Check>
   void for_each_case(const Check& check) {
     for (const Packed& size : kCases) {
-      SCOPED_TRACE(testing::Message() << "batch " << size.op.batch << " context " << size.op.context << " heads "
-                                      << size.op.heads << "/" << size.op.kv_heads << " of " << size.op.head_dim);
+      SCOPED_TRACE(::testing::Message() << "batch " << size.op.batch << " context " << size.op.context << " heads "
+                                        << size.op.heads << "/" << size.op.kv_heads << " of " << size.op.head_dim);
       check(size);
     }
   }

@@ -102,7 +102,7 @@ int64_t extent_of(const Layout& m) {
 TEST(CopyMatrix, CopiesTheElementsOfEveryTypeAndNothingElse) {
   for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF64, DType::kI32}) {
     for (const auto& [from, to] : kCopies) {
-      SCOPED_TRACE(testing::Message() << name_of(dtype) << " " << to.batch << "x" << to.rows << "x" << to.cols);
+      SCOPED_TRACE(::testing::Message() << name_of(dtype) << " " << to.batch << "x" << to.rows << "x" << to.cols);
       Values values = random_values(extent_of(from), 1000.0);
       for (double& value : values) value = dtype == DType::kI32 ? std::round(value) : rounded(dtype, value);
       const TestTensor source(device(), dtype, {extent_of(from)}, values);
@@ -131,7 +131,8 @@ TEST(CopyMatrix, RefusesOtherShapesTypesAndOverlappingTargets) {
 TEST(CpuBackend, DescribesWhatChangesBits) {
   NX_CPU_ONLY("a fact of the CPU back end");
   EXPECT_EQ(device().name(), "cpu");
-  EXPECT_THAT(device().description(), testing::AllOf(testing::HasSubstr("2 threads"), testing::HasSubstr("OpenBLAS")));
+  EXPECT_THAT(device().description(),
+              ::testing::AllOf(::testing::HasSubstr("2 threads"), ::testing::HasSubstr("OpenBLAS")));
 }
 
 }  // namespace

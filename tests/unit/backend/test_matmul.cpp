@@ -32,9 +32,9 @@ class MatmulTest : public EveryType {
  protected:
   // c of `result_type`, checked everywhere: gaps between rows and batches must keep their NaN.
   void check(const Case& size, bool transpose_a, bool transpose_b, float beta, DType result_type) {
-    SCOPED_TRACE(testing::Message() << size.m << "x" << size.n << "x" << size.k << " batch " << size.batch << " gap "
-                                    << size.gap << " transposes " << transpose_a << transpose_b << " beta " << beta
-                                    << " result " << name_of(result_type));
+    SCOPED_TRACE(::testing::Message() << size.m << "x" << size.n << "x" << size.k << " batch " << size.batch << " gap "
+                                      << size.gap << " transposes " << transpose_a << transpose_b << " beta " << beta
+                                      << " result " << name_of(result_type));
     const Operand a(dtype(), size.m, size.k, transpose_a, size), b(dtype(), size.k, size.n, transpose_b, size);
     const Values unread((size.m * (size.n + size.gap) + size.gap) * size.batch, std::nan(""));
     Operand c = beta == 0 ? Operand(result_type, size.m, size.n, false, size, unread)

@@ -16,8 +16,8 @@ class RowNormTest : public EveryType {
     for (const Case& size : kCases) {
       for (const RowNormKind kind : {RowNormKind::kRms, RowNormKind::kLayer}) {
         for (const bool weighted : {false, true}) {
-          SCOPED_TRACE(testing::Message() << size.rows << "x" << size.width << " rms " << (kind == RowNormKind::kRms)
-                                          << " weighted " << weighted);
+          SCOPED_TRACE(::testing::Message() << size.rows << "x" << size.width << " rms " << (kind == RowNormKind::kRms)
+                                            << " weighted " << weighted);
           // A large eps keeps the width-1 layer norm (deviation 0) well conditioned.
           check(RowNorm{kind, size.width == 1 ? 0.5f : 1e-6f}, size, weighted);
         }

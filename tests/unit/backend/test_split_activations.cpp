@@ -109,8 +109,8 @@ TEST_P(SplitNormGeluTest, PiecesPutTogetherAreTheFusedOperation) {
       const Values h = random(size.rows * size.groups * size.width), da = random(static_cast<int64_t>(h.size()));
       const Result fused = run_fused(op, dtype(), size, h, da), expected = loops(op, size, h, da);
       for (const int64_t pieces : {1, 2, 4}) {
-        SCOPED_TRACE(testing::Message() << size.rows << "x" << size.groups << "x" << size.width << " in " << pieces
-                                        << " erf " << (gelu == GeluKind::kErf));
+        SCOPED_TRACE(::testing::Message() << size.rows << "x" << size.groups << "x" << size.width << " in " << pieces
+                                          << " erf " << (gelu == GeluKind::kErf));
         const Result split = run_split(op, dtype(), size, h, da, pieces);
         expect_same(split, fused, size.width, 2);
         expect_same(split, expected, size.width, 1);
@@ -150,7 +150,7 @@ TEST_P(SplitNormGeluTest, ZeroAndTinyRowsAreThoseOfTheFusedOperation) {
     for (size_t i = 30; i < 40; ++i) h[i] = 0;
     const Result fused = run_fused(op, dtype(), size, h, da), expected = loops(op, size, h, da);
     for (const int64_t pieces : {1, 2, 4}) {
-      SCOPED_TRACE(testing::Message() << "eps " << eps << " in " << pieces);
+      SCOPED_TRACE(::testing::Message() << "eps " << eps << " in " << pieces);
       const Result split = run_split(op, dtype(), size, h, da, pieces);
       // Row by row: a common tolerance would be that of the row with the largest scale.
       for (int64_t row = 0; row < size.rows; ++row) {

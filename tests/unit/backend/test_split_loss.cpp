@@ -66,7 +66,7 @@ TEST_P(SplitLossTest, SlicesGiveTheLossesAndGradientsOfTheWhole) {
   targets[2] = 300;
   targets[3] = -1;
   for (const Ends& ends : kCuts) {
-    SCOPED_TRACE(testing::Message() << ends.size() << " ranks, the first to " << ends[0]);
+    SCOPED_TRACE(::testing::Message() << ends.size() << " ranks, the first to " << ends[0]);
     const auto loops = reference::cross_entropy(logits, targets, 1003, 0.25);
     const Losses plain = run_split(dtype(), logits, targets, 0.0f, ends);
     EXPECT_EQ(plain.logits, logits) << "logits without a gradient";
