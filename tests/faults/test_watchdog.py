@@ -41,7 +41,7 @@ def require_line(work, rank, dumps, stderr):
     if status != lines[0] + "\n":
         fail(f"STATUS says {status!r}, stderr {lines[0]!r}")
     pattern = (rf"nexus: error: no progress for \d+ s in stage \w+ (step|saving step|committing step|evaluation after "
-               rf"step) \d+: [12] of {work.ranks} ranks wait in \w+ \((world|dp|tp), sequence \d+\); rank {rank} left no "
+               rf"step) \d+: [12] of {work.ranks} ranks wait in \w+ \((world|dp|tp)(/gpu)?, sequence \d+\); rank {rank} left no "
                rf"dump \(stopped, dead or its node is gone\); {re.escape(str(dumps))}; look at .*, then run the same "
                r"command again")
     if not re.fullmatch(pattern, lines[0]):

@@ -151,7 +151,7 @@ void test_grid(const std::function<std::unique_ptr<Communicator>()>& world, int 
     for (const bool sequence : {false, true})
       if (!sequence || tp > 1) compare_gradients(grid, model, {kFinest, false, sequence});
     compare_initial_weights(grid, model);
-    for (const DType dtype : {DType::kF64, DType::kF32, DType::kBF16}) compare_recomputation(grid, model, {dtype});
+    for (const DType dtype : testing::kComputeTypes) compare_recomputation(grid, model, {dtype});
     if (!is_trained(model)) continue;
     compare_gradients(grid, model, {DType::kF32, false});
     for (const DType dtype : std::set<DType>{kFinest, DType::kF32}) {
