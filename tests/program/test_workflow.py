@@ -105,5 +105,5 @@ expect_success(more, "--allow-schedule-change", "data.train")
 # Runs do not mix.
 expect_exit(3, ["another run"], "train", base, "--resume", work.newest("heir"))
 expect_exit(2, ["--resume is never"], "train", base, "--resume", "never")
-expect_exit(2, ["CPU only"], "train", base, "--device", "cuda")
+expect_exit(2, ["built without CUDA"], "train", base, "--device", "cuda")
 print("growth offline, init_from, appended stage, frozen past, fallback: as promised")
