@@ -4,13 +4,12 @@
 // bf16). Only `cli` names a concrete one. Layers are written once against this interface.
 //
 // Conventions, for every operation:
-// * Activations and weights have the compute type (f32, bf16 or f64). Statistics, losses and parameter gradients
-// ("wide"
-//   tensors) are f64 if the compute type is f64, f32 otherwise. bf16 operations compute in f32.
+// * Activations and weights have the compute type (f32, bf16 or f64). Statistics, losses and parameter gradients, the
+//   "wide" tensors, are f64 if the compute type is f64, f32 otherwise. bf16 operations compute in f32.
 // * Row-major, contiguous unless a leading dimension is given. Outputs may not alias inputs unless the comment says so.
-// * Asynchronous in stream order on a GPU; `synchronize` waits. Results are deterministic for one device, thread count
-// and
-//   library version.
+// * Asynchronous in stream order on a GPU; `synchronize` waits.
+// * Results repeat bit for bit for one kind of device, thread count and library version; on a GPU with
+//   precision.deterministic only, since libraries choose kernels by timing and add atomically.
 // * Shapes are checked; a mismatch is a bug (ErrorKind::kInternal).
 #pragma once
 
@@ -188,7 +187,9 @@ class Backend {
                                   const Tensor& dq, const Tensor& dk, const Tensor& dv) = 0;
 
   // --- embedding and loss. tokens, targets are i32 [rows]. The weight (or the logits) may be a slice of the vocabulary
-  // that begins at `first_token`: tokens outside it give zero rows, and no gradient. Negative tokens are refused.
+  // that begins at `first_token`: tokens outside it give zero rows, and no gradient. Negative tokens, and
+  // targets that are neither -1 nor in the vocabulary, are refused on the CPU. A GPU cannot look before it launches:
+  // such a token gives a zero row there, such a target a loss of NaN.
   virtual void embedding_forward(const Tensor& tokens, const Tensor& weight, int64_t first_token,
                                  const Tensor& out) = 0;
   virtual void embedding_backward(const Tensor& tokens, const Tensor& dout, int64_t first_token,

@@ -64,7 +64,14 @@ int device_of_rank(Communicator& world) {
       "--device cuda", "start one rank per GPU");
 }
 
+// NCCL's sums through NVLink multicast (NVLS) differ from call to call; what the user has set stands.
+void ask_nccl_for_fixed_sums() {
+  if (std::getenv("NCCL_ALGO") == nullptr) setenv("NCCL_NVLS_ENABLE", "0", 0);
+}
+
 Device open_cuda(bool deterministic, std::unique_ptr<Communicator> world) {
+  omp_set_num_threads(threads_per_rank());  // of what the host still does: initial weights, digests
+  if (deterministic) ask_nccl_for_fixed_sums();
   std::unique_ptr<Backend> backend = make_cuda_backend({device_of_rank(*world), deterministic, cache_folder()});
   std::unique_ptr<Communicator> devices = make_nccl_communicator(std::move(world), *backend);
   return {std::move(backend), std::move(devices)};

@@ -123,8 +123,8 @@ void compare_functions(ProcessGrid& grid, Probe& before, Probe& after, const Gro
     check.loss_before += mean(before.losses(s)) / static_cast<double>(batch.sequences);
     check.loss_after += mean(after.losses(s)) / static_cast<double>(batch.sequences);
   }
-  check.max_abs_dlogit = grid.tp().max(check.max_abs_dlogit);
-  check.relative_dlogit = check.max_abs_dlogit / std::max(grid.tp().max(largest), 1e-30);
+  check.max_abs_dlogit = grid.world().max(check.max_abs_dlogit);  // all ranks must agree on the verdict
+  check.relative_dlogit = check.max_abs_dlogit / std::max(grid.world().max(largest), 1e-30);
 }
 
 // Which elements of this rank two updates move: the first moves the zero entries off zero, which gives the random ones
@@ -184,6 +184,15 @@ void count_movement(ProcessGrid& grid, const ParamTable& table, const std::vecto
   }
 }
 
+// Rounding only. The CPU's library keeps the order of a sum when zeros are added at its end; a GPU's may choose another
+// kernel for the grown widths, which cuts sums of some thousand terms otherwise: 36 such products one after the other
+// (240M model) moved the largest of many logits by 3e-6 of the largest logit. What is not lossless moves it by 1e-3 or
+// more.
+double tolerance_of(const ParamStore& params) {
+  if (params.compute_dtype() == DType::kF64) return 1e-12;
+  return params.backend().name() == "cpu" ? 2e-6 : 2e-5;
+}
+
 }  // namespace
 
 GrowthCheck check_growth(ProcessGrid& grid, const ModelConfig& old_config, const ParamStore& old_params,
@@ -195,7 +204,7 @@ GrowthCheck check_growth(ProcessGrid& grid, const ModelConfig& old_config, const
   {
     ParamStore before = checking_store(grid, old_params, old_model.table(), ParamStore::Use::kInference);
     ParamStore after = checking_store(grid, new_params, new_model.table(), ParamStore::Use::kInference);
-    check.tolerance = after.compute_dtype() == DType::kF64 ? 1e-12 : 2e-6;
+    check.tolerance = tolerance_of(after);
     Probe probe_before(grid, old_model, before, batch), probe_after(grid, new_model, after, batch);
     compare_functions(grid, probe_before, probe_after, batch, check);
   }

@@ -50,7 +50,7 @@ void all_gather_parts(Communicator& dp, const ParamTable& table, const Tensor& f
 
 // --- comparing
 std::string digest_of(Backend& backend, const std::vector<Tensor>& parts) {
-  constexpr int64_t kBlock = 1 << 20;
+  constexpr int64_t kBlock = 1 << 23;  // enough to keep copies from a GPU under way while others are hashed
   Hasher hasher;
   std::vector<std::byte> host;
   for (const Tensor& part : parts) {
@@ -127,7 +127,7 @@ std::vector<std::vector<int>> replica_groups(const ProcessGrid& grid, const Para
     std::sort(named.begin(), named.end());
     for (const int rank : named) ranks += fmt::format("{}{}", ranks.empty() ? "" : ",", rank);
   }
-  throw Error(
+  throw ReplicaError(
       ErrorKind::kDevice,
       fmt::format("replicas differ: rank {} against the peers, first in {} ({} tensors differ)", ranks, first, tensors),
       where,

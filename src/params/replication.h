@@ -22,9 +22,15 @@ void all_gather_master(Communicator& dp, const ParamStore& params, const Tensor&
 // `params`.
 Buffer gather_tensor(Communicator& world, const ParamStore& params, const Tensor& state, int param);
 
+// Thrown on every rank at once, which a device that fails on one rank is not.
+class ReplicaError : public Error {
+ public:
+  using Error::Error;
+};
+
 // Compares, bit for bit, what must be equal: compute weights, and without ZeRO-1 master and moments, over dp;
-// replicated tensors over tp as well. Throws ErrorKind::kDevice on every rank, naming the first tensor and the ranks
-// that differ. `where` says when, e.g. "stage s240 step 1000".
+// replicated tensors over tp as well. Throws ReplicaError (ErrorKind::kDevice) on every rank, naming the first tensor
+// and the ranks that differ. `where` says when, e.g. "stage s240 step 1000".
 void check_replicas(ProcessGrid& grid, const ParamStore& params, const std::string& where);
 
 }  // namespace nexus

@@ -5,7 +5,7 @@
 namespace nexus {
 namespace {
 
-// A request holds scratch memory, (dp - 1) / dp of its bucket; more of them in flight would gain nothing.
+// With MPI a request holds scratch memory, (dp - 1) / dp of its bucket; more of them in flight would gain nothing.
 constexpr size_t kMaxInFlight = 4;
 
 }  // namespace

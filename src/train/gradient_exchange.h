@@ -1,8 +1,9 @@
 // What one step exchanges between ranks besides activations: gradients, their global norm, updated weights.
 //
 // Buckets are summed over dp while the backward pass goes on: all-reduced, or with ZeRO-1 reduce-scattered, and then
-// updated weights are gathered. Sums are in rank order and the norm adds up part by part in both cases, so ZeRO-1
-// changes no bit (docs/parallelism.md).
+// updated weights are gathered. On GPUs with tp > 1 the next layer's tp collective waits behind a bucket: NCCL has one
+// stream. MPI sums in rank order and the norm adds up part by part in both cases, so ZeRO-1 changes no bit; NCCL's
+// order is its own (docs/parallelism.md).
 #pragma once
 
 #include <deque>

@@ -91,7 +91,8 @@ StepOutput StepRunner::run(const FetchSample& fetch, Optimizer& optimizer, const
   backend_.zero(loss_sum_);
   for (int64_t index = 0; index < layout_.accumulation; ++index) micro_batch(fetch, input, index);
   exchange_.finish();
-  // The only wait of a step: the host must know that loss and gradients are finite before it lets the weights change.
+  // The only wait of a step, in two copies: the host must know that loss and gradients are finite before it lets the
+  // weights change.
   double loss_sum = 0;
   backend_.copy_out(&loss_sum, loss_sum_);
   const double sum_squares = exchange_.sum_squares();

@@ -69,8 +69,10 @@ StageEnd StageTrainer::run() {
   try {
     return train();
   } catch (const Error& error) {
-    // All ranks are here together, and the state that is being written is from before the trouble: what the user needs.
-    const bool everybody = error.kind() == ErrorKind::kNumeric || error.kind() == ErrorKind::kDevice ||
+    // Where all ranks are here together, the state that is being written is from before the trouble: what the user
+    // needs.
+    const bool everybody = error.kind() == ErrorKind::kNumeric ||
+                           dynamic_cast<const ReplicaError*>(&error) != nullptr ||
                            (run_.grid.world().size() == 1 && error.kind() != ErrorKind::kIo);
     try {
       if (everybody) finish_save();
