@@ -54,7 +54,8 @@ StageTrainer::StageTrainer(RunContext& run, const TrainerOptions& options, const
       params_(params),
       state_(state),
       layout_(make_batch_layout(options.batch, options.context, run.grid.dp_rank(), run.grid.dp_size())),
-      runner_(run.backend, run.grid, model, params, layout_, options.safety, options.precision.recompute),
+      runner_(run.backend, run.grid, model, params, layout_, options.safety,
+              {options.precision.recompute, options.precision.deterministic, run.valid != nullptr}),
       optimizer_(adamw_of(options.optimizer), options.optimizer.weight_decay, state.generations),
       flops_per_token_(
           training_flops_per_token(state.model, options.context, flops_definition(options.account.flops_def))) {}
@@ -183,8 +184,8 @@ std::optional<int64_t> StageTrainer::device_bytes() {
 void StageTrainer::evaluate_now(const std::string& event) {
   if (run_.valid == nullptr) return;
   const progress::Phase phase(fmt::format("stage {} evaluation after step {}", state_.stage(), state_.step));
-  EvalRecord record =
-      evaluate(run_.backend, run_.grid, model_, params_, *run_.valid, options_.batch.micro, options_.eval.max_tokens);
+  EvalRecord record = evaluate(run_.backend, run_.grid, runner_.arena(), model_, params_, *run_.valid,
+                               options_.batch.micro, options_.eval.max_tokens);
   record.event = event;
   if (!std::isfinite(record.loss))
     throw Error(ErrorKind::kNumeric, fmt::format("validation loss is {}", record.loss),
