@@ -39,8 +39,8 @@ int64_t attention_bytes(const ModelConfig& config, const DeviceLoad& load, const
 
 DeviceOverhead device_overhead(const ModelConfig& config, const DeviceLoad& load, const Sharding& sharding) {
   const int64_t communicators = (sharding.dp_size > 1 ? 1 : 0) + (sharding.tp_size > 1 ? 1 : 0);
-  return {kContextBytes, kMatmulBytes, attention_bytes(config, load, sharding), kScratchBytes,
-          communicators * kCommunicatorBytes};
+  return {kContextBytes, kMatmulBytes, communicators * kCommunicatorBytes, attention_bytes(config, load, sharding),
+          kScratchBytes};
 }
 
 }  // namespace nexus

@@ -42,7 +42,8 @@ StepBench::StepBench(const CampaignSpec& spec, Backend& backend, ProcessGrid& gr
       model_(config_, sharding_of(grid, spec.parallel.zero, spec.parallel.sequence)),
       params_(backend, model_.table(), spec.precision.compute),
       layout_(make_batch_layout(spec.batch, spec.data.context, grid.dp_rank(), grid.dp_size())),
-      runner_(backend, grid, model_, params_, layout_, spec.safety, spec.precision.recompute),
+      runner_(backend, grid, model_, params_, layout_, spec.safety,
+              {spec.precision.recompute, spec.precision.deterministic}),
       optimizer_(adamw_of(spec.optimizer), spec.optimizer.weight_decay, {first_generation(config_)}),
       tokens_(draw_tokens(config_, spec.data.context, spec.seed)) {
   params_.initialize(spec.seed);

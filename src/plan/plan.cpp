@@ -62,7 +62,7 @@ MemoryPlan plan_memory(const CampaignSpec& spec, const BatchLayout& layout, size
   MemoryPlan memory;
   memory.params_bytes = ParamStore::bytes_for(model.table(), compute, ParamStore::Use::kTraining);
   memory.activations_bytes = StepRunner::arena_bytes(config, compute, layout, sharding, spec.precision.recompute);
-  memory.evaluation_bytes = evaluation_bytes({config, compute, layout, sharding});
+  if (!spec.data.valid.empty()) memory.evaluation_bytes = evaluation_bytes({config, compute, layout, sharding, {}});
   memory.snapshot_bytes = owned_bytes(model.table(), compute);
   if (device == PlannedDevice::kCuda) {
     const DeviceLoad load{compute, layout.micro, layout.context, spec.precision.deterministic};
@@ -144,8 +144,9 @@ PlannedDevice planned_device(const std::string& name) {
 }
 
 int64_t MemoryPlan::peak_bytes() const {
-  if (device_bytes == 0) return std::max(training_bytes() + evaluation_bytes + snapshot_bytes, growth_bytes);
-  return std::max(training_bytes() + evaluation_bytes, growth_bytes) + device_bytes;
+  const int64_t running = params_bytes + std::max(activations_bytes, evaluation_bytes);
+  if (device_bytes == 0) return std::max(running + snapshot_bytes, growth_bytes);
+  return std::max(running, growth_bytes) + device_bytes;
 }
 
 int64_t Forecast::tokens() const {

@@ -20,7 +20,7 @@ PlannedDevice planned_device(const std::string& name);  // "cpu" or "cuda", as -
 struct MemoryPlan {
   int64_t params_bytes = 0;  // weights, their compute copy, gradients; master weights and moments or a share of them
   int64_t activations_bytes = 0;  // one micro-batch: activations, their gradients, scratch
-  int64_t evaluation_bytes = 0;   // one evaluation micro-batch, beside the above
+  int64_t evaluation_bytes = 0;   // one evaluation micro-batch, in turn with the above; 0 without validation data
   int64_t growth_bytes = 0;       // peak while this stage's growth is carried out and checked (0: no growth)
   int64_t snapshot_bytes = 0;     // host copy of what this rank writes into a checkpoint, while it is written
   int64_t device_bytes = 0;       // a GPU's context, libraries and workspaces; 0 on a host

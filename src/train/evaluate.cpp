@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "comm/progress.h"
-#include "train/memory_advice.h"
 
 namespace nexus {
 namespace {
@@ -40,15 +39,11 @@ std::vector<double> window_losses(Backend& backend, ProcessGrid& grid, Arena& ar
 
 }  // namespace
 
-EvalRecord evaluate(Backend& backend, ProcessGrid& grid, Model& model, ParamStore& params, const EvalWindows& windows,
-                    int64_t micro, int64_t max_tokens) {
+EvalRecord evaluate(Backend& backend, ProcessGrid& grid, Arena& arena, Model& model, ParamStore& params,
+                    const EvalWindows& windows, int64_t micro, int64_t max_tokens) {
   const auto start = std::chrono::steady_clock::now();
   const int64_t context = windows.context(), available = windows.count();
   const int64_t wanted = max_tokens > 0 ? std::clamp<int64_t>(max_tokens / context, 1, available) : available;
-  const BatchLayout layout{context, micro, 1, grid.dp_rank(), grid.dp_size()};
-  Arena arena(allocate_evaluation(
-      backend, {model.config(), params.compute_dtype(), layout, params.table().sharding(), Recompute::kNone}));
-
   double sums[2] = {0, 0};  // of the window means and of their squares
   std::vector<int64_t> indices;
   auto flush = [&] {

@@ -11,7 +11,9 @@ namespace nexus {
 // Non-overlapping windows of the context length, dealt to the data-parallel ranks in turn; the loss is the mean over
 // tokens, its standard error that of the window means. `max_tokens` > 0 takes windows evenly spread over the file, up
 // to that many tokens. The result is the same on every rank. `event` and `bits_per_byte` are the caller's.
-EvalRecord evaluate(Backend& backend, ProcessGrid& grid, Model& model, ParamStore& params, const EvalWindows& windows,
-                    int64_t micro, int64_t max_tokens);
+//
+// `arena` has room for evaluation_bytes (train/memory_advice.h) of `micro` windows and is left as it was found.
+EvalRecord evaluate(Backend& backend, ProcessGrid& grid, Arena& arena, Model& model, ParamStore& params,
+                    const EvalWindows& windows, int64_t micro, int64_t max_tokens);
 
 }  // namespace nexus

@@ -1,5 +1,6 @@
-// The two large buffers of a stage besides the parameters, and what would fit where a device has no room for them.
+// The large buffer of a stage besides the parameters, and what would fit where a device has no room for it.
 //
+// Training and evaluation share it: they take turns, and a run that has begun meets no evaluation that does not fit.
 // A device that is full answers `Backend::allocate` with ErrorKind::kConfig. The error that leaves here says in its
 // cure which settings would fit, by dry runs against the memory that is free; on a host, whose memory nobody limits,
 // the error stays as it is.
@@ -17,17 +18,16 @@ struct MicroBatchSpec {
   DType compute = DType::kF32;
   BatchLayout layout;
   Sharding sharding;
-  Recompute recompute = Recompute::kNone;
+  StepOptions options;
 };
 
-// The arena of a StepRunner. What is advised has room for the evaluation's arena and the device's workspaces, too:
-// those come later.
+// The arena of a StepRunner. What is advised has room for the workspaces that the device takes in the first step, too.
 Buffer allocate_activations(Backend& backend, const MicroBatchSpec& spec);
 
-// The arena of an evaluation (train/evaluate.h), which comes beside that of the StepRunner.
-Buffer allocate_evaluation(Backend& backend, const MicroBatchSpec& spec);
+// Its exact bytes: those of a training micro-batch, or of an evaluation's where a stage evaluates and that is larger.
+int64_t activations_bytes(const MicroBatchSpec& spec);
 
-// Its exact bytes.
+// Exact bytes of an evaluation micro-batch (train/evaluate.h).
 int64_t evaluation_bytes(const MicroBatchSpec& spec);
 
 }  // namespace nexus

@@ -41,16 +41,16 @@ BatchLayout make_batch_layout(const BatchSpec& batch, int64_t context, int dp_ra
 }
 
 StepRunner::StepRunner(Backend& backend, ProcessGrid& grid, Model& model, ParamStore& params, const BatchLayout& layout,
-                       const SafetySpec& safety, Recompute recompute)
+                       const SafetySpec& safety, const StepOptions& options)
     : backend_(backend),
       grid_(grid),
       model_(model),
       params_(params),
       layout_(layout),
       safety_(safety),
-      recompute_(recompute),
+      recompute_(options.recompute),
       arena_(allocate_activations(
-          backend, {model.config(), params.compute_dtype(), layout, params.table().sharding(), recompute})),
+          backend, {model.config(), params.compute_dtype(), layout, params.table().sharding(), options})),
       host_batch_(host_buffer(2 * layout.micro * layout.context * size_of(DType::kI32))),
       loss_buffer_(backend.allocate(size_of(DType::kF64), "the sum of losses")),
       loss_sum_(loss_buffer_.tensor(DType::kF64, {1})),

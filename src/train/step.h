@@ -50,18 +50,26 @@ struct StepOutput {
 // Writes the tokens and the targets of a global sample, `context` each.
 using FetchSample = std::function<void(int64_t sample, int32_t* tokens, int32_t* targets)>;
 
+struct StepOptions {
+  Recompute recompute = Recompute::kNone;
+  bool deterministic = false;  // how the device was opened; its workspaces count where it has no room for a micro-batch
+  bool evaluates = false;      // evaluations borrow the arena, which has room for theirs, too (train/evaluate.h)
+};
+
 class StepRunner {
  public:
   // Throws ErrorKind::kConfig where a micro-batch does not fit into the device, with settings that would.
   StepRunner(Backend& backend, ProcessGrid& grid, Model& model, ParamStore& params, const BatchLayout& layout,
-             const SafetySpec& safety, Recompute recompute = Recompute::kNone);
+             const SafetySpec& safety, const StepOptions& options = {});
 
   StepOutput run(const FetchSample& fetch, Optimizer& optimizer, const StepInput& input);
 
-  // Exact bytes of activations and scratch of one micro-batch, from a dry run (no memory is touched).
+  // Exact bytes of activations and scratch of one training micro-batch, from a dry run (no memory is touched).
   static int64_t arena_bytes(const ModelConfig& config, DType compute, const BatchLayout& layout,
                              const Sharding& sharding = {}, Recompute recompute = Recompute::kNone);
   int64_t arena_peak_bytes() const { return arena_.peak_bytes(); }
+  // Empty between steps, and lent then: whoever borrows it must leave it empty.
+  Arena& arena() { return arena_; }
 
  private:
   void micro_batch(const FetchSample& fetch, const StepInput& input, int64_t index);

@@ -19,6 +19,8 @@ using Clock = std::chrono::steady_clock;
 constexpr int kMaxSkips = 10;
 // Between looks at a save that everybody waits for.
 constexpr std::chrono::milliseconds kShardPoll{5};
+// Between questions to the driver about memory, which changes little and costs a wait to ask about.
+constexpr std::chrono::seconds kMemoryPeriod{10};
 
 double seconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
@@ -52,7 +54,8 @@ StageTrainer::StageTrainer(RunContext& run, const TrainerOptions& options, const
       params_(params),
       state_(state),
       layout_(make_batch_layout(options.batch, options.context, run.grid.dp_rank(), run.grid.dp_size())),
-      runner_(run.backend, run.grid, model, params, layout_, options.safety, options.precision.recompute),
+      runner_(run.backend, run.grid, model, params, layout_, options.safety,
+              {options.precision.recompute, options.precision.deterministic, run.valid != nullptr}),
       optimizer_(adamw_of(options.optimizer), options.optimizer.weight_decay, state.generations),
       flops_per_token_(
           training_flops_per_token(state.model, options.context, flops_definition(options.account.flops_def))) {}
@@ -166,17 +169,25 @@ void StageTrainer::log_step(const StepOutput& output, double seconds) {
   record.flops_def = options_.account.flops_def;
   if (options_.account.peak_tflops)
     record.mfu = flops_per_token_ * record.tokens_per_second / (*options_.account.peak_tflops * 1e12 * record.ranks);
-  if (const DeviceMemory memory = run_.backend.memory(); memory.total_bytes > 0)
-    record.device_bytes = memory.total_bytes - memory.free_bytes;
+  record.device_bytes = device_bytes();
   record.eta_seconds = mean_step_seconds_ * static_cast<double>(plan_.steps - state_.step);
   run_.records.step(state_, record);
+}
+
+std::optional<int64_t> StageTrainer::device_bytes() {
+  const auto now = Clock::now();
+  if (memory_asked_ && now - *memory_asked_ < kMemoryPeriod) return device_bytes_;
+  memory_asked_ = now;
+  if (const DeviceMemory memory = run_.backend.memory(); memory.total_bytes > 0)
+    device_bytes_ = memory.total_bytes - memory.free_bytes;
+  return device_bytes_;
 }
 
 void StageTrainer::evaluate_now(const std::string& event) {
   if (run_.valid == nullptr) return;
   const progress::Phase phase(fmt::format("stage {} evaluation after step {}", state_.stage(), state_.step));
-  EvalRecord record =
-      evaluate(run_.backend, run_.grid, model_, params_, *run_.valid, options_.batch.micro, options_.eval.max_tokens);
+  EvalRecord record = evaluate(run_.backend, run_.grid, runner_.arena(), model_, params_, *run_.valid,
+                               options_.batch.micro, options_.eval.max_tokens);
   record.event = event;
   if (!std::isfinite(record.loss))
     throw Error(ErrorKind::kNumeric, fmt::format("validation loss is {}", record.loss),

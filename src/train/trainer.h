@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "accounting/flops.h"
@@ -67,6 +68,7 @@ class StageTrainer {
   StageEnd train();
   StepOutput one_step();
   void log_step(const StepOutput& output, double seconds);
+  std::optional<int64_t> device_bytes();  // in use on the device, as of some seconds ago; nothing on a host
   void evaluate_now(const std::string& event);
   void finish_pending_evaluation();
   void check_replicas_if_due();
@@ -97,6 +99,8 @@ class StageTrainer {
   bool serves_request_ = false;  // rank 0: it was asked for by CHECKPOINT_NOW
   int skipped_in_a_row_ = 0;
   double mean_step_seconds_ = 0;  // exponential average, for the time left
+  std::optional<std::chrono::steady_clock::time_point> memory_asked_;
+  std::optional<int64_t> device_bytes_;  // what the device said then
 };
 
 }  // namespace nexus

@@ -36,7 +36,7 @@ class GridRig {
         params_(backend_, model_.table(), options.dtype),
         layout_(make_batch_layout({samples_per_step * options.context, options.micro}, options.context, grid.dp_rank(),
                                   grid.dp_size())),
-        runner_(backend_, grid, model_, params_, layout_, {}, options.recompute),
+        runner_(backend_, grid, model_, params_, layout_, {}, {options.recompute}),
         optimizer_(adamw(), 0.1, {first_generation(model_.config())}) {
     params_.initialize(9);
     if (options.lively) draw_lively(params_);

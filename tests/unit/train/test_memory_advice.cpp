@@ -1,4 +1,4 @@
-// A device without room for a stage's buffers: the error names settings that fit, and they do fit.
+// A device without room for a stage's buffer: the error names settings that fit, and they do fit.
 #include "train/memory_advice.h"
 
 #include <gtest/gtest.h>
@@ -7,7 +7,6 @@
 #include "core/units.h"
 #include "support/expect_error.h"
 #include "support/limited_backend.h"
-#include "train/evaluate.h"
 
 namespace nexus {
 namespace {
@@ -32,36 +31,32 @@ ModelConfig small_model() {
   return config;
 }
 
+// Evaluations of it need more than training: one layer keeps little, and their logits are f32.
+ModelConfig shallow_model() {
+  ModelConfig config = small_model();
+  config.layers = 1;
+  config.vocab = 1 << 15;
+  return config;
+}
+
 // Stages of one rank in f32, two micro-batches a step. With 32 samples of 256 tokens activations outweigh the
 // workspaces that the advice makes room for, so that there is a choice.
 class Stage {
  public:
   explicit Stage(int64_t micro = 32, Recompute recompute = kNone) : micro_(micro), recompute_(recompute) {}
 
-  MicroBatchSpec spec() const { return {config_, DType::kF32, {256, micro_, 2, 0, 1}, {}, recompute_}; }
+  MicroBatchSpec spec() const { return {config_, DType::kF32, {256, micro_, 2, 0, 1}, {}, {recompute_, false, true}}; }
   int64_t arena() const { return StepRunner::arena_bytes(config_, DType::kF32, spec().layout, {}, recompute_); }
   // What must be free for the setting to be advised.
-  int64_t need() const {
-    return arena() + evaluation_bytes(spec()) +
-           device_overhead(config_, {DType::kF32, micro_, 256}, {}).workspace_bytes();
-  }
+  int64_t need() const { return arena() + device_overhead(config_, {DType::kF32, micro_, 256}, {}).pending_bytes(); }
   std::string needs() const { return fmt::format(" (needs {})", format_bytes(need())); }
 
   // The error on a device with `room` bytes free; empty if there is none.
   std::string refusal(int64_t room) const {
-    return refused(room, [this](Backend& backend) { return allocate_activations(backend, spec()); });
-  }
-  std::string evaluation_refusal(int64_t room) const {
-    return refused(room, [this](Backend& backend) { return allocate_evaluation(backend, spec()); });
-  }
-
- private:
-  template <typename Allocate>
-  static std::string refused(int64_t room, Allocate allocate) {
     const auto cpu = make_cpu_backend(1);
     LimitedBackend backend(*cpu, room);
     try {
-      const Buffer buffer = allocate(backend);
+      const Buffer buffer = allocate_activations(backend, spec());
       EXPECT_EQ(backend.memory().free_bytes, room - buffer.size_bytes());
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::kConfig);
@@ -72,6 +67,7 @@ class Stage {
     return "";
   }
 
+ private:
   ModelConfig config_ = small_model();
   int64_t micro_;
   Recompute recompute_;
@@ -126,13 +122,48 @@ TEST(MemoryAdvice, OffersOnlyWhatDividesTheGlobalBatch) {
   EXPECT_THAT(stage.refusal(Stage(12).need()), HasSubstr("batch.micro to 1" + Stage(1).needs()));
 }
 
-TEST(MemoryAdvice, ForAnEvaluationIsASmallerMicroBatch) {
-  const Stage whole(8), quarter(2);
-  const int64_t room = evaluation_bytes(quarter.spec());
-  EXPECT_THAT(whole.evaluation_refusal(room), AllOf(HasSubstr("an evaluation micro-batch: "),
-                                                    HasSubstr("set batch.micro to 2 (needs " + format_bytes(room))));
-  EXPECT_EQ(quarter.evaluation_refusal(room), "");
-  EXPECT_THAT(whole.evaluation_refusal(1000), HasSubstr("even batch.micro 1 needs "));
+// What the back end and the communicators took before is not free any more, so nobody makes room for it again.
+TEST(MemoryAdvice, CountsOnlyWorkspacesThatAreStillToCome) {
+  ModelConfig config = small_model();
+  const Sharding sharding{0, 1, 0, 2, false, false};
+  const DeviceLoad load{DType::kBF16, 32, 256}, strict{DType::kBF16, 32, 256, true};
+  const DeviceOverhead loose = device_overhead(config, load, sharding);
+  EXPECT_GT(loose.communication_bytes, 0);
+  EXPECT_EQ(loose.pending_bytes(), loose.attention_bytes + loose.scratch_bytes);
+  EXPECT_EQ(loose.total_bytes(),
+            loose.context_bytes + loose.matmul_bytes + loose.communication_bytes + loose.pending_bytes());
+  EXPECT_GT(device_overhead(config, strict, sharding).pending_bytes(), loose.pending_bytes());
+
+  MicroBatchSpec spec{config, DType::kBF16, {256, 32, 2, 0, 2}, sharding, {}};
+  spec.options.deterministic = true;
+  MicroBatchSpec half = spec;
+  half.layout.micro = 16;
+  const int64_t need =
+      activations_bytes(half) + device_overhead(config, {DType::kBF16, 16, 256, true}, sharding).pending_bytes();
+  const auto cpu = make_cpu_backend(1);
+  LimitedBackend backend(*cpu, need);
+  ASSERT_GT(activations_bytes(spec), need);
+  EXPECT_NEXUS_ERROR(allocate_activations(backend, spec), ErrorKind::kConfig,
+                     HasSubstr("batch.micro to 16 (needs " + format_bytes(need)));
+}
+
+TEST(MemoryAdvice, MakesRoomForAnEvaluationWhereTheStageHasThem) {
+  const ModelConfig config = shallow_model();
+  MicroBatchSpec spec{config, DType::kBF16, {256, 2, 2, 0, 1}, {}, {}};
+  const int64_t training = activations_bytes(spec);
+  EXPECT_EQ(training, StepRunner::arena_bytes(config, DType::kBF16, spec.layout));
+  spec.options.evaluates = true;
+  EXPECT_EQ(activations_bytes(spec), evaluation_bytes(spec));
+  EXPECT_GT(activations_bytes(spec), training);
+
+  const auto cpu = make_cpu_backend(1);
+  ProcessGrid grid(make_self_communicator(), 1, 1);
+  Model model(config);
+  ParamStore params(*cpu, model.table(), DType::kBF16);
+  StepRunner training_only(*cpu, grid, model, params, spec.layout, {});
+  EXPECT_EQ(training_only.arena().capacity_bytes(), training);
+  StepRunner both(*cpu, grid, model, params, spec.layout, {}, spec.options);
+  EXPECT_EQ(both.arena().capacity_bytes(), evaluation_bytes(spec));
 }
 
 TEST(MemoryAdvice, LeavesErrorsOfHostMemoryAlone) {

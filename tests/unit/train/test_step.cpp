@@ -42,7 +42,7 @@ std::vector<double> train(const BatchLayout& layout, DType dtype, int steps, std
   Model model(small_model());
   ParamStore params(*backend, model.table(), dtype);
   params.initialize(9);
-  StepRunner runner(*backend, grid, model, params, layout, {}, recompute);
+  StepRunner runner(*backend, grid, model, params, layout, {}, {recompute});
   AdamW adamw;
   adamw.clip = 1.0;
   Optimizer optimizer(adamw, 0.1, {first_generation(model.config())});
