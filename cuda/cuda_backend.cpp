@@ -206,7 +206,7 @@ class CudaBackend final : public Backend {
   }
 
   CudaOptions options_;
-  mutable cuda::Queue queue_;
+  cuda::Queue queue_;
   cuda::Matmul matmul_;
   cuda::CudnnAttention cudnn_;
 };
@@ -221,7 +221,7 @@ Buffer CudaBackend::allocate(int64_t size_bytes, const std::string& what) {
     throw Error(ErrorKind::kConfig,
                 fmt::format("{} of GPU memory for {} do not fit: {} of {} are free", format_bytes(size_bytes), what,
                             format_bytes(now.free_bytes), format_bytes(now.total_bytes)),
-                place(), "lower batch.micro, set precision.recompute to activations, or use more GPUs");
+                place(), cuda::kMemoryCure);
   }
   NX_CUDA(code);
   return Buffer(data, size_bytes, [](void* memory) { cudaFree(memory); });
