@@ -27,15 +27,11 @@ PFN_cuStreamWriteValue32_v11070 find_write_value() {
 
 CollectiveLog::CollectiveLog() : write_value_(find_write_value()) {
   if (write_value_ == nullptr) return;
-  void *host = nullptr, *device = nullptr;
-  NX_CUDA(cudaHostAlloc(&host, sizeof(Reached), cudaHostAllocMapped));
-  words_ = new (host) Reached;
-  NX_CUDA(cudaHostGetDevicePointer(&device, host, 0));
+  void* device = nullptr;
+  memory_ = PinnedMemory(sizeof(Reached), cudaHostAllocMapped);
+  words_ = new (memory_.data()) Reached;
+  NX_CUDA(cudaHostGetDevicePointer(&device, memory_.data(), 0));
   device_words_ = reinterpret_cast<CUdeviceptr>(device);
-}
-
-CollectiveLog::~CollectiveLog() {
-  if (words_ != nullptr) cudaFreeHost(words_);
 }
 
 CollectiveLog::Reached CollectiveLog::reached() const {

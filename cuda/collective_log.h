@@ -18,7 +18,6 @@ class CollectiveLog {
  public:
   // Of the current device. Where its driver cannot write from a stream, nothing is ever running.
   CollectiveLog();
-  ~CollectiveLog();
   CollectiveLog(const CollectiveLog&) = delete;
   CollectiveLog& operator=(const CollectiveLog&) = delete;
 
@@ -40,7 +39,8 @@ class CollectiveLog {
   void write(cudaStream_t stream, const uint32_t& place);
 
   PFN_cuStreamWriteValue32_v11070 write_value_ = nullptr;  // null: no log; of the main thread
-  Reached* words_ = nullptr;                               // pinned host memory
+  PinnedMemory memory_;                                    // of the words
+  Reached* words_ = nullptr;
   CUdeviceptr device_words_ = 0;
   uint32_t last_ = 0;  // number of the last collective launched
   uint32_t seen_finished_ = 0;

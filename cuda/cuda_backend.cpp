@@ -134,7 +134,8 @@ class CudaBackend final : public Backend {
                          const Tensor& logsumexp) override {
     shapes::check_attention_forward(op, q, k, v, out, logsumexp);
     require_supported(q.dtype);
-    if (takes_cudnn(op, {q, k, v, out})) return cudnn_.forward(op, q, k, v, out, logsumexp);
+    if (aligned_for_cudnn({q, k, v, out}) && cudnn_.supports_forward(op, q.dtype))
+      return cudnn_.forward(op, q, k, v, out, logsumexp);
     cuda::attention_forward(op, q, k, v, out, logsumexp, queue_);
   }
   void attention_backward(const Attention& op, const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,
@@ -142,7 +143,7 @@ class CudaBackend final : public Backend {
                           const Tensor& dk, const Tensor& dv) override {
     shapes::check_attention_backward(op, dout, q, k, v, out, logsumexp, scratch, dq, dk, dv);
     require_supported(q.dtype);
-    if (takes_cudnn(op, {dout, q, k, v, out, dq, dk, dv}))
+    if (aligned_for_cudnn({dout, q, k, v, out, dq, dk, dv}) && cudnn_.supports_backward(op, q.dtype))
       return cudnn_.backward(op, dout, q, k, v, out, logsumexp, dq, dk, dv);
     cuda::attention_backward(op, dout, q, k, v, out, logsumexp, scratch, dq, dk, dv, queue_);
   }
@@ -191,10 +192,10 @@ class CudaBackend final : public Backend {
 
  private:
   // Both passes may take different ways: they agree on logsumexp.
-  bool takes_cudnn(const Attention& op, std::initializer_list<Tensor> tensors) {
+  static bool aligned_for_cudnn(std::initializer_list<Tensor> tensors) {
     for (const Tensor& tensor : tensors)
       if (reinterpret_cast<std::uintptr_t>(tensor.data) % cuda::CudnnAttention::kAlignment != 0) return false;
-    return cudnn_.supports(op, tensors.begin()->dtype);
+    return true;
   }
   static void require_supported(DType dtype) {
     if (dtype == DType::kF32 || dtype == DType::kBF16) return;
@@ -206,7 +207,7 @@ class CudaBackend final : public Backend {
   }
 
   CudaOptions options_;
-  mutable cuda::Queue queue_;
+  cuda::Queue queue_;
   cuda::Matmul matmul_;
   cuda::CudnnAttention cudnn_;
 };
@@ -221,7 +222,7 @@ Buffer CudaBackend::allocate(int64_t size_bytes, const std::string& what) {
     throw Error(ErrorKind::kConfig,
                 fmt::format("{} of GPU memory for {} do not fit: {} of {} are free", format_bytes(size_bytes), what,
                             format_bytes(now.free_bytes), format_bytes(now.total_bytes)),
-                place(), "lower batch.micro, set precision.recompute to activations, or use more GPUs");
+                place(), cuda::kMemoryCure);
   }
   NX_CUDA(code);
   return Buffer(data, size_bytes, [](void* memory) { cudaFree(memory); });

@@ -1,18 +1,21 @@
-// Return codes of CUDA and its libraries as errors of nexus, and the owners of streams and events.
+// Return codes of CUDA and its libraries as errors of nexus, and the owners of streams, events and memory.
 #pragma once
 
 #include <cuda_runtime_api.h>
 
-#include <memory>
-#include <string>
+#include <cstdint>
 #include <utility>
 
 #include "core/error.h"
 
 namespace nexus::cuda {
 
-// Throws ErrorKind::kDevice: "OPERATION: TEXT (NAME); device; CURE". After an illegal access every later call fails,
-// too: the first error is the one that counts.
+// What a user can do where the memory of a GPU is too small.
+inline constexpr const char* kMemoryCure =
+    "lower batch.micro, set precision.recompute to activations, or use more GPUs";
+
+// Throws ErrorKind::kDevice, or kConfig where memory is short: "OPERATION: TEXT (NAME); device; CURE". After an illegal
+// access every later call fails, too: the first error is the one that counts.
 [[noreturn]] void throw_cuda_error(cudaError_t code, const char* operation);
 
 // A launch reports its errors here; call it after every kernel launch: NX_CUDA(cudaGetLastError()).
@@ -58,6 +61,53 @@ class Event {
 
  private:
   cudaEvent_t event_ = nullptr;
+};
+
+class DeviceMemoryBlock {
+ public:
+  DeviceMemoryBlock() = default;
+  explicit DeviceMemoryBlock(int64_t size_bytes) { NX_CUDA(allocate(size_bytes)); }
+  ~DeviceMemoryBlock() { release(); }
+  DeviceMemoryBlock(DeviceMemoryBlock&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
+  DeviceMemoryBlock& operator=(DeviceMemoryBlock&& other) noexcept {
+    std::swap(data_, other.data_);
+    return *this;
+  }
+  // For those who have an answer to a lack of memory. Gives back what it held first; empty after an error.
+  cudaError_t allocate(int64_t size_bytes) {
+    release();
+    const cudaError_t code = cudaMalloc(&data_, static_cast<size_t>(size_bytes));
+    if (code != cudaSuccess) data_ = nullptr;
+    return code;
+  }
+  void release() {
+    if (data_ != nullptr) cudaFree(std::exchange(data_, nullptr));
+  }
+  void* data() const { return data_; }
+
+ private:
+  void* data_ = nullptr;
+};
+
+// Pinned host memory; `flags` are those of cudaHostAlloc.
+class PinnedMemory {
+ public:
+  PinnedMemory() = default;
+  explicit PinnedMemory(int64_t size_bytes, unsigned flags = cudaHostAllocDefault) {
+    NX_CUDA(cudaHostAlloc(&data_, static_cast<size_t>(size_bytes), flags));
+  }
+  ~PinnedMemory() {
+    if (data_ != nullptr) cudaFreeHost(data_);
+  }
+  PinnedMemory(PinnedMemory&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
+  PinnedMemory& operator=(PinnedMemory&& other) noexcept {
+    std::swap(data_, other.data_);
+    return *this;
+  }
+  void* data() const { return data_; }
+
+ private:
+  void* data_ = nullptr;
 };
 
 }  // namespace nexus::cuda

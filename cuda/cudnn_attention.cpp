@@ -9,6 +9,7 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <stdexcept>
 #include <unordered_map>
 #include <vector>
 
@@ -52,16 +53,37 @@ std::string version_text(size_t version) {
 }
 
 // The library's words, which may be many, on one line.
-std::string message_of(fe::error_t status) {
-  std::string text = status.get_message().substr(0, 300);
+std::string one_line(std::string text) {
+  text = text.substr(0, 300);
   std::replace(text.begin(), text.end(), '\n', ' ');
   return text;
 }
 
-void check(const fe::error_t& status, const Attention& op) {
-  if (status.is_bad())
-    throw Error(ErrorKind::kDevice, "cuDNN's attention failed: " + message_of(status), text_of(op),
-                "run again; if it fails again, try another version of cuDNN");
+bool has_any(const std::string& text, std::initializer_list<const char*> words) {
+  return std::any_of(words.begin(), words.end(),
+                     [&](const char* word) { return text.find(word) != std::string::npos; });
+}
+
+// The frontend has one code for whatever cuDNN answers. The status is in the text, by its name.
+bool lacks_memory(const std::string& text) {
+  return has_any(text, {"ALLOC_FAILED", "ALLOCATION_FAILED", "out of memory"});
+}
+
+[[noreturn]] void fail(const std::string& text, const std::string& where) {
+  cudaGetLastError();  // told here, not by the next launch
+  const bool memory = lacks_memory(text);
+  throw Error(
+      memory ? ErrorKind::kConfig : ErrorKind::kDevice, "cuDNN's attention failed: " + one_line(text), where,
+      memory ? kMemoryCure : "run again; if it fails again, try another version of cuDNN or of the GPU's driver");
+}
+
+void check(fe::error_t status, const Attention& op) {
+  if (status.is_bad()) fail(status.get_message(), text_of(op));
+}
+
+void check(cudnnStatus_t status, const char* operation) {
+  if (status != CUDNN_STATUS_SUCCESS)
+    fail(fmt::format("{}: {}", operation, cudnnGetErrorString(status)), "cuDNN " + version_text(cudnnGetVersion()));
 }
 
 // The dimensions of our layouts in cuDNN's order: batch, head, token, element.
@@ -147,14 +169,51 @@ std::shared_ptr<Graph> backward_graph(const Attention& op, bool deterministic) {
   return graph;
 }
 
-// Chooses and compiles the kernels of a graph.
-fe::error_t build(Graph& graph, cudnnHandle_t handle) {
-  fe::error_t status = graph.validate();
-  if (status.is_good()) status = graph.build_operation_graph(handle);
-  if (status.is_good()) status = graph.create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK});
-  if (status.is_good()) status = graph.check_support();
-  if (status.is_good()) status = graph.build_plans();
-  return status;
+// Whether a bad status is the library's no to a shape. While it looks for engines everything is that but what speaks of
+// the device; once it has one and compiles it, only what says so.
+bool is_refusal(fe::error_t status, bool compiling) {
+  using Code = fe::error_code_t;
+  const Code code = status.get_code();
+  const std::string text = status.get_message();
+  if (code == Code::CUDA_API_FAILED || code == Code::INVALID_CUDA_DEVICE || code == Code::HANDLE_ERROR) return false;
+  if (lacks_memory(text)) return false;
+  if (code == Code::GRAPH_NOT_SUPPORTED || text.find("STATUS_NOT_SUPPORTED") != std::string::npos) return true;
+  return !compiling && !has_any(text, {"STATUS_INTERNAL_ERROR", "STATUS_EXECUTION_FAILED", "STATUS_NOT_INITIALIZED",
+                                       "STATUS_SUBLIBRARY"});
+}
+
+// Parts of the frontend throw: what cuDNN answered, with the status in the text, or that they know no way to compose an
+// operation.
+template <typename Step>
+fe::error_t status_of(const Step& step) {
+  try {
+    return step();
+  } catch (const fe::cudnnException& error) {
+    return {fe::error_code_t::CUDNN_BACKEND_API_FAILED, error.what()};
+  } catch (const std::runtime_error& error) {
+    return {fe::error_code_t::GRAPH_NOT_SUPPORTED, error.what()};
+  }
+}
+
+// The graph that `make` describes, its kernels chosen and compiled. Null where cuDNN refuses it, for `refusal`.
+template <typename Make>
+std::shared_ptr<Graph> build(const Attention& op, cudnnHandle_t handle, std::string& refusal, const Make& make) {
+  std::shared_ptr<Graph> graph;
+  fe::error_t status = status_of([&] {
+    graph = make();
+    fe::error_t step = graph->validate();
+    if (step.is_good()) step = graph->build_operation_graph(handle);
+    if (step.is_good()) step = graph->create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK});
+    if (step.is_good()) step = graph->check_support();
+    return step;
+  });
+  const bool compiling = status.is_good();
+  if (compiling) status = status_of([&] { return graph->build_plans(); });
+  if (status.is_good()) return graph;
+  if (!is_refusal(status, compiling)) check(status, op);
+  cudaGetLastError();  // an answer, not a pending error
+  refusal = one_line(status.get_message());
+  return nullptr;
 }
 
 // The largest divisor of `count` that is not above `most`, which may be 0: at least 1.
@@ -183,13 +242,13 @@ class CudnnAttention::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  bool supports(const Attention& op, DType dtype) { return possible(op, dtype) && plans_of(op).usable(); }
+  bool supports_forward(const Attention& op, DType dtype) { return possible(op, dtype) && forward_plan(op).graph; }
+  bool supports_backward(const Attention& op, DType dtype) { return possible(op, dtype) && backward_plan(op).graph; }
 
   void forward(const Attention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
                const Tensor& logsumexp) {
-    const Plans& plans = plans_of(op);
-    NX_CHECK(plans.usable(), "{}", text_of(op));
-    run(op, *plans.forward,
+    const Plan& plan = forward_plan(op);
+    run(op, plan,
         {{kQ, aligned(q, 0)},
          {kK, aligned(k, 0)},
          {kV, aligned(v, 0)},
@@ -199,11 +258,10 @@ class CudnnAttention::Impl {
 
   void backward(const Attention& op, const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,
                 const Tensor& out, const Tensor& logsumexp, const Tensor& dq, const Tensor& dk, const Tensor& dv) {
-    const Plans& plans = plans_of(op);
-    NX_CHECK(plans.usable(), "{}", text_of(op));
-    for (int64_t first = 0; first < op.batch; first += plans.sequences) {
+    const Plan& plan = backward_plan(op);
+    for (int64_t first = 0; first < op.batch; first += plan.sequences) {
       const int64_t packed = first * op.context * op.ld, dense = first * op.context * op.heads * op.head_dim;
-      run(op, *plans.backward,
+      run(op, plan,
           {{kQ, aligned(q, packed)},
            {kK, aligned(k, packed)},
            {kV, aligned(v, packed)},
@@ -224,71 +282,62 @@ class CudnnAttention::Impl {
   }
 
  private:
-  struct Plans {
-    std::shared_ptr<Graph> forward, backward;
-    int64_t sequences = 0;  // of one launch of `backward`
-    bool usable() const { return backward != nullptr; }
+  struct Plan {
+    std::shared_ptr<Graph> graph;  // none: cuDNN refuses
+    int64_t sequences = 0;         // of one launch
   };
+  using Plans = std::map<Key, Plan>;
 
-  const Plans& plans_of(const Attention& op) {
-    const auto found = plans_.find(key_of(op));
-    if (found != plans_.end()) return found->second;
-    Plans plans;
-    std::string reason;
-    try {
-      plans = build_plans(op, reason);
-    } catch (const std::exception& error) {  // parts of the frontend throw
-      reason = error.what();
-    }
-    if (!plans.usable()) {
-      plans = {};
-      refusal_ = text_of(op) + ": " + reason;
-      warn("cuDNN has no attention for {}: {}; nexus takes its own kernels, which are much slower", text_of(op),
-           reason);
-    }
-    return plans_.emplace(key_of(op), std::move(plans)).first->second;
+  const Plan& forward_plan(const Attention& op) {
+    const auto found = forward_.find(key_of(op));
+    if (found != forward_.end()) return found->second;
+    std::string refusal;
+    Plan plan{build(op, handle(), refusal, [&] { return forward_graph(op); }), op.batch};
+    return keep(forward_, op, std::move(plan), "forward", refusal);
   }
 
-  // Leaves `backward` empty and says why where there is no plan.
-  Plans build_plans(const Attention& op, std::string& reason) {
-    cudnnStatus_t ready = handle_ == nullptr ? cudnnCreate(&handle_) : CUDNN_STATUS_SUCCESS;
-    if (ready == CUDNN_STATUS_SUCCESS) ready = cudnnSetStream(handle_, queue_.stream());
-    if (ready != CUDNN_STATUS_SUCCESS) {
-      reason = cudnnGetErrorString(ready);
-      return {};
-    }
-    Plans plans;
-    plans.forward = forward_graph(op);
-    if (const fe::error_t status = build(*plans.forward, handle_); status.is_bad()) {
-      reason = message_of(status);
-      return {};
-    }
+  const Plan& backward_plan(const Attention& op) {
+    const auto found = backward_.find(key_of(op));
+    if (found != backward_.end()) return found->second;
+    std::string refusal;
+    Plan plan;
     for (int64_t most = op.batch;;) {
       Attention part = op;
-      part.batch = plans.sequences = largest_divisor(op.batch, most);
-      const std::shared_ptr<Graph> graph = backward_graph(part, deterministic_);
-      if (const fe::error_t status = build(*graph, handle_); status.is_bad()) {
-        reason = message_of(status);
-        return {};
-      }
-      const int64_t bytes = graph->get_workspace_size();
-      if (part.batch == 1 || bytes <= kWorkspaceBudget) {
-        plans.backward = graph;
-        return plans;
-      }
+      part.batch = plan.sequences = largest_divisor(op.batch, most);
+      plan.graph = build(part, handle(), refusal, [&] { return backward_graph(part, deterministic_); });
+      if (plan.graph == nullptr) break;
+      const int64_t bytes = plan.graph->get_workspace_size();
+      if (part.batch == 1 || bytes <= kWorkspaceBudget) break;
       most = std::min(part.batch - 1, kWorkspaceBudget / (bytes / part.batch));
     }
+    return keep(backward_, op, std::move(plan), "backward", refusal);
   }
 
-  void run(const Attention& op, const Graph& graph, std::unordered_map<int64_t, void*> tensors) {
-    const int64_t bytes = graph.get_workspace_size();
-    check(graph.execute(handle_, tensors, bytes > 0 ? queue_.scratch(bytes) : nullptr), op);
+  const Plan& keep(Plans& plans, const Attention& op, Plan plan, const char* direction, const std::string& refusal) {
+    if (plan.graph == nullptr) {
+      refusal_ = fmt::format("{}, {}: {}", text_of(op), direction, refusal);
+      warn("cuDNN has no {} attention for {}: {}; nexus takes its own kernels, which are much slower", direction,
+           text_of(op), refusal);
+    }
+    return plans.emplace(key_of(op), std::move(plan)).first->second;
+  }
+
+  cudnnHandle_t handle() {
+    if (handle_ == nullptr) check(cudnnCreate(&handle_), "cudnnCreate");
+    check(cudnnSetStream(handle_, queue_.stream()), "cudnnSetStream");
+    return handle_;
+  }
+
+  void run(const Attention& op, const Plan& plan, std::unordered_map<int64_t, void*> tensors) {
+    NX_CHECK(plan.graph != nullptr, "{}", text_of(op));
+    const int64_t bytes = plan.graph->get_workspace_size();
+    check(plan.graph->execute(handle_, tensors, bytes > 0 ? queue_.scratch(bytes) : nullptr), op);
   }
 
   Queue& queue_;
   bool deterministic_;
   cudnnHandle_t handle_ = nullptr;  // made when first needed: it takes memory
-  std::map<Key, Plans> plans_;
+  Plans forward_, backward_;
   std::string refusal_;  // the last one
 };
 
@@ -301,7 +350,8 @@ namespace nexus::cuda {
 class CudnnAttention::Impl {
  public:
   Impl(Queue&, bool) {}
-  bool supports(const Attention&, DType) { return false; }
+  bool supports_forward(const Attention&, DType) { return false; }
+  bool supports_backward(const Attention&, DType) { return false; }
   void forward(const Attention&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
     NX_CHECK(false, "cuDNN is not in this build");
   }
@@ -323,8 +373,12 @@ CudnnAttention::CudnnAttention(Queue& queue, bool deterministic)
 
 CudnnAttention::~CudnnAttention() = default;
 
-bool CudnnAttention::supports(const Attention& op, DType dtype) {
-  return impl_->supports(op, dtype);
+bool CudnnAttention::supports_forward(const Attention& op, DType dtype) {
+  return impl_->supports_forward(op, dtype);
+}
+
+bool CudnnAttention::supports_backward(const Attention& op, DType dtype) {
+  return impl_->supports_backward(op, dtype);
 }
 
 void CudnnAttention::forward(const Attention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,

@@ -1,7 +1,7 @@
 // Causal attention by cuDNN's scaled-dot-product attention, forward and backward, in bf16.
 //
-// A graph is built once per shape and kept. Where cuDNN is not in the build, not on the machine, or has no engine for a
-// shape, `supports` says no and the caller takes cuda/attention.cu.
+// A graph is built once per shape and direction, when first asked for, and kept. Where cuDNN is not in the build or has
+// no engine for a shape, the answer is no and the caller takes cuda/attention.cu. Failures of the device are errors.
 #pragma once
 
 #include <memory>
@@ -14,14 +14,15 @@ namespace nexus::cuda {
 
 class CudnnAttention {
  public:
-  static constexpr int kAlignment = 16;  // bytes, of every tensor; `supports` does not see them
+  static constexpr int kAlignment = 16;  // bytes, of every tensor; `supports_...` do not see them
 
   // `deterministic` asks for a backward pass without atomic adds, which needs more workspace and time.
   CudnnAttention(Queue& queue, bool deterministic);
   ~CudnnAttention();
 
-  // Builds the graphs of a shape if need be. `dtype` is that of q.
-  bool supports(const Attention& op, DType dtype);
+  // Builds the graph if need be. `dtype` is that of q. Throws ErrorKind::kConfig where memory is short, else kDevice.
+  bool supports_forward(const Attention& op, DType dtype);
+  bool supports_backward(const Attention& op, DType dtype);
   // Backend::attention_forward and attention_backward, for supported shapes.
   void forward(const Attention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
                const Tensor& logsumexp);

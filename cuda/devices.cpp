@@ -15,7 +15,11 @@ std::vector<CudaDevice> cuda_devices() {
   std::vector<CudaDevice> devices;
   for (int i = 0; i < count; ++i) {
     cudaDeviceProp facts{};
-    if (cudaGetDeviceProperties(&facts, i) != cudaSuccess) continue;
+    if (cudaGetDeviceProperties(&facts, i) != cudaSuccess) {
+      cudaGetLastError();
+      devices.push_back({.name = "unknown"});  // a place in the list is the index of a device
+      continue;
+    }
     devices.push_back({facts.name, facts.major, facts.minor, static_cast<int64_t>(facts.totalGlobalMem)});
   }
   return devices;

@@ -14,7 +14,8 @@ struct CudaDevice {
   int64_t memory_bytes = 0;
 };
 
-// Empty where there is no GPU or no driver: asking is never an error.
+// By their index; one that gives no answer is "unknown". Empty where there is no GPU or no driver: asking is never an
+// error.
 std::vector<CudaDevice> cuda_devices();
 
 // "CUDA 13.0, 1 device: NVIDIA H200 (sm_90, 150.1 GB)", or the reason why there is none.

@@ -49,7 +49,7 @@ void norm_backward(const RowNorm& op, const Tensor& dy, const Tensor& x, const T
 // --- rope.cu
 void rope(const Rope& op, const Tensor& x, bool inverse, Queue& queue);
 
-// --- attention.cu: what cuDNN cannot do (f32, odd head sizes), and its checked fallback
+// --- attention.cu, attention_backward.cu: what cuDNN cannot do (f32, odd head sizes), and its checked fallback
 void attention_forward(const Attention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
                        const Tensor& logsumexp, Queue& queue);
 void attention_backward(const Attention& op, const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,

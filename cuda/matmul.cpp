@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "core/log.h"
 #include "cuda/kernels.h"
@@ -13,7 +15,8 @@ namespace nexus::cuda {
 
 namespace {
 
-// A smaller product ends before its launch pays off: the heuristic's favourite is as good as any.
+// A smaller product ends before its launch pays off: the heuristic's favourite is as good as any. So it is in
+// deterministic mode. The others stand by, because a launch may refuse what the heuristic suggests.
 constexpr double kTimedFlop = 1e8;
 constexpr int kCandidates = 16;
 // An evaluation of samples of every length has many shapes, each used a few times: timing them would cost more than it
@@ -42,25 +45,17 @@ class TimingCopy {
  public:
   TimingCopy(const Mat& m, cudaStream_t stream) {
     const int64_t span = (m.batch - 1) * m.batch_stride + (m.rows - 1) * m.ld + m.cols;
-    const size_t size_bytes = static_cast<size_t>(span * size_of(m.dtype));
-    if (cudaMalloc(&data_, size_bytes) != cudaSuccess) {
+    const int64_t size_bytes = span * size_of(m.dtype);
+    if (memory_.allocate(size_bytes) != cudaSuccess) {
       cudaGetLastError();  // an answer, not a pending error
-      data_ = nullptr;
       return;
     }
-    if (const cudaError_t code = cudaMemcpyAsync(data_, m.data, size_bytes, cudaMemcpyDeviceToDevice, stream);
-        code != cudaSuccess) {
-      cudaFree(data_);
-      throw_cuda_error(code, "copying a matrix");
-    }
+    NX_CUDA(cudaMemcpyAsync(memory_.data(), m.data, static_cast<size_t>(size_bytes), cudaMemcpyDeviceToDevice, stream));
   }
-  ~TimingCopy() { cudaFree(data_); }
-  TimingCopy(const TimingCopy&) = delete;
-  TimingCopy& operator=(const TimingCopy&) = delete;
-  void* data() const { return data_; }
+  void* data() const { return memory_.data(); }
 
  private:
-  void* data_ = nullptr;
+  DeviceMemoryBlock memory_;
 };
 
 // An algorithm in the race for a product.
@@ -90,14 +85,15 @@ class Matmul::Impl {
     const MatmulKey key(a, b, c, beta);
     const auto found = plans_.find(key);
     Plan& plan = found != plans_.end() ? found->second : make_plan(key, a, b, c, beta);
-    if (plan.algorithm) {
-      const cublasStatus_t status = library_.launch(plan.problem, *plan.algorithm, a.data, b.data, c.data, beta);
-      if (status != CUBLAS_STATUS_NOT_SUPPORTED) return check_cublas(status, "cublasLtMatmul", &key);
-      // The library's checks do not see everything. It has launched nothing.
-      cudaGetLastError();
-      plan.algorithm.reset();
-      warn_of_fallback(key);
+    if (launch(key, plan, a, b, c, beta)) return;
+    if (plan.remembered) {
+      warn("{}: this library refuses what is remembered, choosing anew: {}", choices_.path(), key.text());
+      plan.remembered = false;
+      plan.algorithms = choose(key, plan.problem, a, b, c, beta);
+      if (launch(key, plan, a, b, c, beta)) return;
     }
+    if (!plan.fallback) warn_of_fallback(key);
+    plan.fallback = true;
     matmul_fallback(a, b, c, beta, queue_);
   }
 
@@ -107,15 +103,37 @@ class Matmul::Impl {
  private:
   struct Plan {
     MatmulProblem problem;
-    std::optional<MatmulAlgorithm> algorithm;  // none: matmul_fallback
+    std::vector<MatmulAlgorithm> algorithms;  // the first is taken; none: matmul_fallback
+    bool remembered = false;                  // was found among the choices in the file
+    bool fallback = false;                    // has been taken, and told
   };
+
+  // Drops algorithms that the launch refuses: the library's checks do not see everything. False if none is left, and
+  // nothing is launched then.
+  bool launch(const MatmulKey& key, Plan& plan, const Mat& a, const Mat& b, const Mat& c, float beta) {
+    while (!plan.algorithms.empty()) {
+      const cublasStatus_t status =
+          library_.launch(plan.problem, plan.algorithms.front(), a.data, b.data, c.data, beta);
+      if (status != CUBLAS_STATUS_NOT_SUPPORTED) {
+        check_cublas(status, "cublasLtMatmul", &key);
+        return true;
+      }
+      cudaGetLastError();  // not an error of the next launch
+      plan.algorithms.erase(plan.algorithms.begin());
+    }
+    return false;
+  }
 
   Plan& make_plan(const MatmulKey& key, const Mat& a, const Mat& b, const Mat& c, float beta) {
     Plan plan{MatmulProblem(key), {}};
-    plan.algorithm = choose(key, plan.problem, a, b, c, beta);
-    if (!plan.algorithm) warn_of_fallback(key);
+    if (const std::optional<MatmulAlgorithm> remembered = find_remembered(key, plan.problem)) {
+      plan.algorithms = {*remembered};
+      plan.remembered = true;
+    } else {
+      plan.algorithms = choose(key, plan.problem, a, b, c, beta);
+    }
     if (plans_.size() >= kMostPlans) plans_.clear();
-    return plans_.emplace(key, plan).first->second;
+    return plans_.emplace(key, std::move(plan)).first->second;
   }
 
   static void warn_of_fallback(const MatmulKey& key) {
@@ -123,28 +141,32 @@ class Matmul::Impl {
     warn("cuBLASLt has no algorithm for a matrix product, a slow one takes its place: {}", key.text());
   }
 
-  std::optional<MatmulAlgorithm> choose(const MatmulKey& key, MatmulProblem& problem, const Mat& a, const Mat& b,
-                                        const Mat& c, float beta) {
-    const bool timed = !deterministic_ && key.flop() >= kTimedFlop;
-    if (timed) {
-      const std::optional<MatmulAlgorithm> remembered = choices_.find(key);
-      if (remembered && library_.accepts(problem, *remembered)) return remembered;
-      if (remembered) warn("{}: not an algorithm of this library, timed again: {}", choices_.path(), key.text());
-    }
-    const bool race = timed && timed_ < kMostTimed;
-    const std::vector<MatmulAlgorithm> algorithms = library_.suggestions(key, problem, race ? kCandidates : 1);
-    if (algorithms.empty()) return {};
-    if (!race || algorithms.size() == 1) return algorithms.front();
+  bool worth_timing(const MatmulKey& key) const { return !deterministic_ && key.flop() >= kTimedFlop; }
+
+  std::optional<MatmulAlgorithm> find_remembered(const MatmulKey& key, MatmulProblem& problem) {
+    if (!worth_timing(key)) return {};
+    const std::optional<MatmulAlgorithm> remembered = choices_.find(key);
+    if (!remembered || library_.accepts(problem, *remembered)) return remembered;
+    warn("{}: not an algorithm of this library, chosen anew: {}", choices_.path(), key.text());
+    return {};
+  }
+
+  // The fastest, or all that may do in the heuristic's order.
+  std::vector<MatmulAlgorithm> choose(const MatmulKey& key, MatmulProblem& problem, const Mat& a, const Mat& b,
+                                      const Mat& c, float beta) {
+    const std::vector<MatmulAlgorithm> algorithms = library_.suggestions(key, problem, kCandidates);
+    const bool race = worth_timing(key) && timed_ < kMostTimed;
+    if (!race || algorithms.size() < 2) return algorithms;
     // Without beta nothing is added up, and c is about to be overwritten anyway.
     if (beta == 0) return fastest(key, problem, algorithms, {a.data, b.data, c.data, beta});
     const TimingCopy copy(c, queue_.stream());
-    if (copy.data() == nullptr) return algorithms.front();
+    if (copy.data() == nullptr) return algorithms;
     return fastest(key, problem, algorithms, {a.data, b.data, copy.data(), beta});
   }
 
-  // Waits for the device, and leaves the sum of many products in c where beta is 1.
-  std::optional<MatmulAlgorithm> fastest(const MatmulKey& key, MatmulProblem& problem,
-                                         const std::vector<MatmulAlgorithm>& algorithms, const Operands& on) {
+  // Waits for the device, and leaves the sum of many products in c where beta is 1. Empty if none can be launched.
+  std::vector<MatmulAlgorithm> fastest(const MatmulKey& key, MatmulProblem& problem,
+                                       const std::vector<MatmulAlgorithm>& algorithms, const Operands& on) {
     std::vector<Runner> field;
     // The first launch loads a kernel; a candidate that cannot run after all says so here.
     for (const MatmulAlgorithm& algorithm : algorithms) {
@@ -167,7 +189,7 @@ class Matmul::Impl {
       if (runner.median() < kClearWin * winner->median()) winner = &runner;
     ++timed_;
     choices_.add(key, winner->algorithm, winner->median());
-    return winner->algorithm;
+    return {winner->algorithm};
   }
 
   // One measurement of every runner.

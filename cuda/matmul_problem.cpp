@@ -31,7 +31,7 @@ const char* cure_of(cublasStatus_t status) {
   switch (status) {
     case CUBLAS_STATUS_NOT_INITIALIZED:
       return "check that the GPU is free and that its driver fits this CUDA version (nvidia-smi)";
-    case CUBLAS_STATUS_ALLOC_FAILED: return "set batch.micro to fewer sequences, or free memory of the GPU";
+    case CUBLAS_STATUS_ALLOC_FAILED: return kMemoryCure;
     case CUBLAS_STATUS_ARCH_MISMATCH: return "use a GPU of compute capability 8.0 or later";
     case CUBLAS_STATUS_NOT_SUPPORTED:
     case CUBLAS_STATUS_INVALID_VALUE: return "empty the folder of remembered kernel choices; if it stays, report it";
@@ -110,7 +110,7 @@ size_t MatmulKeyHash::operator()(const MatmulKey& key) const {
 void check_cublas(cublasStatus_t status, const char* operation, const MatmulKey* key) {
   if (status == CUBLAS_STATUS_SUCCESS) [[likely]]
     return;
-  throw Error(ErrorKind::kDevice,
+  throw Error(status == CUBLAS_STATUS_ALLOC_FAILED ? ErrorKind::kConfig : ErrorKind::kDevice,
               fmt::format("{}: {} ({})", operation, cublasLtGetStatusString(status), cublasLtGetStatusName(status)),
               key != nullptr ? "matrix product " + key->text() : fmt::format("cuBLASLt {}", MatmulLibrary::version()),
               cure_of(status));
@@ -128,16 +128,11 @@ MatmulProblem::MatmulProblem(const MatmulKey& key) {
 }
 
 MatmulLibrary::MatmulLibrary(Queue& queue, int64_t workspace_bytes)
-    : queue_(queue), workspace_bytes_(static_cast<uint64_t>(workspace_bytes)) {
+    : queue_(queue), workspace_bytes_(static_cast<uint64_t>(workspace_bytes)), workspace_(workspace_bytes) {
   check_cublas(cublasLtCreate(&handle_), "starting cuBLASLt");
-  if (const cudaError_t code = cudaMalloc(&workspace_, workspace_bytes_); code != cudaSuccess) {
-    cublasLtDestroy(handle_);
-    throw_cuda_error(code, "allocating the workspace of cuBLASLt");
-  }
 }
 
 MatmulLibrary::~MatmulLibrary() {
-  cudaFree(workspace_);
   cublasLtDestroy(handle_);
 }
 
@@ -184,7 +179,7 @@ cublasStatus_t MatmulLibrary::launch(MatmulProblem& problem, const MatmulAlgorit
                                      const void* b, void* c, float beta) {
   const float alpha = 1.0f;
   return cublasLtMatmul(handle_, &problem.product_, &alpha, b, &problem.a_, a, &problem.b_, &beta, c, &problem.c_, c,
-                        &problem.c_, &algorithm, workspace_, workspace_bytes_, queue_.stream());
+                        &problem.c_, &algorithm, workspace_.data(), workspace_bytes_, queue_.stream());
 }
 
 }  // namespace nexus::cuda

@@ -44,7 +44,8 @@ struct MatmulKeyHash {
   size_t operator()(const MatmulKey& key) const;
 };
 
-// Throws ErrorKind::kDevice: "OPERATION: TEXT (NAME); PRODUCT; CURE". `key` may be null.
+// Throws ErrorKind::kDevice, or kConfig where memory is short: "OPERATION: TEXT (NAME); PRODUCT; CURE". `key` may be
+// null.
 void check_cublas(cublasStatus_t status, const char* operation, const MatmulKey* key = nullptr);
 
 // The descriptors of a key. Plain memory: it is copied and moved freely.
@@ -77,9 +78,9 @@ class MatmulLibrary {
 
  private:
   Queue& queue_;
-  cublasLtHandle_t handle_ = nullptr;
-  void* workspace_ = nullptr;
   uint64_t workspace_bytes_;
+  DeviceMemoryBlock workspace_;
+  cublasLtHandle_t handle_ = nullptr;
 };
 
 }  // namespace nexus::cuda

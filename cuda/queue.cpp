@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <string>
 #include <thread>
 
 #include "core/units.h"
@@ -29,7 +30,9 @@ int chosen(int device) {
 
 std::string device_name(int device) {
   cudaDeviceProp facts{};
-  return cudaGetDeviceProperties(&facts, device) == cudaSuccess ? facts.name : "unknown";
+  if (cudaGetDeviceProperties(&facts, device) == cudaSuccess) return facts.name;
+  cudaGetLastError();  // an answer, not a pending error
+  return "unknown";
 }
 
 }  // namespace
@@ -37,46 +40,42 @@ std::string device_name(int device) {
 void throw_cuda_error(cudaError_t code, const char* operation) {
   int device = -1;
   cudaGetDevice(&device);
-  throw Error(ErrorKind::kDevice,
-              fmt::format("{} failed: {} ({})", operation, cudaGetErrorString(code), cudaGetErrorName(code)),
-              fmt::format("GPU {} of this process", device),
+  const std::string what =
+      fmt::format("{} failed: {} ({})", operation, cudaGetErrorString(code), cudaGetErrorName(code));
+  const std::string where = fmt::format("GPU {} of this process", device);
+  if (code == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // not sticky: the caller may ask for less
+    throw Error(ErrorKind::kConfig, what, where, kMemoryCure);
+  }
+  throw Error(ErrorKind::kDevice, what, where,
               "look at `nvidia-smi -q` and the kernel log for errors of that GPU; the same command on another GPU "
               "goes on from the last checkpoint");
 }
 
-Queue::Queue(int device) : device_(chosen(device)) {
+Queue::Queue(int device) : device_(chosen(device)), uploads_(kUploadBytes) {
   NX_CUDA(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device));
-  NX_CUDA(cudaMalloc(&uploads_, kUploadBytes));
-  for (size_t i = 0; i < kSlots; ++i) {
-    Slot slot;
-    NX_CUDA(cudaMallocHost(reinterpret_cast<void**>(&slot.host), kSlotBytes));
-    slots_.push_back(std::move(slot));
-  }
+  for (size_t i = 0; i < kSlots; ++i) slots_.emplace_back(kSlotBytes);
 }
 
 Queue::~Queue() {
-  cudaStreamSynchronize(stream_.get());
-  for (Slot& slot : slots_) cudaFreeHost(slot.host);
-  cudaFree(uploads_);
-  cudaFree(scratch_);
+  cudaStreamSynchronize(stream_.get());  // nothing may use the memory any more
 }
 
 void* Queue::scratch(int64_t size_bytes) {
   if (size_bytes > scratch_bytes_) {
     wait();
-    NX_CUDA(cudaFree(scratch_));
-    scratch_ = nullptr;
     scratch_bytes_ = 0;
     const int64_t rounded = (size_bytes + kScratchStep - 1) / kScratchStep * kScratchStep;
-    if (const cudaError_t code = cudaMalloc(&scratch_, static_cast<size_t>(rounded)); code != cudaSuccess) {
+    const cudaError_t code = scratch_.allocate(rounded);
+    if (code == cudaErrorMemoryAllocation) {
       cudaGetLastError();
       throw Error(ErrorKind::kConfig, fmt::format("no {} of GPU memory for scratch of kernels", format_bytes(rounded)),
-                  fmt::format("GPU {} ({})", device_, device_name(device_)),
-                  "lower batch.micro, or set precision.recompute to activations");
+                  fmt::format("GPU {} ({})", device_, device_name(device_)), kMemoryCure);
     }
+    NX_CUDA(code);
     scratch_bytes_ = rounded;
   }
-  return scratch_;
+  return scratch_.data();
 }
 
 Queue::Slot& Queue::next_slot() {
@@ -88,16 +87,16 @@ Queue::Slot& Queue::next_slot() {
 
 const void* Queue::upload(const void* host, int64_t size_bytes) {
   NX_CHECK(size_bytes <= kUploadBytes, "{} bytes", size_bytes);
-  copy_in(uploads_, host, size_bytes);
-  return uploads_;
+  copy_in(uploads_.data(), host, size_bytes);
+  return uploads_.data();
 }
 
 void Queue::copy_in(void* device, const void* host, int64_t size_bytes) {
   for (int64_t begin = 0; begin < size_bytes; begin += kSlotBytes) {
     const auto part = static_cast<size_t>(std::min(kSlotBytes, size_bytes - begin));
     Slot& slot = next_slot();
-    std::memcpy(slot.host, static_cast<const char*>(host) + begin, part);
-    NX_CUDA(cudaMemcpyAsync(static_cast<char*>(device) + begin, slot.host, part, cudaMemcpyHostToDevice, stream()));
+    std::memcpy(slot.host(), static_cast<const char*>(host) + begin, part);
+    NX_CUDA(cudaMemcpyAsync(static_cast<char*>(device) + begin, slot.host(), part, cudaMemcpyHostToDevice, stream()));
     slot.free.record(stream());
   }
 }
@@ -112,7 +111,7 @@ void Queue::copy_out(void* host, const void* device, int64_t size_bytes) {
   for (int64_t part = 0, taken = 0; taken < parts;) {
     if (part < parts && part - taken < static_cast<int64_t>(kSlots)) {
       Slot& slot = next_slot();
-      NX_CUDA(cudaMemcpyAsync(slot.host, static_cast<const char*>(device) + part * kSlotBytes, part_bytes(part),
+      NX_CUDA(cudaMemcpyAsync(slot.host(), static_cast<const char*>(device) + part * kSlotBytes, part_bytes(part),
                               cudaMemcpyDeviceToHost, stream()));
       slot.free.record(stream());
       under_way.push_back(&slot);
@@ -121,7 +120,7 @@ void Queue::copy_out(void* host, const void* device, int64_t size_bytes) {
     }
     Slot& slot = *under_way[static_cast<size_t>(taken)];
     wait_for(slot.free.get());
-    std::memcpy(static_cast<char*>(host) + taken * kSlotBytes, slot.host, part_bytes(taken));
+    std::memcpy(static_cast<char*>(host) + taken * kSlotBytes, slot.host(), part_bytes(taken));
     ++taken;
   }
 }

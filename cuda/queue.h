@@ -54,7 +54,9 @@ class Queue {
  private:
   // Pinned host memory, in slots that are free again when their event is reached.
   struct Slot {
-    char* host = nullptr;
+    explicit Slot(int64_t size_bytes) : memory(size_bytes) {}
+    char* host() const { return static_cast<char*>(memory.data()); }
+    PinnedMemory memory;
     Event free;
   };
   Slot& next_slot();
@@ -62,9 +64,9 @@ class Queue {
   int device_;
   int multiprocessors_ = 0;
   Stream stream_;
-  void* scratch_ = nullptr;
+  DeviceMemoryBlock scratch_;
   int64_t scratch_bytes_ = 0;
-  void* uploads_ = nullptr;
+  DeviceMemoryBlock uploads_;
   std::vector<Slot> slots_;
   size_t next_ = 0;
   std::function<void()> on_wait_;

@@ -119,6 +119,10 @@ double gradient_error(const Attention& op) {
   return 3e-2 * std::sqrt(static_cast<double>(op.heads / op.kv_heads));
 }
 
+bool supports_both(cuda::CudnnAttention& cudnn, const Attention& op) {
+  return cudnn.supports_forward(op, DType::kBF16) && cudnn.supports_backward(op, DType::kBF16);
+}
+
 struct Heads {
   int64_t heads, kv_heads, head_dim;
 };
@@ -132,7 +136,7 @@ class AttentionPaths : public testing::TestWithParam<Heads> {
     if (cuda_devices().empty()) GTEST_SKIP() << "there is no CUDA device here";
   }
   // Whether cuDNN is there at all, which the plainest of shapes shows.
-  static bool has(cuda::CudnnAttention& cudnn) { return cudnn.supports({1, 128, 1, 1, 64, 192}, DType::kBF16); }
+  static bool has(cuda::CudnnAttention& cudnn) { return supports_both(cudnn, {1, 128, 1, 1, 64, 192}); }
   static Problem problem(int64_t batch, int64_t context) {
     return {batch, context, GetParam().heads, GetParam().kv_heads, GetParam().head_dim};
   }
@@ -153,8 +157,8 @@ TEST_P(AttentionPaths, AgreeWithTheCpu) {
     }
     if (!with_cudnn || context == 1) continue;  // one token needs no attention: cuDNN has none for it
     SCOPED_TRACE("cuDNN");
-    ASSERT_TRUE(cudnn.supports(size.op, DType::kBF16)) << cudnn.description();
-    ASSERT_TRUE(deterministic.supports(size.op, DType::kBF16)) << deterministic.description();
+    ASSERT_TRUE(supports_both(cudnn, size.op)) << cudnn.description();
+    ASSERT_TRUE(supports_both(deterministic, size.op)) << deterministic.description();
     expect_same(by_cudnn(size, cudnn), expected, size.op, kBf16, kProbabilities, gradient);
     expect_same(by_cudnn(size, deterministic), expected, size.op, kBf16, kProbabilities, gradient);
   }
@@ -174,7 +178,7 @@ TEST_P(AttentionPaths, DeterministicCudnnRepeatsItselfBitForBit) {
   if (!has(cudnn)) GTEST_SKIP() << cudnn.description();
   for (const int64_t context : {1000, 4096}) {
     const Problem size = problem(2, context);
-    ASSERT_TRUE(cudnn.supports(size.op, DType::kBF16)) << cudnn.description();
+    ASSERT_TRUE(supports_both(cudnn, size.op)) << cudnn.description();
     const Result first = by_cudnn(size, cudnn);
     for (int call = 0; call < 3; ++call) EXPECT_EQ(by_cudnn(size, cudnn).bits, first.bits) << context;
   }
@@ -193,7 +197,7 @@ class AttentionOnGpu : public testing::Test {
 TEST_F(AttentionOnGpu, DeterministicCudnnTakesManySequencesInParts) {
   cuda::CudnnAttention cudnn(cuda::queue_of(gpu()), true);
   const Problem size(8, 4096, 6, 6, 64);
-  if (!cudnn.supports(size.op, DType::kBF16)) GTEST_SKIP() << cudnn.description();
+  if (!supports_both(cudnn, size.op)) GTEST_SKIP() << cudnn.description();
   expect_same(by_cudnn(size, cudnn), by_own_kernels(size, DType::kBF16), size.op, 2 * kBf16, kProbabilities,
               2 * gradient_error(size.op));
 }
@@ -210,10 +214,14 @@ TEST_F(AttentionOnGpu, OwnKernelsTakeEveryHeadAndAlignment) {
 
 TEST_F(AttentionOnGpu, CudnnRefusesWhatItCannotDo) {
   cuda::CudnnAttention cudnn(cuda::queue_of(gpu()), false);
-  EXPECT_FALSE(cudnn.supports({1, 128, 1, 1, 64, 192}, DType::kF32));
-  EXPECT_FALSE(cudnn.supports({1, 128, 1, 1, 20, 64}, DType::kBF16));   // heads that are no whole vectors
-  EXPECT_FALSE(cudnn.supports({1, 128, 1, 1, 64, 195}, DType::kBF16));  // nor rows
-  EXPECT_FALSE(cudnn.supports({1, 1, 1, 1, 64, 192}, DType::kBF16));
+  const auto expect_refused = [&](const Attention& op, DType dtype) {
+    EXPECT_FALSE(cudnn.supports_forward(op, dtype));
+    EXPECT_FALSE(cudnn.supports_backward(op, dtype));
+  };
+  expect_refused({1, 128, 1, 1, 64, 192}, DType::kF32);
+  expect_refused({1, 128, 1, 1, 20, 64}, DType::kBF16);   // heads that are no whole vectors
+  expect_refused({1, 128, 1, 1, 64, 195}, DType::kBF16);  // nor rows
+  expect_refused({1, 1, 1, 1, 64, 192}, DType::kBF16);
   EXPECT_FALSE(cudnn.description().empty());
 }
 
