@@ -148,8 +148,8 @@ void attention_forward(const Attention& op, const Tensor& q, const Tensor& k, co
                           .tiles = tiles_of(op, Shape::kOwn),
                           .scale = 1.0f / std::sqrt(static_cast<float>(op.head_dim)),
                           .vectors = rows_aligned<T>(op, {&q, &k, &v, &out})};
-    launch(forward_kernel<T, Shape>, int64_t{args.pairs} * args.tiles, Shape::kThreads, kForwardBytes<Shape>, args,
-           queue);
+    launch<forward_kernel<T, Shape>, kForwardBytes<Shape>>(int64_t{args.pairs} * args.tiles, Shape::kThreads, args,
+                                                           queue);
   });
 }
 

@@ -228,10 +228,10 @@ void launch_backward(const Attention& op, Backward<T> args, Queue& queue) {
   args.pairs = static_cast<int>(op.batch * op.heads);
   constexpr int kRowsPerBlock = kDeltaThreads / kLanes;
   const int64_t rows = op.batch * op.context * op.heads;
-  launch(delta_kernel<T>, (rows + kRowsPerBlock - 1) / kRowsPerBlock, kDeltaThreads, 0, args, queue);
-  launch(dq_kernel<T, Shape>, int64_t{args.pairs} * args.tiles, Shape::kThreads, kBackwardBytes<Shape>, args, queue);
+  launch<delta_kernel<T>>((rows + kRowsPerBlock - 1) / kRowsPerBlock, kDeltaThreads, args, queue);
+  launch<dq_kernel<T, Shape>, kBackwardBytes<Shape>>(int64_t{args.pairs} * args.tiles, Shape::kThreads, args, queue);
   args.pairs = static_cast<int>(op.batch * op.kv_heads);
-  launch(dkdv_kernel<T, Shape>, int64_t{args.pairs} * args.tiles, Shape::kThreads, kBackwardBytes<Shape>, args, queue);
+  launch<dkdv_kernel<T, Shape>, kBackwardBytes<Shape>>(int64_t{args.pairs} * args.tiles, Shape::kThreads, args, queue);
 }
 
 }  // namespace

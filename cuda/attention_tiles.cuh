@@ -284,15 +284,18 @@ inline int tiles_of(const Attention& op, int rows_of_tile) {
   return static_cast<int>(tiles);
 }
 
-template <typename Arguments>
-void launch(void (*kernel)(Arguments), int64_t blocks, int threads, int shared_bytes, const Arguments& arguments,
-            Queue& queue) {
+template <auto kKernel, int kSharedBytes = 0, typename Arguments>
+void launch(int64_t blocks, int threads, const Arguments& arguments, Queue& queue) {
   NX_CHECK(blocks < (int64_t{1} << 31), "{} blocks", blocks);
   if (blocks == 0) return;
-  // More than 48 KiB of shared memory must be asked for, on every device.
-  if (shared_bytes > 48 * 1024)
-    NX_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes));
-  kernel<<<static_cast<unsigned>(blocks), threads, shared_bytes, queue.stream()>>>(arguments);
+  // More than 48 KiB of shared memory must be asked for: once per kernel, as a process has one device.
+  if constexpr (kSharedBytes > 48 * 1024) {
+    [[maybe_unused]] static const bool admitted = [] {
+      NX_CUDA(cudaFuncSetAttribute(kKernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes));
+      return true;
+    }();
+  }
+  kKernel<<<static_cast<unsigned>(blocks), threads, kSharedBytes, queue.stream()>>>(arguments);
   NX_CUDA(cudaGetLastError());
 }
 
