@@ -108,7 +108,7 @@ __global__ void __launch_bounds__(Shape::kThreads, kForwardBlocks<Shape>) forwar
     dot_rows<Shape>(queries, other, scores);
     __syncthreads();  // the keys have been read
     load_tile<Shape, Shape::kOther>(args.v + at, args.ld, key_rows, args.head_dim, args.vectors, other);
-    softmax_step<Shape>(first_query, first_key, args.scale * kLog2OfE, state, scores, sums);
+    softmax_step<Shape>(first_query, first_key, args.scale * kLog2E, state, scores, sums);
     write_weights<Shape>(scores, weights);
     __syncthreads();
     accumulate<Shape>(weights, other, sums);
@@ -148,8 +148,8 @@ void attention_forward(const Attention& op, const Tensor& q, const Tensor& k, co
                           .tiles = tiles_of(op, Shape::kOwn),
                           .scale = 1.0f / std::sqrt(static_cast<float>(op.head_dim)),
                           .vectors = rows_aligned<T>(op, {&q, &k, &v, &out})};
-    launch(forward_kernel<T, Shape>, int64_t{args.pairs} * args.tiles, Shape::kThreads, kForwardBytes<Shape>, args,
-           queue);
+    launch<forward_kernel<T, Shape>, kForwardBytes<Shape>>(int64_t{args.pairs} * args.tiles, Shape::kThreads, args,
+                                                           queue);
   });
 }
 

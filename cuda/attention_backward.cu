@@ -52,7 +52,7 @@ __global__ void __launch_bounds__(kDeltaThreads) delta_kernel(const Backward<T> 
   float sum = 0;
   if (exists) {
     const T *dout = args.dout + row * args.head_dim, *out = args.out + row * args.head_dim;
-    for (int d = lane_of_row(); d < args.head_dim; d += kLanes) sum = fmaf(as_float(dout[d]), as_float(out[d]), sum);
+    for (int d = lane_of_row(); d < args.head_dim; d += kLanes) sum = fmaf(to_float(dout[d]), to_float(out[d]), sum);
   }
   sum = sum_of_row(sum);
   const int64_t token = row / args.heads, batch = token / args.context;
@@ -66,7 +66,7 @@ struct Gradient {
 };
 __device__ inline Gradient gradient_of(float score, float dprobability, float logsumexp, float delta, float scale,
                                        bool visible) {
-  const float probability = visible ? exp2f(fmaf(score, scale, -logsumexp) * kLog2OfE) : 0.0f;
+  const float probability = visible ? exp2f(fmaf(score, scale, -logsumexp) * kLog2E) : 0.0f;
   return {probability, probability * (dprobability - delta)};
 }
 
@@ -228,10 +228,10 @@ void launch_backward(const Attention& op, Backward<T> args, Queue& queue) {
   args.pairs = static_cast<int>(op.batch * op.heads);
   constexpr int kRowsPerBlock = kDeltaThreads / kLanes;
   const int64_t rows = op.batch * op.context * op.heads;
-  launch(delta_kernel<T>, (rows + kRowsPerBlock - 1) / kRowsPerBlock, kDeltaThreads, 0, args, queue);
-  launch(dq_kernel<T, Shape>, int64_t{args.pairs} * args.tiles, Shape::kThreads, kBackwardBytes<Shape>, args, queue);
+  launch<delta_kernel<T>>((rows + kRowsPerBlock - 1) / kRowsPerBlock, kDeltaThreads, args, queue);
+  launch<dq_kernel<T, Shape>, kBackwardBytes<Shape>>(int64_t{args.pairs} * args.tiles, Shape::kThreads, args, queue);
   args.pairs = static_cast<int>(op.batch * op.kv_heads);
-  launch(dkdv_kernel<T, Shape>, int64_t{args.pairs} * args.tiles, Shape::kThreads, kBackwardBytes<Shape>, args, queue);
+  launch<dkdv_kernel<T, Shape>, kBackwardBytes<Shape>>(int64_t{args.pairs} * args.tiles, Shape::kThreads, args, queue);
 }
 
 }  // namespace

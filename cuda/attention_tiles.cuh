@@ -18,14 +18,14 @@
 #include <type_traits>
 
 #include "backend/backend.h"
+#include "cuda/device_math.cuh"
+#include "cuda/pack16.cuh"
 #include "cuda/queue.h"
 
 namespace nexus::cuda::attention {
 
 constexpr int kLanes = 16;
 constexpr int kMaxHeadDim = 256;
-constexpr float kLog2OfE = 1.44269504f;
-constexpr float kInfinity = INFINITY;
 
 // Heads are padded with zeros to `width` columns. Rows in shared memory are padded by 16 bytes: they begin four banks
 // apart, so that eight lanes that read 16 bytes of eight rows touch each of the 32 banks once.
@@ -57,37 +57,6 @@ __device__ inline int lane_of_row() {
 }
 __device__ inline int group_of_thread() {
   return static_cast<int>(threadIdx.x) / kLanes;
-}
-
-__device__ inline float as_float(float value) {
-  return value;
-}
-__device__ inline float as_float(__nv_bfloat16 value) {
-  return __bfloat162float(value);
-}
-template <typename T>
-__device__ inline T from_float(float value) {
-  if constexpr (std::is_same_v<T, float>) {
-    return value;
-  } else {
-    return __float2bfloat16_rn(value);
-  }
-}
-
-// Sixteen bytes of f32 or bf16 as f32.
-__device__ inline void unpack(const uint4& word, float (&values)[4]) {
-  values[0] = __uint_as_float(word.x);
-  values[1] = __uint_as_float(word.y);
-  values[2] = __uint_as_float(word.z);
-  values[3] = __uint_as_float(word.w);
-}
-__device__ inline void unpack(const uint4& word, float (&values)[8]) {
-  const uint32_t pairs[4] = {word.x, word.y, word.z, word.w};
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    values[2 * i] = __uint_as_float(pairs[i] << 16);
-    values[2 * i + 1] = __uint_as_float(pairs[i] & 0xFFFF0000u);
-  }
 }
 
 // `kRun` neighbouring floats, which lie on a boundary of their size.
@@ -130,7 +99,7 @@ __device__ inline void load_tile(const T* from, int64_t ld, int rows, int head_d
     for (int i = thread; i < kRows * Shape::kWidth; i += Shape::kThreads) {
       const int row = i / Shape::kWidth, column = i % Shape::kWidth;
       const bool inside = row < rows && column < head_dim;
-      tile[row * Shape::kPitch + column] = inside ? as_float(from[row * ld + column]) : 0.0f;
+      tile[row * Shape::kPitch + column] = inside ? to_float(from[row * ld + column]) : 0.0f;
     }
   }
 }
@@ -221,7 +190,7 @@ __device__ inline void store_row(const float (&sums)[Shape::kColumns], float fac
     const int column = c * kLanes + lane_of_row() * kRun;
     T values[kRun];
 #pragma unroll
-    for (int r = 0; r < kRun; ++r) values[r] = from_float<T>(factor * sums[c + r]);
+    for (int r = 0; r < kRun; ++r) store(values[r], factor * sums[c + r]);
     if (vectors) {
       using Word =
           std::conditional_t<sizeof(values) == 16, uint4, std::conditional_t<sizeof(values) == 8, uint2, uint32_t>>;
@@ -240,14 +209,10 @@ __device__ inline void store_row(const float (&sums)[Shape::kColumns], float fac
 
 // Over the sixteen lanes of a row; all lanes of the warp take part.
 __device__ inline float max_of_row(float value) {
-#pragma unroll
-  for (int step = kLanes / 2; step > 0; step /= 2) value = fmaxf(value, __shfl_xor_sync(0xFFFFFFFFu, value, step));
-  return value;
+  return warp_max<kLanes>(value);
 }
 __device__ inline float sum_of_row(float value) {
-#pragma unroll
-  for (int step = kLanes / 2; step > 0; step /= 2) value += __shfl_xor_sync(0xFFFFFFFFu, value, step);
-  return value;
+  return warp_sum<kLanes>(value);
 }
 
 // --- host side
@@ -255,25 +220,21 @@ __device__ inline float sum_of_row(float value) {
 // Whether every row of every head may be read and written by 16-byte words.
 template <typename T>
 bool rows_aligned(const Attention& op, std::initializer_list<const Tensor*> tensors) {
-  const int64_t size = sizeof(T);
-  return op.ld * size % 16 == 0 && op.head_dim * size % 16 == 0 &&
-         std::all_of(tensors.begin(), tensors.end(),
-                     [](const Tensor* tensor) { return reinterpret_cast<std::uintptr_t>(tensor->data) % 16 == 0; });
+  return op.head_dim % kPackSize<T> == 0 && std::all_of(tensors.begin(), tensors.end(), [&](const Tensor* tensor) {
+           return in_packs<T>(tensor->data, op.ld);
+         });
 }
 
 // Calls run.operator()<T, width>() for the storage type and the smallest padded width.
 template <typename Run>
 void dispatch(DType dtype, int64_t head_dim, const Run& run) {
   NX_CHECK(head_dim <= kMaxHeadDim, "heads of {} elements", head_dim);
-  NX_CHECK(dtype == DType::kF32 || dtype == DType::kBF16, "attention in {}", name_of(dtype));
-  const auto with_type = [&]<typename T>() {
+  with_element(dtype, [&]<typename T>() {
     if (head_dim <= 32) return run.template operator()<T, 32>();
     if (head_dim <= 64) return run.template operator()<T, 64>();
     if (head_dim <= 128) return run.template operator()<T, 128>();
     return run.template operator()<T, 256>();
-  };
-  if (dtype == DType::kF32) return with_type.template operator()<float>();
-  return with_type.template operator()<__nv_bfloat16>();
+  });
 }
 
 // Tiles of a sequence. Kernels count tokens, heads and blocks in 32 bits, and elements in 64.
@@ -284,15 +245,18 @@ inline int tiles_of(const Attention& op, int rows_of_tile) {
   return static_cast<int>(tiles);
 }
 
-template <typename Arguments>
-void launch(void (*kernel)(Arguments), int64_t blocks, int threads, int shared_bytes, const Arguments& arguments,
-            Queue& queue) {
+template <auto kKernel, int kSharedBytes = 0, typename Arguments>
+void launch(int64_t blocks, int threads, const Arguments& arguments, Queue& queue) {
   NX_CHECK(blocks < (int64_t{1} << 31), "{} blocks", blocks);
   if (blocks == 0) return;
-  // More than 48 KiB of shared memory must be asked for, on every device.
-  if (shared_bytes > 48 * 1024)
-    NX_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes));
-  kernel<<<static_cast<unsigned>(blocks), threads, shared_bytes, queue.stream()>>>(arguments);
+  // More than 48 KiB of shared memory must be asked for: once per kernel, as a process has one device.
+  if constexpr (kSharedBytes > 48 * 1024) {
+    [[maybe_unused]] static const bool admitted = [] {
+      NX_CUDA(cudaFuncSetAttribute(kKernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes));
+      return true;
+    }();
+  }
+  kKernel<<<static_cast<unsigned>(blocks), threads, kSharedBytes, queue.stream()>>>(arguments);
   NX_CUDA(cudaGetLastError());
 }
 

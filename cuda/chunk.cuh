@@ -5,35 +5,34 @@
 // element to the same thread, so that results do not depend on where a tensor lies.
 #pragma once
 
-#include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <type_traits>
 
-#include "core/error.h"
-#include "tensor/dtype.h"
+#include "cuda/pack16.cuh"
 
 namespace nexus::cuda {
-
-constexpr int kChunkBytes = 16;
 
 template <typename T>
 struct Chunk {
   static constexpr bool kPacked = sizeof(T) == 2;
-  static constexpr int kSize = kChunkBytes / static_cast<int>(sizeof(T));
+  static constexpr int kSize = kPackSize<T>;
   using Bits = std::conditional_t<kPacked, uint16_t, uint32_t>;  // of one element
   uint32_t words[4];
 
   // Element i, a constant after unrolling.
   __device__ __forceinline__ float operator[](int i) const {
     if constexpr (kPacked)
-      return __uint_as_float(i % 2 == 0 ? words[i / 2] << 16 : words[i / 2] & 0xFFFF0000u);
+      return i % 2 == 0 ? low_bf16(words[i / 2]) : high_bf16(words[i / 2]);
     else
       return __uint_as_float(words[i]);
   }
 
+  // Halves are put together here, and not by bf16_pair, which makes the compiler schedule the kernels otherwise than
+  // those that were tuned.
   __device__ __forceinline__ void set(const float (&values)[kSize]) {
 #pragma unroll
     for (int word = 0; word < 4; ++word) {
@@ -125,19 +124,7 @@ constexpr int64_t chunks_of(int64_t elements) {
 // Whether rows of `width` elements that follow each other from every one of these pointers begin and end on 16 bytes.
 template <typename T>
 bool rows_are_whole(int64_t width, std::initializer_list<const T*> pointers) {
-  bool whole = width * static_cast<int64_t>(sizeof(T)) % kChunkBytes == 0;
-  for (const T* pointer : pointers) whole = whole && reinterpret_cast<uintptr_t>(pointer) % kChunkBytes == 0;
-  return whole;
-}
-
-// Calls body.template operator()<T>() with the storage type of a tensor.
-template <typename Body>
-void with_storage(DType dtype, const Body& body) {
-  NX_CHECK(dtype == DType::kF32 || dtype == DType::kBF16, "a GPU kernel for {}", name_of(dtype));
-  if (dtype == DType::kF32)
-    body.template operator()<float>();
-  else
-    body.template operator()<Bf16>();
+  return std::all_of(pointers.begin(), pointers.end(), [=](const T* pointer) { return in_packs<T>(pointer, width); });
 }
 
 }  // namespace nexus::cuda

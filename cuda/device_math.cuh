@@ -1,14 +1,20 @@
-// Fast scalar functions and sums over threads, for kernels.
+// Fast scalar functions and reductions over threads, for kernels.
 //
 // The approximations are single instructions of the special function units. They flush denormals, which no activation
-// or statistic of a model in training lives on, and pass NaN on.
+// or statistic of a model in training lives on, and pass NaN on. Reductions have a fixed order, and every thread gets
+// the same bits.
 #pragma once
 
 #include <cuda_runtime.h>
 
+#include <limits>
+
 namespace nexus::cuda {
 
 constexpr int kWarp = 32;
+constexpr unsigned kAllLanes = 0xFFFFFFFFu;
+constexpr float kLog2E = 1.44269504f;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // 2^x, relative error at most 2^-22; 0 below -126, infinity from 128 on.
 __device__ __forceinline__ float exp2_approx(float x) {
@@ -37,19 +43,42 @@ __device__ __forceinline__ Sigmoid sigmoid_base2(float x) {
 
 // 1 / (1 + e^-x). The rounding of the exponent grows with it: relative error under 5e-7 + 8e-8 |x|.
 __device__ __forceinline__ Sigmoid sigmoid(float x) {
-  constexpr float kLog2E = 1.4426950f;
   return sigmoid_base2(kLog2E * x);
 }
 
-// The same sum in every lane: the butterfly adds the same pairs everywhere. All lanes of the warp must call it.
-__device__ __forceinline__ float warp_sum(float value) {
+// The sum over each kLanes neighbouring lanes (a power of two), the same in all of them: the butterfly adds the same
+// pairs everywhere. All lanes of the warp must call it.
+template <int kLanes = kWarp, typename C>
+__device__ __forceinline__ C warp_sum(C x) {
 #pragma unroll
-  for (int lane_bit = kWarp / 2; lane_bit > 0; lane_bit /= 2) value += __shfl_xor_sync(0xFFFFFFFFu, value, lane_bit);
-  return value;
+  for (int step = kLanes / 2; step > 0; step /= 2) x += __shfl_xor_sync(kAllLanes, x, step);
+  return x;
 }
 
-// The same sum in every thread of a block of whole warps. All threads must call it, once in a kernel: a second call
-// would overwrite what slow warps still read.
+// Likewise the greatest; NaN is passed over, as by fmaxf.
+template <int kLanes = kWarp>
+__device__ __forceinline__ float warp_max(float x) {
+#pragma unroll
+  for (int step = kLanes / 2; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(kAllLanes, x, step));
+  return x;
+}
+
+// The sum over a block of kWarps warps. All threads must call it; `shared` holds kWarps values and may be used again at
+// once.
+template <int kWarps, typename C>
+__device__ __forceinline__ C block_sum(C x, C* shared) {
+  x = warp_sum(x);
+  __syncthreads();  // the former sum has been read
+  if (threadIdx.x % kWarp == 0) shared[threadIdx.x / kWarp] = x;
+  __syncthreads();
+  C sum = shared[0];
+#pragma unroll
+  for (int warp = 1; warp < kWarps; ++warp) sum += shared[warp];
+  return sum;
+}
+
+// The sum over a block of whole warps, as many as there are. All threads must call it, once in a kernel: a second call
+// would overwrite what slow warps still read. In return it has one barrier less.
 __device__ __forceinline__ float block_sum_once(float value) {
   __shared__ float partial[kWarp];
   value = warp_sum(value);

@@ -12,6 +12,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "cuda/device_math.cuh"
 #include "cuda/kernels.h"
 #include "cuda/pack16.cuh"
 
@@ -19,12 +20,11 @@ namespace nexus::cuda {
 
 namespace {
 
-constexpr unsigned kAllLanes = 0xFFFFFFFFu;
-constexpr int kWarpSize = 32, kThreads = 256, kWarps = kThreads / kWarpSize;
+constexpr int kThreads = 256, kWarps = kThreads / kWarp;
 
 // Segments of at most this many rows belong to a warp, whose lanes remember one row each. Longer ones (the commonest
 // words: thousands of rows) belong to blocks.
-constexpr int kShortRows = kWarpSize;
+constexpr int kShortRows = kWarp;
 // Blocks of long segments: kLongLanes threads side by side take 128 bytes of a row, kLongRows rows at once.
 constexpr int kLongLanes = 8, kLongRows = 64, kLongThreads = kLongLanes * kLongRows;
 
@@ -39,14 +39,14 @@ template <typename Unit>
 __global__ void __launch_bounds__(kThreads)
     gather_kernel(const int32_t* __restrict__ tokens, int64_t rows, const Unit* __restrict__ table, int64_t first_token,
                   int64_t vocabulary, int64_t width, Unit* __restrict__ out) {
-  const int64_t row = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarpSize;
+  const int64_t row = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp;
   if (row >= rows) return;
   const int64_t token = tokens[row] - first_token;
   const bool inside = token >= 0 && token < vocabulary;
   const Unit* from = table + (inside ? token : 0) * width;
   Unit* to = out + row * width;
 #pragma unroll 4
-  for (int64_t i = threadIdx.x % kWarpSize; i < width; i += kWarpSize) to[i] = inside ? from[i] : Unit{};
+  for (int64_t i = threadIdx.x % kWarp; i < width; i += kWarp) to[i] = inside ? from[i] : Unit{};
 }
 
 // The work space of one backward pass, in the queue's scratch memory.
@@ -159,8 +159,8 @@ __global__ void __launch_bounds__(kThreads)
     add_short_kernel(Segments s, const T* __restrict__ dout, int64_t width, int64_t chunks, int64_t pieces,
                      float* __restrict__ dweight) {
   constexpr int kAtOnce = 4;  // loads in flight per lane
-  const int64_t piece = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarpSize;
-  const int lane = threadIdx.x % kWarpSize;
+  const int64_t piece = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp;
+  const int lane = threadIdx.x % kWarp;
   if (piece >= pieces) return;
   const int64_t token = piece / chunks, chunk = piece % chunks;
   const int begin = s.begins[token], count = s.ends[token] - begin;
@@ -170,7 +170,7 @@ __global__ void __launch_bounds__(kThreads)
     return;
   }
   const int mine = s.order[begin + min(lane, count - 1)];
-  const int64_t column = (chunk * kWarpSize + lane) * kPack;
+  const int64_t column = (chunk * kWarp + lane) * kPack;
   const bool active = column < width;  // the other lanes still tell their rows, and read others' columns
   const T* const from = dout + (active ? column : 0);
   float* const to = dweight + token * width + column;
@@ -240,7 +240,7 @@ template <typename T, int kPack>
 void add_segments(const Segments& s, const Tensor& dout, const Tensor& dweight, Queue& queue) {
   const int64_t vocabulary = dweight.shape[0], width = dweight.shape[1], rows = dout.shape[0];
   const T* from = static_cast<const T*>(dout.data);
-  const int64_t chunks = (width + kWarpSize * kPack - 1) / (kWarpSize * kPack), pieces = vocabulary * chunks;
+  const int64_t chunks = (width + kWarp * kPack - 1) / (kWarp * kPack), pieces = vocabulary * chunks;
   add_short_kernel<T, kPack><<<blocks_for(pieces, kWarps), kThreads, 0, queue.stream()>>>(s, from, width, chunks,
                                                                                           pieces, dweight.as<float>());
   NX_CUDA(cudaGetLastError());

@@ -172,7 +172,7 @@ void swiglu_backward(const Tensor& da, const Tensor& h, const Tensor& dh, Queue&
 
 void gate_forward(GateKind gate, GeluKind gelu, const Tensor& h, const Tensor& a, Queue& queue) {
   if (a.count() == 0) return;
-  with_storage(h.dtype, [&]<typename T>() {
+  with_element(h.dtype, [&]<typename T>() {
     if (gate == GateKind::kSwiGlu)
       swiglu_forward<T>(h, a, queue);
     else
@@ -183,7 +183,7 @@ void gate_forward(GateKind gate, GeluKind gelu, const Tensor& h, const Tensor& a
 
 void gate_backward(GateKind gate, GeluKind gelu, const Tensor& da, const Tensor& h, const Tensor& dh, Queue& queue) {
   if (da.count() == 0) return;
-  with_storage(h.dtype, [&]<typename T>() {
+  with_element(h.dtype, [&]<typename T>() {
     if (gate == GateKind::kSwiGlu)
       swiglu_backward<T>(da, h, dh, queue);
     else

@@ -77,7 +77,6 @@ __device__ __forceinline__ NormalTail normal_tail(float x) {
 constexpr float kTwiceRootTwoOverPi = 1.5957691f, kTanhCubic = 0.044715f;
 
 __device__ __forceinline__ Sigmoid tanh_gate(float x) {
-  constexpr float kLog2E = 1.4426950f;
   constexpr float kLinear = kLog2E * kTwiceRootTwoOverPi, kCubic = kLinear * kTanhCubic;
   return sigmoid_base2(x * fmaf(kCubic, x * x, kLinear));
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cuda/kernels.h"
+#include "cuda/pack16.cuh"
 
 namespace nexus::cuda {
 
@@ -23,19 +24,6 @@ struct Operand {
 struct Extents {
   int64_t m, n, k, batch;
 };
-
-__device__ float to_float(float value) {
-  return value;
-}
-__device__ float to_float(__nv_bfloat16 value) {
-  return __bfloat162float(value);
-}
-__device__ void store(float& target, float value) {
-  target = value;
-}
-__device__ void store(__nv_bfloat16& target, float value) {
-  target = __float2bfloat16_rn(value);
-}
 
 // tile[i][j] = element (row + i, column + j), 0 beyond the edges. Neighbouring threads read along the axis that is
 // contiguous in memory.

@@ -346,7 +346,7 @@ Rows rows_of(Step step, const NormGelu* op, const Tensor& h, bool whole) {
 // Tensors that a step does not use are undefined: as f32, these are null.
 void forward(Step step, const NormGelu* op, const Tensor& h, const Tensor& a, const Tensor& sums,
              const Tensor& row_scale, Queue& queue) {
-  with_storage(h.dtype, [&]<typename T>() {
+  with_element(h.dtype, [&]<typename T>() {
     const T* in = h.as<T>();
     T* out = a.defined() ? a.as<T>() : nullptr;
     const bool whole = rows_are_whole<T>(shapes::grouped_rows(h).width, {in, out});
@@ -356,7 +356,7 @@ void forward(Step step, const NormGelu* op, const Tensor& h, const Tensor& a, co
 
 void backward(Step step, const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
               const Tensor& sums, const Tensor& dh, Queue& queue) {
-  with_storage(h.dtype, [&]<typename T>() {
+  with_element(h.dtype, [&]<typename T>() {
     const T *gradient = da.as<T>(), *in = h.as<T>();
     T* out = dh.defined() ? dh.as<T>() : nullptr;
     const Rows rows = rows_of(step, &op, h, rows_are_whole<T>(shapes::grouped_rows(h).width, {gradient, in, out}));

@@ -1,11 +1,23 @@
-// Device access in pieces of 16 bytes, the widest that one thread moves at once: 4 floats or 8 bf16.
+// The element types of kernels: their choice by the tensor's type, their conversion from and to f32, and their access
+// in pieces of 16 bytes, the widest that one thread moves at once: 4 floats or 8 bf16.
 #pragma once
 
 #include <cuda_bf16.h>
 
 #include <cstdint>
 
+#include "core/error.h"
 #include "tensor/tensor.h"
+
+namespace nexus {
+
+// Kernels compute with CUDA's own bf16, which has the bits of ours.
+template <>
+struct DTypeOf<__nv_bfloat16> {
+  static constexpr DType value = DType::kBF16;
+};
+
+}  // namespace nexus
 
 namespace nexus::cuda {
 
@@ -39,6 +51,18 @@ __device__ inline void store(__nv_bfloat16& to, float value) {
   to = __float2bfloat16_rn(value);
 }
 
+// Two bf16 in a word. A bf16 is the upper half of an f32: a shift and a mask, no conversion.
+__device__ __forceinline__ float low_bf16(uint32_t word) {
+  return __uint_as_float(word << 16);
+}
+__device__ __forceinline__ float high_bf16(uint32_t word) {
+  return __uint_as_float(word & 0xFFFF0000u);
+}
+__device__ __forceinline__ uint32_t bf16_pair(float low, float high) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<const uint32_t*>(&pair);
+}
+
 __device__ inline void unpack(const uint4& pack, float (&x)[4]) {
   x[0] = __uint_as_float(pack.x);
   x[1] = __uint_as_float(pack.y);
@@ -46,13 +70,12 @@ __device__ inline void unpack(const uint4& pack, float (&x)[4]) {
   x[3] = __uint_as_float(pack.w);
 }
 
-// bf16 is the upper half of an f32: a shift and a mask, no conversion.
 __device__ inline void unpack(const uint4& pack, float (&x)[8]) {
   const uint32_t words[4] = {pack.x, pack.y, pack.z, pack.w};
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    x[2 * i] = __uint_as_float(words[i] << 16);
-    x[2 * i + 1] = __uint_as_float(words[i] & 0xFFFF0000u);
+    x[2 * i] = low_bf16(words[i]);
+    x[2 * i + 1] = high_bf16(words[i]);
   }
 }
 
@@ -61,13 +84,7 @@ __device__ inline uint4 pack_of(const float (&x)[4]) {
 }
 
 __device__ inline uint4 pack_of(const float (&x)[8]) {
-  uint32_t words[4];
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const __nv_bfloat162 pair = __floats2bfloat162_rn(x[2 * i], x[2 * i + 1]);
-    words[i] = *reinterpret_cast<const uint32_t*>(&pair);
-  }
-  return {words[0], words[1], words[2], words[3]};
+  return {bf16_pair(x[0], x[1]), bf16_pair(x[2], x[3]), bf16_pair(x[4], x[5]), bf16_pair(x[6], x[7])};
 }
 
 }  // namespace nexus::cuda

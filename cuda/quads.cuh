@@ -24,10 +24,10 @@ __device__ inline void load_quad(const float* from, float (&x)[kQuad]) {
 
 __device__ inline void load_quad(const __nv_bfloat16* from, float (&x)[kQuad]) {
   const uint2 words = *reinterpret_cast<const uint2*>(from);
-  x[0] = __uint_as_float(words.x << 16);
-  x[1] = __uint_as_float(words.x & 0xFFFF0000u);
-  x[2] = __uint_as_float(words.y << 16);
-  x[3] = __uint_as_float(words.y & 0xFFFF0000u);
+  x[0] = low_bf16(words.x);
+  x[1] = high_bf16(words.x);
+  x[2] = low_bf16(words.y);
+  x[3] = high_bf16(words.y);
 }
 
 __device__ inline void store_quad(float* to, const float (&x)[kQuad]) {
@@ -35,8 +35,7 @@ __device__ inline void store_quad(float* to, const float (&x)[kQuad]) {
 }
 
 __device__ inline void store_quad(__nv_bfloat16* to, const float (&x)[kQuad]) {
-  const __nv_bfloat162 pairs[2] = {__floats2bfloat162_rn(x[0], x[1]), __floats2bfloat162_rn(x[2], x[3])};
-  *reinterpret_cast<uint2*>(to) = *reinterpret_cast<const uint2*>(pairs);
+  *reinterpret_cast<uint2*>(to) = make_uint2(bf16_pair(x[0], x[1]), bf16_pair(x[2], x[3]));
 }
 
 }  // namespace nexus::cuda

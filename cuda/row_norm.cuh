@@ -5,7 +5,7 @@
 // read and written once. Longer and unaligned rows are walked by one warp, several times.
 #pragma once
 
-#include "cuda/block_sum.cuh"
+#include "cuda/device_math.cuh"
 #include "cuda/kernels.h"
 #include "cuda/pack16.cuh"
 

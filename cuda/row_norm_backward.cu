@@ -187,13 +187,20 @@ struct BackwardOperands {
   int64_t rows, width;
 };
 
+// Blocks of a launch, whatever the device: their number decides the order in which dweight is summed. What the
+// registers of the bf16 kernels admit at once on the 132 multiprocessors of an H200, so that there all rows are one
+// wave.
+template <int kPacks, int kWarps>
+constexpr unsigned kMostBlocks = 132 * (kWarps > 1    ? kMaxPacks / kPacks
+                                        : kPacks <= 2 ? 8
+                                        : kPacks <= 5 ? 4
+                                        : kPacks <= 6 ? 3
+                                                      : 2);
+
 template <typename T, int kPacks, int kWarps>
 void launch_backward_rows(const RowNorm& op, const BackwardOperands<T>& to, Queue& queue) {
   const auto kernel = norm_backward_rows<T, kPacks, kWarps>;
-  int resident = 0;
-  NX_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, kThreadsOf<kWarps>, 0));
-  const unsigned blocks = std::min(blocks_of(to.rows, kRowsOf<kWarps>),
-                                   static_cast<unsigned>(queue.multiprocessors() * std::max(resident, 1)));
+  const unsigned blocks = std::min(blocks_of(to.rows, kRowsOf<kWarps>), kMostBlocks<kPacks, kWarps>);
   float* partial = to.dweight != nullptr ? queue.scratch_of<float>(blocks * to.width) : nullptr;
   kernel<<<blocks, kThreadsOf<kWarps>, 0, queue.stream()>>>(op, to.dy, to.x, to.weight, to.stats, to.dx, partial,
                                                             to.rows, static_cast<int>(to.width));

@@ -4,25 +4,20 @@
 // itself: a few elements up to the first 16-byte border, packs of 16 bytes, a few elements behind them.
 #pragma once
 
-#include <limits>
-
+#include "cuda/device_math.cuh"
 #include "cuda/pack16.cuh"
 
 namespace nexus::cuda {
 
-constexpr unsigned kAllLanes = 0xFFFFFFFFu;
-constexpr int kWarpSize = 32, kRowThreads = 512, kRowWarps = kRowThreads / kWarpSize;
+constexpr int kRowThreads = 512, kRowWarps = kRowThreads / kWarp;
 constexpr int kStreamedPacks = 4;  // loads in flight per thread where a row is not held in registers
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // --- sums of exponentials
 
 // e^x for x <= 0 by the hardware's 2^x. Relative error 2^-22 of the hardware, and 7.3e-8 |x| because x log2(e) and its
 // constant are rounded: 1.4e-6 at x = -16, where the term is 1e-7 of a sum that is at least one. Below 2^-126: 0.
 __device__ inline float exp_of(float x) {
-  float result;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(__fmul_rn(x, 1.44269504f)));
-  return result;
+  return exp2_approx(__fmul_rn(x, kLog2E));
 }
 
 // A maximum and sum(exp(x - maximum)) of some logits. NaN and +infinity among them make the sum NaN.
@@ -85,22 +80,16 @@ __device__ inline void add_logit(float x, ExpSum& total) {
   total = {highest, fmaf(total.sum, exp_of(total.highest - shift), exp_of(x - shift))};
 }
 
-// The sums of all lanes together, the same in every lane: both sides of a butterfly add the same two numbers.
+// The sums of all lanes together, the same in every lane.
 __device__ inline ExpSum merge_warp(const ExpSum& own) {
-  float highest = own.highest;
-#pragma unroll
-  for (int step = kWarpSize / 2; step > 0; step /= 2)
-    highest = fmaxf(highest, __shfl_xor_sync(kAllLanes, highest, step));
-  float sum = own.sum * exp_of(own.highest - shift_of(highest));
-#pragma unroll
-  for (int step = kWarpSize / 2; step > 0; step /= 2) sum += __shfl_xor_sync(kAllLanes, sum, step);
-  return {highest, sum};
+  const float highest = warp_max(own.highest);
+  return {highest, warp_sum(own.sum * exp_of(own.highest - shift_of(highest)))};
 }
 
 // The sums of all threads together; at most once per block. Behind its barrier the row may be overwritten.
 __device__ inline ExpSum merge_block(const ExpSum& own) {
   __shared__ float highest[kRowWarps], sums[kRowWarps];
-  const int lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   const ExpSum merged = merge_warp(own);
   if (lane == 0) {
     highest[warp] = merged.highest;

@@ -1,4 +1,4 @@
-#include "cuda/block_sum.cuh"
+#include "cuda/device_math.cuh"
 #include "cuda/kernels.h"
 #include "cuda/quads.cuh"
 
