@@ -8,6 +8,7 @@
 #include "cuda/devices.h"
 #include "cuda/kernels.h"
 #include "cuda/matmul.h"
+#include "cuda/nccl_session.h"
 #include "cuda/queue_of.h"
 
 namespace nexus {
@@ -27,8 +28,9 @@ class CudaBackend final : public Backend {
 
   std::string name() const override { return "cuda"; }
   std::string description() const override {
-    return fmt::format("cuda, {}, {}, {}{}", cuda_devices().at(static_cast<size_t>(options_.device)).name,
-                       matmul_.description(), cudnn_.description(), options_.deterministic ? ", deterministic" : "");
+    return fmt::format("cuda, {}, {}, {}, {}{}", cuda_devices().at(static_cast<size_t>(options_.device)).name,
+                       matmul_.description(), cudnn_.description(), cuda::nccl_description(),
+                       options_.deterministic ? ", deterministic" : "");
   }
 
   using Backend::allocate;

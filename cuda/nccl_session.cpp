@@ -91,6 +91,12 @@ ncclUniqueId agree_on_id(Communicator& hosts) {
 
 }  // namespace
 
+std::string nccl_description() {
+  int version = 0;
+  ncclGetVersion(&version);
+  return fmt::format("NCCL {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
+
 class NcclSession::Impl {
  public:
   explicit Impl(Queue& queue) : queue_(queue) {
@@ -303,6 +309,10 @@ void NcclSession::hold_if_leaving() {
 #else  // without NCCL nothing gets past the constructor
 
 namespace nexus::cuda {
+
+std::string nccl_description() {
+  return "no NCCL";
+}
 
 class NcclSession::Impl {};
 

@@ -12,12 +12,16 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "comm/communicator.h"
 #include "comm/progress.h"
 #include "cuda/queue.h"
 
 namespace nexus::cuda {
+
+// "NCCL 2.28.9", or that there is none.
+std::string nccl_description();
 
 enum class Collective { kAllReduce, kReduceScatter, kAllGather };
 
