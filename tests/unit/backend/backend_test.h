@@ -21,8 +21,8 @@ class EveryType : public ::testing::TestWithParam<DType> {
     for (double& value : values) value = rounded(dtype(), value);
     return values;
   }
-  // Relative error of one stored result: bf16 keeps 8 bits (half a step is 2^-9; 2^-8 covers a value at a rounding
-  // border and sums whose terms were rounded), f32 operations here chain a few roundings of 6e-8, f64 of 1.1e-16.
+  // Relative error of one stored result: bf16 keeps 8 bits (half a step is at most 2^-8), f32 operations here chain a
+  // few roundings of 6e-8, f64 of 1.1e-16.
   double relative() const { return dtype() == DType::kBF16 ? 4e-3 : wide_relative(); }
   // The same for wide results (statistics, losses, parameter gradients).
   double wide_relative() const { return dtype() == DType::kF64 ? 1e-13 : 2e-6; }
@@ -33,6 +33,17 @@ class EveryType : public ::testing::TestWithParam<DType> {
     return 8 * rounding * std::sqrt(static_cast<double>(terms));
   }
 };
+
+// Calls check(backend, what) with back ends that must give the same bits: the CPU's with 1, 2 and 3 threads; a GPU's,
+// which shares its work out anew each time, three times.
+template <typename Check>
+void for_every_sharing_of_work(const Check& check) {
+  for (const int threads : {1, 2, 3}) {
+    const std::unique_ptr<Backend> cpu = nexus::testing::kOnGpu ? nullptr : make_cpu_backend(threads);
+    check(cpu == nullptr ? device() : *cpu, std::to_string(threads) + (cpu == nullptr ? ". run" : " threads"));
+  }
+  if (!nexus::testing::kOnGpu) make_cpu_backend(2);  // the number of threads is the process's
+}
 
 inline std::string type_name(const ::testing::TestParamInfo<DType>& info) {
   return std::string(name_of(info.param));

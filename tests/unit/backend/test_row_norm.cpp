@@ -108,15 +108,13 @@ TEST(RowNorm, GradientOfTheWeightIsTheSameEveryTime) {
   TestTensor y(device(), DType::kF32, shape), stats(device(), DType::kF32, {kRows, 2});
   device().add_norm_forward({}, x, Tensor(), weight, y, stats);
   std::vector<char> first;
-  for (const int threads : {1, 2, 3}) {
-    const std::unique_ptr<Backend> backend = make_cpu_backend(threads);
-    TestTensor dx(*backend, DType::kF32, shape, Values(kRows * kWidth, 0.0));
-    TestTensor dweight(*backend, DType::kF32, {kWidth}, Values(kWidth, 0.0));
-    backend->norm_backward({}, dy, x, weight, stats, dx, dweight);
+  for_every_sharing_of_work([&](Backend& backend, const std::string& what) {
+    TestTensor dx(backend, DType::kF32, shape, Values(kRows * kWidth, 0.0));
+    TestTensor dweight(backend, DType::kF32, {kWidth}, Values(kWidth, 0.0));
+    backend.norm_backward({}, dy, x, weight, stats, dx, dweight);
     if (first.empty()) first = dweight.raw();
-    EXPECT_EQ(dweight.raw(), first) << threads << " threads";
-  }
-  make_cpu_backend(2);
+    EXPECT_EQ(dweight.raw(), first) << what;
+  });
 }
 
 }  // namespace
