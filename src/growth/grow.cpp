@@ -20,6 +20,7 @@ struct HostTensor {
 
   std::vector<T> box(const Box& box) {
     std::vector<T> out;
+    out.reserve(static_cast<size_t>(box.count()));
     for (int64_t row = box.begin_row; row < box.begin_row + box.rows; ++row)
       out.insert(out.end(), at(row, box.begin_column), at(row, box.begin_column) + box.columns);
     return out;
@@ -28,6 +29,7 @@ struct HostTensor {
 
 template <typename T>
 void fill_normal(HostTensor<T>& to, const GrowthMove& move, const RandomStream& stream) {
+#pragma omp parallel for schedule(static)
   for (int64_t r = move.row_begin; r < move.row_end; ++r)
     for (int64_t c = move.column_begin; c < move.column_end; ++c)
       *to.at(r, c) = static_cast<T>(move.std * stream.normal(static_cast<uint64_t>(r * to.spec.columns() + c)));

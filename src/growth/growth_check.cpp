@@ -1,6 +1,7 @@
 // The proof of a growth on real data: same logits, and every new block able to move.
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "comm/progress.h"
 #include "growth/grow.h"
@@ -24,16 +25,35 @@ ParamStore checking_store(ProcessGrid& grid, const ParamStore& params, const Par
   return copy;
 }
 
-std::vector<double> host_values(Backend& backend, const Tensor& tensor) {
-  std::vector<double> values(static_cast<size_t>(tensor.count()));
-  if (tensor.dtype == DType::kF64) {
-    backend.copy_out(values.data(), tensor);
-    return values;
+// Reads tensors of any size through one small buffer: fresh memory for a model's parameters costs more than the copy.
+class HostParts {
+ public:
+  static constexpr int64_t kMost = 4 << 20;  // elements
+
+  // Elements [begin, begin + count) of a wide tensor; valid until the next call.
+  const std::vector<double>& read(Backend& backend, const Tensor& tensor, int64_t begin, int64_t count) {
+    values_.resize(static_cast<size_t>(count));
+    const Tensor part = tensor.flat(begin, count);
+    if (tensor.dtype == DType::kF64) {
+      backend.copy_out(values_.data(), part);
+      return values_;
+    }
+    narrow_.resize(values_.size());
+    backend.copy_out(narrow_.data(), part);
+    std::copy(narrow_.begin(), narrow_.end(), values_.begin());
+    return values_;
   }
-  std::vector<float> narrow(values.size());
-  backend.copy_out(narrow.data(), tensor);
-  std::copy(narrow.begin(), narrow.end(), values.begin());
-  return values;
+
+ private:
+  std::vector<float> narrow_;
+  std::vector<double> values_;
+};
+
+// Calls visit(begin, count) for the parts of `elements`.
+template <typename Visit>
+void for_each_part(int64_t elements, const Visit& visit) {
+  for (int64_t begin = 0; begin < elements; begin += HostParts::kMost)
+    visit(begin, std::min(HostParts::kMost, elements - begin));
 }
 
 double mean(const std::vector<double>& values) {
@@ -49,21 +69,24 @@ class Probe {
   Probe(ProcessGrid& grid, Model& model, ParamStore& params, const GrowthBatch& batch)
       : grid_(grid), model_(model), params_(params), batch_(batch), arena_(make_arena()) {}
 
-  // Those of this rank's slice of the vocabulary.
-  std::vector<double> logits(int64_t sequence) {
-    return run(sequence, [&](LayerContext& ctx, const Tensor& tokens, const Tensor&) {
+  // Calls use(logits) with those of this rank's slice of the vocabulary, still on the device.
+  template <typename Use>
+  void with_logits(int64_t sequence, const Use& use) {
+    run(sequence, [&](LayerContext& ctx, const Tensor& tokens, const Tensor&) {
       const Tensor out = ctx.alloc_wide({batch_.context, model_.local_vocab()});
       model_.logits(ctx, tokens, out);
-      return host_values(params_.backend(), out);
+      use(out);
     });
   }
 
-  std::vector<double> losses(int64_t sequence) {
-    return run(sequence, [&](LayerContext& ctx, const Tensor& tokens, const Tensor& targets) {
+  double loss(int64_t sequence) {
+    double loss = 0;
+    run(sequence, [&](LayerContext& ctx, const Tensor& tokens, const Tensor& targets) {
       const Tensor out = ctx.alloc_wide({batch_.context});
       model_.evaluate(ctx, tokens, targets, out);
-      return host_values(params_.backend(), out);
+      loss = mean(HostParts().read(params_.backend(), out, 0, out.count()));
     });
+    return loss;
   }
 
   void add_gradients(int64_t sequence) {
@@ -71,22 +94,20 @@ class Probe {
       const Tensor out = ctx.alloc_wide({batch_.context});
       const auto scale = static_cast<float>(1.0 / static_cast<double>(batch_.context * batch_.sequences));
       model_.forward_backward(ctx, tokens, targets, scale, out, {});
-      return std::vector<double>{};
     });
   }
 
  private:
   template <typename Body>
-  std::vector<double> run(int64_t sequence, Body body) {
+  void run(int64_t sequence, const Body& body) {
     const Arena::Frame frame(arena_);
     const Tensor tokens = arena_.alloc(DType::kI32, {batch_.context}),
                  targets = arena_.alloc(DType::kI32, {batch_.context});
     params_.backend().copy_in(tokens, batch_.tokens.data() + sequence * batch_.context);
     params_.backend().copy_in(targets, batch_.targets.data() + sequence * batch_.context);
     LayerContext ctx{params_.backend(), arena_, params_, 1, batch_.context, Pass::kTraining, &grid_.tp()};
-    auto result = body(ctx, tokens, targets);
+    body(ctx, tokens, targets);
     progress::tick();
-    return result;
   }
 
   Arena make_arena() {
@@ -110,46 +131,63 @@ class Probe {
   Arena arena_;
 };
 
-void compare_functions(ProcessGrid& grid, Probe& before, Probe& after, const GrowthBatch& batch, GrowthCheck& check) {
+void compare_functions(ProcessGrid& grid, Backend& backend, Probe& before, Probe& after, const GrowthBatch& batch,
+                       GrowthCheck& check) {
   double largest = 0;
+  HostParts parts_before, parts_after;
+  const auto compare = [&](const Tensor& logits_before, const Tensor& logits_after) {
+    for_each_part(logits_before.count(), [&](int64_t begin, int64_t count) {
+      const std::vector<double>& a = parts_before.read(backend, logits_before, begin, count);
+      const std::vector<double>& b = parts_after.read(backend, logits_after, begin, count);
+      for (size_t i = 0; i < a.size(); ++i) {
+        const double delta = std::abs(a[i] - b[i]);
+        // A NaN must fail the check, and max would lose it.
+        check.max_abs_dlogit = std::isfinite(delta) ? std::max(check.max_abs_dlogit, delta) : INFINITY;
+        largest = std::max(largest, std::abs(a[i]));
+      }
+    });
+  };
   for (int64_t s = 0; s < batch.sequences; ++s) {
-    const std::vector<double> a = before.logits(s), b = after.logits(s);
-    for (size_t i = 0; i < a.size(); ++i) {
-      const double delta = std::abs(a[i] - b[i]);
-      // A NaN must fail the check, and max would lose it.
-      check.max_abs_dlogit = std::isfinite(delta) ? std::max(check.max_abs_dlogit, delta) : INFINITY;
-      largest = std::max(largest, std::abs(a[i]));
-    }
-    check.loss_before += mean(before.losses(s)) / static_cast<double>(batch.sequences);
-    check.loss_after += mean(after.losses(s)) / static_cast<double>(batch.sequences);
+    before.with_logits(s, [&](const Tensor& a) { after.with_logits(s, [&](const Tensor& b) { compare(a, b); }); });
+    check.loss_before += before.loss(s) / static_cast<double>(batch.sequences);
+    check.loss_after += after.loss(s) / static_cast<double>(batch.sequences);
   }
   check.max_abs_dlogit = grid.world().max(check.max_abs_dlogit);  // all ranks must agree on the verdict
   check.relative_dlogit = check.max_abs_dlogit / std::max(grid.world().max(largest), 1e-30);
 }
 
-// Which elements of this rank two updates move: the first moves the zero entries off zero, which gives the random ones
-// of the same channels a gradient.
-std::vector<bool> moved_elements(ProcessGrid& grid, Model& model, ParamStore& params, const GrowthBatch& batch,
-                                 double learning_rate) {
-  const std::vector<double> start = host_values(params.backend(), params.master());
-  std::vector<bool> moved(start.size(), false);
-  const Buffer norm = params.backend().allocate(size_of(DType::kF64), "the gradient norm of the growth check");
+// Which elements of this rank two updates move (1 or 0): the first moves the zero entries off zero, which gives the
+// random ones of the same channels a gradient. T: the wide type.
+template <typename T>
+std::vector<uint8_t> moved_elements(ProcessGrid& grid, Model& model, ParamStore& params, const GrowthBatch& batch,
+                                    double learning_rate) {
+  Backend& backend = params.backend();
+  const auto elements = static_cast<size_t>(params.master().count());
+  const auto start = std::make_unique_for_overwrite<T[]>(elements);
+  backend.copy_out(start.get(), params.master());
+  std::vector<uint8_t> moved(elements, 0);
+  std::vector<T> now(std::min(elements, static_cast<size_t>(HostParts::kMost)));
+  const Buffer norm = backend.allocate(size_of(DType::kF64), "the gradient norm of the growth check");
   const Tensor sum_squares = norm.tensor(DType::kF64, {1});
   Probe probe(grid, model, params, batch);
   Optimizer optimizer(AdamW{}, 0.0, {first_generation(model.config())});
   for (int update = 0; update < 2; ++update) {
     params.zero_grad();
     for (int64_t s = 0; s < batch.sequences; ++s) probe.add_gradients(s);
-    params.backend().sum_squares(params.grad(), {{0, params.grad().count()}}, sum_squares);
+    backend.sum_squares(params.grad(), {{0, params.grad().count()}}, sum_squares);
     optimizer.step(params, sum_squares, learning_rate, learning_rate);
-    const std::vector<double> now = host_values(params.backend(), params.master());
-    for (size_t i = 0; i < now.size(); ++i) moved[i] = moved[i] || now[i] != start[i];  // the second may undo the first
+    for_each_part(params.master().count(), [&](int64_t begin, int64_t count) {
+      backend.copy_out(now.data(), params.master().flat(begin, count));
+      // Not assigned: the second update may undo the first.
+      for (int64_t i = 0; i < count; ++i)
+        moved[static_cast<size_t>(begin + i)] |= now[static_cast<size_t>(i)] != start[static_cast<size_t>(begin + i)];
+    });
   }
   return moved;
 }
 
 // New parameters of a block on this rank that have not moved.
-int64_t unmoved_in(const ParamSpec& spec, const GrowthMove& move, const std::vector<bool>& moved) {
+int64_t unmoved_in(const ParamSpec& spec, const GrowthMove& move, const std::vector<uint8_t>& moved) {
   const Box block{move.row_begin, move.row_end - move.row_begin, move.column_begin,
                   move.column_end - move.column_begin};
   const Box mine = intersection(block, spec.local);
@@ -157,13 +195,13 @@ int64_t unmoved_in(const ParamSpec& spec, const GrowthMove& move, const std::vec
   for (int64_t r = 0; r < mine.rows; ++r) {
     const int64_t row = mine.begin_row + r - spec.local.begin_row, column = mine.begin_column - spec.local.begin_column;
     const auto first = static_cast<size_t>(spec.offset + row * spec.local.columns + column);
-    for (int64_t c = 0; c < mine.columns; ++c) unmoved += moved[first + static_cast<size_t>(c)] ? 0 : 1;
+    for (int64_t c = 0; c < mine.columns; ++c) unmoved += 1 - moved[first + static_cast<size_t>(c)];
   }
   return unmoved;
 }
 
 void count_movement(ProcessGrid& grid, const ParamTable& table, const std::vector<GrowthMove>& moves,
-                    const std::vector<bool>& moved, GrowthCheck& check) {
+                    const std::vector<uint8_t>& moved, GrowthCheck& check) {
   std::vector<double> unmoved;  // exact in f64
   for (const GrowthMove& move : moves) {
     if (move.fill == Fill::kCopy) continue;
@@ -206,10 +244,12 @@ GrowthCheck check_growth(ProcessGrid& grid, const ModelConfig& old_config, const
     ParamStore after = checking_store(grid, new_params, new_model.table(), ParamStore::Use::kInference);
     check.tolerance = tolerance_of(after);
     Probe probe_before(grid, old_model, before, batch), probe_after(grid, new_model, after, batch);
-    compare_functions(grid, probe_before, probe_after, batch, check);
+    compare_functions(grid, after.backend(), probe_before, probe_after, batch, check);
   }
   ParamStore copy = checking_store(grid, new_params, new_model.table(), ParamStore::Use::kTraining);
-  const std::vector<bool> moved = moved_elements(grid, new_model, copy, batch, learning_rate);
+  const std::vector<uint8_t> moved = copy.wide_dtype() == DType::kF64
+                                         ? moved_elements<double>(grid, new_model, copy, batch, learning_rate)
+                                         : moved_elements<float>(grid, new_model, copy, batch, learning_rate);
   count_movement(grid, new_model.table(), moves, moved, check);
   return check;
 }
