@@ -39,6 +39,24 @@ struct StageSpec {
   Span grow_warmup;
 };
 
+// How the campaign is cut into jobs (docs/slurm.md). Where they run is the cluster's matter (cluster_spec.h).
+struct SlurmSpec {
+  enum class Chain { kStages, kCampaign } chain = Chain::kStages;  // a job for every stage, or one for all
+  int64_t nodes = 1;
+  double time_seconds = 0;          // time limit of a job; 0: the cluster's longest
+  double stop_margin_seconds = 60;  // a job stops itself so long, and a measured save, before its time limit
+  int64_t max_requeues = 100;       // of one job
+  int64_t max_idle_starts = 3;      // starts in a row that commit nothing: then nothing more is requeued
+};
+
+// What the campaign may use in all, lost work included; nothing: no limit. At a limit: save, then exit with 5.
+struct BudgetSpec {
+  std::optional<double> gpu_hours;  // rank-hours: of GPUs, or of CPU ranks
+  std::optional<double> node_hours;
+  std::optional<double> kwh;    // needs account.watts_per_gpu
+  std::optional<double> money;  // needs account.price_per_gpu_hour
+};
+
 struct CampaignSpec {
   std::string name;
   std::string out;  // run folder
@@ -56,6 +74,8 @@ struct CampaignSpec {
   EvalSpec eval;
   SafetySpec safety;
   AccountSpec account;
+  BudgetSpec budget;
+  SlurmSpec slurm;
 
   // The model of stage `index` (growth of stages 0..index applied to `model`).
   ModelConfig model_of_stage(size_t index) const;

@@ -140,6 +140,42 @@ void add_reports(Rows& t) {
       at(&CampaignSpec::account, &AccountSpec::peak_tflops), kCosmetic, "peak of one rank, for MFU; null: no MFU");
 }
 
+// What a campaign may spend, and what that is reckoned with.
+void add_budget(Rows& t) {
+  const OptionalRealType positive{{0, 1e15, true}};
+  add(t, "account.watts_per_gpu", "null", positive, at(&CampaignSpec::account, &AccountSpec::watts_per_gpu), kCosmetic,
+      "mean draw of one rank with its share of the node, in W; null: energy is not counted");
+  add(t, "account.pue", "1", RealType{1, 10}, at(&CampaignSpec::account, &AccountSpec::pue), kCosmetic,
+      "power usage effectiveness of the hall");
+  add(t, "account.price_per_gpu_hour", "null", positive, at(&CampaignSpec::account, &AccountSpec::price_per_gpu_hour),
+      kCosmetic, "of one rank and hour, in any currency; null: money is not counted");
+  add(t, "budget.gpu_hours", "null", positive, at(&CampaignSpec::budget, &BudgetSpec::gpu_hours), kPlacement,
+      "rank-hours that the campaign may use, lost work included; then save and exit with 5");
+  add(t, "budget.node_hours", "null", positive, at(&CampaignSpec::budget, &BudgetSpec::node_hours), kPlacement,
+      "the same in hours of nodes");
+  add(t, "budget.kwh", "null", positive, at(&CampaignSpec::budget, &BudgetSpec::kwh), kPlacement,
+      "the same in kWh; needs account.watts_per_gpu");
+  add(t, "budget.money", "null", positive, at(&CampaignSpec::budget, &BudgetSpec::money), kPlacement,
+      "the same in money; needs account.price_per_gpu_hour");
+}
+
+void add_slurm(Rows& t) {
+  using Chain = SlurmSpec::Chain;
+  add(t, "slurm.chain", "stages", ChoiceType<Chain>{{{"stages", Chain::kStages}, {"campaign", Chain::kCampaign}}},
+      at(&CampaignSpec::slurm, &SlurmSpec::chain), kPlacement,
+      "a job for every stage, each after the one before (stages), or one job for all (campaign)");
+  add(t, "slurm.nodes", "1", CountType{1, kMaxRanks}, at(&CampaignSpec::slurm, &SlurmSpec::nodes), kPlacement,
+      "nodes of a job");
+  add(t, "slurm.time", "never", DurationType{}, at(&CampaignSpec::slurm, &SlurmSpec::time_seconds), kPlacement,
+      "time limit of a job; never: the cluster's longest");
+  add(t, "slurm.stop_margin", "1min", DurationType{}, at(&CampaignSpec::slurm, &SlurmSpec::stop_margin_seconds),
+      kPlacement, "a job stops itself so long, and the time of a save, before its time limit");
+  add(t, "slurm.max_requeues", "100", CountType{0, kMaxKept}, at(&CampaignSpec::slurm, &SlurmSpec::max_requeues),
+      kPlacement, "most requeues of one job");
+  add(t, "slurm.max_idle_starts", "3", CountType{1, kMaxKept}, at(&CampaignSpec::slurm, &SlurmSpec::max_idle_starts),
+      kPlacement, "starts in a row that commit nothing: the next one is refused (exit code 93)");
+}
+
 }  // namespace
 
 std::string name_of(KeyClass key_class) {
@@ -162,6 +198,8 @@ const Rows& campaign_table() {
     add_list(t, "stages", ListKey::kStages);
     add_saving(t);
     add_reports(t);
+    add_budget(t);
+    add_slurm(t);
     return t;
   }();
   return table;

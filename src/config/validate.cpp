@@ -23,6 +23,7 @@ class Validator {
     }
     if (spec_.data.train.empty())
       warn("data.train", "data.train is empty: this campaign can be planned, but not trained");
+    check_budget();
     return std::move(warnings_);
   }
 
@@ -55,6 +56,13 @@ class Validator {
           fail(stage_key(i, "name"), fmt::format("stages {} and {} are both named '{}'", j, i, name),
                "rename one of them");
     }
+  }
+
+  void check_budget() const {
+    if (spec_.budget.kwh && !spec_.account.watts_per_gpu)
+      fail("budget.kwh", "energy is limited but not counted", "set account.watts_per_gpu");
+    if (spec_.budget.money && !spec_.account.price_per_gpu_hour)
+      fail("budget.money", "money is limited but not counted", "set account.price_per_gpu_hour");
   }
 
   // `section` is where the model's keys are written: "model", or "stages.1.grow".

@@ -67,8 +67,11 @@ struct SafetySpec {
 };
 
 struct AccountSpec {
-  std::string flops_def = "gemm_causal";  // accounting/flops.h
-  std::optional<double> peak_tflops;      // per rank; nothing: MFU is not shown
+  std::string flops_def = "gemm_causal";     // accounting/flops.h
+  std::optional<double> peak_tflops;         // per rank; nothing: MFU is not shown
+  std::optional<double> watts_per_gpu;       // mean draw of one rank with its share of the node; nothing: no energy
+  double pue = 1.0;                          // the hall's draw over the machines'
+  std::optional<double> price_per_gpu_hour;  // nothing: no money
 };
 
 }  // namespace nexus
