@@ -37,7 +37,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"path: tok/train", "path: tok/train, wieght: 2", "c.yaml:4 key data.train.0.wieght", "weight?"},
         Mistake{"name: small", "name: small\ncontext: 64", "c.yaml:2 key context", "did you mean data.context?"},
         Mistake{"name: small", "name: small\nlr: {peak: 1}", "c.yaml:2 key lr", "did you mean stages.0.lr?"},
-        Mistake{"name: small", "name: small\nslurm: {nodes: 2}", "c.yaml:2 key slurm", "use one of"},
+        Mistake{"name: small", "name: small\ncluster: {nodes: 2}", "c.yaml:2 key cluster", "use one of"},
         Mistake{"name: small", "name: small\nmodel.M: 5", "c.yaml:2 key model.M", "unknown key"}));
 
 INSTANTIATE_TEST_SUITE_P(
@@ -61,7 +61,11 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"name: small", "name: small\ncheckpoint: {every: 30}", "c.yaml:2 key checkpoint.every", "no unit"},
         Mistake{"name: small", "name: small\ncheckpoint: {every: 30m}", "c.yaml:2 key checkpoint.every", "not a time"},
         Mistake{"name: small", "name: small\ncheckpoint: {keep_every: 1h}", "c.yaml:2 key checkpoint.keep_every",
-                "not tokens"}));
+                "not tokens"},
+        Mistake{"name: small", "name: small\nslurm: {chain: jobs}", "c.yaml:2 key slurm.chain", "stages or campaign"},
+        Mistake{"name: small", "name: small\nbudget: {kwh: 10}", "c.yaml:2 key budget.kwh", "account.watts_per_gpu"},
+        Mistake{"name: small", "name: small\nbudget: {money: 10}", "c.yaml:2 key budget.money",
+                "account.price_per_gpu_hour"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Missing, Mistakes,

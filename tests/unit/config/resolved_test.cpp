@@ -77,14 +77,17 @@ TEST(Numerics, ChangeWithExactlyTheKeysOfTheirClass) {
   const std::string file = kConfigs + "/reference.yaml";
   const LoadedCampaign before = load_campaign(file);
   const std::vector<std::string> candidates = {
-      "other", "tanh", "none",  "qkv",      "bf16", "keep_v",     "wsd",   "2%", "1e-5", "palm",
-      "skip",  "true", "false", "zero_all", "2h",   "500 steps",  "0.5",   "3",  "1",    "8",
-      "24",    "2048", "2Mi",   "1700",     "2200", "[0.8, 0.9]", "adamw", "0",  "4",    "activations"};
+      "other", "tanh",       "none",  "qkv",  "bf16",  "keep_v",      "wsd",     "2%",
+      "1e-5",  "palm",       "skip",  "true", "false", "zero_all",    "2h",      "500 steps",
+      "0.5",   "3",          "1",     "8",    "24",    "2048",        "2Mi",     "1700",
+      "2200",  "[0.8, 0.9]", "adamw", "0",    "4",     "activations", "campaign"};
   for (const Setting& setting : before.settings) {
     bool changed = false;
     for (const std::string& candidate : candidates) {
       std::vector<std::string> assignments = {setting.key + "=" + candidate};
       if (candidate == "zero_all") assignments.push_back("stages.1.grow.allow_dead=true");
+      if (setting.key == "budget.kwh") assignments.push_back("account.watts_per_gpu=700");
+      if (setting.key == "budget.money") assignments.push_back("account.price_per_gpu_hour=2");
       std::optional<LoadedCampaign> after;
       try {
         after = load_campaign(file, {}, assignments);
