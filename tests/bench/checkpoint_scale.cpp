@@ -63,7 +63,7 @@ void measure(const std::string& folder, int ranks) {
   const auto begin = Clock::now();
   std::string outcome = "ok";
   try {
-    commit_folder(run, id, temporary, texts, {{"tokens", 0}});
+    commit_folder(run, id, temporary, texts, {{"tokens", 0}}, {});
   } catch (const Error& error) {
     outcome = error.what();
   }
