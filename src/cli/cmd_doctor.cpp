@@ -1,5 +1,5 @@
 // nexus doctor: what is wrong on this machine or in this allocation, and the command that mends it.
-#include <unistd.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -104,7 +104,13 @@ int probe() {
 }
 
 // Started by a launcher: this process is a rank.
-std::vector<Finding> examine_launch() {
+std::vector<Finding> examine_launch(const LaunchContext& launch) {
+  if (launch.by == StartedBy::kSrun && !launch.wired) {  // Open MPI would end this process, and say much
+    Findings found("mpi");
+    found.problem(fmt::format("srun started {} tasks without PMIx: MPI does not make one world of them", launch.size),
+                  "srun --mpi=pmix, or mpirun inside the allocation");
+    return found.list();
+  }
   try {
     MpiSession session(nullptr, nullptr);
     const std::unique_ptr<Communicator> world = session.world();
@@ -147,9 +153,10 @@ StorageOptions storage_options(const DoctorArguments& arguments, const LaunchCon
 }
 
 std::vector<Finding> check_storage(const DoctorArguments& arguments, const LaunchContext& launch) {
-  const StorageOptions options = storage_options(arguments, launch);
+  StorageOptions options = storage_options(arguments, launch);
   std::vector<Finding> found = check_visibility(nearest_folder(options.folder), launch, kVisibilityPatience);
   if (launch.rank != 0) return {};
+  if (!found.empty()) options.nodes = 1;  // what the nodes see has just been tried
   const std::vector<Finding> own = judge_storage(probe_storage(options), options);
   found.insert(found.end(), own.begin(), own.end());
   return found;
@@ -161,7 +168,7 @@ std::vector<Finding> examine(const DoctorArguments& arguments, const LaunchConte
   const auto append = [&](const std::vector<Finding>& more) { all.insert(all.end(), more.begin(), more.end()); };
   const bool launched = launch.by != StartedBy::kNobody;
   if (launched && (arguments.wants("mpi") || arguments.wants("clocks") || arguments.wants("cuda")))
-    append(examine_launch());
+    append(examine_launch(launch));
   if (arguments.wants("fs")) append(check_storage(arguments, launch));
   if (launch.rank != 0) return {};
   if (!launched && arguments.wants("mpi"))

@@ -25,6 +25,7 @@ LaunchContext launch_context(const std::function<std::string(const char*)>& vari
   context.job = tame(variable("SLURM_JOB_ID"));
   context.nodes = std::max(1, number("SLURM_JOB_NUM_NODES"));
   context.host = variable("SLURMD_NODENAME").empty() ? host : tame(variable("SLURMD_NODENAME"));
+  context.wired = !variable("PMIX_RANK").empty() || !variable("PMI_RANK").empty();
   // Under mpirun in an allocation, Slurm's task number is that of mpirun's daemon: Open MPI's own comes first.
   if (!variable("OMPI_COMM_WORLD_RANK").empty()) {
     context.by = StartedBy::kMpirun;

@@ -64,6 +64,11 @@ void judge_launch(const Words& command, const ProcessResult& result, const std::
     found.ok(shown + ": one world of 2");
     return report_world(launcher, probe.worlds[0], found);
   }
+  if (!result.ok() && launch_trouble(result.errors + result.output) == LaunchTrouble::kAbsent) {
+    found.problem(fmt::format("{} does not find {} on every node", shown, shell_word(command[command.size() - 3])),
+                  "put nexus into a folder that all nodes share");
+    return;
+  }
   const std::string why = result.timed_out
                               ? fmt::format("no end after {} s", kLaunchPatience)
                               : fmt::format("exit code {}: {}", result.code,

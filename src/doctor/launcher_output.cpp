@@ -11,6 +11,7 @@ LaunchTrouble launch_trouble(std::string_view output) {
   if (says("result in binding more") || says("could not be bound") || says("binding policy"))
     return LaunchTrouble::kBinding;
   if (says("unrecognized option '--overlap'")) return LaunchTrouble::kOverlap;
+  if (says("could not access") || says("execve(): ")) return LaunchTrouble::kAbsent;
   return LaunchTrouble::kNone;
 }
 

@@ -15,7 +15,8 @@ enum class LaunchTrouble {
   kRoot,     // mpirun refuses to run as root
   kSlots,    // fewer slots than ranks
   kBinding,  // ranks cannot be bound to processors here
-  kOverlap   // a Slurm too old for --overlap
+  kOverlap,  // a Slurm too old for --overlap
+  kAbsent    // the program is not on every node
 };
 LaunchTrouble launch_trouble(std::string_view output);
 

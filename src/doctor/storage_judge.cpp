@@ -38,7 +38,8 @@ void judge_kind(const StorageFacts& facts, const StorageOptions& options, Findin
       break;
     case StorageKind::kLocal:
       if (options.nodes > 1)
-        found.problem(fmt::format("{}: of {} nodes, the others do not see it", what, options.nodes), move);
+        found.warning(fmt::format("{}: of {} nodes, the others may not see it", what, options.nodes),
+                      "try it: srun --mpi=pmix nexus doctor fs --run " + shell_word(facts.folder));
       else
         found.ok(what);
       break;

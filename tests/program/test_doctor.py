@@ -121,6 +121,8 @@ def check_launchers():
     require(found, "problem", "2 processes that are each a world of one", "use the mpirun of the MPI library")
     crash = fake("crash", mpirun='echo "orted is not here" >&2; exit 213\n')
     require(doctor("mpi", code=2, PATH=f"{crash}:/usr/bin:/bin"), "problem", "exit code 213: orted is not here", "see it yourself: mpirun")
+    absent = fake("absent", mpirun='echo "launch: it could not access or execute an executable" >&2; exit 134\n')
+    require(doctor("mpi", code=2, PATH=f"{absent}:/usr/bin:/bin"), "problem", "does not find", "all nodes share")
     # In an allocation srun is tried too.
     path = f"{fake('srun', srun=SINGLETONS)}:{os.environ['PATH']}"
     found = doctor("mpi", code=2, PATH=path, SLURM_JOB_ID="7", nexus=nexus, OMPI_MCA_ras="^slurm", OMPI_MCA_plm="^slurm", **as_root)
@@ -144,7 +146,8 @@ def check_ranks():
         fail(f"left behind: {left}")
     # What srun does where its MPI does not fit.
     tasks = {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2", "SLURM_JOB_ID": "7"}
-    require(doctor("mpi", code=2, **tasks), "problem", "MPI sees one rank in each", "srun --mpi=pmix")
+    require(doctor("mpi", code=2, **tasks), "problem", "srun started 2 tasks without PMIx", "srun --mpi=pmix")
+    require(doctor("mpi", code=2, **tasks, PMI_RANK="0"), "problem", "MPI sees one rank in each", "srun --mpi=pmix")
 
 
 def check_folders():

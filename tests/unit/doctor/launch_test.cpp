@@ -38,8 +38,11 @@ TEST(LaunchContext, TasksOfOneStepShareAToken) {
   EXPECT_EQ(context.rank, 1);
   EXPECT_EQ(context.size, 2);
   EXPECT_EQ(context.host, "n2");
+  EXPECT_FALSE(context.wired);
   task["SLURM_PROCID"] = "0";
   EXPECT_EQ(context_of(task).token, context.token);
+  task["PMIX_RANK"] = "1";
+  EXPECT_TRUE(context_of(task).wired);
   task["SLURM_STEP_ID"] = "5";
   EXPECT_NE(context_of(task).token, context.token);
 }

@@ -148,6 +148,11 @@ TEST(LaunchTrouble, IsReadFromWhatLaunchersWrite) {
                            "processes than cpus on a resource"),
             LaunchTrouble::kBinding);
   EXPECT_EQ(launch_trouble("srun: unrecognized option '--overlap'"), LaunchTrouble::kOverlap);
+  EXPECT_EQ(launch_trouble("slurmstepd-n2: error: execve(): /tmp/nexus: No such file or directory\n"),
+            LaunchTrouble::kAbsent);
+  EXPECT_EQ(launch_trouble("mpirun was unable to launch the specified application as it could not access\n"
+                           "or execute an executable:\n"),
+            LaunchTrouble::kAbsent);
   EXPECT_EQ(launch_trouble("segmentation fault"), LaunchTrouble::kNone);
 }
 
