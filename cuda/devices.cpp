@@ -17,7 +17,7 @@ std::vector<CudaDevice> cuda_devices() {
     cudaDeviceProp facts{};
     if (cudaGetDeviceProperties(&facts, i) != cudaSuccess) {
       cudaGetLastError();
-      devices.push_back({.name = "unknown"});  // a place in the list is the index of a device
+      devices.push_back({.name = "unknown", .uuid = ""});  // a place in the list is the index of a device
       continue;
     }
     std::string uuid;
