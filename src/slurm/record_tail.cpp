@@ -39,8 +39,10 @@ std::vector<RunRecord> records_from(const std::string& path, int64_t offset) {
     if (!value.is_object()) continue;
     const auto kind = value.find("kind");
     if (kind == value.end() || !kind->is_string()) continue;
-    RunRecord record{*kind, {number<int64_t>(value, "stage_index"), number<int64_t>(value, "step")},
-                     number<double>(value, "time"), {}};
+    RunRecord record{*kind,
+                     {number<int64_t>(value, "stage_index"), number<int64_t>(value, "step")},
+                     number<double>(value, "time"),
+                     {}};
     record.value = std::move(value);
     records.push_back(std::move(record));
   }
@@ -52,8 +54,7 @@ std::string lineage_fault(const std::vector<RunRecord>& ledger) {
   int64_t generation = 0;
   for (const RunRecord& record : ledger) {
     const int64_t own = number<int64_t>(record.value, "generation");
-    if (own != 0 && own < generation)
-      return fmt::format("generation {} wrote after generation {}", own, generation);
+    if (own != 0 && own < generation) return fmt::format("generation {} wrote after generation {}", own, generation);
     generation = std::max(generation, own);
     if (record.kind == "commit" && record.at < head)
       return fmt::format("stage {} step {} was committed after stage {} step {}, without a resume", record.at.first,

@@ -25,8 +25,8 @@ int64_t size_of_file(const std::string& path);  // 0 where there is none
 // Lines that are torn or no records are left out, and so is a line that begins before the offset.
 std::vector<RunRecord> records_from(const std::string& path, int64_t offset);
 
-// Why the commits of a ledger are not one line of descent; empty if they are. Nothing may be committed before the newest
-// commit unless a `resume` has gone back, and no older generation after a newer one.
+// Why the commits of a ledger are not one line of descent; empty if they are. Nothing may be committed before the
+// newest commit unless a `resume` has gone back, and no older generation after a newer one.
 std::string lineage_fault(const std::vector<RunRecord>& ledger);
 
 }  // namespace nexus

@@ -4,12 +4,13 @@
 #include <cmath>
 
 #include "accounting/flops.h"
+#include "campaign/budget.h"
+#include "campaign/run_lease.h"
 #include "checkpoint/checkpoint.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/run_folder.h"
 #include "core/units.h"
-#include "slurm/leases.h"
 #include "slurm/record_tail.h"
 
 namespace nexus {
@@ -121,24 +122,18 @@ std::vector<JobView> view_jobs(const std::string& run, const std::vector<QueuedJ
   }
   for (const QueuedJob& job : ours) {
     const BookedJob* booked = booked_as(job);
-    views.push_back({booked ? booked->stage : job.comment.substr(job.comment.rfind(':') + 1),
-                     booked ? booked->after : "", job});
+    views.push_back(
+        {booked ? booked->stage : job.comment.substr(job.comment.rfind(':') + 1), booked ? booked->after : "", job});
   }
   return views;
 }
 
-std::vector<SpentView> view_spent(const CampaignSpec& spec, const std::vector<LeaseRow>& leases) {
-  double rank_hours = 0, node_hours = 0;
-  for (const LeaseRow& lease : leases) {
-    rank_hours += lease.seconds * static_cast<double>(lease.ranks) / 3600;
-    node_hours += lease.seconds * static_cast<double>(lease.nodes) / 3600;
-  }
-  std::vector<SpentView> spent = {{"rank_hours", rank_hours, spec.budget.gpu_hours},
-                                  {"node_hours", node_hours, spec.budget.node_hours}};
-  if (spec.account.watts_per_gpu)
-    spent.push_back({"kwh", rank_hours * *spec.account.watts_per_gpu * spec.account.pue / 1e3, spec.budget.kwh});
-  if (spec.account.price_per_gpu_hour)
-    spent.push_back({"money", rank_hours * *spec.account.price_per_gpu_hour, spec.budget.money});
+std::vector<SpentView> view_spent(const CampaignSpec& spec, const std::vector<LeaseRecord>& leases) {
+  const Spending spending = spending_of(usage_of(leases), spec.account);
+  std::vector<SpentView> spent = {{"gpu_hours", spending.gpu_hours, spec.budget.gpu_hours},
+                                  {"node_hours", spending.node_hours, spec.budget.node_hours}};
+  if (spending.kwh) spent.push_back({"kwh", *spending.kwh, spec.budget.kwh});
+  if (spending.money) spent.push_back({"money", *spending.money, spec.budget.money});
   return spent;
 }
 
@@ -166,7 +161,7 @@ RunView view_run(const CampaignSpec& spec, const std::string& run, const std::ve
   view.run = run;
   view.campaign = spec.name;
   view.status = first_line(RunFolder{run}.status());
-  const std::vector<LeaseRow> leases = read_leases(run);
+  const std::vector<LeaseRecord> leases = read_leases(RunFolder{run});
   view.starts = leases.empty() ? 0 : leases.back().generation;
   const Pace pace = read_pace(run);
   view.stages = view_stages(spec, run, pace, view.status);
@@ -189,8 +184,8 @@ std::string run_text(const RunView& view) {
   rows = {{"JOB", "STAGE", "STATE", "REASON", "RUNS", "LEFT", "NODES"}};
   for (const JobView& view_of : view.jobs) {
     const QueuedJob& job = view_of.job;
-    rows.push_back(
-        {job.id, view_of.stage.empty() ? "all" : view_of.stage, job.state, job.reason, job.elapsed, job.left, job.nodes});
+    rows.push_back({job.id, view_of.stage.empty() ? "all" : view_of.stage, job.state, job.reason, job.elapsed, job.left,
+                    job.nodes});
   }
   text += view.jobs.empty() ? "no jobs\n" : table_text(rows);
   text += "\n";

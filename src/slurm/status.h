@@ -26,7 +26,7 @@ struct JobView {
 
 // One thing that is spent, with its limit if there is one.
 struct SpentView {
-  std::string what;  // rank_hours, node_hours, kwh, money
+  std::string what;  // gpu_hours (of ranks), node_hours, kwh, money
   double spent = 0;
   std::optional<double> limit;
 };
