@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kAskSeconds = 600;  // between questions to Slurm while the limit is far
 constexpr double kHookPatience = 5;  // for what holds other processes up (comm/abort_hooks.h)
-constexpr double kSaveSpread = 1.5;  // the next save may be slower than the slowest so far
+constexpr double kSaveSpread = 1.5;  // the next save may be slower than the one before
 
 [[noreturn]] void leave_to_the_newer(const std::string& text) {
   std::fprintf(stderr, "nexus: error: %s\n", text.c_str());
@@ -69,8 +69,8 @@ void LaunchKeeper::refuse_idle_starts() {
 }
 
 void LaunchKeeper::add_sources(StopRequests& requests) {
-  requests.add_source(
-      true, [this] { return deadline_.reached(lease_.longest_save_seconds()) ? "the job's time limit" : ""; });
+  requests.add_source(true,
+                      [this] { return deadline_.reached(lease_.latest_save_seconds()) ? "the job's time limit" : ""; });
   requests.add_source(false, [this] {
     const std::string limit = spent();
     return limit.empty() ? "" : "the budget: " + limit;

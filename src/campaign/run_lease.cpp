@@ -313,16 +313,16 @@ RunUsage RunLease::usage() const {
   return {usage.rank_hours + own.rank_hours, usage.node_hours + own.node_hours};
 }
 
-double RunLease::longest_save_seconds() const {
+double RunLease::latest_save_seconds() const {
   const std::lock_guard lock(mutex_);
-  double longest = mine_.save_seconds;
-  for (const LeaseRecord& lease : earlier_) longest = std::max(longest, lease.save_seconds);
-  return longest;
+  double latest = mine_.save_seconds;
+  for (auto lease = earlier_.rbegin(); lease != earlier_.rend() && latest == 0; ++lease) latest = lease->save_seconds;
+  return latest;
 }
 
 void RunLease::note_save(double seconds) {
   const std::lock_guard lock(mutex_);
-  mine_.save_seconds = std::max(mine_.save_seconds, seconds);
+  mine_.save_seconds = seconds;
 }
 
 void RunLease::note_commit(int64_t sequence) {

@@ -36,7 +36,7 @@ struct LeaseRecord {
   SlurmJob job;
   int64_t ranks = 1, nodes = 1;
   double seconds = 0;       // wall clock used, as of the last renewal
-  double save_seconds = 0;  // longest save so far
+  double save_seconds = 0;  // of the latest save; 0: none
   int64_t renewals = 0;
   int64_t commit = 0;     // sequence of the newest checkpoint when it began
   bool released = false;  // it has ended by itself
@@ -76,8 +76,9 @@ class RunLease {
   void require_current() const;
   // Of all generations, this one up to now.
   RunUsage usage() const;
-  // Longest save of any generation; 0: none is known.
-  double longest_save_seconds() const;
+  // Of the latest save that is known, of whatever generation; 0: none is. Not the slowest: one that hung once must not
+  // shorten every later job.
+  double latest_save_seconds() const;
   void note_save(double seconds);
   // Generations before this one.
   const std::vector<LeaseRecord>& earlier() const { return earlier_; }

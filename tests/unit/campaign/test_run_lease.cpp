@@ -167,15 +167,16 @@ TEST(RunLease, OfSeveralThatStartAtOnceOneWins) {
   }
 }
 
-TEST(RunLease, UsageAndTheLongestSaveCoverAllGenerations) {
+TEST(RunLease, UsageAndTheLatestSaveCoverAllGenerations) {
   const OneRun run;
   run.write(1, run.foreign("another"));
   RunLease lease(run.run, 1, 1, ignore_loss, kQuick);
   EXPECT_NEAR(lease.usage().rank_hours, 4, 0.01);  // seconds of this process, in hours
   EXPECT_NEAR(lease.usage().node_hours, 2, 0.01);
-  EXPECT_EQ(lease.longest_save_seconds(), 12);
-  lease.note_save(20);
-  EXPECT_EQ(lease.longest_save_seconds(), 20);
+  EXPECT_EQ(lease.latest_save_seconds(), 12);
+  lease.note_save(40);
+  lease.note_save(5);
+  EXPECT_EQ(lease.latest_save_seconds(), 5);
 }
 
 TEST(IdleStarts, CountTheLatestOnesOfThisJobThatCommittedNothing) {
