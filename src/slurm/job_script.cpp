@@ -122,9 +122,9 @@ bool is_variable_name(const std::string& name) {
 // What bash and Slurm keep to themselves, and the script's own variables.
 bool is_taken(const std::string& name) {
   static const std::vector<std::string> names = {
-      "COMP_WORDBREAKS", "DIRSTACK", "ENV", "EUID",   "FUNCNAME", "GROUPS", "HISTCMD",   "IFS",     "LINENO", "OLDPWD",
-      "OPTIND",          "PPID",     "PWD", "RANDOM", "SECONDS",  "SHLVL",  "SHELLOPTS", "SRANDOM", "UID",    "_",
-      "caught",          "code",     "job", "run",    "runs"};
+      "COMP_WORDBREAKS", "DIRSTACK", "ENV",    "EUID", "FUNCNAME", "GROUPS", "HISTCMD", "IFS",
+      "LINENO",          "OLDPWD",   "OPTIND", "PPID", "PWD",      "RANDOM", "SECONDS", "SHLVL",
+      "SHELLOPTS",       "SRANDOM",  "UID",    "_",    "caught",   "code",   "run",     "runs"};
   return name.starts_with("SLURM_") || name.starts_with("BASH") || name.starts_with("EPOCH") ||
          std::find(names.begin(), names.end(), name) != names.end();
 }
