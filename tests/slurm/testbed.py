@@ -19,10 +19,10 @@ import uuid
 from pathlib import Path
 
 SKIPPED = 77  # ctest's SKIP_RETURN_CODE
-NODES = 4
+NODES = 6
 CPUS = 8  # of a node, whatever the host has: jobs of several scenarios share a node
 
-# Four partitions: `batch` for most; `urgent` preempts it; `fragile` has the nodes whose slurmd gets killed.
+# Pairs of nodes: `batch` for most; `contested`, which `urgent` preempts; `fragile`, whose slurmd gets killed.
 # cred_expire is also how long a requeued job waits: 120 s by default.
 CONFIGURATION = """\
 ClusterName=nexus
@@ -57,9 +57,10 @@ MinJobAge=3600
 JobCompType=jobcomp/filetxt
 JobCompLoc={folder}/finished.txt
 {nodes}
-PartitionName=batch Nodes=n[1-2] Default=YES MaxTime=INFINITE PriorityTier=1 GraceTime=10 State=UP
-PartitionName=urgent Nodes=n[1-2] MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF State=UP
-PartitionName=fragile Nodes=n[3-4] MaxTime=INFINITE PriorityTier=1 State=UP
+PartitionName=batch Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP
+PartitionName=contested Nodes=n[3-4] MaxTime=INFINITE PriorityTier=1 GraceTime=10 State=UP
+PartitionName=urgent Nodes=n[3-4] MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF State=UP
+PartitionName=fragile Nodes=n[5-6] MaxTime=INFINITE State=UP
 """
 
 
