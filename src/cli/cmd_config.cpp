@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "config/cluster.h"
 #include "config/config.h"
 #include "core/log.h"
 #include "core/units.h"
@@ -15,7 +16,7 @@ namespace {
 struct ConfigArguments {
   std::string file;
   std::vector<std::string> more_files, assignments;
-  bool json = false;
+  bool json = false, cluster = false;
 };
 
 LoadedCampaign load(const ConfigArguments& arguments) {
@@ -79,9 +80,11 @@ void add_config_command(CLI::App& app, Action& action) {
 
   CLI::App* reference_command =
       command->add_subcommand("reference", "every key with its default (configs/reference.yaml)");
-  reference_command->callback([&action] {
-    action = [] {
-      std::fputs(reference_yaml().c_str(), stdout);
+  reference_command->add_flag("--cluster", arguments->cluster,
+                              "those of cluster files (configs/clusters/reference.yaml)");
+  reference_command->callback([arguments, &action] {
+    action = [arguments] {
+      std::fputs((arguments->cluster ? cluster_reference_yaml() : reference_yaml()).c_str(), stdout);
       return 0;
     };
   });

@@ -17,6 +17,7 @@ void add_config_command(CLI::App& app, Action& action);
 void add_data_command(CLI::App& app, Action& action);
 void add_ckpt_command(CLI::App& app, Action& action);
 void add_report_command(CLI::App& app, Action& action);
+void add_slurm_command(CLI::App& app, Action& action);
 void add_bench_command(CLI::App& app, Action& action);
 
 }  // namespace nexus

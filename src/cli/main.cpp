@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
   nexus::add_data_command(app, action);
   nexus::add_ckpt_command(app, action);
   nexus::add_report_command(app, action);
+  nexus::add_slurm_command(app, action);
   nexus::add_bench_command(app, action);
   try {
     app.parse(argc, argv);

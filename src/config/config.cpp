@@ -4,16 +4,17 @@
 
 #include <nlohmann/json.hpp>
 
+#include "config/config_file.h"
 #include "config/read_spec.h"
 #include "config/render.h"
 #include "config/schema.h"
 #include "config/validate.h"
-#include "core/error.h"
-#include "core/files.h"
 #include "core/hash.h"
 
 namespace nexus {
 namespace {
+
+constexpr char kReference[] = "configs/reference.yaml";
 
 // Collects the settings of a spec by the tables, in their order.
 class SettingWriter {
@@ -72,7 +73,7 @@ std::string render_settings(const LoadedCampaign& campaign, bool with_sources) {
 LoadedCampaign load_tree(const Node& root) {
   if (root.kind != Node::Kind::kMap)
     refuse(root.location, "", fmt::format("the campaign is {}, not a map of keys", describe(root)),
-           "see configs/reference.yaml for the keys");
+           std::string("see ") + kReference + " for the keys");
   ReadSpec read = read_spec(root);
   LoadedCampaign campaign;
   campaign.spec = std::move(read.spec);
@@ -84,76 +85,13 @@ LoadedCampaign load_tree(const Node& root) {
   return campaign;
 }
 
-std::string read_config_file(const std::string& path) {
-  int line = 0;
-  if (!find_bad_character(path, false, line).empty())
-    throw Error(ErrorKind::kConfig, "the file's name holds a control or invisible character", "command line",
-                "rename the file");
-  if (!path_exists(path)) throw Error(ErrorKind::kConfig, "there is no such file", path, "correct the path");
-  try {
-    return read_text_file(path, static_cast<int64_t>(kMaxConfigBytes));
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kData) throw;
-    throw Error(ErrorKind::kConfig, error.fact(), error.where(), error.todo());
-  }
-}
-
-// A file whose top level is a map, possibly empty.
-Node parse_file(const std::string& text, const std::string& path) {
-  Node root = parse_yaml(text, path);
-  if (root.kind != Node::Kind::kMap)
-    refuse({path, 0}, "", fmt::format("the file is {}, not a map of keys", describe(root)),
-           "see configs/reference.yaml for the keys");
-  return root;
-}
-
-// Builds reference.yaml from the tables.
-class ReferenceWriter {
- public:
-  std::string write() {
-    write_map("", campaign_table(), CampaignSpec{}, all);
-    return render_yaml(lines_);
-  }
-
- private:
-  static constexpr auto all = [](const auto&) { return true; };
-
-  template <typename Spec, typename Wanted>
-  void write_map(const std::string& prefix, const Table<Spec>& table, const Spec& spec, Wanted wanted) {
-    for (const Field<Spec>& field : table) {
-      const std::string key = prefix + field.key;
-      if (field.list == ListKey::kDatasets) {
-        write_map(key + ".0.", dataset_table(), DatasetRef{}, all);
-      } else if (field.list == ListKey::kStages) {
-        write_stages(key);
-      } else if (wanted(field)) {
-        const std::string reason = field.misplaced ? field.misplaced(spec, ModelConfig{}) : "";
-        const std::string value = field.preset.empty() ? field.example : field.preset;
-        lines_.push_back({key, value, field.comment + (reason.empty() ? "" : "; " + reason), !reason.empty()});
-      }
-    }
-  }
-
-  // The first stage shows all keys but those of growth; the second shows growth.
-  void write_stages(const std::string& key) {
-    const auto is_growth = [](const Field<StageSpec>& field) { return field.key.starts_with("grow."); };
-    write_map(key + ".0.", stage_table(), StageSpec{}, [&](const auto& field) { return !is_growth(field); });
-    const size_t second = lines_.size();
-    write_map(key + ".1.", stage_table(), StageSpec{},
-              [&](const auto& field) { return field.required() || is_growth(field); });
-    lines_[second].value = "s1";  // names are unique
-  }
-
-  std::vector<YamlLine> lines_;
-};
-
 }  // namespace
 
 LoadedCampaign load_campaign(const std::string& file, const std::vector<std::string>& more_files,
                              const std::vector<std::string>& assignments, const std::optional<std::string>& out) {
   const std::string text = read_config_file(file);
-  Node root = parse_file(text, file);
-  for (const std::string& more : more_files) merge(root, parse_file(read_config_file(more), more));
+  Node root = parse_config_file(text, file, kReference);
+  for (const std::string& more : more_files) merge(root, parse_config_file(read_config_file(more), more, kReference));
   for (const std::string& assignment : assignments) assign(root, assignment);
   if (out) {
     Node value;
@@ -195,15 +133,6 @@ std::string show_as_json(const LoadedCampaign& campaign) {
                                            {"settings", settings},
                                            {"warnings", campaign.warnings}};
   return document.dump(2);
-}
-
-std::string reference_yaml() {
-  return "# Every key of a campaign file with its default and one comment. Printed by `nexus config reference`.\n"
-         "# Numbers take units: K, M, B, T are powers of ten, Ki, Mi, Gi, Ti powers of two. Lengths and periods say "
-         "their\n"
-         "# unit: 1% (of the stage), 200 steps, 20M (tokens), 30s, 30min, 2h. Keys without a default show an "
-         "example.\n" +
-         ReferenceWriter().write();
 }
 
 }  // namespace nexus

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "campaign/campaign_spec.h"
+#include "campaign/cluster_spec.h"
 #include "config/config.h"
 #include "config/yaml_tree.h"
 
@@ -17,7 +18,7 @@ namespace nexus {
 // Lists of maps, each with a table of its own.
 enum class ListKey { kNone, kDatasets, kStages };
 
-// One row. `Spec` is what the keys of this table describe: the campaign, one of its stages, or one of its datasets.
+// One row. `Spec` is what the keys of this table describe: the campaign, one of its stages or datasets, or a cluster.
 template <typename Spec>
 struct Field {
   std::string key;                 // dotted, relative to the map that the table describes: "lr.peak"
@@ -47,5 +48,6 @@ using Table = std::vector<Field<Spec>>;
 const Table<CampaignSpec>& campaign_table();
 const Table<StageSpec>& stage_table();
 const Table<DatasetRef>& dataset_table();
+const Table<ClusterSpec>& cluster_table();
 
 }  // namespace nexus

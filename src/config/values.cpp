@@ -70,6 +70,17 @@ std::optional<Length> parse_length(std::string_view text) {
   refuse(node.location, key, fmt::format("{} is {}, not {}", key, describe(node), wanted), "write " + wanted);
 }
 
+// A time that says its unit.
+double parse_seconds(const Node& node, const std::string& key, const std::string& wanted) {
+  const std::string text = scalar_of(node, key, wanted);
+  if (parse_real(text))
+    refuse(node.location, key, fmt::format("{} is {}, which has no unit", key, text), "write " + wanted);
+  // 30m is half an hour to some and 30 million tokens to others.
+  const double seconds = before_unit(text, "m") ? 0 : parse_duration(text).value_or(0);
+  if (seconds < kMinPeriodSeconds || seconds > kMaxPeriodSeconds) refuse_value(node, key, wanted);
+  return seconds;
+}
+
 // Shortest "N%" that reads back as `share`.
 std::string percent_text(double share) {
   double percent = share * 100;
@@ -155,7 +166,7 @@ std::string RealType::describe() const {
 std::optional<double> OptionalRealType::parse(const Node& node, const std::string& key) const {
   if (node.kind == Node::Kind::kNull) return std::nullopt;
   if (node.kind != Node::Kind::kScalar) refuse_value(node, key, describe());
-  return real.parse(node, key);
+  return real.parse(node, key) * unit;
 }
 
 bool FlagType::parse(const Node& node, const std::string& key) const {
@@ -229,14 +240,12 @@ std::string PeriodType::describe() const {
 }
 
 double DurationType::parse(const Node& node, const std::string& key) const {
-  const std::string text = scalar_of(node, key, describe());
-  if (text == "never") return 0;
-  if (parse_real(text))
-    refuse(node.location, key, fmt::format("{} is {}, which has no unit", key, text),
-           fmt::format("write {}", describe()));
-  const double seconds = before_unit(text, "m") ? 0 : parse_duration(text).value_or(0);
-  if (seconds < kMinPeriodSeconds || seconds > kMaxPeriodSeconds) refuse_value(node, key, describe());
-  return seconds;
+  return scalar_of(node, key, describe()) == "never" ? 0 : parse_seconds(node, key, describe());
+}
+
+std::optional<double> OptionalDurationType::parse(const Node& node, const std::string& key) const {
+  if (node.kind == Node::Kind::kNull) return std::nullopt;
+  return parse_seconds(node, key, describe()) / unit;
 }
 
 std::string DurationType::text(Value value) const {

@@ -42,12 +42,13 @@ struct RealType {
   std::string describe() const;
 };
 
-// A number, or null for nothing.
+// A number, or null for nothing. The member holds `unit` times what is written (1e9: gigabytes are kept as bytes).
 struct OptionalRealType {
   using Value = std::optional<double>;
   RealType real;
+  double unit = 1;
   Value parse(const Node& node, const std::string& key) const;
-  std::string text(const Value& value) const { return value ? real_text(*value) : "null"; }
+  std::string text(const Value& value) const { return value ? real_text(*value / unit) : "null"; }
   std::string describe() const { return real.describe() + ", or null"; }
 };
 
@@ -91,6 +92,15 @@ struct DurationType {
   Value parse(const Node& node, const std::string& key) const;
   std::string text(Value value) const;
   std::string describe() const { return "a time (90s, 5min, 1h) or never"; }
+};
+
+// A time, or null for nothing. The member counts `unit` seconds (3600: hours).
+struct OptionalDurationType {
+  using Value = std::optional<double>;
+  double unit = 1;
+  Value parse(const Node& node, const std::string& key) const;
+  std::string text(const Value& value) const { return value ? DurationType{}.text(*value * unit) : "null"; }
+  std::string describe() const { return "a time (90s, 5min, 20000h), or null"; }
 };
 
 // The index of the chosen name; see ChoiceType.

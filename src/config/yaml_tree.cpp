@@ -153,7 +153,7 @@ void check_text(const std::string& text, const std::string& source, bool with_li
   if (text.size() > kMaxConfigBytes)
     throw Error(ErrorKind::kConfig,
                 fmt::format("the configuration has {} bytes, more than {}", text.size(), kMaxConfigBytes), source,
-                "a campaign file is a few kilobytes: is this the right file?");
+                "such a file is a few kilobytes: is this the right file?");
   int line = 0;
   const std::string bad = find_bad_character(text, true, line);
   if (!bad.empty())

@@ -1,0 +1,157 @@
+// nexus slurm: a campaign as a chain of jobs that goes on by itself. Needs neither MPI nor data.
+#include <cstdio>
+
+#include "cli/commands.h"
+#include "config/cluster.h"
+#include "config/config.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "slurm/job_book.h"
+#include "slurm/render.h"
+#include "slurm/settle.h"
+#include "slurm/submit.h"
+
+namespace nexus {
+namespace {
+
+struct RenderArguments {
+  std::string file;
+  std::vector<std::string> more_files, assignments, baselines;
+  std::string out, cluster;
+  std::vector<uint64_t> seeds;
+  int64_t throttle = 0;
+  bool dry_run = false;
+};
+
+RenderTask load_task(const RenderArguments& arguments, const std::string& file, const std::optional<uint64_t>& seed,
+                     std::optional<std::string> out) {
+  std::vector<std::string> assignments = arguments.assignments;
+  if (seed) {
+    // The run folder without the seed comes from the campaign itself.
+    if (!out) out = load_campaign(file, arguments.more_files, assignments).spec.out;
+    out = absolute_path(*out) + fmt::format("-seed{}", *seed);
+    assignments.push_back(fmt::format("seed={}", *seed));
+  }
+  const LoadedCampaign loaded = load_campaign(file, arguments.more_files, assignments, out);
+  for (const std::string& text : loaded.warnings) warn("{}", text);
+  return {loaded.spec, loaded.resolved_yaml};
+}
+
+RenderInput render_input(const RenderArguments& arguments) {
+  RenderInput input;
+  if (!arguments.cluster.empty()) input.cluster = load_cluster(arguments.cluster);
+  input.array = !arguments.seeds.empty() || !arguments.baselines.empty();
+  input.throttle = arguments.throttle;
+  if (arguments.throttle < 0 || (arguments.throttle > 0 && !input.array))
+    throw Error(ErrorKind::kConfig, "a throttle needs a job array", "--throttle",
+                "use it with --seeds or --baseline, and a positive number");
+  const std::optional<std::string> out = arguments.out.empty() ? std::nullopt : std::optional(arguments.out);
+  std::vector<std::string> files = {arguments.file};
+  files.insert(files.end(), arguments.baselines.begin(), arguments.baselines.end());
+  for (const std::string& file : files) {
+    // --out is the first campaign's; a baseline has its own run folder.
+    const std::optional<std::string> folder = file == arguments.file ? out : std::nullopt;
+    if (arguments.seeds.empty()) input.tasks.push_back(load_task(arguments, file, std::nullopt, folder));
+    for (const uint64_t seed : arguments.seeds) input.tasks.push_back(load_task(arguments, file, seed, folder));
+  }
+  if (input.array)
+    input.home = load_campaign(arguments.file, arguments.more_files, arguments.assignments, out).spec.out;
+  return input;
+}
+
+int render(const RenderArguments& arguments) {
+  const RenderedJobs rendered = render_jobs(render_input(arguments));
+  const int written = write_rendered(rendered);
+  for (const RenderedJob& job : rendered.jobs) fmt::print("{}/{}\n", rendered.home, job.script);
+  log("rendered {} jobs of {} runs for cluster {} | files written {}", rendered.jobs.size(), rendered.runs.size(),
+      rendered.cluster.empty() ? "default" : rendered.cluster, written);
+  return 0;
+}
+
+int submit(const RenderArguments& arguments) {
+  const RenderInput input = render_input(arguments);
+  const RenderedJobs rendered = render_jobs(input);
+  const std::vector<RenderedJob> jobs = open_jobs(input, rendered);
+  if (jobs.empty()) {
+    log("nothing to submit: every stage of {} is done | {}", input.tasks[0].spec.name, rendered.home);
+    return 0;
+  }
+  if (arguments.dry_run) {
+    std::fputs(describe_submission(rendered, jobs).c_str(), stdout);
+    return 0;
+  }
+  for (const BookedJob& job : submit_jobs(rendered, jobs))
+    log("submitted job {} | {}{}", job.id, job.script, job.after.empty() ? "" : " | after " + job.after);
+  log("follow them with: nexus slurm status {}", rendered.home);
+  return 0;
+}
+
+int cancel(const std::string& run) {
+  const std::vector<QueuedJob> jobs = cancel_jobs(run);
+  log("{}", jobs.empty() ? "no job of this run waits or runs" : "cancelled " + describe(jobs));
+  return 0;
+}
+
+void add_render_options(CLI::App& command, RenderArguments& arguments) {
+  command.add_option("CAMPAIGN", arguments.file, "campaign file")->required();
+  command.add_option("-c,--config", arguments.more_files, "more configuration, merged over the campaign file")
+      ->allow_extra_args(false);
+  command.add_option("-s,--set", arguments.assignments, "key=value, over everything else")->allow_extra_args(false);
+  command.add_option("--out", arguments.out, "run folder");
+  command.add_option(
+      "--cluster", arguments.cluster,
+      "cluster file, e.g. configs/clusters/NAME.yaml (default: whatever the cluster itself defaults to)");
+  command.add_option("--seeds", arguments.seeds, "1,2,3: a job array, one run per seed in OUT-seed1, OUT-seed2, ...")
+      ->delimiter(',');
+  command.add_option("--baseline", arguments.baselines, "another campaign for the array; may be given again")
+      ->allow_extra_args(false);
+  command.add_option("--throttle", arguments.throttle, "most tasks of the array that run at a time");
+}
+
+void add_settle(CLI::App& group, Action& action) {
+  struct Arguments {
+    SettleOptions options;
+    std::string launcher = "srun";
+  };
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = group.add_subcommand("settle", "what job scripts do at their end: queue the job again, or not");
+  command->add_option("RUN", arguments->options.run, "run folder")->required();
+  command->add_option("--code", arguments->options.code, "exit code of the launcher")->required();
+  command->add_option("--max-requeues", arguments->options.max_requeues, "most restarts of this job");
+  command->add_option("--launcher", arguments->launcher, "srun or mpirun, which hides exit codes")
+      ->check(CLI::IsMember({"srun", "mpirun"}));
+  command->callback([arguments, &action] {
+    action = [arguments] {
+      arguments->options.launcher = arguments->launcher == "mpirun" ? Launcher::kMpirun : Launcher::kSrun;
+      return settle(arguments->options);
+    };
+  });
+}
+
+// A command that needs nothing but a run folder.
+void add_run_command(CLI::App& group, const std::string& name, const std::string& help,
+                     const std::function<int(const std::string&)>& what, Action& action) {
+  const auto run = std::make_shared<std::string>();
+  CLI::App* command = group.add_subcommand(name, help);
+  command->add_option("RUN", *run, "run folder")->required();
+  command->callback([run, what, &action] { action = [run, what] { return what(*run); }; });
+}
+
+}  // namespace
+
+void add_slurm_command(CLI::App& app, Action& action) {
+  CLI::App* group = app.add_subcommand("slurm", "a campaign as jobs that survive time limits and preemption");
+  group->require_subcommand(1);
+  const auto to_render = std::make_shared<RenderArguments>(), to_submit = std::make_shared<RenderArguments>();
+  CLI::App* render_command = group->add_subcommand("render", "write the job scripts into the run folder");
+  add_render_options(*render_command, *to_render);
+  render_command->callback([to_render, &action] { action = [to_render] { return render(*to_render); }; });
+  CLI::App* submit_command = group->add_subcommand("submit", "render, then submit what is left to do as a chain");
+  add_render_options(*submit_command, *to_submit);
+  submit_command->add_flag("--dry-run", to_submit->dry_run, "print commands and scripts; change nothing");
+  submit_command->callback([to_submit, &action] { action = [to_submit] { return submit(*to_submit); }; });
+  add_run_command(*group, "cancel", "cancel the jobs of a run folder, and no others", cancel, action);
+  add_settle(*group, action);
+}
+
+}  // namespace nexus

@@ -1,0 +1,11 @@
+# Writes OUTPUT, a C++ source that holds the templates of SOURCE_DIR/slurm: nexus needs no installed files at run time.
+set(TEXT "#include \"slurm/templates.h\"\n\nnamespace nexus {\n\n")
+foreach(PART job.sbatch srun mpirun)
+  file(READ ${SOURCE_DIR}/slurm/${PART}.in CONTENT)
+  string(REPLACE "." "_" NAME ${PART})
+  string(APPEND TEXT "const char* const k_${NAME}_template = R\"NEXUS(${CONTENT})NEXUS\";\n")
+endforeach()
+string(REPLACE "k_job_sbatch_template" "kJobTemplate" TEXT "${TEXT}")
+string(REPLACE "k_srun_template" "kSrunTemplate" TEXT "${TEXT}")
+string(REPLACE "k_mpirun_template" "kMpirunTemplate" TEXT "${TEXT}")
+file(WRITE ${OUTPUT} "${TEXT}\n}  // namespace nexus\n")

@@ -1,0 +1,106 @@
+#include "slurm/render.h"
+
+#include <filesystem>
+#include <set>
+
+#include "core/error.h"
+#include "core/files.h"
+#include "core/run_folder.h"
+#include "slurm/job_book.h"
+#include "slurm/job_script.h"
+
+namespace nexus {
+namespace {
+
+void require_safe(const std::string& name, const std::string& where) {
+  if (!is_safe_name(name))
+    throw Error(ErrorKind::kConfig, "the name cannot stand in a job script", where,
+                "use letters, digits, dots, dashes and underscores");
+}
+
+void check_names(const RenderInput& input, const std::vector<std::string>& runs) {
+  if (input.array && runs.size() > 1 && std::set<std::string>(runs.begin(), runs.end()).size() != runs.size())
+    throw Error(ErrorKind::kConfig, "two tasks of the array have the same run folder", "key out",
+                "give every campaign its own `out`, and every seed once");
+  for (const RenderTask& task : input.tasks) {
+    require_safe(task.spec.name, "key name");
+    if (task.spec.stages.empty())
+      throw Error(ErrorKind::kConfig, "the campaign has no stages", "key stages", "add at least one");
+    for (const StageSpec& stage : task.spec.stages) require_safe(stage.name, "key stages.name");
+  }
+}
+
+class Renderer {
+ public:
+  explicit Renderer(const RenderInput& input) : input_(input), spec_(input.tasks[0].spec) {
+    for (const RenderTask& task : input.tasks) out_.runs.push_back(absolute_path(task.spec.out));
+    out_.home = input.array ? absolute_path(input.home) : out_.runs[0];
+    out_.cluster = input.cluster.name;
+    out_.array = input.array;
+    check_names(input, out_.runs);
+  }
+
+  RenderedJobs render() {
+    for (size_t i = 0; i < input_.tasks.size(); ++i)
+      out_.files.push_back({RunFolder{out_.runs[i]}.slurm_folder() + "/campaign.yaml", input_.tasks[i].resolved_yaml});
+    if (input_.array)
+      add_job("array", "", "logs/array-%A_%a.out",
+              fmt::format("{} runs of campaign {}, a task each", out_.runs.size(), spec_.name));
+    else if (spec_.slurm.chain == SlurmSpec::Chain::kCampaign)
+      add_job("campaign", "", "logs/campaign-%j.out", "All stages of campaign " + spec_.name);
+    else
+      for (const StageSpec& stage : spec_.stages)
+        add_job(stage.name, stage.name, "logs/" + stage.name + "-%j.out",
+                fmt::format("Stage {} of campaign {}", stage.name, spec_.name));
+    return std::move(out_);
+  }
+
+ private:
+  void add_job(const std::string& name, const std::string& stage, const std::string& log, const std::string& title) {
+    JobRequest request;
+    request.title = title;
+    request.name = spec_.name + "." + name;
+    request.comment = token_of(out_.home) + ":" + name;
+    request.folder = std::filesystem::current_path().string();
+    request.runs = out_.runs;
+    request.array = input_.array;
+    request.throttle = input_.throttle;
+    request.home = out_.home;
+    request.log = log;
+    request.until_stage = stage;
+    const std::string script = "slurm/" + name + ".sbatch";
+    out_.files.push_back({out_.home + "/" + script, job_script(spec_, input_.cluster, request)});
+    out_.jobs.push_back({stage, script, request.comment});
+  }
+
+  const RenderInput& input_;
+  const CampaignSpec& spec_;
+  RenderedJobs out_;
+};
+
+bool holds(const RenderedFile& file) {
+  return path_exists(file.path) && read_text_file(file.path) == file.text;
+}
+
+}  // namespace
+
+RenderedJobs render_jobs(const RenderInput& input) {
+  NX_CHECK(!input.tasks.empty() && (input.array || input.tasks.size() == 1));
+  return Renderer(input).render();
+}
+
+int write_rendered(const RenderedJobs& rendered) {
+  std::set<std::string> folders(rendered.runs.begin(), rendered.runs.end());
+  folders.insert(rendered.home);
+  for (const std::string& folder : folders) make_folders(RunFolder{folder}.slurm_folder());
+  make_folders(RunFolder{rendered.home}.log_folder());
+  int written = 0;
+  for (const RenderedFile& file : rendered.files) {
+    if (holds(file)) continue;
+    write_file_durably(file.path, file.text);
+    ++written;
+  }
+  return written;
+}
+
+}  // namespace nexus

@@ -1,0 +1,53 @@
+// From campaigns to the files that their jobs need: RUN/slurm/*.sbatch and RUN/slurm/campaign.yaml.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "campaign/campaign_spec.h"
+#include "campaign/cluster_spec.h"
+
+namespace nexus {
+
+struct RenderTask {
+  CampaignSpec spec;  // spec.out is the run folder
+  std::string resolved_yaml;
+};
+
+struct RenderInput {
+  std::vector<RenderTask> tasks;  // one, unless `array`
+  bool array = false;             // one job array, a task for each of `tasks`, all stages in each
+  int64_t throttle = 0;           // most array tasks that run at a time; 0: no limit
+  std::string home;               // keeps script, logs and jobs.json of an array; otherwise the run folder
+  ClusterSpec cluster;
+};
+
+struct RenderedFile {
+  std::string path, text;
+};
+
+// A script to submit.
+struct RenderedJob {
+  std::string stage;   // empty: the whole campaign
+  std::string script;  // inside `home`
+  std::string comment;
+};
+
+struct RenderedJobs {
+  std::string home;               // absolute
+  std::vector<std::string> runs;  // absolute; the tasks' run folders
+  std::string cluster;            // its name
+  bool array = false;
+  std::vector<RenderedFile> files;
+  std::vector<RenderedJob> jobs;  // a chain: each after the one before
+};
+
+// Pure, but for the current folder, which is the folder of submission. Throws ErrorKind::kConfig for names and values
+// that cannot stand in a script.
+RenderedJobs render_jobs(const RenderInput& input);
+
+// Makes the folders, and writes the files that are not the same already. Returns how many it wrote.
+int write_rendered(const RenderedJobs& rendered);
+
+}  // namespace nexus

@@ -1,0 +1,174 @@
+#include "slurm/settle.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "core/error.h"
+#include "core/files.h"
+#include "core/log.h"
+#include "core/run_folder.h"
+#include "slurm/leases.h"
+#include "slurm/queue.h"
+#include "slurm/submit.h"
+
+namespace nexus {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+void hold_off_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGUSR2, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
+// Again and again while Slurm does not answer, as long as the options allow. False: it never did.
+bool insist(const SettleOptions& options, const std::function<void()>& attempt) {
+  const auto end = Clock::now() + std::chrono::duration<double>(options.patience_seconds);
+  for (;;) {
+    try {
+      attempt();
+      return true;
+    } catch (const Error& error) {
+      warn("settle: {}", error.what());
+      if (error.kind() == ErrorKind::kConfig || Clock::now() >= end) return false;
+    }
+    std::this_thread::sleep_for(std::chrono::duration<double>(options.retry_seconds));
+  }
+}
+
+std::vector<std::string> nodes_of_job() {
+  const std::string list = environment("SLURM_JOB_NODELIST");
+  if (list.empty()) return {};
+  std::vector<std::string> nodes;
+  try {
+    std::istringstream lines(run_slurm({"scontrol", "show", "hostnames", list}).output);
+    for (std::string line; std::getline(lines, line);) nodes.push_back(line);
+  } catch (const Error& error) {
+    warn("settle: {}", error.what());
+  }
+  return nodes;
+}
+
+class Settler {
+ public:
+  Settler(const SettleOptions& options, SlurmJob job) : options_(options), job_(std::move(job)) {}
+
+  int run() {
+    const SettleFacts facts = gather();
+    SettleDecision decision = decide_settle(facts);
+    static const char* const words[] = {"finished", "queued again", "given up", "left alone"};
+    log("settle job {} restart {} | code {} | {}: {}", job_.target, job_.restart, decision.code,
+        words[static_cast<int>(decision.action)], decision.why);
+    if (decision.action == SettleAction::kRequeue && !requeue(decision)) decision.action = SettleAction::kGiveUp;
+    if (decision.action == SettleAction::kGiveUp) give_up(facts);
+    return decision.code;
+  }
+
+ private:
+  SettleFacts gather() {
+    SettleFacts facts;
+    facts.code = options_.code;
+    facts.launcher = options_.launcher;
+    facts.job = job_.id;
+    facts.restart = job_.restart;
+    facts.max_requeues = options_.max_requeues;
+    const RunFolder run{options_.run};
+    if (path_exists(run.status())) facts.status = parse_status(read_text_file(run.status()));
+    facts.vain_starts = vain_starts(read_leases(options_.run), job_.id, job_.restart);
+    if (facts.code == 0) return facts;  // nothing to ask Slurm about
+    facts.nodes = nodes_of_job();
+    insist(options_, [&] { find_in_queue(facts); });
+    return facts;
+  }
+
+  void find_in_queue(SettleFacts& facts) {
+    for (const QueuedJob& job : read_queue()) {
+      if (job.id != job_.target) continue;
+      facts.state = job.state;
+      facts.reason = job.reason;
+      excluded_ = job.excluded_nodes;
+    }
+  }
+
+  // Whether Slurm has taken the job back.
+  bool requeue(const SettleDecision& decision) {
+    const bool done = insist(options_, [&] {
+      try {
+        run_slurm({"scontrol", "requeue", job_.target});
+      } catch (const Error&) {
+        SettleFacts now;
+        find_in_queue(now);
+        if (now.state.empty() || now.state == "RUNNING") throw;  // otherwise it is queued, or on its way
+      }
+    });
+    if (done && !decision.exclude.empty()) exclude(decision.exclude);
+    return done;
+  }
+
+  // Only of a job that waits can the excluded nodes be changed: after the requeue, then.
+  void exclude(const std::string& node) {
+    const std::string list = excluded_.empty() || excluded_ == "(null)" ? node : excluded_ + "," + node;
+    const bool done = insist(options_, [&] {
+      run_slurm({"scontrol", "update", "JobId=" + job_.target, "ExcNodeList=" + list});
+    });
+    if (done) log("settle job {} | node {} is not used again", job_.target, node);
+  }
+
+  void give_up(const SettleFacts& facts) {
+    if (!facts.status.text.empty()) log("settle job {} | {}", job_.target, facts.status.text);
+    const JobBook book = read_job_book(options_.run);
+    const std::vector<std::string> later = book.later_than(job_.target);
+    if (later.empty()) return;
+    insist(options_, [&] {
+      std::vector<std::string> ids;
+      for (const QueuedJob& job : jobs_of_run(read_queue(), options_.run, book))
+        if (job.live() && std::find(later.begin(), later.end(), job.id) != later.end()) ids.push_back(job.id);
+      cancel_ids(ids);
+      if (!ids.empty()) log("settle job {} | cancelled the later jobs {}", job_.target, fmt::join(ids, ", "));
+    });
+  }
+
+  const SettleOptions& options_;
+  const SlurmJob job_;
+  std::string excluded_;
+};
+
+}  // namespace
+
+SlurmJob job_from_environment() {
+  SlurmJob job;
+  job.id = environment("SLURM_JOB_ID");
+  if (job.id.empty())
+    throw Error(ErrorKind::kConfig, "SLURM_JOB_ID is not set", "environment",
+                "let job scripts call `nexus slurm settle`; people need not");
+  const std::string array = environment("SLURM_ARRAY_JOB_ID"), task = environment("SLURM_ARRAY_TASK_ID");
+  job.target = array.empty() || task.empty() ? job.id : array + "_" + task;
+  const std::string restart = environment("SLURM_RESTART_COUNT");
+  std::from_chars(restart.data(), restart.data() + restart.size(), job.restart);
+  return job;
+}
+
+int settle(const SettleOptions& options) {
+  const SlurmJob job = job_from_environment();
+  hold_off_signals();
+  return Settler(options, job).run();
+}
+
+}  // namespace nexus

@@ -1,0 +1,127 @@
+#include "slurm/settle_decision.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <csignal>
+
+#include "core/error.h"
+
+namespace nexus {
+namespace {
+
+constexpr int kStopped = 75, kHardware = 76, kFenced = 77, kNoProgress = 93, kBudget = 5, kTransient = 74;
+constexpr int kKilled = 128 + SIGKILL;
+
+std::vector<std::string> groups_of(const std::string& line) {
+  std::vector<std::string> groups;
+  for (size_t begin = 0; begin <= line.size();) {
+    const size_t end = std::min(line.find(" | ", begin), line.size());
+    groups.push_back(line.substr(begin, end - begin));
+    begin = end + 3;
+  }
+  return groups;
+}
+
+// The number behind `word`, where the group begins with it.
+std::optional<int64_t> number_after(const std::string& group, const std::string& word) {
+  if (!group.starts_with(word)) return std::nullopt;
+  int64_t value = 0;
+  const char *begin = group.data() + word.size(), *end = group.data() + group.size();
+  const auto parsed = std::from_chars(begin, end, value);
+  return parsed.ec == std::errc() && (parsed.ptr == end || *parsed.ptr == ' ') ? std::optional(value) : std::nullopt;
+}
+
+// What the ranks said. mpirun hides it: after a TERM it answers 1 whatever they said.
+int code_of(const SettleFacts& facts) {
+  if (facts.code == kFenced) return kFenced;  // the line is the newer copy's
+  const RunStatus& status = facts.status;
+  if (status.exit && status.job == facts.job && status.restart == facts.restart) return *status.exit;
+  return facts.launcher == Launcher::kMpirun && facts.code == 1 ? kKilled : facts.code;
+}
+
+bool is_name_character(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_';
+}
+
+bool names(const std::string& text, const std::string& node) {
+  for (size_t at = text.find(node); at != std::string::npos; at = text.find(node, at + 1)) {
+    const size_t end = at + node.size();
+    if ((at == 0 || !is_name_character(text[at - 1])) && (end == text.size() || !is_name_character(text[end])))
+      return true;
+  }
+  return false;
+}
+
+// One node of several may be left out; of a job's only node there is no other to blame either.
+std::string suspect_node(const SettleFacts& facts) {
+  for (const std::string& node : facts.nodes)
+    if (names(facts.status.text, node)) return node;
+  return "";
+}
+
+std::string reason_to_give_up(int code) {
+  switch (code) {
+    case 1: return "nexus failed: its last lines say why";
+    case 2: return "the configuration is refused";
+    case 3: return "data or checkpoints are bad";
+    case 4: return "the numbers went wrong";
+    case kBudget: return "the budget is spent";
+    case kNoProgress: return "start after start committed nothing";
+    case 126:
+    case 127: return "nexus or its launcher cannot be run on this node";
+    default: return "the code is none that another start mends";
+  }
+}
+
+std::string reason_to_requeue(int code) {
+  if (code == kStopped) return "stopped with a checkpoint";
+  if (code == kTransient) return "input, output or communication failed";
+  if (code == kHardware) return "hardware is suspected";
+  return "the ranks were killed";
+}
+
+SettleDecision requeue(const SettleFacts& facts, int code) {
+  // Time is up, and this job's time only: that is no one else's decision.
+  const bool out_of_time = facts.reason == "TimeLimit" || facts.state == "TIMEOUT";
+  if (!facts.state.empty() && facts.state != "RUNNING" && !out_of_time)
+    return {SettleAction::kLeave, code, "Slurm is ending this job already (cancelled, preempted or queued again)"};
+  if (facts.vain_starts >= kMostVainStarts)
+    return {SettleAction::kGiveUp, kNoProgress,
+            fmt::format("{} starts in a row ended before nexus had opened the run", facts.vain_starts)};
+  if (facts.restart >= facts.max_requeues)
+    return {SettleAction::kGiveUp, code,
+            fmt::format("{}, but the job was queued again {} times already (slurm.max_requeues)",
+                        reason_to_requeue(code), facts.restart)};
+  return {SettleAction::kRequeue, code, reason_to_requeue(code), code == kHardware ? suspect_node(facts) : ""};
+}
+
+}  // namespace
+
+RunStatus parse_status(const std::string& line) {
+  RunStatus status;
+  const std::vector<std::string> groups = groups_of(line.substr(0, line.find('\n')));
+  for (size_t i = 0; i < groups.size(); ++i) {
+    const auto exit = number_after(groups[i], "exit "), job = number_after(groups[i], "job ");
+    if (exit) status.exit = static_cast<int>(*exit);
+    if (job) {
+      status.job = std::to_string(*job);
+      const size_t restart = groups[i].find(" restart ");
+      if (restart != std::string::npos)
+        status.restart = number_after(groups[i].substr(restart + 1), "restart ").value_or(0);
+    }
+    if (!exit && !job && !number_after(groups[i], "generation "))
+      status.text += (status.text.empty() ? "" : " | ") + groups[i];
+  }
+  return status;
+}
+
+SettleDecision decide_settle(const SettleFacts& facts) {
+  const int code = code_of(facts);
+  if (code == 0) return {SettleAction::kFinish, 0, "done"};
+  if (code == kFenced) return {SettleAction::kLeave, kFenced, "a newer copy of this run has taken over"};
+  if (code == kStopped || code == kTransient || code == kHardware || code > 128) return requeue(facts, code);
+  return {SettleAction::kGiveUp, code, reason_to_give_up(code)};
+}
+
+}  // namespace nexus

@@ -1,0 +1,211 @@
+#include "slurm/submit.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+
+#include "checkpoint/checkpoint.h"
+#include "core/error.h"
+#include "core/files.h"
+#include "core/log.h"
+#include "core/run_folder.h"
+#include "slurm/quote.h"
+
+extern char** environ;
+
+namespace nexus {
+namespace {
+
+// Two submissions at a time would not see each other's jobs.
+class SubmitLock {
+ public:
+  explicit SubmitLock(const std::string& home) {
+    const std::string path = RunFolder{home}.slurm_folder() + "/.submit.lock";
+    fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd_ < 0) throw_errno("open", path);
+    if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
+    ::close(fd_);
+    throw Error(ErrorKind::kConfig, "somebody else is submitting this run", path, "wait until they are done");
+  }
+  ~SubmitLock() { ::close(fd_); }
+  SubmitLock(const SubmitLock&) = delete;
+  SubmitLock& operator=(const SubmitLock&) = delete;
+
+ private:
+  int fd_ = -1;
+};
+
+double unix_seconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+std::vector<QueuedJob> live_jobs(const std::vector<QueuedJob>& queue, const std::string& run) {
+  std::vector<QueuedJob> jobs = jobs_of_run(queue, run, read_job_book(run));
+  std::erase_if(jobs, [](const QueuedJob& job) { return !job.live(); });
+  return jobs;
+}
+
+void require_nothing_queued(const RenderedJobs& rendered) {
+  const std::vector<QueuedJob> queue = read_queue();
+  std::set<std::string> folders(rendered.runs.begin(), rendered.runs.end());
+  folders.insert(rendered.home);
+  for (const std::string& run : folders) {
+    const std::vector<QueuedJob> jobs = live_jobs(queue, run);
+    if (!jobs.empty())
+      throw Error(ErrorKind::kConfig, "jobs of this run wait or run already: " + describe(jobs), run,
+                  "follow them with `nexus slurm status`, or end them with `nexus slurm cancel`");
+  }
+}
+
+// sbatch lets the environment overrule scripts.
+void warn_of_overruling_environment() {
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    if (text.starts_with("SBATCH_")) warn("slurm: {} in your environment overrules the script", text);
+  }
+}
+
+std::vector<std::string> sbatch_command(const RenderedJobs& rendered, const RenderedJob& job,
+                                        const std::string& after) {
+  std::vector<std::string> command = {"sbatch", "--parsable", "--comment=" + job.comment};
+  if (!after.empty()) command.push_back("--dependency=afterok:" + after);
+  command.push_back(rendered.home + "/" + job.script);
+  return command;
+}
+
+// "123" or "123;cluster".
+std::string submitted_id(const std::string& output) {
+  const std::string line = output.substr(0, output.find('\n'));
+  const std::string id = line.substr(0, line.find(';'));
+  if (id.empty() || id.find_first_not_of("0123456789") != std::string::npos)
+    throw Error(ErrorKind::kIo, fmt::format("sbatch answered '{}', which is no job id", line), "sbatch --parsable",
+                "look for the job with squeue --me");
+  return id;
+}
+
+void record(const RenderedJobs& rendered, const BookedJob& job) {
+  const auto add = [&](const std::string& run, const BookedJob& entry) {
+    JobBook book = read_job_book(run);
+    book.run = run;
+    book.token = token_of(rendered.home);
+    book.cluster = rendered.cluster;
+    book.jobs.push_back(entry);
+    write_job_book(run, book);
+  };
+  add(rendered.home, job);
+  if (!rendered.array) return;
+  for (size_t i = 0; i < rendered.runs.size(); ++i) {
+    if (rendered.runs[i] == rendered.home) continue;
+    BookedJob task = job;
+    task.id += fmt::format("_{}", i);
+    task.script = rendered.home + "/" + job.script;
+    add(rendered.runs[i], task);
+  }
+}
+
+[[noreturn]] void refuse_chain(const Error& error, const std::vector<BookedJob>& submitted, const std::string& script) {
+  std::vector<std::string> ids;
+  for (const BookedJob& job : submitted) ids.push_back(job.id);
+  std::string outcome;
+  if (!ids.empty()) {
+    outcome = fmt::format("; the {} submitted before it {} cancelled", ids.size(), ids.size() == 1 ? "was" : "were");
+    try {
+      cancel_ids(ids);
+    } catch (const Error& second) {
+      outcome = fmt::format("; those submitted before it could not be cancelled ({})", second.fact());
+    }
+  }
+  throw Error(
+      error.kind(), error.fact() + outcome, script,
+      "mend what Slurm says, then submit again; where a user may have few jobs only, set slurm.chain: campaign");
+}
+
+}  // namespace
+
+size_t finished_stages(const CampaignSpec& spec) {
+  size_t finished = 0;
+  for (const CheckpointEntry& entry : list_checkpoints(RunFolder{spec.out}))
+    for (size_t i = 0; i < spec.stages.size(); ++i)
+      if (entry.problem.empty() && entry.id.stage == spec.stages[i].name && entry.id.step >= spec.steps_of_stage(i))
+        finished = std::max(finished, i + 1);
+  return finished;
+}
+
+std::vector<RenderedJob> open_jobs(const RenderInput& input, const RenderedJobs& rendered) {
+  std::vector<RenderedJob> jobs = rendered.jobs;
+  if (input.array) return jobs;
+  const CampaignSpec& spec = input.tasks[0].spec;
+  const size_t finished = finished_stages(spec);
+  if (finished == spec.stages.size()) return {};
+  if (spec.slurm.chain == SlurmSpec::Chain::kStages)
+    jobs.erase(jobs.begin(), jobs.begin() + static_cast<std::ptrdiff_t>(finished));
+  return jobs;
+}
+
+std::vector<BookedJob> submit_jobs(const RenderedJobs& rendered, const std::vector<RenderedJob>& jobs) {
+  make_folders(RunFolder{rendered.home}.slurm_folder());
+  const SubmitLock lock(rendered.home);
+  warn_of_overruling_environment();
+  require_nothing_queued(rendered);
+  write_rendered(rendered);
+  std::vector<BookedJob> submitted;
+  for (const RenderedJob& job : jobs) {
+    const std::string after = submitted.empty() ? "" : submitted.back().id;
+    BookedJob booked{"", job.stage, after, job.script, unix_seconds()};
+    try {
+      booked.id = submitted_id(run_slurm(sbatch_command(rendered, job, after)).output);
+    } catch (const Error& error) {
+      refuse_chain(error, submitted, rendered.home + "/" + job.script);
+    }
+    submitted.push_back(booked);
+    record(rendered, booked);
+  }
+  return submitted;
+}
+
+std::string describe_submission(const RenderedJobs& rendered, const std::vector<RenderedJob>& jobs) {
+  std::string text, after;
+  for (const RenderedJob& job : jobs) {
+    for (const RenderedFile& file : rendered.files)
+      if (file.path == rendered.home + "/" + job.script) text += fmt::format("==> {}\n{}\n", file.path, file.text);
+  }
+  for (const RenderedJob& job : jobs) {
+    std::string line;
+    for (const std::string& word : sbatch_command(rendered, job, after))
+      line += (line.empty() ? "" : " ") + shell_quote(word);
+    text += line + "\n";
+    after = fmt::format("<id of {}>", job.script);
+  }
+  return text;
+}
+
+void cancel_ids(const std::vector<std::string>& ids) {
+  if (ids.empty()) return;
+  std::vector<std::string> command = {"scancel"};
+  command.insert(command.end(), ids.begin(), ids.end());
+  try {
+    run_slurm(command);
+  } catch (const Error& error) {
+    const std::vector<QueuedJob> queue = read_queue();
+    const bool left = std::any_of(queue.begin(), queue.end(), [&](const QueuedJob& job) {
+      // A cancelled job ends in its own time.
+      return job.live() && job.state != "COMPLETING" &&
+             std::any_of(ids.begin(), ids.end(), [&](const std::string& id) { return is_of_job(job.id, id); });
+    });
+    if (left) throw;
+  }
+}
+
+std::vector<QueuedJob> cancel_jobs(const std::string& run) {
+  const std::vector<QueuedJob> jobs = live_jobs(read_queue(), run);
+  std::vector<std::string> ids;
+  for (const QueuedJob& job : jobs) ids.push_back(job.id);
+  cancel_ids(ids);
+  return jobs;
+}
+
+}  // namespace nexus

@@ -1,0 +1,32 @@
+// Hands rendered jobs to Slurm, and takes them back.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "slurm/queue.h"
+#include "slurm/render.h"
+
+namespace nexus {
+
+// Leading stages of the campaign whose last step is committed: nothing to submit for them.
+size_t finished_stages(const CampaignSpec& spec);
+
+// The jobs of `rendered` that are left to do.
+std::vector<RenderedJob> open_jobs(const RenderInput& input, const RenderedJobs& rendered);
+
+// Writes the files, submits `jobs` as a chain (each by `afterok` of the one before), and records each in jobs.json as
+// soon as Slurm has it. Refuses (ErrorKind::kConfig) while jobs of one of the run folders wait or run, recorded or not:
+// a submission that was cut short leaves no second chain. If sbatch refuses a job, those before it are cancelled.
+std::vector<BookedJob> submit_jobs(const RenderedJobs& rendered, const std::vector<RenderedJob>& jobs);
+
+// What submit_jobs would run, and the scripts, for people.
+std::string describe_submission(const RenderedJobs& rendered, const std::vector<RenderedJob>& jobs);
+
+// Cancels the jobs of a run folder that wait or run, and no others. Returns them.
+std::vector<QueuedJob> cancel_jobs(const std::string& run);
+
+// scancel, which complains of jobs that have just ended.
+void cancel_ids(const std::vector<std::string>& ids);
+
+}  // namespace nexus
