@@ -12,7 +12,7 @@ from pathlib import Path
 
 import testbed
 from harness import Workspace, fail
-from scenarios import ALL, REDUCED
+from scenarios import ALL, ALONE, REDUCED
 from slurm_rig import STEPS
 
 AT_ONCE = 4
@@ -31,12 +31,21 @@ def start(nexus, folder, name):
     return name, process, time.monotonic()
 
 
+def next_of(waiting, running):
+    """The first scenario that may run beside those that run; None if there is none."""
+    if len(running) >= AT_ONCE:
+        return None
+    taken = {ALONE[name] for name, _, _ in running} - {None}
+    return next((name for name in waiting if ALONE[name] not in taken), None)
+
+
 def run_all(nexus, folder, names):
     """{scenario: (exit code, seconds)}; logs of failed ones are printed."""
     waiting, running, results = list(names), [], {}
     while waiting or running:
-        while waiting and len(running) < AT_ONCE:
-            running.append(start(nexus, folder, waiting.pop(0)))
+        while name := next_of(waiting, running):
+            waiting.remove(name)
+            running.append(start(nexus, folder, name))
         time.sleep(0.2)
         for entry in [entry for entry in running if entry[1].poll() is not None]:
             running.remove(entry)

@@ -171,31 +171,32 @@ class Rig(Workspace):
         """Final bits, records and accounts are those of the undisturbed run; every token is counted once."""
         self.require_equal(straight, self.name)
         self.require_same_records(straight, self.name)
-        commits = self.commits()
         tokens = {stage: STEPS * TOKENS_PER_STEP for stage in ("base", "wide", "deep")}
         counted = {stage: count for stage, (count, _) in self.accounts(self.name).items()}
         self.require(counted == tokens, f"the ledger counts {counted}, the campaign has {tokens}")
-        self.require(commits[-1]["total_tokens"] == sum(tokens.values()), f"the last commit counts {commits[-1]['total_tokens']}")
-        self.require_linear(commits)
+        self.require_linear()
         self.require(not self.unfinished_saves(self.name), f"left behind: {self.unfinished_saves(self.name)}")
 
-    def commits(self):
+    def require_linear(self):
+        """No copy commits after a newer one has; each commit has more tokens than the one before, but for the one that a
+        resume writes again."""
         rows = [json.loads(line) for line in (self.run / "ledger.jsonl").read_text().splitlines()]
-        return [row for row in rows if row["kind"] == "commit"]
-
-    def require_linear(self, commits):
-        """No copy commits after a newer one has, and the tokens of each commit exceed those of the one before."""
-        for before, after in zip(commits, commits[1:]):
-            if after.get("generation", 0) < before.get("generation", 0):
-                fail(f"generation {after['generation']} committed after {before['generation']}: {after}")
-            if after["total_tokens"] <= before["total_tokens"]:
-                fail(f"a commit of {after['total_tokens']} tokens follows one of {before['total_tokens']}: two lineages")
+        generation, tokens, resumed = 0, 0, False
+        for row in rows:
+            if row["kind"] == "commit":
+                if row["total_tokens"] < tokens + (0 if resumed else 1):
+                    fail(f"a commit of {row['total_tokens']} tokens follows one of {tokens}: two lineages")
+                if row.get("generation", generation) < generation:
+                    fail(f"generation {row['generation']} committed after {generation}: {row}")
+                generation, tokens = row.get("generation", generation), row["total_tokens"]
+            resumed = row["kind"] == "resume"
+        self.require(tokens == 3 * STEPS * TOKENS_PER_STEP, f"the last commit counts {tokens} tokens")
 
     def explain(self):
         """For a failed scenario: all that one needs to see why."""
         print(f"--- STATUS: {self.status()}\n--- leases: {json.dumps(self.leases()) if (self.run / 'lease').exists() else 'none'}")
         print("--- squeue\n" + slurm("squeue", "-o", "%i %P %T %r %N %k", check=False))
-        for log in sorted([*self.run.glob("logs/*.out"), *self.folder.glob(f"{self.name}*/logs/*.out")]):
+        for log in sorted(self.folder.glob(f"{self.name}*/logs/*.out")):
             print(f"--- {log}\n" + "\n".join(log.read_text(errors='replace').splitlines()[-40:]))
 
     # --- nodes of the testbed
