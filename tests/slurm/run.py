@@ -39,7 +39,7 @@ def next_of(waiting, running):
     return next((name for name in waiting if ALONE[name] not in taken), None)
 
 
-def run_all(nexus, folder, names):
+def run_all(bed, nexus, folder, names):
     """{scenario: (exit code, seconds)}; logs of failed ones are printed."""
     waiting, running, results = list(names), [], {}
     while waiting or running:
@@ -47,6 +47,7 @@ def run_all(nexus, folder, names):
             waiting.remove(name)
             running.append(start(nexus, folder, name))
         time.sleep(0.2)
+        bed.serve_power_buttons()
         for entry in [entry for entry in running if entry[1].poll() is not None]:
             running.remove(entry)
             name, process, began = entry
@@ -66,8 +67,8 @@ def main():
     testbed.require_host()
     began = time.monotonic()
     prepare(nexus, folder / "work")
-    with testbed.Testbed(folder / "slurm", folder, nexus.parent, Path(__file__).parent):
-        results = run_all(nexus, folder / "work", names)
+    with testbed.Testbed(folder / "slurm", folder, nexus.parent, Path(__file__).parent) as bed:
+        results = run_all(bed, nexus, folder / "work", names)
     failed = [name for name, (code, _) in results.items() if code != 0]
     print(f"{len(results) - len(failed)} of {len(results)} scenarios in {time.monotonic() - began:.0f} s")
     if failed:

@@ -285,6 +285,22 @@ def simulated_preemption(rig):
 
 
 @scenario(reduced=False, alone="fragile")
+def power_cut(rig):
+    """A node of two is gone from one moment to the next: at most two save intervals are made again."""
+    [job] = rig.submit(rig.chained_campaign("campaign"), rig.cluster("fragile"))
+    rig.wait_for_steps(45)
+    node = "n6"
+    rig.require(job.facts()["BatchHost"] != node, f"{node} runs the script; the other case is node_failure")
+    rig.cut_power(node)
+    wait_until(lambda: job.restarts() >= 1, PATIENCE, "the job to be queued again", 0.2)
+    rig.power_on(node)
+    rig.wait_for_end([job])
+    rig.require_all_completed([job])
+    rig.require(rig.lost_steps() <= 20, f"{rig.lost_steps()} steps were lost, a save is every 10")
+    rig.require_undisturbed_result()
+
+
+@scenario(reduced=False, alone="fragile")
 def two_live_copies(rig):
     """As node_failure, but the old copy runs on at full speed until the lease stops it; a save at every step."""
     campaign = rig.chained_campaign("campaign", nodes=1, every="1 steps")

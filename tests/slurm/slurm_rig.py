@@ -218,3 +218,10 @@ class Rig(Workspace):
         """All processes of the node end at once."""
         os.kill(int((self.testbed / "nodes" / node / "first.pid").read_text()), signal.SIGKILL)
         self.say(f"cut the power of {node}")
+
+    def power_on(self, node):
+        """run.py starts the node anew."""
+        button = self.testbed / "nodes" / node / "power_on"
+        button.touch()
+        wait_until(lambda: not button.exists(), 30, f"{node} to start", 0.1)
+        self.say(f"started {node}")

@@ -106,6 +106,9 @@ class Testbed:
         self.folder = Path(folder).resolve()
         self.shared = [Path(path).resolve() for path in shared]
         self.daemons = []
+        self.machines = {}  # name of a node: what started its first process
+        if len(f"{self.folder}/munge/socket") > 100:
+            sys.exit(f"FAILED: {self.folder} is too long a path for a socket; give the tests a shorter folder")
         shutil.rmtree(self.folder, ignore_errors=True)
         for name in ("munge", "controller"):
             (self.folder / name).mkdir(parents=True)
@@ -148,10 +151,21 @@ class Testbed:
 
     def start_node(self, name):
         """The node's first process, as this host counts processes, is written down for the scenarios."""
-        launcher = self.spawn("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc",
+        self.machines[name] = self.spawn("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc",
                               Path(__file__).parent / "node.sh", name, self.folder, *self.shared)
-        first = self.wait(lambda: children_of(launcher.pid), 5, f"node {name} to start")[0]
+        first = self.wait(lambda: children_of(self.machines[name].pid), 5, f"node {name} to start")[0]
         (self.folder / "nodes" / name / "first.pid").write_text(str(first))
+
+    def serve_power_buttons(self):
+        """Starts nodes anew whose power a scenario has cut and, by a file `power_on`, asked for again."""
+        for name in self.names:
+            button = self.folder / "nodes" / name / "power_on"
+            if button.exists():
+                self.daemons.remove(self.machines[name])
+                self.machines[name].wait()
+                (self.folder / "nodes" / name / "boot_id").write_text(f"{uuid.uuid4()}\n")
+                self.start_node(name)
+                button.unlink()
 
     def wait(self, condition, seconds, what):
         deadline = time.monotonic() + seconds
