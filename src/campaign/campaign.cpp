@@ -1,10 +1,14 @@
 #include "campaign/campaign.h"
 
+#include <sys/utsname.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <set>
 
 #include "campaign/grow_stage.h"
+#include "campaign/launch_keeper.h"
 #include "campaign/next_action.h"
 #include "campaign/run_identity.h"
 #include "comm/progress.h"
@@ -19,6 +23,13 @@
 namespace nexus {
 namespace {
 
+int count_nodes(Communicator& world) {
+  utsname host{};
+  uname(&host);
+  const std::vector<std::string> all = world.all_gather_text(host.nodename);
+  return static_cast<int>(std::set<std::string>(all.begin(), all.end()).size());
+}
+
 // Windows of real data that every growth is proved on.
 constexpr int64_t kGrowthSequences = 4;
 
@@ -27,11 +38,23 @@ TrainerOptions trainer_options(const CampaignSpec& spec) {
           spec.eval,  spec.safety,       spec.account,   spec.precision};
 }
 
+// What the watchdog's thread must know to write STATUS; `mark` is set before `yes`.
+struct Opened {
+  std::atomic<bool> yes{false};  // the run folder is this job's own
+  LaunchMark mark;
+};
+
+size_t stage_of_name(const CampaignSpec& spec, const std::string& name) {
+  if (name.empty()) return spec.stages.size() - 1;
+  for (size_t i = 0; i < spec.stages.size(); ++i)
+    if (spec.stages[i].name == name) return i;
+  throw Error(ErrorKind::kConfig, "the campaign has no stage '" + name + "'", "--until-stage",
+              "name one of the campaign's stages");
+}
+
 class Campaign {
  public:
-  // `opened` is set once the run folder is this job's own.
-  Campaign(const CampaignInput& input, const LaunchOptions& launch, Backend& backend, ProcessGrid& grid,
-           std::atomic<bool>& opened)
+  Campaign(const CampaignInput& input, const LaunchOptions& launch, Backend& backend, ProcessGrid& grid, Opened& opened)
       : input_(input),
         opened_(opened),
         spec_(input.spec),
@@ -40,6 +63,7 @@ class Campaign {
         grid_(grid),
         sharding_(sharding_of(grid, spec_.parallel.zero, spec_.parallel.sequence)),
         folder_{spec_.out},
+        until_(stage_of_name(spec_, launch.until_stage)),
         records_(folder_, grid.rank() == 0, spec_.account.flops_def),
         requests_(folder_, grid.rank() == 0, launch.stop_after_seconds),
         sampler_(spec_.data, spec_.seed, spec_.model.vocab) {
@@ -56,14 +80,14 @@ class Campaign {
     describe_launch();
     while (true) {
       const NextAction action = next_action(spec_, restored);
+      if (action.kind == NextAction::Kind::kDone) return finish();
+      if (action.stage > until_) return finish_stage();
+      if (grid_.world().any(requests_.poll().stop)) return stopped();
       switch (action.kind) {
         case NextAction::Kind::kStart: start(); break;
         case NextAction::Kind::kEnterStage: enter_stage(action.stage); break;
-        case NextAction::Kind::kDone: return finish();
-        case NextAction::Kind::kTrain:
-          if (train(action.stage) == StageEnd::kStopped && next_action(spec_, state_).kind != NextAction::Kind::kDone)
-            return stopped();
-          break;
+        case NextAction::Kind::kTrain: train(action.stage); break;
+        case NextAction::Kind::kDone: break;
       }
       restored = state_;
     }
@@ -72,13 +96,17 @@ class Campaign {
  private:
   // --- the run folder
   void open_folder() {
+    const int nodes = count_nodes(grid_.world());
     std::exception_ptr error;
     std::string run_id;
+    LaunchMark mark;
     if (grid_.rank() == 0) {
       try {
         make_folders(folder_.checkpoints());
         make_folders(folder_.log_folder());
-        lock_.emplace(folder_);
+        keeper_.emplace(folder_, spec_, grid_.world().size(), nodes);
+        mark = keeper_->mark();
+        keeper_->add_sources(requests_);
         run_id = identify_run(folder_);
         set_log_file(folder_.log_folder() + "/nexus.log");
       } catch (...) {
@@ -87,11 +115,28 @@ class Campaign {
     }
     grid_.world().agree("opening the run folder", error);
     run_id_ = grid_.world().broadcast_text(run_id);
-    if (launch_.on_open) launch_.on_open(folder_.root);
+    grid_.world().broadcast(&mark.generation, sizeof mark.generation, 0);
+    mark.job = grid_.world().broadcast_text(mark.job);
+    grid_.world().broadcast(&mark.restart, sizeof mark.restart, 0);
+    records_.set_launch(mark);
+    if (launch_.on_open) launch_.on_open(folder_.root, mark);
     grid_.world().require_equal("the configuration", input_.resolved_yaml);
-    opened_ = true;
+    opened_.mark = mark;
+    opened_.yes = true;
+    records_.status("running");
+    refuse_idle_starts();
     log("run {} | seed {} | ranks {} (dp {} tp {}) | backend {}", spec_.name, spec_.seed,
         grid_.dp_size() * grid_.tp_size(), grid_.dp_size(), grid_.tp_size(), backend_.description());
+  }
+
+  void refuse_idle_starts() {
+    std::exception_ptr error;
+    try {
+      if (keeper_) keeper_->refuse_idle_starts();
+    } catch (...) {
+      error = std::current_exception();
+    }
+    grid_.world().agree("looking at earlier starts", error);
   }
 
   void describe_launch() {
@@ -100,7 +145,8 @@ class Campaign {
       try {
         record_launch(
             folder_, input_, launch_, backend_,
-            fmt::format("dp {} tp {}{}", grid_.dp_size(), grid_.tp_size(), sharding_.sequence ? " sequence" : ""));
+            fmt::format("dp {} tp {}{}", grid_.dp_size(), grid_.tp_size(), sharding_.sequence ? " sequence" : ""),
+            opened_.mark);
       } catch (...) {
         error = std::current_exception();
       }
@@ -281,7 +327,7 @@ class Campaign {
     return batch;
   }
 
-  StageEnd train(size_t stage) {
+  void train(size_t stage) {
     const StageSpec& spec = spec_.stages[stage];
     StagePlan plan;
     plan.steps = spec_.steps_of_stage(stage);
@@ -294,20 +340,22 @@ class Campaign {
           state_, trained_->model.table().count(),
           training_flops_per_token(state_.model, spec_.data.context, flops_definition(spec_.account.flops_def)),
           spec.tokens, plan.steps, grid_.dp_size() * grid_.tp_size());
-    RunContext context{backend_,
-                       grid_,
-                       folder_,
-                       run_id_,
-                       records_,
-                       requests_,
-                       sampler_,
-                       valid_ ? &*valid_ : nullptr,
-                       valid_ ? valid_->bytes_per_token().value_or(0.0) : 0.0,
-                       counted_};
+    RunContext context{
+        backend_,
+        grid_,
+        folder_,
+        run_id_,
+        records_,
+        requests_,
+        sampler_,
+        valid_ ? &*valid_ : nullptr,
+        valid_ ? valid_->bytes_per_token().value_or(0.0) : 0.0,
+        counted_,
+        keeper_ ? keeper_->fence() : Fence{},
+        [this](const TrainState& state, const SaveResult& saved) { keeper_->committed(records_, state, saved); }};
     StageTrainer trainer(context, trainer_options(spec_), plan, trained_->model, trained_->params, state_);
-    const StageEnd end = trainer.run();
+    trainer.run();
     counted_ = context.counted;
-    return end;
   }
 
   // --- ends
@@ -315,42 +363,63 @@ class Campaign {
     requests_.clear_stop_request();
     records_.done(state_);
     records_.status(
-        fmt::format("done | stages {} tokens {}", state_.stages.size(), format_count(state_.total_tokens())));
+        fmt::format("done | stages {} tokens {}", state_.stages.size(), format_count(state_.total_tokens())), 0);
     log("run {} done | tokens {} | flops {:.4g} flops_def {} | {}", spec_.name, format_count(state_.total_tokens()),
         state_.total_flops(), spec_.account.flops_def, folder_.root);
     return 0;
   }
 
-  int stopped() {
+  int finish_stage() {
     requests_.clear_stop_request();
-    records_.status(
-        fmt::format("stopped stage {} step {} | run the same command to continue", state_.stage(), state_.step));
-    log("run {} stopped at stage {} step {} as asked | run the same command to continue", spec_.name, state_.stage(),
-        state_.step);
-    return kExitStopped;
+    const std::string& name = spec_.stages[until_].name;
+    records_.status(fmt::format("done stage {} | tokens {}", name, format_count(state_.total_tokens())), 0);
+    log("run {} has finished stage {} | tokens {} | {}", spec_.name, name, format_count(state_.total_tokens()),
+        folder_.root);
+    return 0;
+  }
+
+  int stopped() {
+    const bool spent = grid_.world().any(keeper_ && !keeper_->spent().empty());
+    const std::string reason = spent ? keeper_ ? keeper_->spent() : "" : first_reason();
+    requests_.clear_stop_request();
+    const std::string where =
+        state_.stages.empty() ? "before the first step" : fmt::format("stage {} step {}", state_.stage(), state_.step);
+    const std::string todo = spent ? "raise the budget, then run the same command" : "run the same command to continue";
+    const int code = spent ? kExitSpent : kExitStopped;
+    records_.status(fmt::format("stopped {} | {} | {}", where, reason, todo), code);
+    log("run {} stopped {} | {} | {}", spec_.name, where, reason, todo);
+    return code;
+  }
+
+  // Why some rank was asked to stop; the same on every rank.
+  std::string first_reason() {
+    for (const std::string& reason : grid_.world().all_gather_text(requests_.reason()))
+      if (!reason.empty()) return reason;
+    return "as asked";
   }
 
   const CampaignInput& input_;
-  std::atomic<bool>& opened_;
+  Opened& opened_;
   const CampaignSpec& spec_;
   const LaunchOptions& launch_;
   Backend& backend_;
   ProcessGrid& grid_;
   Sharding sharding_;
   RunFolder folder_;
+  size_t until_;  // the last stage of this launch
   RunRecords records_;
+  std::optional<LaunchKeeper> keeper_;  // rank 0
   StopRequests requests_;
   Sampler sampler_;
   std::optional<EvalWindows> valid_;
   std::string run_id_;
-  std::optional<RunLock> lock_;  // rank 0
   std::chrono::steady_clock::time_point counted_ = std::chrono::steady_clock::now();
   std::unique_ptr<Trained> trained_;
   TrainState state_;
 };
 
 // A rank that hangs ends the job, with an explanation. The dumps' folder is made only if there is something to write.
-WatchdogOptions watchdog_options(const CampaignSpec& spec, Communicator& world, const std::atomic<bool>& opened) {
+WatchdogOptions watchdog_options(const CampaignSpec& spec, Communicator& world, const Opened& opened) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const RunFolder folder{spec.out};
   WatchdogOptions options;
@@ -361,7 +430,9 @@ WatchdogOptions watchdog_options(const CampaignSpec& spec, Communicator& world, 
   options.start_seconds = spec.safety.watchdog.start_seconds;
   options.step_seconds = spec.safety.watchdog.step_seconds;
   options.on_timeout = [folder, &opened](const std::string& text) {
-    if (opened) replace_file(folder.status(), "nexus: error: " + text + "\n");
+    if (opened.yes)
+      replace_file(folder.status(),
+                   fmt::format("nexus: error: {}{}\n", text, opened.mark.status_groups(exit_code(ErrorKind::kComm))));
   };
   return options;
 }
@@ -376,7 +447,7 @@ int run_campaign(const CampaignInput& input, const LaunchOptions& launch, Backen
   if (input.spec.data.train.empty())
     throw Error(ErrorKind::kConfig, "the campaign names no training data", "data.train",
                 "make token files with `nexus data build`, then write train: [{path: PREFIX}]");
-  std::atomic<bool> opened{false};
+  Opened opened;
   const Watchdog watchdog(watchdog_options(input.spec, *world, opened));
   world->require_equal("the configuration", input.resolved_yaml);  // before ranks of other opinions part
   ProcessGrid grid(std::move(world), input.spec.parallel.dp, input.spec.parallel.tp);

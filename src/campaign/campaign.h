@@ -10,6 +10,7 @@
 
 #include "campaign/campaign_spec.h"
 #include "comm/communicator.h"
+#include "train/run_records.h"
 
 namespace nexus {
 
@@ -26,16 +27,19 @@ struct LaunchOptions {
   std::string resume =
       "auto";  // auto: the newest checkpoint that verifies; never: refuse a used folder; or a checkpoint's path
   std::optional<double> stop_after_seconds;
+  std::string until_stage;  // end, successfully, when this stage is finished; empty: go on to the campaign's end
   std::vector<std::string> allowed_changes;  // keys of finished or running stages that may differ from the checkpoint's
   // Called once the run folder is this job's own: a refused launch must not touch the files of a job that works there.
-  std::function<void(const std::string& folder)> on_open;
+  std::function<void(const std::string& folder, const LaunchMark& mark)> on_open;
   std::string version;  // of nexus, for run.json
   std::string command_line;
 };
 
 constexpr int kExitStopped = 75;  // stopped cleanly with a checkpoint: run me again
+constexpr int kExitSpent = 5;     // the same, because the budget is spent: raise it first
 
-// Collective over `world`. Returns 0 when every stage is finished, kExitStopped when asked to stop; throws otherwise.
+// Collective over `world`. Returns 0 when every stage (or the one asked for) is finished, kExitStopped when asked to
+// stop, kExitSpent at a limit of the budget; throws otherwise.
 int run_campaign(const CampaignInput& input, const LaunchOptions& launch, Backend& backend,
                  std::unique_ptr<Communicator> world);
 

@@ -1,14 +1,10 @@
 #include "campaign/run_identity.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <random>
-#include <thread>
 
 #include "comm/communicator.h"
 #include "core/files.h"
@@ -20,10 +16,6 @@ namespace {
 
 using nlohmann::json;
 
-// mpirun takes up to two seconds to end the ranks of a job whose rank was killed.
-constexpr int kLockTries = 20;
-constexpr std::chrono::milliseconds kLockWait{500};
-
 std::string random_id() {
   std::random_device device;
   std::string bytes;
@@ -32,7 +24,7 @@ std::string random_id() {
 }
 
 json facts_of_launch(const CampaignInput& input, const LaunchOptions& launch, const Backend& backend,
-                     const std::string& grid) {
+                     const std::string& grid, const LaunchMark& mark) {
   utsname host{};
   uname(&host);
   return {{"version", launch.version},
@@ -43,6 +35,9 @@ json facts_of_launch(const CampaignInput& input, const LaunchOptions& launch, co
           {"config_digest", hash_text(input.resolved_yaml)},
           {"command", launch.command_line},
           {"pid", ::getpid()},
+          {"generation", mark.generation},
+          {"job", mark.job},
+          {"restart", mark.restart},
           {"time", std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count()}};
 }
 
@@ -74,7 +69,7 @@ std::string identify_run(const RunFolder& run) {
 }
 
 void record_launch(const RunFolder& run, const CampaignInput& input, const LaunchOptions& launch,
-                   const Backend& backend, const std::string& grid) {
+                   const Backend& backend, const std::string& grid, const LaunchMark& mark) {
   const CampaignSpec& spec = input.spec;
   json document = read_run_json(run);
   document["name"] = spec.name;
@@ -82,31 +77,12 @@ void record_launch(const RunFolder& run, const CampaignInput& input, const Launc
   document["seed"] = spec.seed;
   document["flops_def"] = spec.account.flops_def;
   document["init_from"] = spec.init_from;
-  const json facts = facts_of_launch(input, launch, backend, grid);
+  const json facts = facts_of_launch(input, launch, backend, grid, mark);
   if (!document["launches"].empty()) warn_of_changes(document["launches"].back(), facts);
   document["launches"].push_back(facts);
   write_file_durably(run.run_json(), document.dump(2) + "\n");
   write_file_durably(run.config(), input.file_text);
   write_file_durably(run.resolved_config(), input.resolved_yaml);
-}
-
-RunLock::RunLock(const RunFolder& run) {
-  const std::string path = run.root + "/.lock";
-  fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd_ < 0) throw_errno("open", path);
-  for (int tries = 0; ::flock(fd_, LOCK_EX | LOCK_NB) != 0; ++tries) {
-    if (errno != EWOULDBLOCK) throw_errno("lock", path);
-    if (tries == kLockTries) {
-      ::close(fd_);
-      throw Error(ErrorKind::kConfig, "another job is working in this run folder", run.root,
-                  "wait for it, stop it (touch STOP in the folder), or choose another --out");
-    }
-    std::this_thread::sleep_for(kLockWait);
-  }
-}
-
-RunLock::~RunLock() {
-  if (fd_ >= 0) ::close(fd_);
 }
 
 }  // namespace nexus

@@ -17,20 +17,6 @@ std::string identify_run(const RunFolder& run);
 // folder's description as it was. Warns where back end, ranks or version differ from the launch before: the bits may
 // too.
 void record_launch(const RunFolder& run, const CampaignInput& input, const LaunchOptions& launch,
-                   const Backend& backend, const std::string& grid);
-
-// The run folder's one writer: an advisory lock on RUN/.lock that ends with the process. Waits some seconds for a
-// writer that is just dying, then throws ErrorKind::kConfig. Advisory and local: it does not keep jobs on different
-// nodes of a network file system apart.
-class RunLock {
- public:
-  explicit RunLock(const RunFolder& run);
-  ~RunLock();
-  RunLock(const RunLock&) = delete;
-  RunLock& operator=(const RunLock&) = delete;
-
- private:
-  int fd_ = -1;
-};
+                   const Backend& backend, const std::string& grid, const LaunchMark& mark);
 
 }  // namespace nexus

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -38,6 +39,9 @@ struct CheckpointId {
   std::string stage;
   int64_t step = 0;
 };
+
+// Throws (ErrorKind::kFenced) if this process is no longer the run's writer.
+using Fence = std::function<void()>;
 
 struct SaveResult {
   std::string path;
@@ -118,6 +122,10 @@ std::string newest_good_checkpoint(const RunFolder& run, bool read_only = false,
 // robin), and all return the same path or throw together. A file that one rank finds damaged is damaged. Afterwards
 // ranks may open the path with verify_data = false.
 std::string newest_good_checkpoint(Communicator& comm, const RunFolder& run, const std::string& run_id);
+
+// Takes the folders of unfinished saves away, so that none of them can commit any more, whoever is writing it; for a
+// new writer of the run, before it looks for a checkpoint. A save that began later commits only if its fence lets it.
+void revoke_unfinished_saves(const RunFolder& run);
 
 struct KeepPolicy {
   int keep_last = 2;                     // newest ones, of any stage; at least 1

@@ -77,7 +77,12 @@ void put_in_place(const std::string& temporary, const std::string& path) {
   if (errno != EINVAL && errno != ENOSYS) throw_errno("rename", temporary);
   const std::string trash = trash_path(path);
   rename_durably(path, trash);
-  rename_durably(temporary, path);
+  try {
+    rename_durably(temporary, path);
+  } catch (const Error&) {
+    rename_durably(trash, path);
+    throw;
+  }
   remove_quietly(trash);
 }
 
@@ -104,7 +109,7 @@ std::string shard_to_text(const ShardRecord& shard) {
 }
 
 int64_t commit_folder(const RunFolder& run, const CheckpointId& id, const std::string& temporary,
-                      const std::vector<std::string>& shards, const json& state) {
+                      const std::vector<std::string>& shards, const json& state, const Fence& fence) {
   const std::string state_text = state.dump(1) + "\n";
   const Manifest manifest = make_manifest(run, id, shards, state_text);
   const std::string manifest_text = manifest_to_text(manifest);
@@ -116,7 +121,13 @@ int64_t commit_folder(const RunFolder& run, const CheckpointId& id, const std::s
   fault_point("manifest-write");
   write_file_durably(temporary + "/" + kManifestName, manifest_text);  // its fsync of the folder covers all names in it
   fault_point("rename");
-  put_in_place(temporary, run.checkpoint(id.stage, id.step));
+  if (fence) fence();
+  try {
+    put_in_place(temporary, run.checkpoint(id.stage, id.step));
+  } catch (const Error&) {
+    if (fence) fence();  // a newer writer that took the folder away is the reason, not the disk
+    throw;
+  }
   return manifest.size_bytes() + static_cast<int64_t>(manifest_text.size());
 }
 

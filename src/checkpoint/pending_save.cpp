@@ -103,7 +103,7 @@ void PendingSave::abandon() {
   if (thread_.joinable()) thread_.detach();
 }
 
-SaveResult PendingSave::commit() {
+SaveResult PendingSave::commit(const Fence& fence) {
   NX_CHECK(!finished_, "stage {} step {} was committed before", id_.stage, id_.step);
   join();
   finished_ = true;
@@ -116,7 +116,7 @@ SaveResult PendingSave::commit() {
     });
     const std::vector<std::string> shards = comm_.all_gather_text(shard_to_text(*job_->shard));
     agreed(comm_, "committing the checkpoint", [&] {
-      if (leader) result.size_bytes = commit_folder(run_, id_, folder_, shards, state_);
+      if (leader) result.size_bytes = commit_folder(run_, id_, folder_, shards, state_, fence);
     });
   } catch (...) {
     // Rank 0 alone: if the trouble is between the ranks, another one cannot know that rank 0 is not about to commit.

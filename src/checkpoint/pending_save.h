@@ -44,8 +44,9 @@ class PendingSave {
   // Since this rank's shard last grew or was read back; 0 once it is written. A disk that hangs shows here.
   double silent_seconds() const;
   // Collective, once: waits for the shards and makes them a checkpoint. If the write failed on any rank, throws on
-  // every one, and no checkpoint has come to be. `seconds` counts from the constructor.
-  SaveResult commit();
+  // every one, and no checkpoint has come to be. `seconds` counts from the constructor. Rank 0 calls `fence` last
+  // before the folder gets its name.
+  SaveResult commit(const Fence& fence = {});
   // Gives up a thread that a hanging disk holds; for a process that is about to end.
   void abandon();
 

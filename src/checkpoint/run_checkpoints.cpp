@@ -180,6 +180,16 @@ std::string newest_good_checkpoint(Communicator& comm, const RunFolder& run, con
   return newest_good(comm, run, /*read_only=*/false, run_id);
 }
 
+void revoke_unfinished_saves(const RunFolder& run) {
+  for (const StageEntry& entry : stage_entries(run)) {
+    if (!is_temporary_name(entry.name) || is_live(entry.path)) continue;
+    const std::string trash = trash_path(entry.path);
+    std::error_code gone;  // its writer may just have renamed or removed it
+    fs::rename(entry.path, trash, gone);
+    if (!gone && !remove_quietly(trash)) warn("cannot remove {}", trash);
+  }
+}
+
 std::vector<std::string> prune_checkpoints(const RunFolder& run, const KeepPolicy& policy, bool dry_run) {
   std::vector<CheckpointEntry> good = list_checkpoints(run);
   std::erase_if(good, [](const CheckpointEntry& entry) { return !entry.problem.empty(); });

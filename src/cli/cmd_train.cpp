@@ -18,7 +18,7 @@ namespace {
 struct TrainArguments {
   std::string file;
   std::vector<std::string> more_files, assignments;
-  std::string out, resume = "auto", stop_after, device = "cpu";
+  std::string out, resume = "auto", stop_after, until_stage, device = "cpu";
   std::vector<std::string> allowed_changes;
   bool dry_run = false;
 };
@@ -34,6 +34,7 @@ LaunchOptions launch_options(const TrainArguments& arguments) {
   LaunchOptions launch;
   launch.resume = arguments.resume;
   launch.allowed_changes = arguments.allowed_changes;
+  launch.until_stage = arguments.until_stage;
   launch.version = version();
   launch.command_line = command_line();
   if (arguments.stop_after.empty()) return launch;
@@ -44,8 +45,13 @@ LaunchOptions launch_options(const TrainArguments& arguments) {
   return launch;
 }
 
-// `run_folder` is set once it is this job's own.
-int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, std::string& run_folder) {
+// The run folder, once it is this job's own.
+struct OwnRun {
+  std::string folder;
+  LaunchMark mark;
+};
+
+int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, OwnRun& run) {
   const std::optional<std::string> out = arguments.out.empty() ? std::nullopt : std::optional(arguments.out);
   const LoadedCampaign loaded = load_campaign(arguments.file, arguments.more_files, arguments.assignments, out);
   if (world->rank() == 0)
@@ -58,14 +64,15 @@ int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, 
   const CampaignInput input{loaded.spec, loaded.file_text, loaded.resolved_yaml, loaded.stage_numerics};
   Device device = open_device(arguments.device, loaded.spec.precision.deterministic, std::move(world));
   LaunchOptions launch = launch_options(arguments);
-  launch.on_open = [&run_folder](const std::string& folder) { run_folder = folder; };
+  launch.on_open = [&run](const std::string& folder, const LaunchMark& mark) { run = {folder, mark}; };
   return run_campaign(input, launch, *device.backend, std::move(device.world));
 }
 
-// STATUS of a run folder that exists says why the job ended.
-void report_error(const std::string& run_folder, const std::string& text) {
-  if (!run_folder.empty() && path_exists(run_folder))
-    write_file_durably(RunFolder{run_folder}.status(), "nexus: error: " + text + "\n");
+// STATUS of a run folder that exists says why the job ended, unless it belongs to a newer copy by now.
+void report_error(const OwnRun& run, const std::string& text, int code) {
+  if (!run.folder.empty() && path_exists(run.folder) && code != exit_code(ErrorKind::kFenced))
+    write_file_durably(RunFolder{run.folder}.status(),
+                       fmt::format("nexus: error: {}{}\n", text, run.mark.status_groups(code)));
 }
 
 }  // namespace
@@ -80,6 +87,7 @@ void add_train_command(CLI::App& app, Action& action) {
   command->add_option("--out", arguments->out, "run folder");
   command->add_option("--resume", arguments->resume, "auto, never, or a checkpoint folder of this run");
   command->add_option("--stop-after", arguments->stop_after, "save and exit with 75 after this time, e.g. 2h");
+  command->add_option("--until-stage", arguments->until_stage, "end, with 0, when this stage is finished");
   command->add_option("--device", arguments->device, "cpu or cuda");
   command
       ->add_option("--allow-schedule-change", arguments->allowed_changes,
@@ -88,10 +96,10 @@ void add_train_command(CLI::App& app, Action& action) {
   command->add_flag("--dry-run", arguments->dry_run, "check the configuration and print the plan only");
   command->callback([arguments, &action] {
     action = [arguments] {
-      std::string run_folder;
+      OwnRun run;
       return run_under_mpi(
-          [&](std::unique_ptr<Communicator> world) { return train(*arguments, std::move(world), run_folder); },
-          [&](const std::string& text) { report_error(run_folder, text); });
+          [&](std::unique_ptr<Communicator> world) { return train(*arguments, std::move(world), run); },
+          [&](const std::string& text, int code) { report_error(run, text, code); });
     };
   });
 }

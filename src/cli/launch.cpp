@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "campaign/slurm_job.h"
 #include "core/log.h"
 #ifdef NEXUS_CUDA
 #include "cuda/cuda_backend.h"
@@ -101,7 +102,7 @@ int threads_per_rank() {
 }
 
 int run_under_mpi(const std::function<int(std::unique_ptr<Communicator>)>& body,
-                  const std::function<void(const std::string&)>& on_error) {
+                  const std::function<void(const std::string&, int)>& on_error) {
   MpiSession session(nullptr, nullptr);
   std::unique_ptr<Communicator> world = session.world();
   const int rank = world->rank(), size = world->size();
@@ -109,6 +110,9 @@ int run_under_mpi(const std::function<int(std::unique_ptr<Communicator>)>& body,
   std::string text;
   int code = 1;
   try {
+    if (const std::string trouble = singleton_trouble(size); !trouble.empty())
+      throw Error(ErrorKind::kConfig, trouble, "srun",
+                  "use srun --mpi=pmix, or mpirun inside the allocation; `nexus doctor mpi` says which one works");
     return body(std::move(world));
   } catch (const Error& error) {
     text = error.what();
@@ -119,7 +123,7 @@ int run_under_mpi(const std::function<int(std::unique_ptr<Communicator>)>& body,
   if (rank != 0) std::this_thread::sleep_for(kPatience);  // rank 0 ends the job meanwhile if it knows of the error
   print_error(text, rank);
   try {
-    if (on_error) on_error(rank == 0 ? text : fmt::format("rank {}: {}", rank, text));
+    if (on_error) on_error(rank == 0 ? text : fmt::format("rank {}: {}", rank, text), code);
   } catch (const std::exception&) {  // the error that is being reported is the one that matters
   }
   if (size > 1) MpiSession::abort(code);

@@ -24,6 +24,8 @@ int exit_code(ErrorKind kind) {
     case ErrorKind::kIo:
     case ErrorKind::kComm: return 74;
     case ErrorKind::kDevice: return 76;
+    case ErrorKind::kFenced: return 77;
+    case ErrorKind::kNoProgress: return 93;
     case ErrorKind::kInternal: return 1;
   }
   return 1;

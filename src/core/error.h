@@ -20,6 +20,8 @@ enum class ErrorKind {
   kIo,          // disk full, permission, transient input/output failure  exit 74
   kComm,        // MPI or NCCL failure, ranks that disagree               exit 74
   kDevice,      // accelerator failure                                    exit 76
+  kFenced,      // a newer copy of this job has taken the run over        exit 77
+  kNoProgress,  // starts that commit nothing: a further one is no cure   exit 93
   kInternal,    // a bug in nexus                                         exit 1
 };
 

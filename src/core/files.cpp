@@ -62,14 +62,19 @@ std::string read_text_file(const std::string& path, int64_t max_bytes) {
   if (info.st_size > max_bytes)
     throw Error(ErrorKind::kData, fmt::format("{} bytes is larger than the limit of {}", info.st_size, max_bytes), path,
                 "check that this is the file you meant");
-  std::string text(static_cast<size_t>(info.st_size), '\0');
+  // To the end, whatever the size was said to be: files of /proc say 0.
+  std::string text(static_cast<size_t>(info.st_size) + 1, '\0');
   size_t got = 0;
-  while (got < text.size()) {
+  while (true) {
+    if (got == text.size()) text.resize(2 * got + 4096);
     const ssize_t n = ::read(file.fd(), text.data() + got, text.size() - got);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw_errno("read", path);
     if (n == 0) break;
     got += static_cast<size_t>(n);
+    if (got > static_cast<size_t>(max_bytes))
+      throw Error(ErrorKind::kData, fmt::format("it is larger than the limit of {} bytes", max_bytes), path,
+                  "check that this is the file you meant");
   }
   text.resize(got);
   return text;

@@ -116,7 +116,11 @@ std::vector<JsonRecord> read_json_lines(const std::string& path) {
 
 std::vector<JsonRecord> apply_resumes(std::vector<JsonRecord> records) {
   std::vector<JsonRecord> kept;
+  int64_t owner = 0;  // generation of the launch that owns what follows
   for (JsonRecord& record : records) {
+    const int64_t generation = record.has("generation") ? record.count("generation") : owner;
+    if (generation < owner) continue;  // of a launch that did not know yet that it was replaced
+    if (record.kind() == "resume" || record.kind() == "begin") owner = generation;
     if (record.kind() != "resume") {
       kept.push_back(std::move(record));
       continue;

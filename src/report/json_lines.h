@@ -39,7 +39,8 @@ std::vector<JsonRecord> read_json_lines(const std::string& path);
 
 // The resume rule: a `resume` record at (stage_index, step) takes back every earlier record that lies after that
 // position, and every earlier record without a position (`done`). Records of a stage without a step stand at step 0.
-// The resume records themselves are left out of the answer.
+// The resume records themselves are left out of the answer. A `resume` or `begin` starts the time of its generation:
+// later records of an older one, by a launch that did not know yet that it was replaced, are left out, too.
 std::vector<JsonRecord> apply_resumes(std::vector<JsonRecord> records);
 
 }  // namespace nexus

@@ -39,26 +39,27 @@ std::vector<double> window_losses(Backend& backend, ProcessGrid& grid, Arena& ar
 
 }  // namespace
 
-EvalRecord evaluate(Backend& backend, ProcessGrid& grid, Arena& arena, Model& model, ParamStore& params,
-                    const EvalWindows& windows, int64_t micro, int64_t max_tokens) {
+std::optional<EvalRecord> evaluate(Backend& backend, ProcessGrid& grid, Arena& arena, Model& model, ParamStore& params,
+                                   const EvalWindows& windows, int64_t micro, int64_t max_tokens,
+                                   const std::function<bool()>& stop) {
   const auto start = std::chrono::steady_clock::now();
   const int64_t context = windows.context(), available = windows.count();
   const int64_t wanted = max_tokens > 0 ? std::clamp<int64_t>(max_tokens / context, 1, available) : available;
   double sums[2] = {0, 0};  // of the window means and of their squares
-  std::vector<int64_t> indices;
-  auto flush = [&] {
-    for (const double mean : window_losses(backend, grid, arena, model, params, windows, indices)) {
-      sums[0] += mean;
-      sums[1] += mean * mean;
+  const int64_t dp = grid.dp_size();
+  for (int64_t first = 0; first < wanted; first += micro * dp) {  // every rank takes part in every round
+    std::vector<int64_t> indices;
+    for (int64_t i = first + grid.dp_rank(); i < std::min(first + micro * dp, wanted); i += dp)
+      indices.push_back(i * available / wanted);
+    if (!indices.empty()) {
+      for (const double mean : window_losses(backend, grid, arena, model, params, windows, indices)) {
+        sums[0] += mean;
+        sums[1] += mean * mean;
+      }
     }
-    indices.clear();
     progress::tick();
-  };
-  for (int64_t i = grid.dp_rank(); i < wanted; i += grid.dp_size()) {
-    indices.push_back(i * available / wanted);
-    if (static_cast<int64_t>(indices.size()) == micro) flush();
+    if (grid.world().any(stop())) return std::nullopt;
   }
-  if (!indices.empty()) flush();
   grid.dp().sum(sums);
 
   EvalRecord record;

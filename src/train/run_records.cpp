@@ -30,12 +30,20 @@ std::string inside(const RunFolder& run, const std::string& path) {
 
 }  // namespace
 
+std::string LaunchMark::status_groups(std::optional<int> exit_code) const {
+  std::string text = exit_code ? fmt::format(" | exit {}", *exit_code) : "";
+  text += fmt::format(" | generation {}", generation);
+  if (!job.empty()) text += fmt::format(" | job {} restart {}", job, restart);
+  return text;
+}
+
 RunRecords::RunRecords(RunFolder run, bool is_writer, std::string flops_def)
     : run_(std::move(run)), is_writer_(is_writer), flops_def_(std::move(flops_def)) {}
 
 void RunRecords::append(const std::string& path, json record) {
   if (!is_writer_) return;
   record["time"] = unix_seconds();
+  record["generation"] = launch_.generation;
   append_line(path, record.dump());
 }
 
@@ -166,10 +174,12 @@ void RunRecords::begin() {
   if (!is_writer_) return;
   for (const std::string& file : files())
     if (path_exists(file)) write_file_durably(file, "");
+  append(run_.ledger(), {{"kind", "begin"}, {"job", launch_.job}, {"restart", launch_.restart}});
 }
 
 void RunRecords::resume(const TrainState& state, int64_t steps, const std::string& path) {
-  const json record = position(state, "resume");
+  json record = position(state, "resume");
+  record.update({{"job", launch_.job}, {"restart", launch_.restart}});
   for (const std::string& file : files()) {
     if (is_writer_) end_torn_line(file);
     append(file, record);
@@ -196,8 +206,15 @@ void RunRecords::done(const TrainState& state) {
   append(run_.ledger(), position(state, "done"));
 }
 
-void RunRecords::status(const std::string& text) {
-  if (is_writer_) replace_file(run_.status(), text + "\n");
+void RunRecords::spent(const TrainState& state, const json& figures, const std::string& line) {
+  json record = position(state, "spent");
+  record.update(figures);
+  append(run_.ledger(), record);
+  if (is_writer_ && !line.empty()) log("{}", line);
+}
+
+void RunRecords::status(const std::string& text, std::optional<int> exit_code) {
+  if (is_writer_) replace_file(run_.status(), text + launch_.status_groups(exit_code) + "\n");
 }
 
 }  // namespace nexus

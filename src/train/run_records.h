@@ -38,9 +38,19 @@ struct EvalRecord {
   double seconds = 0;
 };
 
+// The launch that writes: goes into every record (generation) and every STATUS.
+struct LaunchMark {
+  int64_t generation = 0;  // of the run folder's lease: rows that an older launch writes later are not this run's
+  std::string job;         // Slurm's id; empty: none
+  int64_t restart = 0;
+  // " | exit 75 | generation 12 | job 345 restart 1"; the exit is left out while the launch goes on.
+  std::string status_groups(std::optional<int> exit_code = std::nullopt) const;
+};
+
 class RunRecords {
  public:
   RunRecords(RunFolder run, bool is_writer, std::string flops_def);
+  void set_launch(const LaunchMark& launch) { launch_ = launch; }
 
   void step(const TrainState& state, const StepRecord& record);
   void eval(const TrainState& state, int64_t steps, const EvalRecord& record);
@@ -58,8 +68,10 @@ class RunRecords {
   void done(const TrainState& state);
   // Makes everything written so far durable.
   void sync() const;
-  // Replaces STATUS; one line.
-  void status(const std::string& text);
+  // What the run has used so far, lost work included (campaign/budget.h).
+  void spent(const TrainState& state, const nlohmann::json& figures, const std::string& line);
+  // Replaces STATUS; one line. `exit_code`: this launch ends with it.
+  void status(const std::string& text, std::optional<int> exit_code = std::nullopt);
 
  private:
   void append(const std::string& path, nlohmann::json record);
@@ -68,6 +80,7 @@ class RunRecords {
   RunFolder run_;
   bool is_writer_;
   std::string flops_def_;
+  LaunchMark launch_;
   double last_line_seconds_ = 0;
 };
 

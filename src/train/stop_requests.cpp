@@ -11,8 +11,8 @@ namespace {
 
 volatile std::sig_atomic_t signal_seen = 0;
 
-void on_signal(int) {
-  signal_seen = 1;
+void on_signal(int number) {
+  signal_seen = number;
 }
 
 void install(int signal_number, void (*handler)(int)) {
@@ -39,13 +39,25 @@ StopRequests::~StopRequests() {
   install(SIGTERM, SIG_DFL);
 }
 
-Requests StopRequests::poll() const {
+void StopRequests::add_source(std::function<std::string()> reason) {
+  sources_.push_back(std::move(reason));
+}
+
+std::string StopRequests::find_reason() const {
+  if (signal_seen != 0) return signal_seen == SIGTERM ? "signal TERM" : "signal USR2";
+  if (!is_rank_0_) return "";
+  if (deadline_ && std::chrono::steady_clock::now() >= *deadline_) return "--stop-after";
+  if (path_exists(run_.stop_request())) return "the file STOP";
+  for (const auto& source : sources_)
+    if (std::string reason = source(); !reason.empty()) return reason;
+  return "";
+}
+
+Requests StopRequests::poll() {
+  if (reason_.empty()) reason_ = find_reason();
   Requests answer;
-  answer.stop = signal_seen != 0;
-  if (!is_rank_0_) return answer;
-  if (deadline_ && std::chrono::steady_clock::now() >= *deadline_) answer.stop = true;
-  if (path_exists(run_.stop_request())) answer.stop = true;
-  answer.save = answer.stop || path_exists(run_.checkpoint_now_request());
+  answer.stop = !reason_.empty();
+  answer.save = answer.stop || (is_rank_0_ && path_exists(run_.checkpoint_now_request()));
   return answer;
 }
 

@@ -90,34 +90,39 @@ StageEnd StageTrainer::train() {
   last_save_ = Clock::now();
   saved_step_ = state_.step;
   saved_tokens_ = state_.total_tokens();
-  if (state_.eval_pending) finish_pending_evaluation();
-  if (state_.step == 0) evaluate_now(plan_.grown ? "after_growth" : "start");
+  if (state_.eval_pending && finish_pending_evaluation() == StageEnd::kStopped) return StageEnd::kStopped;
+  if (state_.step == 0 && !evaluate_now(plan_.grown ? "after_growth" : "start")) return StageEnd::kStopped;
   while (state_.step < plan_.steps) {
     const int64_t tokens_before = state_.total_tokens();
     const StepOutput output = one_step();
     const bool last = state_.step == plan_.steps;
     const bool eval_due = options_.eval.every.due(state_.step - 1, state_.step, tokens_before, state_.total_tokens());
     // Whoever asks for a stop may kill soon: the save comes first, and the evaluation is owed to the next launch.
-    state_.eval_pending = (last || eval_due) && output.stop && run_.valid != nullptr;
-    if ((last || eval_due) && !output.stop) evaluate_now(last ? "end" : "periodic");
+    bool stop = output.stop;
+    state_.eval_pending = false;
+    if ((last || eval_due) && run_.valid != nullptr) {
+      state_.eval_pending = stop || !evaluate_now(last ? "end" : "periodic");
+      stop = stop || state_.eval_pending;
+    }
     const bool save_due =
         options_.checkpoint.every.due(state_.step - 1, state_.step, tokens_before, state_.total_tokens());
     check_replicas_if_due();
     poll_save();
-    if (last || save_due || output.save) start_save();
-    if (last || output.stop || !options_.checkpoint.async) finish_save();
-    if (output.stop) return StageEnd::kStopped;
+    if (last || save_due || output.save || stop) start_save();
+    if (last || stop || !options_.checkpoint.async) finish_save();
+    if (stop) return StageEnd::kStopped;
   }
   return StageEnd::kFinished;
 }
 
-void StageTrainer::finish_pending_evaluation() {
+StageEnd StageTrainer::finish_pending_evaluation() {
   const bool last = state_.step == plan_.steps;
+  if (!evaluate_now(last ? "end" : "periodic")) return StageEnd::kStopped;  // the checkpoint knows that it is owed
   state_.eval_pending = false;
-  evaluate_now(last ? "end" : "periodic");
-  if (!last) return;
+  if (!last) return StageEnd::kFinished;
   start_save();  // no step of this stage is left that would commit it
   finish_save();
+  return StageEnd::kFinished;
 }
 
 StepOutput StageTrainer::one_step() {
@@ -183,11 +188,14 @@ std::optional<int64_t> StageTrainer::device_bytes() {
   return device_bytes_;
 }
 
-void StageTrainer::evaluate_now(const std::string& event) {
-  if (run_.valid == nullptr) return;
+bool StageTrainer::evaluate_now(const std::string& event) {
+  if (run_.valid == nullptr) return true;
   const progress::Phase phase(fmt::format("stage {} evaluation after step {}", state_.stage(), state_.step));
-  EvalRecord record = evaluate(run_.backend, run_.grid, runner_.arena(), model_, params_, *run_.valid,
-                               options_.batch.micro, options_.eval.max_tokens);
+  std::optional<EvalRecord> evaluated =
+      evaluate(run_.backend, run_.grid, runner_.arena(), model_, params_, *run_.valid, options_.batch.micro,
+               options_.eval.max_tokens, [this] { return stop_is_asked(); });
+  if (!evaluated) return false;
+  EvalRecord& record = *evaluated;
   record.event = event;
   if (!std::isfinite(record.loss))
     throw Error(ErrorKind::kNumeric, fmt::format("validation loss is {}", record.loss),
@@ -197,6 +205,7 @@ void StageTrainer::evaluate_now(const std::string& event) {
     record.bits_per_byte = record.loss / std::numbers::ln2 / run_.valid_bytes_per_token;
   count_time();
   run_.records.eval(state_, plan_.steps, record);
+  return true;
 }
 
 void StageTrainer::check_replicas_if_due() {
@@ -245,7 +254,7 @@ void StageTrainer::finish_save() {
   if (!pending_save_) return;
   const progress::Phase phase(fmt::format("stage {} committing step {}", saving_.stage(), saving_.step));
   await_shards();
-  const SaveResult saved = pending_save_->commit();
+  const SaveResult saved = pending_save_->commit(run_.fence);
   pending_save_.reset();
   if (serves_request_) run_.requests.clear_save_request();
   serves_request_ = false;
@@ -253,12 +262,13 @@ void StageTrainer::finish_save() {
   std::exception_ptr error;
   if (run_.grid.rank() == 0) {
     try {
+      run_.on_commit(saving_, saved);
       prune(saved.path);
     } catch (...) {
       error = std::current_exception();
     }
   }
-  run_.grid.world().agree("removing old checkpoints", error);
+  run_.grid.world().agree("tidying up after a commit", error);
 }
 
 void StageTrainer::prune(const std::string& newest) const {

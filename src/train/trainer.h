@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,13 +25,16 @@ struct RunContext {
   RunFolder run;
   std::string run_id;
   RunRecords& records;
-  const StopRequests& requests;
+  StopRequests& requests;
   const Sampler& sampler;
   const EvalWindows* valid = nullptr;  // no evaluation without
   double valid_bytes_per_token = 0;    // 0: unknown
   // Wall clock up to here is in some stage's account. The campaign starts it, so that loading, growth and the last save
   // of a stage count too: into the stage that follows them.
   std::chrono::steady_clock::time_point counted;
+  Fence fence;  // of rank 0: asked before every commit
+  // On rank 0, after a commit of `state`.
+  std::function<void(const TrainState& state, const SaveResult& saved)> on_commit;
 };
 
 struct TrainerOptions {
@@ -60,17 +64,18 @@ class StageTrainer {
   StageTrainer(RunContext& run, const TrainerOptions& options, const StagePlan& plan, Model& model, ParamStore& params,
                TrainState& state);
 
-  // Trains to the end of the stage, or to a request to stop. Either way the last thing done is a commit; an error that
-  // every rank sees is thrown after a save under way was committed.
+  // Trains to the end of the stage, or to a request to stop. Either way the last thing done is a commit, if there was
+  // anything new to commit; an error that every rank sees is thrown after a save under way was committed.
   StageEnd run();
 
  private:
   StageEnd train();
   StepOutput one_step();
   void log_step(const StepOutput& output, double seconds);
-  std::optional<int64_t> device_bytes();  // in use on the device, as of some seconds ago; nothing on a host
-  void evaluate_now(const std::string& event);
-  void finish_pending_evaluation();
+  std::optional<int64_t> device_bytes();        // in use on the device, as of some seconds ago; nothing on a host
+  bool evaluate_now(const std::string& event);  // false: abandoned for a request to stop
+  StageEnd finish_pending_evaluation();
+  bool stop_is_asked() { return run_.requests.poll().stop; }
   void check_replicas_if_due();
   // --- saving: begun, then committed once every rank has written its part. One save is under way at a time.
   void start_save();

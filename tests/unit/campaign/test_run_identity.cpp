@@ -1,8 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <memory>
-#include <thread>
-
 #include "campaign/run_identity.h"
 #include "core/files.h"
 #include "support/expect_error.h"
@@ -37,27 +34,16 @@ TEST(RunIdentity, KeepsEveryLaunchAndTheConfigurationOfTheLast) {
   input.spec.name = "test";
   input.file_text = "name: test";
   input.resolved_yaml = "name: test  # resolved";
-  record_launch(run, input, {}, *backend, "dp 1 tp 1");
-  record_launch(run, input, {}, *backend, "dp 1 tp 2 sequence");
+  record_launch(run, input, {}, *backend, "dp 1 tp 1", {1, "", 0});
+  record_launch(run, input, {}, *backend, "dp 1 tp 2 sequence", {2, "345", 1});
   const auto document = nlohmann::json::parse(read_text_file(run.run_json()));
   ASSERT_EQ(document["launches"].size(), 2u);
   EXPECT_EQ(document["launches"][1]["grid"], "dp 1 tp 2 sequence");
+  EXPECT_EQ(document["launches"][1]["job"], "345");
+  EXPECT_EQ(document["launches"][1]["generation"], 2);
   EXPECT_EQ(document["name"], "test");
   EXPECT_EQ(read_text_file(run.config()), input.file_text);
   EXPECT_EQ(read_text_file(run.resolved_config()), input.resolved_yaml);
-}
-
-TEST(RunLock, WaitsForAWriterThatIsEnding) {
-  const TempFolder folder;
-  const RunFolder run{folder.path()};
-  auto first = std::make_unique<RunLock>(run);
-  std::thread ending([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(700));
-    first.reset();
-  });
-  const RunLock second(run);  // flock is per open file: a second one in this process is a second writer
-  ending.join();
-  EXPECT_EQ(first, nullptr);
 }
 
 }  // namespace

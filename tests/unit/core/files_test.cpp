@@ -27,6 +27,10 @@ std::vector<std::string> names_in(const std::string& folder) {
   return names;
 }
 
+TEST(ReadTextFile, ReadsFilesThatDoNotSayTheirSize) {
+  EXPECT_THAT(read_text_file("/proc/self/stat"), ::testing::StartsWith(std::to_string(::getpid()) + " ("));
+}
+
 TEST(ReadTextFile, ReturnsEveryByte) {
   const TempFolder folder;
   const std::string bytes("a\0b\r\n\xff", 6);

@@ -1,0 +1,94 @@
+#include "campaign/launch_keeper.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "comm/abort_hooks.h"
+#include "core/error.h"
+
+namespace nexus {
+namespace {
+
+constexpr double kAskSeconds = 600;  // between questions to Slurm while the limit is far
+constexpr double kHookPatience = 5;  // for what holds other processes up (comm/abort_hooks.h)
+constexpr double kSaveSpread = 1.5;  // the next save may be slower than the slowest so far
+
+[[noreturn]] void leave_to_the_newer(const std::string& text) {
+  std::fprintf(stderr, "nexus: error: %s\n", text.c_str());
+  run_abort_hooks(kHookPatience);
+  ::_exit(exit_code(ErrorKind::kFenced));
+}
+
+}  // namespace
+
+JobDeadline::JobDeadline(SecondsLeft ask, double margin_seconds)
+    : ask_(std::move(ask)), margin_seconds_(margin_seconds) {
+  ask_again();
+}
+
+bool JobDeadline::reached(double save_seconds) {
+  const double needed = margin_seconds_ + kSaveSpread * save_seconds;
+  const std::chrono::duration<double> since = std::chrono::steady_clock::now() - asked_;
+  if (!left_when_asked_) return false;
+  if (left() < needed || since.count() > kAskSeconds) ask_again();
+  return left_when_asked_ && left() < needed;
+}
+
+void JobDeadline::ask_again() {
+  left_when_asked_ = ask_();
+  asked_ = std::chrono::steady_clock::now();
+}
+
+double JobDeadline::left() const {
+  return *left_when_asked_ - std::chrono::duration<double>(std::chrono::steady_clock::now() - asked_).count();
+}
+
+LaunchKeeper::LaunchKeeper(const RunFolder& run, const CampaignSpec& spec, int ranks, int nodes)
+    : run_(run),
+      spec_(spec),
+      job_(slurm_job()),
+      lease_(run, ranks, nodes, leave_to_the_newer),
+      deadline_([job = job_] { return slurm_seconds_left(job); }, spec.slurm.stop_margin_seconds) {}
+
+LaunchMark LaunchKeeper::mark() const {
+  return {lease_.generation(), job_.id, job_.restart};
+}
+
+void LaunchKeeper::refuse_idle_starts() {
+  int64_t newest = 0;
+  for (const CheckpointEntry& entry : list_checkpoints(run_)) newest = std::max(newest, entry.sequence);
+  lease_.note_commit(newest);
+  const int64_t idle = idle_starts(lease_.earlier(), job_, newest);
+  if (idle < spec_.slurm.max_idle_starts) return;
+  throw Error(ErrorKind::kNoProgress, fmt::format("{} starts of job {} in a row have committed nothing", idle, job_.id),
+              run_.root,
+              "read the logs of the last starts; give the job more time, or checkpoint.every a shorter period, and "
+              "submit it again");
+}
+
+void LaunchKeeper::add_sources(StopRequests& requests) {
+  requests.add_source(
+      [this] { return deadline_.reached(lease_.longest_save_seconds()) ? "the job's time limit" : ""; });
+  requests.add_source([this] {
+    const std::string limit = spent();
+    return limit.empty() ? "" : "the budget: " + limit;
+  });
+}
+
+Fence LaunchKeeper::fence() const {
+  return [this] { lease_.require_current(); };
+}
+
+void LaunchKeeper::committed(RunRecords& records, const TrainState& state, const SaveResult& saved) {
+  lease_.note_save(saved.seconds);
+  const Spending spending = spending_of(lease_.usage(), spec_.account);
+  records.spent(state, to_json(spending), budget_line(spending, spec_.budget));
+}
+
+std::string LaunchKeeper::spent() const {
+  return spent_limit(spending_of(lease_.usage(), spec_.account), spec_.budget);
+}
+
+}  // namespace nexus

@@ -1,0 +1,334 @@
+#include "campaign/run_lease.h"
+
+#include <fcntl.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "checkpoint/checkpoint.h"
+#include "core/error.h"
+#include "core/files.h"
+#include "core/log.h"
+
+namespace nexus {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr int64_t kMaxLeaseBytes = 64 << 10;
+constexpr std::chrono::milliseconds kLook{250};
+constexpr int kTries = 100;  // claimants that are faster than this one, one after another
+
+double steady_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::string path_of(const RunFolder& run, int64_t generation) {
+  return fmt::format("{}/{:06}.json", run.lease_folder(), generation);
+}
+
+// --- processes
+
+// When a process of this machine started, in ticks since boot; nothing if there is none, or only its remains.
+std::optional<int64_t> start_ticks_of(int64_t pid) {
+  std::string text;
+  try {
+    text = read_text_file(fmt::format("/proc/{}/stat", pid), 1 << 16);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+  const size_t name_end = text.rfind(')');  // the name may hold anything
+  if (name_end == std::string::npos || name_end + 2 >= text.size() || text[name_end + 2] == 'Z') return std::nullopt;
+  size_t at = name_end + 2;
+  for (int field = 3; field < 22 && at != std::string::npos; ++field) at = text.find(' ', at + 1);
+  if (at == std::string::npos) return std::nullopt;
+  return std::atoll(text.c_str() + at + 1);
+}
+
+// Where process numbers mean what they mean here.
+std::string this_machine() {
+  std::string boot = read_text_file("/proc/sys/kernel/random/boot_id", 256);
+  while (!boot.empty() && boot.back() == '\n') boot.pop_back();
+  std::error_code none;
+  return boot + " " + fs::read_symlink("/proc/self/ns/pid", none).string();
+}
+
+LeaseRecord this_process(int ranks, int nodes) {
+  utsname host{};
+  uname(&host);
+  LeaseRecord record;
+  record.host = host.nodename;
+  record.machine = this_machine();
+  record.pid = ::getpid();
+  record.start_ticks = start_ticks_of(record.pid).value_or(0);
+  record.job = slurm_job();
+  record.ranks = ranks;
+  record.nodes = nodes;
+  return record;
+}
+
+// --- files
+json to_json(const LeaseRecord& record) {
+  return {{"generation", record.generation},
+          {"host", record.host},
+          {"machine", record.machine},
+          {"pid", record.pid},
+          {"start_ticks", record.start_ticks},
+          {"job", record.job.id},
+          {"restart", record.job.restart},
+          {"ranks", record.ranks},
+          {"nodes", record.nodes},
+          {"seconds", record.seconds},
+          {"save_seconds", record.save_seconds},
+          {"renewals", record.renewals},
+          {"commit", record.commit},
+          {"released", record.released}};
+}
+
+// A file that a crash left unfinished gives a record of its number alone: nothing renews that, so it counts as dead.
+LeaseRecord read_lease(const RunFolder& run, int64_t generation) {
+  LeaseRecord record;
+  try {
+    const json document = json::parse(read_text_file(path_of(run, generation), kMaxLeaseBytes));
+    record.host = document.at("host");
+    record.machine = document.at("machine");
+    record.pid = document.at("pid");
+    record.start_ticks = document.at("start_ticks");
+    record.job.id = document.at("job");
+    record.job.restart = document.at("restart");
+    record.ranks = document.at("ranks");
+    record.nodes = document.at("nodes");
+    record.seconds = document.at("seconds");
+    record.save_seconds = document.at("save_seconds");
+    record.renewals = document.at("renewals");
+    record.commit = document.at("commit");
+    record.released = document.at("released");
+  } catch (const std::exception& error) {
+    warn("{} cannot be read: {}", path_of(run, generation), error.what());
+    record = LeaseRecord{};
+  }
+  record.generation = generation;
+  return record;
+}
+
+// "000012.json" -> 12
+std::optional<int64_t> generation_of(const std::string& name) {
+  int64_t generation = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), generation);
+  if (error != std::errc() || std::string_view(end) != ".json" || generation < 1) return std::nullopt;
+  return generation;
+}
+
+std::vector<int64_t> generations(const RunFolder& run) {
+  std::vector<int64_t> found;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(run.lease_folder(), none))
+    if (const auto generation = generation_of(entry.path().filename().string())) found.push_back(*generation);
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+// --- owners
+bool alive_here(const LeaseRecord& owner) {
+  return start_ticks_of(owner.pid) == owner.start_ticks;
+}
+
+[[noreturn]] void refuse(const RunFolder& run, const LeaseRecord& owner) {
+  const std::string job = owner.job ? ", job " + owner.job.id : "";
+  throw Error(ErrorKind::kConfig,
+              fmt::format("another job is working in this run folder (generation {}, process {} on {}{})",
+                          owner.generation, owner.pid, owner.host, job),
+              run.root, "wait for it, stop it (touch STOP in the folder), or choose another --out");
+}
+
+// Returns when the owner is dead, has let go, or has been followed by another. Times are of this machine's steady
+// clock, and an owner elsewhere is judged by whether its file changes: wall clocks may differ.
+void outlive(const RunFolder& run, const LeaseRecord& owner, const LeaseTimes& times) {
+  const bool here = owner.machine == this_machine();
+  const double end = steady_seconds() + (here ? times.dying_seconds : times.expiry_seconds);
+  if (!here && !owner.machine.empty())
+    log("waiting up to {:.0f} s for a sign of life of generation {} on {}", times.expiry_seconds, owner.generation,
+        owner.host);
+  while (steady_seconds() < end) {
+    if (here && !alive_here(owner)) return;
+    if (generations(run).back() != owner.generation) return;
+    const LeaseRecord now = read_lease(run, owner.generation);
+    if (now.released) return;
+    if (!here && now.renewals != owner.renewals) refuse(run, now);
+    std::this_thread::sleep_for(kLook);
+  }
+  if (here) refuse(run, owner);
+}
+
+// Slurm has started this job again, so it holds the older start for dead, whatever the truth is.
+bool is_older_start(const LeaseRecord& owner, const SlurmJob& job) {
+  return job && owner.job.id == job.id && owner.job.restart < job.restart;
+}
+
+}  // namespace
+
+std::vector<LeaseRecord> read_leases(const RunFolder& run) {
+  std::vector<LeaseRecord> leases;
+  for (const int64_t generation : generations(run)) leases.push_back(read_lease(run, generation));
+  return leases;
+}
+
+RunUsage usage_of(const std::vector<LeaseRecord>& leases) {
+  RunUsage usage;
+  for (const LeaseRecord& lease : leases) {
+    usage.rank_hours += lease.seconds * static_cast<double>(lease.ranks) / 3600;
+    usage.node_hours += lease.seconds * static_cast<double>(lease.nodes) / 3600;
+  }
+  return usage;
+}
+
+int64_t idle_starts(const std::vector<LeaseRecord>& leases, const SlurmJob& job, int64_t commit) {
+  const auto progress = std::find_if(leases.rbegin(), leases.rend(), [&](const LeaseRecord& lease) {
+    return lease.job.id != job.id || lease.commit != commit;
+  });
+  return job ? progress - leases.rbegin() : 0;
+}
+
+RunLease::RunLease(const RunFolder& run, int ranks, int nodes, std::function<void(const std::string&)> on_lost,
+                   const LeaseTimes& times)
+    : run_(run), mine_(this_process(ranks, nodes)), on_lost_(std::move(on_lost)), start_(steady_seconds()) {
+  make_folders(run.lease_folder());
+  claim(times);
+  revoke_unfinished_saves(run);
+  thread_ = std::thread(&RunLease::renew_until_released, this, times.renew_seconds);
+}
+
+RunLease::~RunLease() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+void RunLease::claim(const LeaseTimes& times) {
+  for (int tries = 0; tries < kTries; ++tries) {
+    earlier_ = read_leases(run_);
+    if (!earlier_.empty() && !earlier_.back().released && !is_older_start(earlier_.back(), mine_.job)) {
+      outlive(run_, earlier_.back(), times);
+      earlier_ = read_leases(run_);
+    }
+    if (claimed(earlier_.empty() ? 1 : earlier_.back().generation + 1)) return;
+  }
+  throw Error(ErrorKind::kIo, fmt::format("{} other jobs claimed the run folder first", kTries), run_.root,
+              "run the same command again");
+}
+
+// Whether this process is the one that made the generation's file. It appears with its content.
+bool RunLease::claimed(int64_t generation) {
+  mine_.generation = generation;
+  const std::string path = path_of(run_, generation);
+  const std::string draft = fmt::format("{}.{}-{}", path, mine_.host, mine_.pid);
+  write_file_durably(draft, to_json(mine_).dump() + "\n");
+  const int failure = ::link(draft.c_str(), path.c_str()) == 0 ? 0 : errno;
+  ::unlink(draft.c_str());
+  if (failure == EEXIST) return false;
+  if (failure == EPERM || failure == EOPNOTSUPP || failure == ENOSYS) {  // a file system without hard links
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0 && errno == EEXIST) return false;
+    if (fd < 0) throw_errno("create", path);
+    ::close(fd);
+    write_file_durably(path, to_json(mine_).dump() + "\n");
+  } else if (failure != 0) {
+    errno = failure;
+    throw_errno("link", path);
+  }
+  fsync_path(run_.lease_folder());
+  return true;
+}
+
+void RunLease::require_current() const {
+  const std::vector<int64_t> all = generations(run_);
+  if (!all.empty() && all.back() == mine_.generation) return;
+  if (all.empty())
+    throw Error(ErrorKind::kIo, "the run folder's lease is gone", run_.lease_folder(),
+                "was the folder moved or removed under a running job?");
+  throw Error(ErrorKind::kFenced,
+              fmt::format("generation {} has taken this run over from generation {}", all.back(), mine_.generation),
+              run_.root, "nothing: the newer copy goes on");
+}
+
+// On the thread. Signals are for the main one.
+void RunLease::renew_until_released(double period_seconds) {
+  sigset_t all;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  const std::chrono::duration<double> period(period_seconds);
+  bool warned = false;
+  std::unique_lock lock(mutex_);
+  while (!wake_.wait_for(lock, period, [this] { return ending_; })) {
+    try {
+      require_current();
+      write(false);
+      warned = false;
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::kFenced) {
+        lock.unlock();
+        on_lost_(error.what());
+        return;
+      }
+      if (!warned) warn("the run folder's lease cannot be renewed: {}", error.what());  // the fence holds without it
+      warned = true;
+    }
+  }
+  try {
+    write(true);
+  } catch (const Error&) {  // the process ends, which says the same
+  }
+}
+
+void RunLease::write(bool released) {
+  mine_.seconds = seconds_now();
+  ++mine_.renewals;
+  mine_.released = released;
+  replace_file(path_of(run_, mine_.generation), to_json(mine_).dump() + "\n");
+}
+
+double RunLease::seconds_now() const {
+  return steady_seconds() - start_;
+}
+
+RunUsage RunLease::usage() const {
+  RunUsage usage = usage_of(earlier_);
+  LeaseRecord now;
+  now.ranks = mine_.ranks;
+  now.nodes = mine_.nodes;
+  now.seconds = seconds_now();
+  const RunUsage own = usage_of({now});
+  return {usage.rank_hours + own.rank_hours, usage.node_hours + own.node_hours};
+}
+
+double RunLease::longest_save_seconds() const {
+  const std::lock_guard lock(mutex_);
+  double longest = mine_.save_seconds;
+  for (const LeaseRecord& lease : earlier_) longest = std::max(longest, lease.save_seconds);
+  return longest;
+}
+
+void RunLease::note_save(double seconds) {
+  const std::lock_guard lock(mutex_);
+  mine_.save_seconds = std::max(mine_.save_seconds, seconds);
+}
+
+void RunLease::note_commit(int64_t sequence) {
+  const std::lock_guard lock(mutex_);
+  mine_.commit = sequence;
+  write(false);
+}
+
+}  // namespace nexus

@@ -1,0 +1,105 @@
+// Who may write in a run folder: one job at a time, kept apart by generations (docs/reliability.md).
+//
+//   RUN/lease/000012.json    what generation 12 says of itself, renewed while it lives
+//
+// A generation is claimed by linking a finished file to its number, which only one of several claimants can do. The
+// highest number owns the run. A claimant leaves a living owner alone, with one exception: an older start of its own
+// Slurm job, which Slurm believes to be dead (a node that was lost runs on by itself, so both may live). Taking over
+// goes: claim the number, durably; take the folders of unfinished saves away (revoke_unfinished_saves); look for the
+// newest checkpoint. The old owner asks its fence between creating the folder of a save and giving it its name. So
+// either its name was there before the new owner looked, or the renaming fails: two live copies never both commit,
+// whatever their clocks say and however long either of them was stopped.
+//
+// This needs link and rename to be atomic and folders to be seen alike by both hosts. Local file systems are tested;
+// network ones (NFS, Lustre) are not.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "campaign/slurm_job.h"
+#include "core/run_folder.h"
+
+namespace nexus {
+
+// One generation, as its file has it.
+struct LeaseRecord {
+  int64_t generation = 0;
+  std::string host;     // for people
+  std::string machine;  // boot and process namespace: where `pid` means something
+  int64_t pid = 0, start_ticks = 0;
+  SlurmJob job;
+  int64_t ranks = 1, nodes = 1;
+  double seconds = 0;       // wall clock used, as of the last renewal
+  double save_seconds = 0;  // longest save so far
+  int64_t renewals = 0;
+  int64_t commit = 0;     // sequence of the newest checkpoint when it began
+  bool released = false;  // it has ended by itself
+};
+
+// All generations of a run, oldest first. Files that cannot be read are left out with a warning.
+std::vector<LeaseRecord> read_leases(const RunFolder& run);
+
+// What a run has used, lost work included.
+struct RunUsage {
+  double rank_hours = 0, node_hours = 0;
+};
+RunUsage usage_of(const std::vector<LeaseRecord>& leases);
+
+// Starts of this Slurm job in a row, the latest ones, that left the newest checkpoint where it was: `commit`.
+int64_t idle_starts(const std::vector<LeaseRecord>& leases, const SlurmJob& job, int64_t commit);
+
+struct LeaseTimes {
+  double renew_seconds = 5;    // between renewals
+  double expiry_seconds = 20;  // an owner elsewhere that renews nothing for so long is dead
+  double dying_seconds = 10;   // for an owner on this machine to end: mpirun takes two seconds to end its ranks
+};
+
+class RunLease {
+ public:
+  // Claims the next generation and revokes unfinished saves. Throws ErrorKind::kConfig where another job works in the
+  // folder. `on_lost` is called once, on a thread, when a newer generation appears; the process should then leave at
+  // once, writing nothing.
+  RunLease(const RunFolder& run, int ranks, int nodes, std::function<void(const std::string&)> on_lost,
+           const LeaseTimes& times = {});
+  ~RunLease();  // releases it
+  RunLease(const RunLease&) = delete;
+  RunLease& operator=(const RunLease&) = delete;
+
+  int64_t generation() const { return mine_.generation; }
+  // Throws ErrorKind::kFenced if a newer generation is there. Reads the folder anew.
+  void require_current() const;
+  // Of all generations, this one up to now.
+  RunUsage usage() const;
+  // Longest save of any generation; 0: none is known.
+  double longest_save_seconds() const;
+  void note_save(double seconds);
+  // Generations before this one.
+  const std::vector<LeaseRecord>& earlier() const { return earlier_; }
+  // Newest checkpoint, as found at the start: goes into the record.
+  void note_commit(int64_t sequence);
+
+ private:
+  void claim(const LeaseTimes& times);
+  bool claimed(int64_t generation);
+  void renew_until_released(double period_seconds);
+  void write(bool released);
+  double seconds_now() const;
+
+  RunFolder run_;
+  LeaseRecord mine_;
+  std::vector<LeaseRecord> earlier_;
+  std::function<void(const std::string&)> on_lost_;
+  double start_ = 0;  // steady clock
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  bool ending_ = false;
+  std::thread thread_;
+};
+
+}  // namespace nexus
