@@ -143,14 +143,20 @@ std::string environment_lines(const ClusterSpec& cluster) {
   return text;
 }
 
+bool has_option(const ClusterSpec& cluster, const std::string& name) {
+  return std::any_of(cluster.launcher_options.begin(), cluster.launcher_options.end(),
+                     [&](const std::string& option) { return option == name; });
+}
+
+// The cluster file's options, and what mpirun needs besides unless they say it: it refuses to be told twice.
 std::string option_words(const ClusterSpec& cluster) {
   std::string text;
-  const auto& options = cluster.launcher_options;
-  // mpirun would tie a rank, with all its threads, to one core; Slurm has given the job its cores already.
-  const bool bound = std::any_of(options.begin(), options.end(),
-                                 [](const std::string& option) { return option.find("bind-to") != std::string::npos; });
-  if (cluster.launcher == Launcher::kMpirun && !bound) text += " --bind-to none";
-  for (const std::string& option : options) {
+  if (cluster.launcher == Launcher::kMpirun) {
+    if (!has_option(cluster, "--map-by")) text += fmt::format(" --map-by ppr:{}:node", cluster.ranks_per_node());
+    // Otherwise a rank, with all its threads, would be tied to one core; Slurm has given the job its cores already.
+    if (!has_option(cluster, "--bind-to")) text += " --bind-to none";
+  }
+  for (const std::string& option : cluster.launcher_options) {
     require_printable(option, cluster_key("launcher_options"));
     text += " " + shell_quote(option);
   }
@@ -165,7 +171,6 @@ std::string launch_lines(const CampaignSpec& campaign, const ClusterSpec& cluste
       {"OPTIONS", option_words(cluster)}, {"NEXUS", shell_quote(cluster.nexus)}, {"TRAIN", train}};
   if (cluster.launcher == Launcher::kMpirun) {
     values["RANKS"] = fmt::format("{}", campaign.slurm.nodes * cluster.ranks_per_node());
-    values["PER_NODE"] = fmt::format("{}", cluster.ranks_per_node());
   } else {
     require_word(cluster.srun_mpi, "_-", cluster_key("srun_mpi"));
     values["MPI"] = cluster.srun_mpi;

@@ -1,0 +1,82 @@
+// Slurm's commands as small scripts, first in PATH: they record how they are called and answer from files.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/files.h"
+#include "support/temp_folder.h"
+
+namespace nexus {
+
+using Call = std::vector<std::string>;  // the program's name and its arguments
+
+// Files in `folder`: `queue` is what squeue prints; sbatch fails at its N-th call where `fail_at` holds N; scontrol
+// fails at its first calls, as often as `scontrol_failures` says; `hostnames` is what `scontrol show hostnames` prints.
+class FakeSlurm {
+ public:
+  FakeSlurm() : path_before_(std::getenv("PATH")) {
+    std::filesystem::create_directory(bin());
+    const std::string head = "#!/bin/bash\nF='" + folder.path() +
+                             "'\nprintf '%s\\0' \"${0##*/}\" \"$@\" $'\\n' >>\"$F/calls\"\n"
+                             "[[ ! -e $F/down ]] || { echo 'Unable to contact slurm controller' >&2; exit 1; }\n";
+    program("sbatch", head + R"sh(
+n=$(($(cat "$F/count" 2>/dev/null || echo 0) + 1)); echo $n >"$F/count"
+[[ $n != "$(cat "$F/fail_at" 2>/dev/null)" ]] || { echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2; exit 1; }
+for word; do [[ $word != --comment=* ]] || comment=${word#--comment=}; done
+echo "$((100 + n))|PENDING|Dependency|0:00|1:00:00|N/A||(null)|$comment" >>"$F/queue"
+echo $((100 + n))
+)sh");
+    program("squeue", head + "cat \"$F/queue\" 2>/dev/null || true\n");
+    program("scancel", head + R"sh(
+for id; do sed -i "s/^$id|[A-Z]*|/$id|CANCELLED|/" "$F/queue"; done
+)sh");
+    program("scontrol", head + R"sh(
+[[ "$1 $2" != 'show hostnames' ]] || { cat "$F/hostnames"; exit 0; }
+n=$(cat "$F/scontrol_failures" 2>/dev/null || echo 0)
+((n == 0)) || { echo $((n - 1)) >"$F/scontrol_failures"; echo 'Unable to contact slurm controller' >&2; exit 1; }
+[[ $1 != requeue ]] || sed -i "s/^$2|[A-Z]*|/$2|PENDING|/" "$F/queue"
+)sh");
+    for (const char* name : {"srun", "mpirun", "module", "nexus"}) program(name, head + "exit 0\n");
+    ::setenv("PATH", (bin() + ":" + path_before_).c_str(), 1);
+  }
+  ~FakeSlurm() { ::setenv("PATH", path_before_.c_str(), 1); }
+
+  std::string bin() const { return folder / "bin"; }
+
+  void program(const std::string& name, const std::string& text) const {
+    write_file_durably(bin() + "/" + name, text);
+    ::chmod((bin() + "/" + name).c_str(), 0755);
+  }
+  void file(const std::string& name, const std::string& text) const { write_file_durably(folder / name, text); }
+
+  // All calls so far; of `program` only, if one is named.
+  std::vector<Call> calls(const std::string& program = "") const {
+    std::vector<Call> calls;
+    Call call;
+    std::string word;
+    for (const char c : path_exists(folder / "calls") ? read_text_file(folder / "calls") : "") {
+      if (c != '\0') {
+        word += c;
+        continue;
+      }
+      if (word != "\n") call.push_back(word);
+      if (word == "\n" && (program.empty() || call[0] == program)) calls.push_back(call);
+      if (word == "\n") call.clear();
+      word.clear();
+    }
+    return calls;
+  }
+  void forget_calls() const { std::filesystem::remove(folder / "calls"); }
+
+  TempFolder folder;
+
+ private:
+  std::string path_before_;
+};
+
+}  // namespace nexus

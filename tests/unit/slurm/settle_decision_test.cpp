@@ -1,0 +1,154 @@
+#include "slurm/settle_decision.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace nexus {
+namespace {
+
+using testing::HasSubstr;
+
+SettleFacts facts_of(int code, Launcher launcher = Launcher::kSrun) {
+  SettleFacts facts;
+  facts.code = code;
+  facts.launcher = launcher;
+  facts.status = parse_status("running stage s0 step 3 of 10 | generation 4 | job 345 restart 2");
+  facts.job = "345";
+  facts.restart = 2;
+  facts.max_requeues = 5;
+  facts.state = "RUNNING";
+  facts.reason = "None";
+  facts.nodes = {"n1", "n12"};
+  return facts;
+}
+
+SettleAction expected_action(int code) {
+  if (code == 0) return SettleAction::kFinish;
+  if (code == 77) return SettleAction::kLeave;
+  if (code == 74 || code == 75 || code == 76 || code > 128) return SettleAction::kRequeue;
+  return SettleAction::kGiveUp;
+}
+
+TEST(Settle, EveryCodeHasItsAction) {
+  for (int code = 0; code < 256; ++code) {
+    const SettleDecision decision = decide_settle(facts_of(code));
+    EXPECT_EQ(decision.action, expected_action(code)) << code;
+    EXPECT_EQ(decision.code, code);
+    EXPECT_FALSE(decision.why.empty());
+    EXPECT_EQ(decision.exclude, "");
+  }
+}
+
+TEST(Settle, WhatTheRanksLeftInStatusBeatsTheLaunchersCode) {
+  for (const Launcher launcher : {Launcher::kSrun, Launcher::kMpirun})
+    for (const int launcher_code : {0, 1, 75, 137, 255})
+      for (int code = 0; code < 128; ++code) {
+        SettleFacts facts = facts_of(launcher_code, launcher);
+        facts.status.exit = code;
+        EXPECT_EQ(decide_settle(facts).action, expected_action(code)) << launcher_code << " " << code;
+        EXPECT_EQ(decide_settle(facts).code, code);
+      }
+}
+
+TEST(Settle, StatusOfAnotherStartIsNotBelieved) {
+  for (const int exit : {0, 5, 75, 93}) {
+    SettleFacts facts = facts_of(137);
+    facts.status.exit = exit;
+    facts.status.restart = 1;
+    EXPECT_EQ(decide_settle(facts).action, SettleAction::kRequeue);
+    EXPECT_EQ(decide_settle(facts).code, 137);
+    facts.status.restart = 2;
+    facts.status.job = "344";
+    EXPECT_EQ(decide_settle(facts).code, 137);
+    facts.status.job = "";
+    EXPECT_EQ(decide_settle(facts).code, 137);
+  }
+}
+
+TEST(Settle, OneOfMpirunMeansKilledUnlessStatusSaysOtherwise) {
+  EXPECT_EQ(decide_settle(facts_of(1, Launcher::kMpirun)).action, SettleAction::kRequeue);
+  EXPECT_EQ(decide_settle(facts_of(1, Launcher::kSrun)).action, SettleAction::kGiveUp);
+  SettleFacts facts = facts_of(1, Launcher::kMpirun);
+  facts.status.exit = 1;
+  EXPECT_EQ(decide_settle(facts).action, SettleAction::kGiveUp);
+}
+
+TEST(Settle, AFencedCopyTouchesNothingWhateverStatusSays) {
+  SettleFacts facts = facts_of(77);
+  facts.status.exit = 75;
+  EXPECT_EQ(decide_settle(facts).action, SettleAction::kLeave);
+  EXPECT_EQ(decide_settle(facts).code, 77);
+}
+
+TEST(Settle, RequeuesAreBounded) {
+  for (const int code : {74, 75, 76, 129, 137, 143, 255}) {
+    SettleFacts facts = facts_of(code);
+    facts.restart = facts.status.restart = 4;
+    EXPECT_EQ(decide_settle(facts).action, SettleAction::kRequeue) << code;
+    facts.restart = facts.status.restart = 5;
+    EXPECT_EQ(decide_settle(facts).action, SettleAction::kGiveUp) << code;
+    EXPECT_THAT(decide_settle(facts).why, HasSubstr("max_requeues"));
+  }
+}
+
+TEST(Settle, StartsThatNeverOpenTheRunEndInNoProgress) {
+  SettleFacts facts = facts_of(137);
+  facts.vain_starts = 2;
+  EXPECT_EQ(decide_settle(facts).action, SettleAction::kRequeue);
+  facts.vain_starts = 3;
+  EXPECT_EQ(decide_settle(facts).action, SettleAction::kGiveUp);
+  EXPECT_EQ(decide_settle(facts).code, 93);
+}
+
+TEST(Settle, JobsThatSlurmEndsAreNotQueuedAgain) {
+  for (const char* state : {"COMPLETING", "CANCELLED", "PENDING", "PREEMPTED", "REQUEUED"})
+    for (const int code : {74, 75, 76, 143}) {
+      SettleFacts facts = facts_of(code);
+      facts.state = state;
+      EXPECT_EQ(decide_settle(facts).action, SettleAction::kLeave) << state;
+    }
+  // Nor does it matter for what is final: the later jobs must go.
+  SettleFacts facts = facts_of(5);
+  facts.state = "COMPLETING";
+  EXPECT_EQ(decide_settle(facts).action, SettleAction::kGiveUp);
+}
+
+TEST(Settle, AJobAtItsTimeLimitIsQueuedAgain) {
+  for (const char* state : {"COMPLETING", "TIMEOUT"}) {
+    SettleFacts facts = facts_of(143);
+    facts.state = state;
+    facts.reason = "TimeLimit";
+    EXPECT_EQ(decide_settle(facts).action, SettleAction::kRequeue);
+  }
+}
+
+TEST(Settle, SuspectHardwareExcludesTheNodeThatStatusNames) {
+  SettleFacts facts = facts_of(76);
+  facts.status.text = "nexus: error: CUDA error; rank 3 on n12; replace the GPU";
+  EXPECT_EQ(decide_settle(facts).exclude, "n12");
+  facts.status.text = "nexus: error: CUDA error; rank 3 on n12.example.org; replace the GPU";
+  EXPECT_EQ(decide_settle(facts).exclude, "n12");
+  facts.status.text = "nexus: error: CUDA error; rank 3 on n123 and xn1; replace the GPU";
+  EXPECT_EQ(decide_settle(facts).exclude, "");
+  facts.code = 74;
+  facts.status.text = "nexus: error: I/O; n12";
+  EXPECT_EQ(decide_settle(facts).exclude, "");
+}
+
+TEST(Settle, StatusLinesAreRead) {
+  const RunStatus status = parse_status("stopped stage s0 | run again | exit 75 | generation 12 | job 345 restart 1\n");
+  EXPECT_EQ(status.text, "stopped stage s0 | run again");
+  EXPECT_EQ(status.exit, 75);
+  EXPECT_EQ(status.job, "345");
+  EXPECT_EQ(status.restart, 1);
+  const RunStatus running = parse_status("running stage s0 | generation 12 | job 345 restart 1");
+  EXPECT_FALSE(running.exit);
+  EXPECT_EQ(running.job, "345");
+  const RunStatus foreign = parse_status("done | exit codes are odd | job offers | exit 7x");
+  EXPECT_FALSE(foreign.exit);
+  EXPECT_EQ(foreign.job, "");
+  EXPECT_EQ(parse_status("").text, "");
+}
+
+}  // namespace
+}  // namespace nexus
