@@ -109,17 +109,15 @@ class Testbed:
         self.machines = {}  # name of a node: what started its first process
         if len(f"{self.folder}/munge/socket") > 100:
             sys.exit(f"FAILED: {self.folder} is too long a path for a socket; give the tests a shorter folder")
+        if f" {self.folder}/" in Path("/proc/self/mountinfo").read_text():
+            sys.exit(f"FAILED: something is mounted below {self.folder}; unmount it before this folder is deleted")
         shutil.rmtree(self.folder, ignore_errors=True)
         for name in ("munge", "controller"):
             (self.folder / name).mkdir(parents=True)
         (self.folder / "munge").chmod(0o700)
         self.names = [f"n{i + 1}" for i in range(NODES)]
         for name in self.names:
-            node = self.folder / "nodes" / name
-            (node / "spool").mkdir(parents=True)
-            (node / "tmp").mkdir()
-            (node / "tmp").chmod(0o1777)
-            (node / "boot_id").write_text(f"{uuid.uuid4()}\n")
+            self.make_disk(name)
         ports = free_ports(NODES + 1)
         nodes = [f"NodeName={name} NodeHostname={name} NodeAddr=127.0.0.1 Port={port} CPUs={CPUS} State=UNKNOWN"
                  for name, port in zip(self.names, ports[1:])]
@@ -156,6 +154,21 @@ class Testbed:
         first = self.wait(lambda: children_of(self.machines[name].pid), 5, f"node {name} to start")[0]
         (self.folder / "nodes" / name / "first.pid").write_text(str(first))
 
+    def make_disk(self, name):
+        node = self.folder / "nodes" / name
+        (node / "spool").mkdir(parents=True)
+        (node / "tmp").mkdir()
+        (node / "tmp").chmod(0o1777)
+        (node / "boot_id").write_text(f"{uuid.uuid4()}\n")
+
+    def forget_disk(self, name):
+        """Slurm 22.05 leaves PMIx's socket in its spool and a folder in /tmp, and fails at the same step of the same job for as
+        long as they are there. Our nodes forget them at a power cut, as nodes without disks do."""
+        node = self.folder / "nodes" / name
+        for kept in ("spool", "tmp"):
+            (node / kept).rename(node / f"{kept}-{time.time_ns()}")
+        self.make_disk(name)
+
     def serve_power_buttons(self):
         """Starts nodes anew whose power a scenario has cut and, by a file `power_on`, asked for again."""
         for name in self.names:
@@ -163,7 +176,7 @@ class Testbed:
             if button.exists():
                 self.daemons.remove(self.machines[name])
                 self.machines[name].wait()
-                (self.folder / "nodes" / name / "boot_id").write_text(f"{uuid.uuid4()}\n")
+                self.forget_disk(name)
                 self.start_node(name)
                 button.unlink()
 
