@@ -15,7 +15,7 @@ from harness import Workspace, fail
 from scenarios import ALL, ALONE, REDUCED
 from slurm_rig import STEPS
 
-AT_ONCE = 4
+AT_ONCE = 5
 
 
 def prepare(nexus, folder):
