@@ -5,10 +5,14 @@
 #include "config/cluster.h"
 #include "config/config.h"
 #include "core/error.h"
+#include "core/files.h"
 #include "core/log.h"
+#include "core/run_folder.h"
 #include "slurm/job_book.h"
 #include "slurm/render.h"
 #include "slurm/settle.h"
+#include "slurm/simulate_preempt.h"
+#include "slurm/status.h"
 #include "slurm/submit.h"
 
 namespace nexus {
@@ -92,6 +96,48 @@ int cancel(const std::string& run) {
   return 0;
 }
 
+// What the jobs run, or else what the last launch ran.
+CampaignSpec campaign_of_run(const std::string& run) {
+  const std::string rendered = RunFolder{run}.slurm_folder() + "/campaign.yaml";
+  return load_campaign(path_exists(rendered) ? rendered : RunFolder{run}.resolved_config()).spec;
+}
+
+int status(const std::string& run, bool json) {
+  std::vector<QueuedJob> queue;
+  try {
+    queue = read_queue();
+  } catch (const Error& error) {
+    warn("slurm: {}", error.what());  // the run folder has something to say all the same
+  }
+  std::vector<std::string> runs = read_job_book(run).tasks;
+  if (runs.empty()) runs = {run};
+  nlohmann::ordered_json documents = nlohmann::ordered_json::array();
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const RunView view = view_run(campaign_of_run(runs[i]), absolute_path(runs[i]), queue);
+    if (json)
+      documents.push_back(run_json(view));
+    else
+      fmt::print("{}{}", i == 0 ? "" : "\n", run_text(view));
+  }
+  if (json)
+    fmt::print("{}\n", (runs.size() == 1 ? documents[0] : documents)
+                           .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  return 0;
+}
+
+int preempt(const PreemptOptions& options) {
+  const PreemptResult result = simulate_preempt(campaign_of_run(options.run), options,
+                                                [](const std::string& text) { log("simulate-preempt {}", text); });
+  log("simulate-preempt job {} | generation {} to {} | steps lost {} | seconds to the first new step {:.1f} | lineage "
+      "{}",
+      result.job, result.old_generation, result.new_generation, result.steps_lost, result.seconds_to_new_step,
+      result.lineage_fault.empty() ? "linear" : result.lineage_fault);
+  if (result.held()) return 0;
+  throw Error(ErrorKind::kIo,
+              result.committed ? "the lineage is not linear" : "the job has not committed again within the time",
+              options.run, "look at its log in logs/ and at `nexus slurm status`");
+}
+
 void add_render_options(CLI::App& command, RenderArguments& arguments) {
   command.add_option("CAMPAIGN", arguments.file, "campaign file")->required();
   command.add_option("-c,--config", arguments.more_files, "more configuration, merged over the campaign file")
@@ -128,6 +174,28 @@ void add_settle(CLI::App& group, Action& action) {
   });
 }
 
+void add_status(CLI::App& group, Action& action) {
+  struct Arguments {
+    std::string run;
+    bool json = false;
+  };
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = group.add_subcommand("status", "stages, jobs, time left and what has been spent");
+  command->add_option("RUN", arguments->run, "run folder")->required();
+  command->add_flag("--json", arguments->json, "machine-readable, on stdout");
+  command->callback([arguments, &action] { action = [arguments] { return status(arguments->run, arguments->json); }; });
+}
+
+void add_preempt(CLI::App& group, Action& action) {
+  const auto options = std::make_shared<PreemptOptions>();
+  CLI::App* command =
+      group.add_subcommand("simulate-preempt", "preempt the running job, and measure how it comes back");
+  command->add_option("RUN", options->run, "run folder")->required();
+  command->add_option("--grace", options->grace_seconds, "seconds between notice and requeue (default: 30)");
+  command->add_option("--timeout", options->patience_seconds, "seconds to wait for a new commit (default: 1800)");
+  command->callback([options, &action] { action = [options] { return preempt(*options); }; });
+}
+
 // A command that needs nothing but a run folder.
 void add_run_command(CLI::App& group, const std::string& name, const std::string& help,
                      const std::function<int(const std::string&)>& what, Action& action) {
@@ -151,6 +219,8 @@ void add_slurm_command(CLI::App& app, Action& action) {
   submit_command->add_flag("--dry-run", to_submit->dry_run, "print commands and scripts; change nothing");
   submit_command->callback([to_submit, &action] { action = [to_submit] { return submit(*to_submit); }; });
   add_run_command(*group, "cancel", "cancel the jobs of a run folder, and no others", cancel, action);
+  add_status(*group, action);
+  add_preempt(*group, action);
   add_settle(*group, action);
 }
 

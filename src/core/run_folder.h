@@ -16,9 +16,9 @@ struct RunFolder {
   std::string evals() const { return root + "/eval.jsonl"; }
   std::string ledger() const { return root + "/ledger.jsonl"; }
   std::string status() const { return root + "/STATUS"; }
-  std::string lease_folder() const { return root + "/lease"; }
   std::string jobs() const { return root + "/jobs.json"; }
   std::string slurm_folder() const { return root + "/slurm"; }
+  std::string lease_folder() const { return root + "/lease"; }
   std::string log_folder() const { return root + "/logs"; }
   std::string dump_folder() const { return root + "/dumps"; }
   std::string report_folder() const { return root + "/report"; }

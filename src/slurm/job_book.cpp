@@ -59,6 +59,7 @@ JobBook read_job_book(const std::string& run) {
   try {
     const ordered_json document = ordered_json::parse(read_text_file(path, kMostBytes));
     JobBook book{text_of(document, "run"), text_of(document, "token"), text_of(document, "cluster"), {}};
+    if (document.contains("tasks")) book.tasks = document.at("tasks").get<std::vector<std::string>>();
     for (const ordered_json& job : document.at("jobs"))
       book.jobs.push_back({job.at("id").get<std::string>(), text_of(job, "stage"), text_of(job, "after"),
                            text_of(job, "script"), job.value("submitted", 0.0)});
@@ -77,8 +78,9 @@ void write_job_book(const std::string& run, const JobBook& book) {
                     {"after", or_null(job.after)},
                     {"script", job.script},
                     {"submitted", job.submitted}});
-  const ordered_json document = {
+  ordered_json document = {
       {"cluster", book.cluster}, {"run", book.run}, {"token", book.token}, {"jobs", std::move(jobs)}};
+  if (!book.tasks.empty()) document["tasks"] = book.tasks;
   write_file_durably(RunFolder{run}.jobs(),
                      document.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
 }

@@ -20,6 +20,7 @@ struct JobBook {
   std::string token;    // first part of the jobs' comments
   std::string cluster;  // its name
   std::vector<BookedJob> jobs;
+  std::vector<std::string> tasks = {};  // run folders of the newest array; empty: this folder is the run
 
   const BookedJob* find(const std::string& id) const;
   // The jobs that wait for `id`, directly or not, in order of submission.

@@ -183,7 +183,7 @@ std::string launch_lines(const CampaignSpec& campaign, const ClusterSpec& cluste
 
 std::string trap_line(Launcher launcher) {
   if (launcher == Launcher::kSrun) return "trap 'caught=1' TERM USR2  # under srun the ranks hear of it from Slurm";
-  return "trap 'caught=1; [[ -z $job ]] || kill -USR2 \"$job\"' TERM USR2  # mpirun passes USR2 on: save, then exit 75";
+  return "trap 'caught=1; [[ -z $! ]] || kill -USR2 \"$!\"' TERM USR2  # mpirun passes USR2 on: save, then exit 75";
 }
 
 void check_request(const ClusterSpec& cluster, const JobRequest& request) {

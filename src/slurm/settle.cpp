@@ -4,12 +4,9 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstdlib>
-#include <filesystem>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
 
@@ -17,7 +14,6 @@
 #include "core/files.h"
 #include "core/log.h"
 #include "core/run_folder.h"
-#include "slurm/leases.h"
 #include "slurm/queue.h"
 #include "slurm/submit.h"
 
@@ -29,6 +25,12 @@ using Clock = std::chrono::steady_clock;
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
+}
+
+// A task of an array has an id of its own too, but the first task's is that of the whole array.
+std::string target_of(const SlurmJob& job) {
+  const std::string array = environment("SLURM_ARRAY_JOB_ID"), task = environment("SLURM_ARRAY_TASK_ID");
+  return array.empty() || task.empty() ? job.id : array + "_" + task;
 }
 
 void hold_off_signals() {
@@ -68,13 +70,13 @@ std::vector<std::string> nodes_of_job() {
 
 class Settler {
  public:
-  Settler(const SettleOptions& options, SlurmJob job) : options_(options), job_(std::move(job)) {}
+  Settler(const SettleOptions& options, const SlurmJob& job) : options_(options), job_(job), target_(target_of(job)) {}
 
   int run() {
     const SettleFacts facts = gather();
     SettleDecision decision = decide_settle(facts);
     static const char* const words[] = {"finished", "queued again", "given up", "left alone"};
-    log("settle job {} restart {} | code {} | {}: {}", job_.target, job_.restart, decision.code,
+    log("settle job {} restart {} | code {} | {}: {}", target_, job_.restart, decision.code,
         words[static_cast<int>(decision.action)], decision.why);
     if (decision.action == SettleAction::kRequeue && !requeue(decision)) decision.action = SettleAction::kGiveUp;
     if (decision.action == SettleAction::kGiveUp) give_up(facts);
@@ -91,7 +93,7 @@ class Settler {
     facts.max_requeues = options_.max_requeues;
     const RunFolder run{options_.run};
     if (path_exists(run.status())) facts.status = parse_status(read_text_file(run.status()));
-    facts.vain_starts = vain_starts(read_leases(options_.run), job_.id, job_.restart);
+    facts.vain_starts = vain_starts(read_leases(run), job_);
     if (facts.code == 0) return facts;  // nothing to ask Slurm about
     facts.nodes = nodes_of_job();
     insist(options_, [&] { find_in_queue(facts); });
@@ -100,7 +102,7 @@ class Settler {
 
   void find_in_queue(SettleFacts& facts) {
     for (const QueuedJob& job : read_queue()) {
-      if (job.id != job_.target) continue;
+      if (job.id != target_) continue;
       facts.state = job.state;
       facts.reason = job.reason;
       excluded_ = job.excluded_nodes;
@@ -111,7 +113,7 @@ class Settler {
   bool requeue(const SettleDecision& decision) {
     const bool done = insist(options_, [&] {
       try {
-        run_slurm({"scontrol", "requeue", job_.target});
+        run_slurm({"scontrol", "requeue", target_});
       } catch (const Error&) {
         SettleFacts now;
         find_in_queue(now);
@@ -126,47 +128,45 @@ class Settler {
   void exclude(const std::string& node) {
     const std::string list = excluded_.empty() || excluded_ == "(null)" ? node : excluded_ + "," + node;
     const bool done = insist(options_, [&] {
-      run_slurm({"scontrol", "update", "JobId=" + job_.target, "ExcNodeList=" + list});
+      run_slurm({"scontrol", "update", "JobId=" + target_, "ExcNodeList=" + list});
     });
-    if (done) log("settle job {} | node {} is not used again", job_.target, node);
+    if (done) log("settle job {} | node {} is not used again", target_, node);
   }
 
   void give_up(const SettleFacts& facts) {
-    if (!facts.status.text.empty()) log("settle job {} | {}", job_.target, facts.status.text);
+    if (!facts.status.text.empty()) log("settle job {} | {}", target_, facts.status.text);
     const JobBook book = read_job_book(options_.run);
-    const std::vector<std::string> later = book.later_than(job_.target);
+    const std::vector<std::string> later = book.later_than(target_);
     if (later.empty()) return;
     insist(options_, [&] {
       std::vector<std::string> ids;
       for (const QueuedJob& job : jobs_of_run(read_queue(), options_.run, book))
         if (job.live() && std::find(later.begin(), later.end(), job.id) != later.end()) ids.push_back(job.id);
       cancel_ids(ids);
-      if (!ids.empty()) log("settle job {} | cancelled the later jobs {}", job_.target, fmt::join(ids, ", "));
+      if (!ids.empty()) log("settle job {} | cancelled the later jobs {}", target_, fmt::join(ids, ", "));
     });
   }
 
   const SettleOptions& options_;
   const SlurmJob job_;
+  const std::string target_;  // what scontrol and scancel call it
   std::string excluded_;
 };
 
 }  // namespace
 
-SlurmJob job_from_environment() {
-  SlurmJob job;
-  job.id = environment("SLURM_JOB_ID");
-  if (job.id.empty())
-    throw Error(ErrorKind::kConfig, "SLURM_JOB_ID is not set", "environment",
-                "let job scripts call `nexus slurm settle`; people need not");
-  const std::string array = environment("SLURM_ARRAY_JOB_ID"), task = environment("SLURM_ARRAY_TASK_ID");
-  job.target = array.empty() || task.empty() ? job.id : array + "_" + task;
-  const std::string restart = environment("SLURM_RESTART_COUNT");
-  std::from_chars(restart.data(), restart.data() + restart.size(), job.restart);
-  return job;
+int64_t vain_starts(const std::vector<LeaseRecord>& leases, const SlurmJob& job) {
+  int64_t last = -1;
+  for (const LeaseRecord& lease : leases)
+    if (lease.job.id == job.id && lease.job.restart <= job.restart) last = std::max(last, lease.job.restart);
+  return job.restart - last;
 }
 
 int settle(const SettleOptions& options) {
-  const SlurmJob job = job_from_environment();
+  const SlurmJob job = slurm_job();
+  if (!job)
+    throw Error(ErrorKind::kConfig, "SLURM_JOB_ID is not set", "environment",
+                "let job scripts call `nexus slurm settle`; people need not");
   hold_off_signals();
   return Settler(options, job).run();
 }

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "campaign/run_lease.h"
 #include "slurm/settle_decision.h"
 
 namespace nexus {
@@ -16,18 +18,11 @@ struct SettleOptions {
   double retry_seconds = 10;
 };
 
-// This job, as its environment tells it.
-struct SlurmJob {
-  std::string id;      // SLURM_JOB_ID
-  std::string target;  // what scontrol and scancel call it: "123", or "123_4" for a task of an array
-  int64_t restart = 0;
-};
+// Starts of the job in a row, up to the one that `job` is, that have no lease: nexus never opened the run.
+int64_t vain_starts(const std::vector<LeaseRecord>& leases, const SlurmJob& job);
 
-// Throws ErrorKind::kConfig outside of a job.
-SlurmJob job_from_environment();
-
-// Decides, acts, prints one line, and returns the exit code for Slurm. Signals that end jobs are held off meanwhile, as
-// Slurm sends them for the very requeue that is asked for here.
+// Decides, acts, prints one line, and returns the exit code for Slurm. Throws ErrorKind::kConfig outside of a job.
+// Signals that end jobs are held off meanwhile, as Slurm sends them for the very requeue that is asked for here.
 int settle(const SettleOptions& options);
 
 }  // namespace nexus

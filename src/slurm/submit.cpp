@@ -93,6 +93,7 @@ void record(const RenderedJobs& rendered, const BookedJob& job) {
     book.run = run;
     book.token = token_of(rendered.home);
     book.cluster = rendered.cluster;
+    book.tasks = run == rendered.home && rendered.array ? rendered.runs : std::vector<std::string>();
     book.jobs.push_back(entry);
     write_job_book(run, book);
   };

@@ -5,15 +5,38 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "core/files.h"
 #include "support/temp_folder.h"
 
 namespace nexus {
 
 using Call = std::vector<std::string>;  // the program's name and its arguments
+
+// A generation as RUN/lease/ keeps it.
+inline void write_lease(const std::string& run, int generation, const std::string& job, int restart, int ranks = 1,
+                        double seconds = 0) {
+  std::filesystem::create_directories(run + "/lease");
+  const nlohmann::json record = {{"generation", generation},
+                                 {"host", "n1"},
+                                 {"machine", "m"},
+                                 {"pid", 1},
+                                 {"start_ticks", 1},
+                                 {"job", job},
+                                 {"restart", restart},
+                                 {"ranks", ranks},
+                                 {"nodes", 1},
+                                 {"seconds", seconds},
+                                 {"save_seconds", 0},
+                                 {"renewals", 0},
+                                 {"commit", 0},
+                                 {"released", true}};
+  write_file_durably(fmt::format("{}/lease/{:06}.json", run, generation), record.dump());
+}
 
 // Files in `folder`: `queue` is what squeue prints; sbatch fails at its N-th call where `fail_at` holds N; scontrol
 // fails at its first calls, as often as `scontrol_failures` says; `hostnames` is what `scontrol show hostnames` prints.
@@ -33,7 +56,7 @@ echo $((100 + n))
 )sh");
     program("squeue", head + "cat \"$F/queue\" 2>/dev/null || true\n");
     program("scancel", head + R"sh(
-for id; do sed -i "s/^$id|[A-Z]*|/$id|CANCELLED|/" "$F/queue"; done
+for id; do [[ $1 == --signal* ]] || sed -i "s/^$id|[A-Z]*|/$id|CANCELLED|/" "$F/queue"; done
 )sh");
     program("scontrol", head + R"sh(
 [[ "$1 $2" != 'show hostnames' ]] || { cat "$F/hostnames"; exit 0; }

@@ -7,7 +7,6 @@
 
 #include "core/files.h"
 #include "slurm/job_book.h"
-#include "slurm/leases.h"
 #include "support/expect_error.h"
 #include "support/fake_slurm.h"
 
@@ -42,10 +41,7 @@ class SettleJob : public testing::Test {
       text += std::string(later) + "|PENDING|Dependency|0:00|1:00|N/A||(null)|" + token_of(run_) + ":s1\n";
     slurm_.file("queue", text);
   }
-  void lease(const std::string& job, int restart) {
-    write_file_durably(run_ + "/lease/000001.json",
-                       fmt::format("{{\"generation\": 1, \"job\": {}, \"restart\": {}}}", job, restart));
-  }
+  void lease(const std::string& job, int restart) { write_lease(run_, 1, job, restart); }
   int settle_with(int code) {
     SettleOptions options;
     options.run = run_;
@@ -126,9 +122,11 @@ TEST_F(SettleJob, ASilentControllerIsAskedAgain) {
 }
 
 TEST_F(SettleJob, StartsInVainAreCounted) {
-  EXPECT_EQ(vain_starts(read_leases(run_), "101", 0), 0);
-  EXPECT_EQ(vain_starts(read_leases(run_), "101", 2), 2);
-  EXPECT_EQ(vain_starts(read_leases(run_), "104", 2), 3);
+  const std::vector<LeaseRecord> leases = read_leases(RunFolder{run_});
+  ASSERT_EQ(leases.size(), 1u);
+  EXPECT_EQ(vain_starts(leases, {"101", 0}), 0);
+  EXPECT_EQ(vain_starts(leases, {"101", 2}), 2);
+  EXPECT_EQ(vain_starts(leases, {"104", 2}), 3);
   ::setenv("SLURM_RESTART_COUNT", "3", 1);
   EXPECT_EQ(settle_with(137), 93);
   EXPECT_THAT(actions(), ElementsAre(ElementsAre("scancel", "102", "103")));

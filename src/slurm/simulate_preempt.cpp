@@ -1,0 +1,180 @@
+#include "slurm/simulate_preempt.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <thread>
+
+#include "campaign/run_lease.h"
+#include "core/error.h"
+#include "core/run_folder.h"
+#include "slurm/queue.h"
+#include "slurm/record_tail.h"
+
+namespace nexus {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double unix_seconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+void sleep_seconds(double seconds) {
+  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+}
+
+class Rehearsal {
+ public:
+  Rehearsal(const CampaignSpec& spec, const PreemptOptions& options, const std::function<void(const std::string&)>& say)
+      : spec_(spec), options_(options), say_(say), run_{options.run} {}
+
+  PreemptResult perform() {
+    choose_job();
+    remember();
+    preempt();
+    wait_for_commit();
+    measure();
+    return result_;
+  }
+
+ private:
+  std::optional<QueuedJob> our_job(const std::string& id) const {
+    for (const QueuedJob& job : jobs_of_run(read_queue(), run_.root, read_job_book(run_.root)))
+      if (id.empty() ? job.state == "RUNNING" : job.id == id) return job;
+    return std::nullopt;
+  }
+
+  void choose_job() {
+    const auto job = our_job("");
+    if (!job)
+      throw Error(ErrorKind::kConfig, "no job of this run is running", run_.root,
+                  "wait until `nexus slurm status` shows one RUNNING");
+    result_.job = job->id;
+  }
+
+  int64_t newest_generation() const {
+    const std::vector<LeaseRecord> leases = read_leases(run_);
+    return leases.empty() ? 0 : leases.back().generation;
+  }
+
+  void remember() {
+    result_.old_generation = newest_generation();
+    metrics_offset_ = size_of_file(run_.metrics());
+    ledger_offset_ = size_of_file(run_.ledger());
+    const auto metrics = records_from(run_.metrics(), std::max<int64_t>(0, metrics_offset_ - (1 << 16)));
+    const bool working = std::any_of(metrics.begin(), metrics.end(), [&](const RunRecord& record) {
+      return record.kind == "step" &&
+             record.value.value("generation", result_.old_generation) == result_.old_generation;
+    });
+    if (!working)
+      throw Error(ErrorKind::kConfig, "the job has made no step yet: nothing could be lost", run_.root,
+                  "wait until `nexus slurm status` shows steps");
+  }
+
+  // A preemption: TERM to the job's steps at once, some grace, then the requeue. Ranks that save and stop in time make
+  // the job queue itself again (settle); under mpirun they hear of it only at the end.
+  void preempt() {
+    say_(fmt::format("job {} generation {} | TERM to its steps, {:.0f} s of grace", result_.job, result_.old_generation,
+                     options_.grace_seconds));
+    notice_ = unix_seconds();
+    start_ = Clock::now();
+    try {
+      run_slurm({"scancel", "--signal=TERM", result_.job});
+    } catch (const Error& error) {
+      say_(std::string("no step took the signal: ") + error.what());
+    }
+    auto job = our_job(result_.job);
+    while (job && job->state == "RUNNING" && seconds_since(start_) < options_.grace_seconds) {
+      sleep_seconds(std::min(1.0, options_.poll_seconds));
+      job = our_job(result_.job);
+    }
+    if (!job || job->state != "RUNNING" || newest_generation() > result_.old_generation) {
+      say_(fmt::format("job {} has stopped by itself after {:.0f} s", result_.job, seconds_since(start_)));
+      return;
+    }
+    say_(fmt::format("the grace is over: scontrol requeue {}", result_.job));
+    run_slurm({"scontrol", "requeue", result_.job});
+  }
+
+  // The first commit beyond where a newer generation has begun.
+  bool committed_again() const {
+    std::optional<Position> resumed;
+    if (size_of_file(run_.ledger()) < ledger_offset_) resumed = Position{0, 0};  // begun anew: there was no checkpoint
+    for (const RunRecord& record : records_from(run_.ledger(), ledger_offset_)) {
+      const bool newer = record.value.value("generation", result_.old_generation + 1) > result_.old_generation;
+      if (!newer) continue;
+      if (record.kind == "resume") resumed = record.at;
+      if (record.kind == "commit" && resumed && record.at > *resumed) return true;
+    }
+    return false;
+  }
+
+  void wait_for_commit() {
+    double said = -options_.progress_seconds;
+    while (seconds_since(start_) < options_.patience_seconds) {
+      result_.new_generation = newest_generation();
+      if (result_.new_generation > result_.old_generation && committed_again()) {
+        result_.committed = true;
+        return;
+      }
+      if (seconds_since(start_) - said >= options_.progress_seconds) {
+        said = seconds_since(start_);
+        const auto job = our_job(result_.job);
+        say_(fmt::format("{:.0f} s | job {} {} | generation {}", said, result_.job,
+                         job ? job->state + " " + job->reason : "not in the queue", result_.new_generation));
+      }
+      sleep_seconds(options_.poll_seconds);
+    }
+  }
+
+  // Steps from the campaign's beginning.
+  int64_t steps_until(const Position& at) const {
+    int64_t steps = at.second;
+    for (int64_t i = 0; i < at.first && i < static_cast<int64_t>(spec_.stages.size()); ++i)
+      steps += spec_.steps_of_stage(static_cast<size_t>(i));
+    return steps;
+  }
+
+  void measure() {
+    const bool anew = size_of_file(run_.metrics()) < metrics_offset_;
+    const int64_t from = anew ? 0 : std::max<int64_t>(0, metrics_offset_ - (1 << 16));
+    Position head{0, 0}, furthest{0, 0};
+    for (const RunRecord& record : records_from(run_.metrics(), from)) {
+      if (record.kind == "resume") {
+        if (record.time >= notice_)
+          result_.steps_lost += std::max<int64_t>(0, steps_until(head) - steps_until(record.at));
+        head = record.at;
+      }
+      if (record.kind != "step") continue;
+      head = record.at;
+      const bool newer = record.value.value("generation", result_.old_generation) > result_.old_generation;
+      if (newer && head > furthest && result_.seconds_to_new_step < 0)
+        result_.seconds_to_new_step = record.time - notice_;
+      furthest = std::max(furthest, head);
+    }
+    result_.lineage_fault = lineage_fault(records_from(run_.ledger(), 0));
+  }
+
+  const CampaignSpec& spec_;
+  const PreemptOptions& options_;
+  const std::function<void(const std::string&)>& say_;
+  const RunFolder run_;
+  PreemptResult result_;
+  int64_t metrics_offset_ = 0, ledger_offset_ = 0;
+  double notice_ = 0;
+  Clock::time_point start_;
+};
+
+}  // namespace
+
+PreemptResult simulate_preempt(const CampaignSpec& spec, const PreemptOptions& options,
+                               const std::function<void(const std::string&)>& say) {
+  return Rehearsal(spec, options, say).perform();
+}
+
+}  // namespace nexus
