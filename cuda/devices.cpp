@@ -17,10 +17,12 @@ std::vector<CudaDevice> cuda_devices() {
     cudaDeviceProp facts{};
     if (cudaGetDeviceProperties(&facts, i) != cudaSuccess) {
       cudaGetLastError();
-      devices.push_back({.name = "unknown"});  // a place in the list is the index of a device
+      devices.push_back({.name = "unknown", .uuid = ""});  // a place in the list is the index of a device
       continue;
     }
-    devices.push_back({facts.name, facts.major, facts.minor, static_cast<int64_t>(facts.totalGlobalMem)});
+    std::string uuid;
+    for (const char byte : facts.uuid.bytes) uuid += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+    devices.push_back({facts.name, facts.major, facts.minor, static_cast<int64_t>(facts.totalGlobalMem), uuid});
   }
   return devices;
 }

@@ -12,6 +12,7 @@ struct CudaDevice {
   std::string name;  // "NVIDIA H200"
   int capability_major = 0, capability_minor = 0;
   int64_t memory_bytes = 0;
+  std::string uuid;  // 32 hexadecimal digits; a MIG instance has its own
 };
 
 // By their index; one that gives no answer is "unknown". Empty where there is no GPU or no driver: asking is never an

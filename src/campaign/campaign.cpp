@@ -78,11 +78,12 @@ class Campaign {
       require_agreement();
     }
     describe_launch();
+    stop_asked_ = keeper_ && !keeper_->spent().empty();  // no step is to be had for nothing
     while (true) {
       const NextAction action = next_action(spec_, restored);
       if (action.kind == NextAction::Kind::kDone) return finish();
       if (action.stage > until_) return finish_stage();
-      if (grid_.world().any(requests_.poll().stop)) return stopped();
+      if (grid_.world().any(stop_asked_ || requests_.poll().urgent)) return stopped();
       switch (action.kind) {
         case NextAction::Kind::kStart: start(); break;
         case NextAction::Kind::kEnterStage: enter_stage(action.stage); break;
@@ -354,7 +355,7 @@ class Campaign {
         keeper_ ? keeper_->fence() : Fence{},
         [this](const TrainState& state, const SaveResult& saved) { keeper_->committed(records_, state, saved); }};
     StageTrainer trainer(context, trainer_options(spec_), plan, trained_->model, trained_->params, state_);
-    trainer.run();
+    stop_asked_ = trainer.run() == StageEnd::kStopped;
     counted_ = context.counted;
   }
 
@@ -413,6 +414,7 @@ class Campaign {
   Sampler sampler_;
   std::optional<EvalWindows> valid_;
   std::string run_id_;
+  bool stop_asked_ = false;  // no further stage
   std::chrono::steady_clock::time_point counted_ = std::chrono::steady_clock::now();
   std::unique_ptr<Trained> trained_;
   TrainState state_;

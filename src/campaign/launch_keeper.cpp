@@ -70,8 +70,8 @@ void LaunchKeeper::refuse_idle_starts() {
 
 void LaunchKeeper::add_sources(StopRequests& requests) {
   requests.add_source(
-      [this] { return deadline_.reached(lease_.longest_save_seconds()) ? "the job's time limit" : ""; });
-  requests.add_source([this] {
+      true, [this] { return deadline_.reached(lease_.longest_save_seconds()) ? "the job's time limit" : ""; });
+  requests.add_source(false, [this] {
     const std::string limit = spent();
     return limit.empty() ? "" : "the budget: " + limit;
   });

@@ -20,7 +20,7 @@ inline constexpr const char* kManifestName = "MANIFEST.json";
 inline constexpr const char* kStateName = "state.json";
 inline constexpr int64_t kFormatVersion = 2;            // written
 inline constexpr int64_t kOldestVersion = 1;            // slices of whole rows only; still read
-inline constexpr int64_t kMaxManifestBytes = 32 << 20;  // 100,000 slices take 20 MiB
+inline constexpr int64_t kMaxManifestBytes = 128 << 20;  // 100,000 slices take 20 MiB, 4096 ranks of a 250M model 80 MB
 inline constexpr int64_t kMaxStateBytes = 16 << 20;
 
 struct FileRecord {

@@ -1,30 +1,78 @@
-// nexus plan: what a campaign will cost; needs neither MPI nor data.
+// nexus plan: what a campaign will cost, on a cluster too; needs neither MPI nor data.
 #include <cstdio>
 
 #include "cli/commands.h"
+#include "config/cluster.h"
 #include "config/config.h"
 #include "core/log.h"
+#include "core/units.h"
+#include "plan/cluster_plan.h"
 #include "plan/plan.h"
 
 namespace nexus {
 namespace {
 
 struct PlanArguments {
-  std::string file;
-  std::vector<std::string> more_files, assignments;
-  std::string device = "cpu";
+  std::string file, device, cluster;
+  std::vector<std::string> more_files, assignments, rates;
+  std::optional<double> mfu;
+  std::string save_stop;
   int ranks = 0;
   bool json = false;
 };
+
+MeasuredSpeed speed_of(const PlanArguments& arguments) {
+  MeasuredSpeed speed;
+  speed.mfu = arguments.mfu;
+  for (const std::string& rate : arguments.rates) {
+    const auto count = parse_count(rate);
+    if (!count)
+      throw Error(ErrorKind::kConfig, "'" + rate + "' is no number of tokens per second", "--tok-per-s",
+                  "write for example 850K or 1200000");
+    speed.tokens_per_second.push_back(static_cast<double>(*count));
+  }
+  if (!arguments.save_stop.empty()) {
+    speed.save_stop = parse_duration(arguments.save_stop);
+    if (!speed.save_stop)
+      throw Error(ErrorKind::kConfig, "'" + arguments.save_stop + "' is no time", "--save-stop",
+                  "write for example 2.5s");
+  }
+  return speed;
+}
 
 int plan(const PlanArguments& arguments) {
   const LoadedCampaign loaded =
       load_campaign(arguments.file, arguments.more_files, arguments.assignments, std::nullopt);
   for (const std::string& text : loaded.warnings) warn("{}", text);
-  const Forecast forecast = make_forecast(loaded.spec, arguments.ranks, planned_device(arguments.device));
-  const std::string text = arguments.json ? forecast_json(forecast).dump(2) + "\n" : forecast_text(forecast);
-  std::fputs(text.c_str(), stdout);
+  const bool on_cluster = !arguments.cluster.empty();
+  const ClusterSpec cluster = on_cluster ? load_cluster(arguments.cluster) : ClusterSpec{};
+  const int ranks = on_cluster && arguments.ranks == 0 ? ranks_on_cluster(loaded.spec, cluster) : arguments.ranks;
+  const std::string device = arguments.device.empty() ? (cluster.gpus_per_node > 0 ? "cuda" : "cpu") : arguments.device;
+  const Forecast forecast = make_forecast(loaded.spec, ranks, planned_device(device));
+  nlohmann::json document = forecast_json(forecast);
+  std::string text = forecast_text(forecast);
+  if (on_cluster) {
+    const ClusterPlan plan = plan_on_cluster(loaded.spec, cluster, forecast, speed_of(arguments));
+    for (const std::string& warning : plan.warnings) warn("{}", warning);
+    document["cluster"] = cluster_plan_json(plan);
+    text += cluster_plan_text(plan);
+  }
+  std::fputs((arguments.json ? document.dump(2) + "\n" : text).c_str(), stdout);
   return 0;
+}
+
+void add_cluster_options(CLI::App& command, PlanArguments& arguments) {
+  CLI::Option* cluster =
+      command.add_option("--cluster", arguments.cluster,
+                         "cluster file: plan for slurm.nodes of its nodes; jobs, hours, cost, saves, failures");
+  command
+      .add_option("--tok-per-s", arguments.rates,
+                  "tokens per second of the whole job: one, or one for each stage (a,b)")
+      ->delimiter(',')
+      ->needs(cluster);
+  command.add_option("--mfu", arguments.mfu, "or the share of account.peak_tflops that is reached")->needs(cluster);
+  command.add_option("--save-stop", arguments.save_stop, "how long an asynchronous save stops training (3s)")
+      ->needs(cluster);
 }
 
 }  // namespace
@@ -37,8 +85,12 @@ void add_plan_command(CLI::App& app, Action& action) {
   command->add_option("-c,--config", arguments->more_files, "more configuration, merged over the campaign file")
       ->allow_extra_args(false);
   command->add_option("-s,--set", arguments->assignments, "key=value, over everything else")->allow_extra_args(false);
-  command->add_option("--ranks", arguments->ranks, "plan for this many ranks (default: parallel.dp, or 1)");
-  command->add_option("--device", arguments->device, "cpu or cuda: a GPU needs memory of its own beside the buffers");
+  command->add_option("--ranks", arguments->ranks,
+                      "plan for this many ranks (default: parallel.dp, or 1; with --cluster: all of slurm.nodes)");
+  command->add_option(
+      "--device", arguments->device,
+      "cpu or cuda: a GPU needs memory of its own beside the buffers (default: cpu, or what the cluster has)");
+  add_cluster_options(*command, *arguments);
   command->add_flag("--json", arguments->json, "machine-readable, on stdout");
   command->callback([arguments, &action] { action = [arguments] { return plan(*arguments); }; });
 }

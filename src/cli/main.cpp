@@ -22,6 +22,7 @@ int main(int argc, char** argv) {
   nexus::add_report_command(app, action);
   nexus::add_slurm_command(app, action);
   nexus::add_bench_command(app, action);
+  nexus::add_doctor_command(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {

@@ -108,7 +108,8 @@ class MpiSession {
   std::unique_ptr<Communicator> world(int64_t longest_message = int64_t{1} << 28);
   // Ends all ranks now; for errors that other ranks may not have seen.
   [[noreturn]] static void abort(int exit_code);
-  static std::string library_version();
+  static std::string library_version();   // that is loaded: "Open MPI v4.1.4"
+  static std::string compiled_version();  // the same of the headers; empty where they do not tell
 };
 
 }  // namespace nexus

@@ -189,4 +189,12 @@ std::string MpiSession::library_version() {
   return version.substr(0, version.find(','));
 }
 
+std::string MpiSession::compiled_version() {
+#ifdef OMPI_MAJOR_VERSION
+  return fmt::format("Open MPI v{}.{}.{}", OMPI_MAJOR_VERSION, OMPI_MINOR_VERSION, OMPI_RELEASE_VERSION);
+#else
+  return "";
+#endif
+}
+
 }  // namespace nexus

@@ -9,6 +9,8 @@
 namespace nexus {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 volatile std::sig_atomic_t signal_seen = 0;
 
 void on_signal(int number) {
@@ -27,9 +29,12 @@ void install(int signal_number, void (*handler)(int)) {
 StopRequests::StopRequests(RunFolder run, bool is_rank_0, std::optional<double> stop_after_seconds)
     : run_(std::move(run)), is_rank_0_(is_rank_0) {
   signal_seen = 0;
-  if (stop_after_seconds)
-    deadline_ = std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-                                                       std::chrono::duration<double>(*stop_after_seconds));
+  add_source(true, [this] { return path_exists(run_.stop_request()) ? "the file STOP" : ""; });
+  if (stop_after_seconds) {
+    const auto end =
+        Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(*stop_after_seconds));
+    add_source(false, [end] { return Clock::now() >= end ? "--stop-after" : ""; });
+  }
   install(SIGUSR2, on_signal);
   install(SIGTERM, on_signal);
 }
@@ -39,24 +44,34 @@ StopRequests::~StopRequests() {
   install(SIGTERM, SIG_DFL);
 }
 
-void StopRequests::add_source(std::function<std::string()> reason) {
-  sources_.push_back(std::move(reason));
+void StopRequests::add_source(bool urgent, std::function<std::string()> reason) {
+  sources_.push_back({urgent, std::move(reason)});
 }
 
-std::string StopRequests::find_reason() const {
-  if (signal_seen != 0) return signal_seen == SIGTERM ? "signal TERM" : "signal USR2";
-  if (!is_rank_0_) return "";
-  if (deadline_ && std::chrono::steady_clock::now() >= *deadline_) return "--stop-after";
-  if (path_exists(run_.stop_request())) return "the file STOP";
-  for (const auto& source : sources_)
-    if (std::string reason = source(); !reason.empty()) return reason;
-  return "";
+// A reason stays; a later one counts where it is more urgent.
+void StopRequests::look() {
+  if (urgent_) return;
+  if (signal_seen != 0) {
+    reason_ = signal_seen == SIGTERM ? "signal TERM" : "signal USR2";
+    urgent_ = true;
+    return;
+  }
+  if (!is_rank_0_) return;
+  for (const Source& source : sources_) {
+    if (!reason_.empty() && !source.urgent) continue;
+    if (std::string reason = source.reason(); !reason.empty()) {
+      reason_ = std::move(reason);
+      urgent_ = source.urgent;
+      if (urgent_) return;
+    }
+  }
 }
 
 Requests StopRequests::poll() {
-  if (reason_.empty()) reason_ = find_reason();
+  look();
   Requests answer;
   answer.stop = !reason_.empty();
+  answer.urgent = urgent_;
   answer.save = answer.stop || (is_rank_0_ && path_exists(run_.checkpoint_now_request()));
   return answer;
 }

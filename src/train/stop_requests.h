@@ -16,8 +16,9 @@
 namespace nexus {
 
 struct Requests {
-  bool stop = false;  // save, then exit with 75
-  bool save = false;  // save and go on
+  bool stop = false;    // save, then exit with 75
+  bool urgent = false;  // a stop that cannot wait for the end of a step or an evaluation: somebody may kill soon
+  bool save = false;    // save and go on
 };
 
 class StopRequests {
@@ -29,8 +30,9 @@ class StopRequests {
   StopRequests(const StopRequests&) = delete;
   StopRequests& operator=(const StopRequests&) = delete;
 
-  // Another reason to stop, asked for by rank 0 at every poll: a few words, or "" while there is none.
-  void add_source(std::function<std::string()> reason);
+  // Another reason to stop, asked for by rank 0 at every poll: a few words, or "" while there is none. Signals and the
+  // file STOP are urgent; --stop-after is not, so that every launch gets a step done.
+  void add_source(bool urgent, std::function<std::string()> reason);
 
   Requests poll();
   // What this rank's first request to stop was; "" if there was none.
@@ -40,13 +42,17 @@ class StopRequests {
   void clear_stop_request() const;
 
  private:
-  std::string find_reason() const;
+  struct Source {
+    bool urgent;
+    std::function<std::string()> reason;  // "": none
+  };
+  void look();
 
   RunFolder run_;
   bool is_rank_0_;
-  std::optional<std::chrono::steady_clock::time_point> deadline_;
-  std::vector<std::function<std::string()>> sources_;
+  std::vector<Source> sources_;
   std::string reason_;
+  bool urgent_ = false;
 };
 
 }  // namespace nexus

@@ -193,7 +193,7 @@ bool StageTrainer::evaluate_now(const std::string& event) {
   const progress::Phase phase(fmt::format("stage {} evaluation after step {}", state_.stage(), state_.step));
   std::optional<EvalRecord> evaluated =
       evaluate(run_.backend, run_.grid, runner_.arena(), model_, params_, *run_.valid, options_.batch.micro,
-               options_.eval.max_tokens, [this] { return stop_is_asked(); });
+               options_.eval.max_tokens, [this] { return stop_is_urgent(); });
   if (!evaluated) return false;
   EvalRecord& record = *evaluated;
   record.event = event;

@@ -73,9 +73,9 @@ class StageTrainer {
   StepOutput one_step();
   void log_step(const StepOutput& output, double seconds);
   std::optional<int64_t> device_bytes();        // in use on the device, as of some seconds ago; nothing on a host
-  bool evaluate_now(const std::string& event);  // false: abandoned for a request to stop
+  bool evaluate_now(const std::string& event);  // false: abandoned for an urgent request to stop
   StageEnd finish_pending_evaluation();
-  bool stop_is_asked() { return run_.requests.poll().stop; }
+  bool stop_is_urgent() { return run_.requests.poll().urgent; }
   void check_replicas_if_due();
   // --- saving: begun, then committed once every rank has written its part. One save is under way at a time.
   void start_save();
