@@ -94,7 +94,7 @@ class Settler {
     const RunFolder run{options_.run};
     if (path_exists(run.status())) facts.status = parse_status(read_text_file(run.status()));
     facts.vain_starts = vain_starts(read_leases(run), job_);
-    if (facts.code == 0) return facts;  // nothing to ask Slurm about
+    if (decide_settle(facts).action == SettleAction::kFinish) return facts;  // nothing to ask Slurm about
     facts.nodes = nodes_of_job();
     insist(options_, [&] { find_in_queue(facts); });
     return facts;

@@ -32,12 +32,13 @@ std::optional<int64_t> number_after(const std::string& group, const std::string&
   return parsed.ec == std::errc() && (parsed.ptr == end || *parsed.ptr == ' ') ? std::optional(value) : std::nullopt;
 }
 
-// What the ranks said. mpirun hides it: after a TERM it answers 1 whatever they said.
+// What the ranks said. mpirun hides it: after a TERM it answers 1 whatever they said. srun answers 0 when Slurm
+// declares a node of the job dead, while the ranks live on: a 0 that STATUS does not confirm is no good end.
 int code_of(const SettleFacts& facts) {
   if (facts.code == kFenced) return kFenced;  // the line is the newer copy's
   const RunStatus& status = facts.status;
   if (status.exit && status.job == facts.job && status.restart == facts.restart) return *status.exit;
-  return facts.launcher == Launcher::kMpirun && facts.code == 1 ? kKilled : facts.code;
+  return facts.code == 0 || (facts.launcher == Launcher::kMpirun && facts.code == 1) ? kKilled : facts.code;
 }
 
 bool is_name_character(char c) {
@@ -117,6 +118,8 @@ RunStatus parse_status(const std::string& line) {
 }
 
 SettleDecision decide_settle(const SettleFacts& facts) {
+  if (facts.status.job == facts.job && facts.status.restart > facts.restart)
+    return {SettleAction::kLeave, kFenced, "a newer start of this job has taken over"};
   const int code = code_of(facts);
   if (code == 0) return {SettleAction::kFinish, 0, "done"};
   if (code == kFenced) return {SettleAction::kLeave, kFenced, "a newer copy of this run has taken over"};

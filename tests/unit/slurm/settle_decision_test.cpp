@@ -30,7 +30,7 @@ SettleAction expected_action(int code) {
 }
 
 TEST(Settle, EveryCodeHasItsAction) {
-  for (int code = 0; code < 256; ++code) {
+  for (int code = 1; code < 256; ++code) {
     const SettleDecision decision = decide_settle(facts_of(code));
     EXPECT_EQ(decision.action, expected_action(code)) << code;
     EXPECT_EQ(decision.code, code);
@@ -71,6 +71,22 @@ TEST(Settle, OneOfMpirunMeansKilledUnlessStatusSaysOtherwise) {
   SettleFacts facts = facts_of(1, Launcher::kMpirun);
   facts.status.exit = 1;
   EXPECT_EQ(decide_settle(facts).action, SettleAction::kGiveUp);
+}
+
+TEST(Settle, ZeroWithoutStatusMeansKilled) {
+  for (const Launcher launcher : {Launcher::kSrun, Launcher::kMpirun}) {
+    EXPECT_EQ(decide_settle(facts_of(0, launcher)).action, SettleAction::kRequeue);
+    EXPECT_EQ(decide_settle(facts_of(0, launcher)).code, 137);
+  }
+}
+
+TEST(Settle, AnOlderStartLeavesEverythingToTheNewerOne) {
+  for (const int code : {0, 1, 5, 74, 75, 93, 137}) {
+    SettleFacts facts = facts_of(code);
+    facts.status.restart = 3;
+    EXPECT_EQ(decide_settle(facts).action, SettleAction::kLeave) << code;
+    EXPECT_EQ(decide_settle(facts).code, 77);
+  }
 }
 
 TEST(Settle, AFencedCopyTouchesNothingWhateverStatusSays) {

@@ -59,6 +59,7 @@ class SettleJob : public testing::Test {
 };
 
 TEST_F(SettleJob, AFinishedJobDoesNothing) {
+  write_file_durably(run_ + "/STATUS", "done | stages 3 | exit 0 | generation 1 | job 101 restart 0\n");
   EXPECT_EQ(settle_with(0), 0);
   EXPECT_THAT(slurm_.calls(), IsEmpty());
 }

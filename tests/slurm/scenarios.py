@@ -1,0 +1,354 @@
+"""The scenarios: each submits a campaign, disturbs its jobs, and ends with the comparison to the undisturbed run.
+
+usage: scenarios.py NEXUS FOLDER SCENARIO     with SLURM_CONF of a running testbed, in a folder that run.py has prepared
+"""
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from harness import fail, wait_until
+from slurm_rig import PATIENCE, STEPS, Job, Rig, slurm
+
+ALL = {}
+REDUCED = []
+ALONE = {}  # scenario: partition of which it disturbs every job, so that no other may be there
+
+
+def scenario(reduced=True, alone=None):
+    """Puts a function on the list, in the order of this file; `reduced`: scripts/test runs it."""
+    def register(function):
+        ALL[function.__name__] = function
+        ALONE[function.__name__] = alone
+        if reduced:
+            REDUCED.append(function.__name__)
+        return function
+    return register
+
+
+def require_no_loss(rig, job, restarts=1):
+    """A job with notice saves first: it was started again as often as said, and no step was made twice."""
+    rig.require(job.restarts() == restarts, f"job {job.id} has {job.restarts()} restarts, not {restarts}")
+    rig.require(rig.lost_steps() == 0, f"{rig.lost_steps()} steps were lost in spite of notice")
+
+
+# --- requeued again and again: these take longest, so they start first
+
+
+@scenario()
+def time_limit(rig):
+    """A time limit that the campaign does not fit in: the job stops itself in time, three times and more."""
+    [job] = rig.submit(rig.chained_campaign("campaign", time_limit="1min", margin="42s", every="1h"), rig.cluster())
+    for life in range(3):
+        rig.wait_for_steps(rig.steps_made() + 1)
+        # Held until its time is up, however fast the host is. Not in a save: its time would count as that of a save.
+        ranks = job.ranks()
+        for pid in ranks:
+            os.kill(pid, signal.SIGSTOP)
+        rig.require(rig.steps_made() < STEPS, "the run was too fast: it is at the end of a stage")
+        wait_until(lambda: time_left(job) <= 40, PATIENCE, "the job's own deadline", 0.2)
+        for pid in ranks:
+            os.kill(pid, signal.SIGCONT)
+        wait_until(lambda: job.restarts() == life + 1, PATIENCE, f"requeue {life + 1}", 0.2)
+    rig.wait_for_end([job])
+    rig.require_all_completed([job])
+    rig.require(job.restarts() >= 3, f"only {job.restarts()} requeues")
+    rig.require(rig.lost_steps() == 0, f"{rig.lost_steps()} steps were lost at a time limit")
+    rig.require_undisturbed_result()
+
+
+def time_left(job):
+    text = slurm("squeue", "--noheader", "--jobs", job.id, "--format=%L").strip()
+    parts = [int(part) for part in text.split(":")]
+    return sum(part * 60 ** i for i, part in enumerate(reversed(parts)))
+
+
+@scenario(alone="fragile")
+def node_failure(rig):
+    """slurmd is killed; the job starts on another node while the old copy, frozen in a save, lives on. It must not commit."""
+    [job] = rig.submit(rig.chained_campaign("campaign", nodes=1, every="2 steps"), rig.cluster("fragile", tasks=2))
+    rig.wait_for_steps(30)
+    node = job.facts()["NodeList"]
+    old = job.ranks(node)
+    rig.require(len(old) == 2, f"{node} has ranks {old}")
+    before = rig.unfinished_saves(rig.name)
+    wait_until(lambda: rig.unfinished_saves(rig.name) - before, 60, "a save", 0.001)
+    for pid in old:
+        os.kill(pid, signal.SIGSTOP)
+    rig.say(f"frozen with unfinished saves {rig.unfinished_saves(rig.name)}")
+    rig.kill_slurmd(node)
+    wait_until(lambda: job.restarts() == 1 and job.state() == "RUNNING", PATIENCE, "a second copy", 0.2)
+    rig.require(job.facts()["NodeList"] != node, "the second copy is on the failed node")
+    made = rig.steps_made()
+    rig.wait_for_steps(made + 1)
+    rig.require(sorted(job.ranks(node)) == sorted(old), "the old copy did not live on: this test shows nothing")
+    rig.say("two live copies: the old one goes on")
+    for pid in old:
+        os.kill(pid, signal.SIGCONT)
+    # Rank 0 leaves by itself; the others wait for it until their watchdog, or the node's slurmd, ends them.
+    wait_until(lambda: len(job.ranks(node)) < 2, 60, f"the old copy's rank 0 on {node} to give way", 0.2)
+    rig.start_slurmd(node)
+    wait_until(lambda: not job.ranks(node), 60, f"the old copy's ranks on {node} to end", 0.2)
+    rig.wait_for_end([job])
+    rig.require_all_completed([job])
+    # The old copy's end takes the new copy's step of the same number with it: one restart more.
+    rig.require(job.restarts() <= 2, f"{job.restarts()} restarts")
+    require_one_writer(rig)
+    rig.require_undisturbed_result()
+
+
+def require_one_writer(rig, at_least=2):
+    generations = [lease["generation"] for lease in rig.leases()]
+    rig.require(generations == sorted(set(generations)) and len(generations) >= at_least, f"generations {generations}")
+
+
+@scenario(alone="contested")
+def preemption(rig):
+    """A partition of higher priority takes the nodes."""
+    [job] = rig.submit(rig.chained_campaign("campaign"), rig.cluster("contested"))
+    preempt(rig, job)
+    require_no_loss(rig, job)
+    rig.require_undisturbed_result()
+
+
+def preempt(rig, job):
+    rig.wait_for_steps(50)
+    urgent = Job(slurm("sbatch", "--parsable", "--partition=urgent", "--nodes=2", "--exclusive", "--time=1", "--output=/dev/null",
+                       "--wrap=sleep 3").strip())
+    rig.wait_for_end([urgent, job])
+    rig.require_all_completed([urgent, job])
+
+
+@scenario(alone="contested")
+def preemption_mpirun(rig):
+    """The same where mpirun starts the ranks: notice reaches its daemons, its exit code says nothing."""
+    [job] = rig.submit(rig.chained_campaign("campaign"), rig.cluster("contested", "mpirun"))
+    preempt(rig, job)
+    require_no_loss(rig, job)
+    rig.require_undisturbed_result()
+
+
+@scenario()
+def requeue_in_save(rig):
+    """`scontrol requeue` by hand as soon as a save is under way. Slurm requeues, so the job itself must not a second time."""
+    [job] = rig.submit(rig.chained_campaign("campaign", every="1 steps"), rig.cluster())
+    rig.wait_for_steps(30)
+    before = rig.unfinished_saves(rig.name)
+    wait_until(lambda: rig.unfinished_saves(rig.name) - before, 60, "a save", 0.001)
+    slurm("scontrol", "requeue", job.id)
+    rig.wait_for_end([job])
+    rig.require_all_completed([job])
+    rig.require(job.restarts() == 1, f"{job.restarts()} restarts after one requeue")
+    rig.require_undisturbed_result()
+
+
+# --- a whole chain
+
+
+@scenario()
+def chain_srun(rig):
+    """A job for every stage over two nodes."""
+    run_chain(rig, "srun")
+
+
+@scenario()
+def chain_mpirun(rig):
+    """The same with mpirun in the allocation."""
+    run_chain(rig, "mpirun")
+
+
+def run_chain(rig, launcher):
+    jobs = rig.submit(rig.chained_campaign("stages"), rig.cluster(launcher=launcher))
+    rig.require(len(jobs) == 3, f"{len(jobs)} jobs for three stages")
+    rig.require("afterok" in jobs[1].facts()["Dependency"], f"the second job waits for {jobs[1].facts()['Dependency']}")
+    rig.wait_for_end(jobs)
+    rig.require_all_completed(jobs)
+    rig.require([lease["job"] for lease in rig.leases()] == [job.id for job in jobs], f"leases {rig.leases()}")
+    rig.require_undisturbed_result()
+    code, output, _ = rig.nexus_slurm("status", rig.run, "--json")
+    rig.require(code == 0 and json.loads(output), f"status: {code} {output}")
+
+
+# --- requests
+
+
+@scenario()
+def cancel_signal(rig):
+    """`scancel --signal=TERM`, and what else may reach only the ranks."""
+    jobs = rig.submit(rig.chained_campaign("stages"), rig.cluster())
+    rig.wait_for_steps(10)
+    slurm("scancel", "--signal=TERM", jobs[0].id)
+    rig.wait_for_end(jobs)
+    rig.require_all_completed(jobs)
+    require_no_loss(rig, jobs[0])
+    rig.require_undisturbed_result()
+
+
+@scenario()
+def cancel_chain(rig):
+    """`nexus slurm cancel` takes back the chain and nothing else; a new submission goes on."""
+    other = Job(slurm("sbatch", "--parsable", "--time=5", "--output=/dev/null", "--comment=nexus:other", "--wrap=sleep 200").strip())
+    jobs = rig.submit(rig.chained_campaign("stages"), rig.cluster())
+    rig.wait_for_steps(15)
+    code, _, _ = rig.nexus_slurm("cancel", rig.run)
+    rig.require(code == 0, f"cancel exited with {code}")
+    rig.wait_for_end(jobs)
+    rig.require(all(job.state() != "COMPLETED" for job in jobs), "a cancelled job completed")
+    rig.require(other.state() == "RUNNING", f"the other job is {other.state()}")
+    slurm("scancel", other.id)
+    again = rig.submit(rig.folder / f"{rig.name}.yaml", rig.folder / f"{rig.name}-cluster.yaml")[len(jobs):]
+    rig.wait_for_end(again)
+    rig.require_all_completed(again)
+    rig.require_undisturbed_result()
+
+
+@scenario()
+def double_submission(rig):
+    """A second submission is refused; the same script handed to sbatch by hand finds the run taken and leaves it alone."""
+    campaign, cluster = rig.chained_campaign("campaign", every="1 steps"), rig.cluster()
+    # Saves that are waited for make the run last.
+    campaign.write_text(campaign.read_text().replace("keep_last: 3", "keep_last: 3, async: false"))
+    [job] = rig.submit(campaign, cluster)
+    code, _, errors = rig.nexus_slurm("submit", campaign, "--cluster", cluster)
+    rig.require(code == 2 and job.id in errors, f"a second submission gave {code}: {errors}")
+    rig.require(len(rig.jobs()) == 1, "a second job is in jobs.json")
+    rig.wait_for_steps(2)
+    script = json.loads((rig.run / "jobs.json").read_text())["jobs"][0]["script"]
+    by_hand = Job(slurm("sbatch", "--parsable", rig.run / script).strip())
+    rig.wait_for_end([by_hand])
+    rig.require(by_hand.state() == "FAILED" and by_hand.restarts() == 0, f"by hand: {by_hand.state()}, {by_hand.restarts()} restarts")
+    rig.require(not job.ended(), "the first job had ended before: this test shows nothing")
+    rig.wait_for_end([job])
+    rig.require_all_completed([job])
+    rig.require(job.restarts() == 0, f"the first job was restarted {job.restarts()} times")
+    rig.require_undisturbed_result()
+
+
+# --- ends
+
+
+def wrapper(rig, body):
+    """A program in nexus' place: `body` is bash, which ends in running the real one or not."""
+    path = rig.folder / f"{rig.name}-nexus"
+    path.write_text(f"#!/bin/bash\nreal={rig.nexus}\n{body}\n")
+    path.chmod(0o755)
+    return path
+
+
+@scenario()
+def fails_at_once(rig):
+    """Ranks that are killed before the run is open: no endless requeueing, 93, and what waits is cancelled."""
+    jobs = rig.submit(rig.chained_campaign("stages"),
+                      rig.cluster(nexus=wrapper(rig, '[[ $1 != train ]] || kill -9 $$\nexec "$real" "$@"')))
+    rig.wait_for_end(jobs)
+    rig.require(jobs[0].exit_code() == 93, f"the first job ended with {jobs[0].exit_code()}")
+    rig.require(1 <= jobs[0].restarts() <= 4, f"{jobs[0].restarts()} restarts")
+    rig.require(all(job.state() == "CANCELLED" for job in jobs[1:]), f"later jobs: {[job.state() for job in jobs[1:]]}")
+    finish_after_mending(rig, jobs)
+
+
+@scenario(reduced=False)
+def never_commits(rig):
+    """Ranks that die after the run is open and before any commit: nexus itself refuses the start after three in vain."""
+    body = '[[ $1 != train ]] || exec timeout --signal=KILL 4 "$real" "$@"\nexec "$real" "$@"'
+    campaign = rig.chained_campaign("stages", every="1h")
+    campaign.write_text(campaign.read_text().replace("tokens: 10240,", "tokens: 1024000,"))
+    jobs = rig.submit(campaign, rig.cluster(nexus=wrapper(rig, body)))
+    rig.wait_for_end(jobs)
+    rig.require(jobs[0].exit_code() == 93, f"the first job ended with {jobs[0].exit_code()}")
+    rig.require(2 <= jobs[0].restarts() <= 4, f"{jobs[0].restarts()} restarts")
+    rig.require(all(job.state() == "CANCELLED" for job in jobs[1:]), f"later jobs: {[job.state() for job in jobs[1:]]}")
+
+
+def finish_after_mending(rig, jobs):
+    again = rig.submit(rig.folder / f"{rig.name}.yaml", rig.cluster())[len(jobs):]
+    rig.wait_for_end(again)
+    rig.require_all_completed(again)
+    rig.require_undisturbed_result()
+
+
+@scenario()
+def budget(rig):
+    """The budget ends in the first stage: exit 5, later jobs cancelled; with a larger one the same run goes on."""
+    campaign = rig.chained_campaign("stages", extra="budget: {gpu_hours: 4e-4}\n")  # 0.7 s of two ranks
+    jobs = rig.submit(campaign, rig.cluster())
+    rig.wait_for_end(jobs)
+    rig.require(jobs[0].exit_code() == 5, f"the first job ended with {jobs[0].exit_code()}")
+    rig.require(all(job.state() == "CANCELLED" for job in jobs[1:]), f"later jobs: {[job.state() for job in jobs[1:]]}")
+    campaign.write_text(campaign.read_text().replace("gpu_hours: 4e-4", "gpu_hours: 10"))
+    finish_after_mending(rig, jobs)
+
+
+@scenario()
+def simulated_preemption(rig):
+    """The command for users that shows on their own cluster what `preemption` shows here."""
+    [job] = rig.submit(rig.chained_campaign("campaign"), rig.cluster())
+    rig.wait_for_steps(20)
+    code, output, errors = rig.nexus_slurm("simulate-preempt", rig.run)
+    rig.require(code == 0, f"simulate-preempt exited with {code}: {errors}")
+    rig.wait_for_end([job])
+    rig.require_all_completed([job])
+    rig.require(job.restarts() >= 1, "the job was never requeued")
+    rig.require_undisturbed_result()
+
+
+# --- nightly
+
+
+@scenario(reduced=False, alone="fragile")
+def power_cut(rig):
+    """A node of two is gone from one moment to the next: at most two save intervals are made again."""
+    [job] = rig.submit(rig.chained_campaign("campaign"), rig.cluster("fragile"))
+    rig.wait_for_steps(45)
+    node = "n6"
+    rig.require(job.facts()["BatchHost"] != node, f"{node} runs the script; the other case is node_failure")
+    rig.cut_power(node)
+    wait_until(lambda: job.restarts() >= 1, PATIENCE, "the job to be queued again", 0.2)
+    rig.power_on(node)
+    rig.wait_for_end([job])
+    rig.require_all_completed([job])
+    rig.require(rig.lost_steps() <= 20, f"{rig.lost_steps()} steps were lost, a save is every 10")
+    rig.require_undisturbed_result()
+
+
+@scenario(reduced=False, alone="fragile")
+def two_live_copies(rig):
+    """As node_failure, but the old copy runs on at full speed until the lease stops it; a save at every step."""
+    campaign = rig.chained_campaign("campaign", nodes=1, every="1 steps")
+    [job] = rig.submit(campaign, rig.cluster("fragile", tasks=2))
+    rig.wait_for_steps(10)
+    node = job.facts()["NodeList"]
+    rig.kill_slurmd(node)
+    wait_until(lambda: job.ended() or job.restarts() == 1, PATIENCE, "a second copy or the end", 0.2)
+    rig.start_slurmd(node)
+    rig.wait_for_end([job])
+    rig.require_all_completed([job])
+    rig.require_undisturbed_result()
+
+
+@scenario(reduced=False)
+def array(rig):
+    """A job array over seeds, two at a time; the task with the campaign's seed gives the undisturbed run."""
+    campaign = rig.chained_campaign("campaign")
+    code, _, errors = rig.nexus_slurm("submit", campaign, "--cluster", rig.cluster(), "--seeds", "7,8,9", "--throttle", "2")
+    rig.require(code == 0, errors)
+    token = json.loads((rig.run / "jobs.json").read_text())["token"]
+    wait_until(lambda: token not in slurm("squeue", "--format=%k"), PATIENCE, "the end of the array", 0.5)
+    rig.name = f"{rig.name}-seed7"
+    rig.require_undisturbed_result()
+
+
+def main():
+    nexus, folder, name = sys.argv[1:]
+    rig = Rig(nexus, folder, name)
+    try:
+        ALL[name](rig)
+    except BaseException:
+        rig.explain()
+        raise
+    rig.say(f"{name}: as undisturbed")
+
+
+if __name__ == "__main__":
+    main()
