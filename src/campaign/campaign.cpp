@@ -432,7 +432,7 @@ WatchdogOptions watchdog_options(const CampaignSpec& spec, Communicator& world, 
   options.start_seconds = spec.safety.watchdog.start_seconds;
   options.step_seconds = spec.safety.watchdog.step_seconds;
   options.on_timeout = [folder, &opened](const std::string& text) {
-    if (opened.yes)
+    if (opened.yes && owns_run(folder, opened.mark.generation))
       replace_file(folder.status(),
                    fmt::format("nexus: error: {}{}\n", text, opened.mark.status_groups(exit_code(ErrorKind::kComm))));
   };

@@ -7,6 +7,7 @@
 
 #include "comm/abort_hooks.h"
 #include "core/error.h"
+#include "core/log.h"
 
 namespace nexus {
 namespace {
@@ -26,23 +27,33 @@ constexpr double kSaveSpread = 1.5;  // the next save may be slower than the one
 JobDeadline::JobDeadline(SecondsLeft ask, double margin_seconds)
     : ask_(std::move(ask)), margin_seconds_(margin_seconds) {
   ask_again();
+  // A save that hung must not make every later job stop before it has done a step.
+  longest_save_ = left_when_asked_ ? std::max(0.0, *left_when_asked_) / 4 : 0;
 }
 
 bool JobDeadline::reached(double save_seconds) {
-  const double needed = margin_seconds_ + kSaveSpread * save_seconds;
+  const double needed = margin_seconds_ + std::min(kSaveSpread * save_seconds, longest_save_);
   const std::chrono::duration<double> since = std::chrono::steady_clock::now() - asked_;
-  if (!left_when_asked_) return false;
-  if (left() < needed || since.count() > kAskSeconds) ask_again();
+  const bool near = left_when_asked_ && left() < needed;
+  if (near || since.count() > kAskSeconds) ask_again();
   return left_when_asked_ && left() < needed;
 }
 
+// Without an answer the last one stands.
 void JobDeadline::ask_again() {
-  left_when_asked_ = ask_();
   asked_ = std::chrono::steady_clock::now();
+  try {
+    if (const auto left = ask_()) {
+      left_when_asked_ = left;
+      answered_ = asked_;
+    }
+  } catch (const Error& error) {
+    warn("Slurm could not be asked for the time limit: {}", error.what());
+  }
 }
 
 double JobDeadline::left() const {
-  return *left_when_asked_ - std::chrono::duration<double>(std::chrono::steady_clock::now() - asked_).count();
+  return *left_when_asked_ - std::chrono::duration<double>(std::chrono::steady_clock::now() - answered_).count();
 }
 
 LaunchKeeper::LaunchKeeper(const RunFolder& run, const CampaignSpec& spec, int ranks, int nodes)

@@ -19,7 +19,7 @@ namespace nexus {
 // and once more before it says so: limits can be changed while a job runs.
 class JobDeadline {
  public:
-  using SecondsLeft = std::function<std::optional<double>()>;  // until the limit; nothing: there is none
+  using SecondsLeft = std::function<std::optional<double>()>;  // until the limit; nothing: no answer
   JobDeadline(SecondsLeft ask, double margin_seconds);
   bool reached(double save_seconds);
 
@@ -28,7 +28,9 @@ class JobDeadline {
   double left() const;
   SecondsLeft ask_;
   double margin_seconds_;
-  std::optional<double> left_when_asked_;
+  std::optional<double> left_when_asked_;  // by the last answer
+  std::chrono::steady_clock::time_point answered_;
+  double longest_save_ = 0;  // that is left room for: a quarter of what was left at the start
   std::chrono::steady_clock::time_point asked_;
 };
 

@@ -1,6 +1,7 @@
 #include "campaign/run_lease.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -130,9 +131,12 @@ std::optional<int64_t> generation_of(const std::string& name) {
 
 std::vector<int64_t> generations(const RunFolder& run) {
   std::vector<int64_t> found;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(run.lease_folder(), none))
-    if (const auto generation = generation_of(entry.path().filename().string())) found.push_back(*generation);
+  std::error_code error;
+  for (fs::directory_iterator entry(run.lease_folder(), error), end; !error && entry != end; entry.increment(error))
+    if (const auto generation = generation_of(entry->path().filename().string())) found.push_back(*generation);
+  if (error && error != std::errc::no_such_file_or_directory)
+    throw Error(ErrorKind::kIo, "cannot list the run folder's leases: " + error.message(), run.lease_folder(),
+                "check the file system, then run the same command again");
   std::sort(found.begin(), found.end());
   return found;
 }
@@ -160,7 +164,8 @@ void outlive(const RunFolder& run, const LeaseRecord& owner, const LeaseTimes& t
         owner.host);
   while (steady_seconds() < end) {
     if (here && !alive_here(owner)) return;
-    if (generations(run).back() != owner.generation) return;
+    const std::vector<int64_t> all = generations(run);
+    if (all.empty() || all.back() != owner.generation) return;
     const LeaseRecord now = read_lease(run, owner.generation);
     if (now.released) return;
     if (!here && now.renewals != owner.renewals) refuse(run, now);
@@ -182,6 +187,15 @@ std::vector<LeaseRecord> read_leases(const RunFolder& run) {
   return leases;
 }
 
+bool owns_run(const RunFolder& run, int64_t generation) {
+  try {
+    const std::vector<int64_t> all = generations(run);
+    return !all.empty() && all.back() == generation;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 RunUsage usage_of(const std::vector<LeaseRecord>& leases) {
   RunUsage usage;
   for (const LeaseRecord& lease : leases) {
@@ -193,7 +207,7 @@ RunUsage usage_of(const std::vector<LeaseRecord>& leases) {
 
 int64_t idle_starts(const std::vector<LeaseRecord>& leases, const SlurmJob& job, int64_t commit) {
   const auto progress = std::find_if(leases.rbegin(), leases.rend(), [&](const LeaseRecord& lease) {
-    return lease.job.id != job.id || lease.commit != commit;
+    return lease.job.id != job.id || (lease.commit != commit && lease.commit != -1);
   });
   return job ? progress - leases.rbegin() : 0;
 }
@@ -220,8 +234,10 @@ void RunLease::claim(const LeaseTimes& times) {
   for (int tries = 0; tries < kTries; ++tries) {
     earlier_ = read_leases(run_);
     if (!earlier_.empty() && !earlier_.back().released && !is_older_start(earlier_.back(), mine_.job)) {
+      const int64_t judged = earlier_.back().generation;
       outlive(run_, earlier_.back(), times);
       earlier_ = read_leases(run_);
+      if (earlier_.empty() || earlier_.back().generation != judged) continue;  // another one was faster: judge it
     }
     if (claimed(earlier_.empty() ? 1 : earlier_.back().generation + 1)) return;
   }
@@ -235,7 +251,9 @@ bool RunLease::claimed(int64_t generation) {
   const std::string path = path_of(run_, generation);
   const std::string draft = fmt::format("{}.{}-{}", path, mine_.host, mine_.pid);
   write_file_durably(draft, to_json(mine_).dump() + "\n");
-  const int failure = ::link(draft.c_str(), path.c_str()) == 0 ? 0 : errno;
+  int failure = ::link(draft.c_str(), path.c_str()) == 0 ? 0 : errno;
+  struct stat info {};
+  if (failure == EEXIST && ::stat(draft.c_str(), &info) == 0 && info.st_nlink == 2) failure = 0;  // a lost answer
   ::unlink(draft.c_str());
   if (failure == EEXIST) return false;
   if (failure == EPERM || failure == EOPNOTSUPP || failure == ENOSYS) {  // a file system without hard links
@@ -276,8 +294,9 @@ void RunLease::renew_until_released(double period_seconds) {
       require_current();
       write(false);
       warned = false;
-    } catch (const Error& error) {
-      if (error.kind() == ErrorKind::kFenced) {
+    } catch (const std::exception& error) {
+      const auto* ours = dynamic_cast<const Error*>(&error);
+      if (ours != nullptr && ours->kind() == ErrorKind::kFenced) {
         lock.unlock();
         on_lost_(error.what());
         return;

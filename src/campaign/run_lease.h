@@ -38,12 +38,15 @@ struct LeaseRecord {
   double seconds = 0;       // wall clock used, as of the last renewal
   double save_seconds = 0;  // of the latest save; 0: none
   int64_t renewals = 0;
-  int64_t commit = 0;     // sequence of the newest checkpoint when it began
+  int64_t commit = -1;    // sequence of the newest checkpoint when it began; -1: it did not get so far
   bool released = false;  // it has ended by itself
 };
 
 // All generations of a run, oldest first. Files that cannot be read are left out with a warning.
 std::vector<LeaseRecord> read_leases(const RunFolder& run);
+
+// Whether `generation` still owns the run; false also where nobody can say.
+bool owns_run(const RunFolder& run, int64_t generation);
 
 // What a run has used, lost work included.
 struct RunUsage {

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
+#include <limits>
 #include <vector>
 
 #include "core/process.h"
@@ -25,6 +26,12 @@ std::optional<int64_t> number(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
   return value;
+}
+
+// A task of an array has a number of its own, but the last one to start bears the array's, which names all of them.
+std::string name_in_queue(const SlurmJob& job) {
+  const std::string array = variable("SLURM_ARRAY_JOB_ID"), task = variable("SLURM_ARRAY_TASK_ID");
+  return number(array) && number(task) ? array + "_" + task : job.id;
 }
 
 }  // namespace
@@ -63,9 +70,11 @@ std::optional<double> parse_slurm_time(std::string_view text) {
 std::optional<double> slurm_seconds_left(const SlurmJob& job) {
   if (!job) return std::nullopt;
   const ProcessResult asked =
-      run_process({"squeue", "--noheader", "--jobs", job.id, "--format", "%L"}, kPatienceSeconds);
-  if (asked.ok())
+      run_process({"squeue", "--noheader", "--jobs", name_in_queue(job), "--format", "%L"}, kPatienceSeconds);
+  if (asked.ok()) {
     if (const auto left = parse_slurm_time(asked.first_line())) return left;
+    if (asked.first_line() == "UNLIMITED") return std::numeric_limits<double>::infinity();
+  }
   const auto end = number(variable("SLURM_JOB_END_TIME"));
   if (!end) return std::nullopt;
   const auto now = std::chrono::system_clock::now().time_since_epoch();

@@ -19,7 +19,7 @@ struct SlurmJob {
 SlurmJob slurm_job();
 
 // Seconds until the job's time limit, as Slurm says it now (limits can be changed): asks `squeue`, then
-// SLURM_JOB_END_TIME. Nothing: no limit, or nobody knows.
+// SLURM_JOB_END_TIME. Infinite: there is no limit. Nothing: nobody answers.
 std::optional<double> slurm_seconds_left(const SlurmJob& job);
 
 // "1-02:03:04", "03:04", "UNLIMITED", "INVALID": what squeue prints for %L. Nothing where it is no time.

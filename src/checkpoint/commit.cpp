@@ -122,12 +122,7 @@ int64_t commit_folder(const RunFolder& run, const CheckpointId& id, const std::s
   write_file_durably(temporary + "/" + kManifestName, manifest_text);  // its fsync of the folder covers all names in it
   fault_point("rename");
   if (fence) fence();
-  try {
-    put_in_place(temporary, run.checkpoint(id.stage, id.step));
-  } catch (const Error&) {
-    if (fence) fence();  // a newer writer that took the folder away is the reason, not the disk
-    throw;
-  }
+  put_in_place(temporary, run.checkpoint(id.stage, id.step));
   return manifest.size_bytes() + static_cast<int64_t>(manifest_text.size());
 }
 

@@ -111,12 +111,21 @@ SaveResult PendingSave::commit(const Fence& fence) {
   SaveResult result;
   result.path = run_.checkpoint(id_.stage, id_.step);
   try {
+    // First of all whether this is still the writer: a newer one has taken the folder away, and that is the reason
+    // then.
     agreed(comm_, "writing the checkpoint", [&] {
+      if (leader && fence) fence();
       if (job_->error) std::rethrow_exception(job_->error);
     });
     const std::vector<std::string> shards = comm_.all_gather_text(shard_to_text(*job_->shard));
     agreed(comm_, "committing the checkpoint", [&] {
-      if (leader) result.size_bytes = commit_folder(run_, id_, folder_, shards, state_, fence);
+      if (!leader) return;
+      try {
+        result.size_bytes = commit_folder(run_, id_, folder_, shards, state_, fence);
+      } catch (const Error&) {
+        if (fence) fence();
+        throw;
+      }
     });
   } catch (...) {
     // Rank 0 alone: if the trouble is between the ranks, another one cannot know that rank 0 is not about to commit.

@@ -93,7 +93,9 @@ class Settler {
     facts.max_requeues = options_.max_requeues;
     const RunFolder run{options_.run};
     if (path_exists(run.status())) facts.status = parse_status(read_text_file(run.status()));
-    facts.vain_starts = vain_starts(read_leases(run), job_);
+    const std::vector<LeaseRecord> leases = read_leases(run);
+    facts.vain_starts = vain_starts(leases, job_);
+    facts.replaced = is_replaced(leases, job_);
     if (decide_settle(facts).action == SettleAction::kFinish) return facts;  // nothing to ask Slurm about
     facts.nodes = nodes_of_job();
     insist(options_, [&] { find_in_queue(facts); });
@@ -160,6 +162,15 @@ int64_t vain_starts(const std::vector<LeaseRecord>& leases, const SlurmJob& job)
   for (const LeaseRecord& lease : leases)
     if (lease.job.id == job.id && lease.job.restart <= job.restart) last = std::max(last, lease.job.restart);
   return job.restart - last;
+}
+
+bool is_replaced(const std::vector<LeaseRecord>& leases, const SlurmJob& job) {
+  bool opened = false;  // by this start
+  for (const LeaseRecord& lease : leases) {
+    if (lease.job.id == job.id && lease.job.restart > job.restart) return true;
+    opened = opened || (lease.job.id == job.id && lease.job.restart == job.restart);
+  }
+  return opened && leases.back().job.id != job.id;
 }
 
 int settle(const SettleOptions& options) {

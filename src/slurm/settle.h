@@ -21,6 +21,9 @@ struct SettleOptions {
 // Starts of the job in a row, up to the one that `job` is, that have no lease: nexus never opened the run.
 int64_t vain_starts(const std::vector<LeaseRecord>& leases, const SlurmJob& job);
 
+// Whether a later start of the job, or after this start another job, has owned the run since.
+bool is_replaced(const std::vector<LeaseRecord>& leases, const SlurmJob& job);
+
 // Decides, acts, prints one line, and returns the exit code for Slurm. Throws ErrorKind::kConfig outside of a job.
 // Signals that end jobs are held off meanwhile, as Slurm sends them for the very requeue that is asked for here.
 int settle(const SettleOptions& options);

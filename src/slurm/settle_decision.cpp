@@ -38,7 +38,7 @@ int code_of(const SettleFacts& facts) {
   if (facts.code == kFenced) return kFenced;  // the line is the newer copy's
   const RunStatus& status = facts.status;
   if (status.exit && status.job == facts.job && status.restart == facts.restart) return *status.exit;
-  return facts.code == 0 || (facts.launcher == Launcher::kMpirun && facts.code == 1) ? kKilled : facts.code;
+  return facts.code == 0 || facts.code == 1 ? kKilled : facts.code;  // 1: srun's own failures, too
 }
 
 bool is_name_character(char c) {
@@ -118,7 +118,7 @@ RunStatus parse_status(const std::string& line) {
 }
 
 SettleDecision decide_settle(const SettleFacts& facts) {
-  if (facts.status.job == facts.job && facts.status.restart > facts.restart)
+  if (facts.replaced || (facts.status.job == facts.job && facts.status.restart > facts.restart))
     return {SettleAction::kLeave, kFenced, "a newer start of this job has taken over"};
   const int code = code_of(facts);
   if (code == 0) return {SettleAction::kFinish, 0, "done"};

@@ -28,6 +28,7 @@ struct SettleFacts {
   int64_t max_requeues = 0;
   // Starts of this job in a row, up to this one, in which nexus did not get as far as opening the run.
   int64_t vain_starts = 0;
+  bool replaced = false;           // another start or job has owned the run since this start opened it
   std::string state, reason;       // of the job, as the queue says; empty: not known
   std::vector<std::string> nodes;  // of the job
 };

@@ -263,6 +263,7 @@ void StageTrainer::finish_save() {
   if (run_.grid.rank() == 0) {
     try {
       run_.on_commit(saving_, saved);
+      if (run_.fence) run_.fence();  // a newer owner's save must not be taken for the rest of a killed one
       prune(saved.path);
     } catch (...) {
       error = std::current_exception();

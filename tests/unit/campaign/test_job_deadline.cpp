@@ -1,16 +1,37 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "campaign/launch_keeper.h"
 
 namespace nexus {
 namespace {
 
 TEST(JobDeadline, LeavesRoomForTheMarginAndASlowerSave) {
-  std::optional<double> left = 100;
-  JobDeadline deadline([&] { return left; }, 60);
+  JobDeadline deadline([] { return 80.0; }, 60);
   EXPECT_FALSE(deadline.reached(0));
-  EXPECT_FALSE(deadline.reached(20));
-  EXPECT_TRUE(deadline.reached(30));  // 60 + 1.5 * 30 > 100
+  EXPECT_FALSE(deadline.reached(10));  // 60 + 1.5 * 10 < 80
+  EXPECT_TRUE(deadline.reached(14));   // 60 + 1.5 * 14 > 80
+}
+
+TEST(JobDeadline, ASaveThatHungOnceLeavesThreeQuartersOfTheTime) {
+  JobDeadline deadline([] { return 1000.0; }, 60);
+  EXPECT_FALSE(deadline.reached(5000));
+}
+
+TEST(JobDeadline, TheLastAnswerStandsWhereSlurmIsSilent) {
+  std::optional<double> left = 50;
+  bool broken = false;
+  JobDeadline deadline(
+      [&] {
+        if (broken) throw Error(ErrorKind::kIo, "no processes left");
+        return left;
+      },
+      60);
+  left.reset();
+  EXPECT_TRUE(deadline.reached(0));
+  broken = true;
+  EXPECT_TRUE(deadline.reached(0));
 }
 
 TEST(JobDeadline, AsksOnceMoreBeforeItStops) {
@@ -30,8 +51,10 @@ TEST(JobDeadline, AsksOnceMoreBeforeItStops) {
 }
 
 TEST(JobDeadline, NoLimitIsNeverReached) {
-  JobDeadline deadline([]() -> std::optional<double> { return std::nullopt; }, 60);
-  EXPECT_FALSE(deadline.reached(1e9));
+  for (const std::optional<double> left : {std::optional<double>(), std::optional<double>(INFINITY)}) {
+    JobDeadline deadline([left] { return left; }, 60);
+    EXPECT_FALSE(deadline.reached(1e9));
+  }
 }
 
 }  // namespace

@@ -66,6 +66,8 @@ TEST(SlurmTime, LeftIsAskedOfSqueueFirst) {
   fake_squeue(folder, "01:40", variables);
   EXPECT_EQ(slurm_seconds_left({"345", 0, 1}), 100);
   EXPECT_FALSE(slurm_seconds_left({}));
+  fake_squeue(folder, "UNLIMITED", variables);
+  EXPECT_EQ(slurm_seconds_left({"345", 0, 1}), std::numeric_limits<double>::infinity());
 }
 
 TEST(SlurmTime, LeftComesFromTheEnvironmentWhereSqueueIsSilent) {

@@ -30,7 +30,7 @@ SettleAction expected_action(int code) {
 }
 
 TEST(Settle, EveryCodeHasItsAction) {
-  for (int code = 1; code < 256; ++code) {
+  for (int code = 2; code < 256; ++code) {  // 0 and 1 are launchers' own, too: see below
     const SettleDecision decision = decide_settle(facts_of(code));
     EXPECT_EQ(decision.action, expected_action(code)) << code;
     EXPECT_EQ(decision.code, code);
@@ -65,12 +65,22 @@ TEST(Settle, StatusOfAnotherStartIsNotBelieved) {
   }
 }
 
-TEST(Settle, OneOfMpirunMeansKilledUnlessStatusSaysOtherwise) {
-  EXPECT_EQ(decide_settle(facts_of(1, Launcher::kMpirun)).action, SettleAction::kRequeue);
-  EXPECT_EQ(decide_settle(facts_of(1, Launcher::kSrun)).action, SettleAction::kGiveUp);
-  SettleFacts facts = facts_of(1, Launcher::kMpirun);
-  facts.status.exit = 1;
-  EXPECT_EQ(decide_settle(facts).action, SettleAction::kGiveUp);
+TEST(Settle, OneMeansKilledUnlessStatusSaysOtherwise) {
+  for (const Launcher launcher : {Launcher::kSrun, Launcher::kMpirun}) {
+    SettleFacts facts = facts_of(1, launcher);
+    EXPECT_EQ(decide_settle(facts).action, SettleAction::kRequeue);
+    facts.status.exit = 1;
+    EXPECT_EQ(decide_settle(facts).action, SettleAction::kGiveUp);
+  }
+}
+
+TEST(Settle, AStartThatWasReplacedTouchesNothing) {
+  for (const int code : {0, 1, 2, 5, 75, 93, 137}) {
+    SettleFacts facts = facts_of(code);
+    facts.replaced = true;
+    EXPECT_EQ(decide_settle(facts).action, SettleAction::kLeave);
+    EXPECT_EQ(decide_settle(facts).code, 77);
+  }
 }
 
 TEST(Settle, ZeroWithoutStatusMeansKilled) {

@@ -138,5 +138,19 @@ TEST_F(SettleJob, OutsideOfAJobThereIsNothingToSettle) {
   EXPECT_NEXUS_ERROR(settle_with(0), ErrorKind::kConfig, HasSubstr("SLURM_JOB_ID"));
 }
 
+TEST(Replaced, ByALaterStartOrByAnotherJobAfterThisStart) {
+  const auto lease = [](const std::string& job, int64_t restart) {
+    LeaseRecord record;
+    record.job = {job, restart, 1};
+    return record;
+  };
+  const SlurmJob job{"7", 1, 1};
+  EXPECT_FALSE(is_replaced({}, job));
+  EXPECT_FALSE(is_replaced({lease("7", 0), lease("7", 1)}, job));
+  EXPECT_FALSE(is_replaced({lease("6", 0)}, job)) << "this start never opened the run: the last owner is of before";
+  EXPECT_TRUE(is_replaced({lease("7", 1), lease("7", 2)}, job));
+  EXPECT_TRUE(is_replaced({lease("7", 1), lease("8", 0)}, job));
+}
+
 }  // namespace
 }  // namespace nexus
