@@ -155,23 +155,12 @@ void add_render_options(CLI::App& command, RenderArguments& arguments) {
 }
 
 void add_settle(CLI::App& group, Action& action) {
-  struct Arguments {
-    SettleOptions options;
-    std::string launcher = "srun";
-  };
-  const auto arguments = std::make_shared<Arguments>();
+  const auto options = std::make_shared<SettleOptions>();
   CLI::App* command = group.add_subcommand("settle", "what job scripts do at their end: queue the job again, or not");
-  command->add_option("RUN", arguments->options.run, "run folder")->required();
-  command->add_option("--code", arguments->options.code, "exit code of the launcher")->required();
-  command->add_option("--max-requeues", arguments->options.max_requeues, "most restarts of this job");
-  command->add_option("--launcher", arguments->launcher, "srun or mpirun, which hides exit codes")
-      ->check(CLI::IsMember({"srun", "mpirun"}));
-  command->callback([arguments, &action] {
-    action = [arguments] {
-      arguments->options.launcher = arguments->launcher == "mpirun" ? Launcher::kMpirun : Launcher::kSrun;
-      return settle(arguments->options);
-    };
-  });
+  command->add_option("RUN", options->run, "run folder")->required();
+  command->add_option("--code", options->code, "exit code of the launcher")->required();
+  command->add_option("--max-requeues", options->max_requeues, "most restarts of this job");
+  command->callback([options, &action] { action = [options] { return settle(*options); }; });
 }
 
 void add_status(CLI::App& group, Action& action) {

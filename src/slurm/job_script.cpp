@@ -215,7 +215,6 @@ double time_limit_seconds(const CampaignSpec& campaign, const ClusterSpec& clust
 std::string job_script(const CampaignSpec& campaign, const ClusterSpec& cluster, const JobRequest& request) {
   check_request(cluster, request);
   std::string settle = fmt::format(" --max-requeues {}", campaign.slurm.max_requeues);
-  if (cluster.launcher == Launcher::kMpirun) settle += " --launcher mpirun";
   return fill_template(kJobTemplate, {{"TITLE", request.title},
                                       {"SBATCH", directives(campaign, cluster, request)},
                                       {"TRAP", trap_line(cluster.launcher)},

@@ -87,7 +87,6 @@ class Settler {
   SettleFacts gather() {
     SettleFacts facts;
     facts.code = options_.code;
-    facts.launcher = options_.launcher;
     facts.job = job_.id;
     facts.restart = job_.restart;
     facts.max_requeues = options_.max_requeues;

@@ -12,7 +12,6 @@ namespace nexus {
 struct SettleOptions {
   std::string run;
   int code = 0;
-  Launcher launcher = Launcher::kSrun;
   int64_t max_requeues = 100;
   double patience_seconds = 300;  // where Slurm's controller does not answer
   double retry_seconds = 10;

@@ -21,7 +21,6 @@ RunStatus parse_status(const std::string& line);
 
 struct SettleFacts {
   int code = 0;  // of srun or mpirun
-  Launcher launcher = Launcher::kSrun;
   RunStatus status;
   std::string job;  // SLURM_JOB_ID
   int64_t restart = 0;

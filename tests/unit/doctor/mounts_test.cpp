@@ -9,7 +9,7 @@ namespace {
 constexpr const char* kMountinfo =
     "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard\n"
     "31 27 0:41 / /home rw,nosuid shared:5 master:2 - nfs4 server:/export/home rw,vers=4.2,local_lock=none\n"
-    "32 27 0:42 / /home/work rw - lustre mds@tcp:/scratch rw,flock\n"
+    "32 27 0:42 / /home/user rw - lustre mds@tcp:/scratch rw,flock\n"
     "33 27 0:43 / /mnt/with\\040blank\\134s rw - nfs nas:/a\\040b rw,nolock\n"
     "34 27 0:44 / /over rw - tmpfs tmpfs rw,size=1k\n"
     "35 27 0:45 / /over rw - xfs /dev/sdb rw\n"
@@ -25,8 +25,8 @@ TEST(Mounts, ThePathLiesOnTheLongestPointAbove) {
   EXPECT_EQ(type_at("/etc"), "ext4");
   EXPECT_EQ(type_at("/home"), "nfs4");
   EXPECT_EQ(type_at("/home/someone/run"), "nfs4");
-  EXPECT_EQ(type_at("/home/work/run"), "lustre");
-  EXPECT_EQ(type_at("/home/workshop"), "nfs4");
+  EXPECT_EQ(type_at("/home/user/run"), "lustre");
+  EXPECT_EQ(type_at("/home/usershop"), "nfs4");
   EXPECT_EQ(type_at("/torn/run"), "ext4");
 }
 

@@ -140,7 +140,6 @@ TEST(JobScript, LaunchesTheStageAndSettlesWithTheLaunchersCode) {
                              "--device", "cpu"})
       launch.push_back(word);
     Call settle = {"nexus", "slurm", "settle", "/runs/a", "--code", "75", "--max-requeues", "100"};
-    if (launcher == Launcher::kMpirun) settle.insert(settle.end(), {"--launcher", "mpirun"});
     EXPECT_THAT(outcome.calls, ElementsAre(launch, settle));
   }
 }

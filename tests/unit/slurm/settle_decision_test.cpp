@@ -8,10 +8,9 @@ namespace {
 
 using testing::HasSubstr;
 
-SettleFacts facts_of(int code, Launcher launcher = Launcher::kSrun) {
+SettleFacts facts_of(int code) {
   SettleFacts facts;
   facts.code = code;
-  facts.launcher = launcher;
   facts.status = parse_status("running stage s0 step 3 of 10 | generation 4 | job 345 restart 2");
   facts.job = "345";
   facts.restart = 2;
@@ -40,14 +39,13 @@ TEST(Settle, EveryCodeHasItsAction) {
 }
 
 TEST(Settle, WhatTheRanksLeftInStatusBeatsTheLaunchersCode) {
-  for (const Launcher launcher : {Launcher::kSrun, Launcher::kMpirun})
-    for (const int launcher_code : {0, 1, 75, 137, 255})
-      for (int code = 0; code < 128; ++code) {
-        SettleFacts facts = facts_of(launcher_code, launcher);
-        facts.status.exit = code;
-        EXPECT_EQ(decide_settle(facts).action, expected_action(code)) << launcher_code << " " << code;
-        EXPECT_EQ(decide_settle(facts).code, code);
-      }
+  for (const int launcher_code : {0, 1, 75, 137, 255})
+    for (int code = 0; code < 128; ++code) {
+      SettleFacts facts = facts_of(launcher_code);
+      facts.status.exit = code;
+      EXPECT_EQ(decide_settle(facts).action, expected_action(code)) << launcher_code << " " << code;
+      EXPECT_EQ(decide_settle(facts).code, code);
+    }
 }
 
 TEST(Settle, StatusOfAnotherStartIsNotBelieved) {
@@ -66,12 +64,10 @@ TEST(Settle, StatusOfAnotherStartIsNotBelieved) {
 }
 
 TEST(Settle, OneMeansKilledUnlessStatusSaysOtherwise) {
-  for (const Launcher launcher : {Launcher::kSrun, Launcher::kMpirun}) {
-    SettleFacts facts = facts_of(1, launcher);
-    EXPECT_EQ(decide_settle(facts).action, SettleAction::kRequeue);
-    facts.status.exit = 1;
-    EXPECT_EQ(decide_settle(facts).action, SettleAction::kGiveUp);
-  }
+  SettleFacts facts = facts_of(1);
+  EXPECT_EQ(decide_settle(facts).action, SettleAction::kRequeue);
+  facts.status.exit = 1;
+  EXPECT_EQ(decide_settle(facts).action, SettleAction::kGiveUp);
 }
 
 TEST(Settle, AStartThatWasReplacedTouchesNothing) {
@@ -84,10 +80,8 @@ TEST(Settle, AStartThatWasReplacedTouchesNothing) {
 }
 
 TEST(Settle, ZeroWithoutStatusMeansKilled) {
-  for (const Launcher launcher : {Launcher::kSrun, Launcher::kMpirun}) {
-    EXPECT_EQ(decide_settle(facts_of(0, launcher)).action, SettleAction::kRequeue);
-    EXPECT_EQ(decide_settle(facts_of(0, launcher)).code, 137);
-  }
+  EXPECT_EQ(decide_settle(facts_of(0)).action, SettleAction::kRequeue);
+  EXPECT_EQ(decide_settle(facts_of(0)).code, 137);
 }
 
 TEST(Settle, AnOlderStartLeavesEverythingToTheNewerOne) {
