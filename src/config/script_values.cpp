@@ -35,7 +35,7 @@ const std::string& short_text(const Node& node, const std::string& key, const st
 
 std::string WordType::parse(const Node& node, const std::string& key) const {
   if (node.kind == Node::Kind::kNull) return "";
-  const std::string& word = scalar_of(node, key, describe());
+  const std::string word = scalar_of(node, key, describe());
   const auto allowed = [this](char c) { return is_letter(c) || is_digit(c) || others.find(c) != std::string::npos; };
   if (word.empty() || word.size() > kMaxWordBytes || word[0] == '-' || !std::all_of(word.begin(), word.end(), allowed))
     refuse(node.location, key, fmt::format("{} is {}, not {}", key, nexus::describe(node), describe()),
@@ -62,7 +62,7 @@ std::vector<std::string> TextListType::parse(const Node& node, const std::string
   for (size_t i = 0; i < node.children.size(); ++i) {
     const Node& item = node.children[i];
     const std::string path = fmt::format("{}.{}", key, i);
-    const std::string& text = short_text(item, path, "a text");
+    const std::string text = short_text(item, path, "a text");
     if (text.empty()) refuse(item.location, path, path + " is an empty text", "remove it");
     if (!options && text[0] == '-')
       refuse(item.location, path, fmt::format("{} is {}, an option", path, nexus::describe(item)), "write a name");
