@@ -139,6 +139,13 @@ TEST_F(Submit, WhatWasInTheQueueBeforeIsNotTakenBack) {
   EXPECT_THAT(read_text_file(slurm_.folder / "queue"), HasSubstr("77|PENDING"));
 }
 
+TEST_F(Submit, JobsOfOtherRunsThatComeMeanwhileAreNotTakenBack) {
+  slurm_.file("after_sbatch", "((n < 2)) || { echo '" + row("200", "PENDING", token_of(run_ + "x") + ":s0") +
+                                  "201|PENDING|x|0|0|N/A||(null)|(null)' >>\"$F/queue\"; exit 1; }\n");
+  EXPECT_NEXUS_ERROR(submit(), ErrorKind::kIo, HasSubstr("cancelled again: 101, 102;"));
+  EXPECT_THAT(slurm_.calls("scancel"), ElementsAre(ElementsAre("scancel", "101", "102")));
+}
+
 TEST_F(Submit, KnownJobsAreCancelledWhereTheQueueCannotBeRead) {
   slurm_.file("after_sbatch", "((n < 2)) || { touch \"$F/squeue_down\"; exit 1; }\n");
   EXPECT_NEXUS_ERROR(submit(), ErrorKind::kIo,
