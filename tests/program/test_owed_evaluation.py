@@ -1,4 +1,4 @@
-"""A stop in the last step of a stage puts its evaluation off: `slurm submit` and `slurm status` do not take the stage for done."""
+"""A stop in the last step of a stage puts its evaluation off: neither `slurm submit` nor `slurm status` takes it for done."""
 import json
 import subprocess
 import sys
