@@ -1,7 +1,5 @@
 // The communicator of ranks whose tensors lie in the memory of GPUs: collectives on tensors go through NCCL, what lies
 // in host memory through the communicator that it decorates.
-#include <unistd.h>
-
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -10,6 +8,7 @@
 #include "comm/progress.h"
 #include "comm/stall_report.h"
 #include "comm/tensor_checks.h"
+#include "core/host.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/nccl_session.h"
 #include "cuda/queue_of.h"
@@ -135,12 +134,6 @@ class GpuCommunicator final : public Communicator {
   progress::Channel channel_;
   std::optional<int> connection_;
 };
-
-std::string host_name() {
-  char name[256] = "";
-  ::gethostname(name, sizeof name - 1);
-  return name;
-}
 
 // "GPU-8f6d1b2c-...", as nvidia-smi writes it.
 std::string device_uuid(int device) {

@@ -1,7 +1,5 @@
 #include "campaign/campaign.h"
 
-#include <sys/utsname.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -14,6 +12,7 @@
 #include "comm/progress.h"
 #include "comm/watchdog.h"
 #include "core/files.h"
+#include "core/host.h"
 #include "core/log.h"
 #include "core/units.h"
 #include "params/replication.h"
@@ -24,9 +23,7 @@ namespace nexus {
 namespace {
 
 int count_nodes(Communicator& world) {
-  utsname host{};
-  uname(&host);
-  const std::vector<std::string> all = world.all_gather_text(host.nodename);
+  const std::vector<std::string> all = world.all_gather_text(host_name());
   return static_cast<int>(std::set<std::string>(all.begin(), all.end()).size());
 }
 

@@ -1,6 +1,5 @@
 #include "campaign/run_identity.h"
 
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -9,6 +8,7 @@
 #include "comm/communicator.h"
 #include "core/files.h"
 #include "core/hash.h"
+#include "core/host.h"
 #include "core/log.h"
 
 namespace nexus {
@@ -25,13 +25,11 @@ std::string random_id() {
 
 json facts_of_launch(const CampaignInput& input, const LaunchOptions& launch, const Backend& backend,
                      const std::string& grid, const LaunchMark& mark) {
-  utsname host{};
-  uname(&host);
   return {{"version", launch.version},
           {"backend", backend.description()},
           {"mpi", MpiSession::library_version()},
           {"grid", grid},
-          {"host", host.nodename},
+          {"host", host_name()},
           {"config_digest", hash_text(input.resolved_yaml)},
           {"command", launch.command_line},
           {"pid", ::getpid()},

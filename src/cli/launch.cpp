@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "campaign/slurm_job.h"
+#include "core/host.h"
 #include "core/log.h"
 #ifdef NEXUS_CUDA
 #include "cuda/cuda_backend.h"
@@ -36,12 +37,6 @@ int ranks_on_node() {
 }
 
 #ifdef NEXUS_CUDA
-std::string host_name() {
-  char name[256] = "";
-  ::gethostname(name, sizeof name - 1);
-  return name;
-}
-
 // Where timed choices of kernels are remembered between runs.
 std::string cache_folder() {
   for (const auto& [variable, below] :

@@ -1,7 +1,6 @@
 #include "comm/process_grid.h"
 
-#include <unistd.h>
-
+#include "core/host.h"
 #include "core/log.h"
 
 namespace nexus {
@@ -36,12 +35,6 @@ void refuse_misfit(int dp, int tp, int ranks) {
   throw Error(ErrorKind::kConfig,
               fmt::format("dp {} x tp {} needs {} ranks, but {} were started{}", dp, tp, needed, ranks, reason),
               "parallel.dp", fmt::format("start {} ranks{}", needed, divides ? ", or set parallel.dp to auto" : ""));
-}
-
-std::string host_name() {
-  char name[256] = "";
-  ::gethostname(name, sizeof name - 1);
-  return name;
 }
 
 }  // namespace

@@ -22,6 +22,7 @@
 #include "comm/stall_report.h"
 #include "core/error.h"
 #include "core/files.h"
+#include "core/host.h"
 
 namespace nexus {
 namespace {
@@ -54,12 +55,6 @@ std::string time_text() {
   char text[40] = "";
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S%z", &parts);
   return text;
-}
-
-std::string host_name() {
-  char name[256] = "";
-  ::gethostname(name, sizeof name - 1);
-  return name;
 }
 
 // Not stdio: the main thread may hang while it holds the stream's lock.

@@ -1,10 +1,10 @@
 #include "doctor/launch_context.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+
+#include "core/host.h"
 
 namespace nexus {
 namespace {
@@ -43,14 +43,12 @@ LaunchContext launch_context(const std::function<std::string(const char*)>& vari
 }
 
 LaunchContext launch_context() {
-  char name[256] = "";
-  ::gethostname(name, sizeof name - 1);
   return launch_context(
       [](const char* variable) {
         const char* value = std::getenv(variable);
         return std::string(value == nullptr ? "" : value);
       },
-      name);
+      host_name());
 }
 
 }  // namespace nexus

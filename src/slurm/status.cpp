@@ -5,8 +5,8 @@
 
 #include "accounting/flops.h"
 #include "campaign/budget.h"
+#include "campaign/committed_state.h"
 #include "campaign/run_lease.h"
-#include "checkpoint/checkpoint.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/run_folder.h"
@@ -51,34 +51,31 @@ std::string first_line(const std::string& path) {
   return text.substr(0, text.find('\n'));
 }
 
-// Committed steps of each stage; a stage before one that has any is done.
-std::vector<int64_t> committed_steps(const CampaignSpec& spec, const std::string& run) {
-  std::vector<int64_t> steps(spec.stages.size(), 0);
-  for (const CheckpointEntry& entry : list_checkpoints(RunFolder{run}))
-    for (size_t i = 0; i < steps.size(); ++i)
-      if (entry.problem.empty() && entry.id.stage == spec.stages[i].name) steps[i] = std::max(steps[i], entry.id.step);
-  for (size_t i = steps.size(); i-- > 1;)
-    if (steps[i] > 0) steps[i - 1] = std::max(steps[i - 1], spec.steps_of_stage(i - 1));
-  return steps;
+// Of stage `index`, which has `steps`.
+int64_t committed_steps(const std::optional<TrainState>& state, int64_t index, int64_t steps) {
+  if (!state || index > state->stage_index) return 0;
+  return index < state->stage_index ? steps : std::min(state->step, steps);
 }
 
 std::vector<StageView> view_stages(const CampaignSpec& spec, const std::string& run, const Pace& pace,
                                    const std::string& status) {
-  const std::vector<int64_t> committed = committed_steps(spec, run);
+  const std::optional<TrainState> committed = committed_state(RunFolder{run});
   std::vector<StageView> stages;
   for (size_t i = 0; i < spec.stages.size(); ++i) {
     StageView stage;
     stage.name = spec.stages[i].name;
     stage.steps = spec.steps_of_stage(i);
-    stage.steps_committed = std::min(committed[i], stage.steps);
     const auto index = static_cast<int64_t>(i);
+    stage.steps_committed = committed_steps(committed, index, stage.steps);
+    stage.owes_evaluation = committed && committed->stage_index == index && committed->eval_pending;
     stage.steps_done = stage.steps_committed;
     if (pace.known && index < pace.at.first) stage.steps_done = stage.steps;
     if (pace.known && index == pace.at.first) stage.steps_done = std::max(stage.steps_done, pace.at.second);
     stage.tokens = spec.stages[i].tokens;
     stage.tokens_done = std::min(stage.tokens, stage.steps_done * spec.batch.global_tokens);
     const bool begun = stage.steps_done > 0 || (pace.known && index == pace.at.first);
-    stage.state = stage.steps_committed == stage.steps ? "done" : !begun ? "waiting" : "stopped";
+    const bool done = stage.steps_committed == stage.steps && !stage.owes_evaluation;
+    stage.state = done ? "done" : !begun ? "waiting" : "stopped";
     if (stage.state == "stopped" && status.starts_with("running")) stage.state = "running";
     stages.push_back(std::move(stage));
   }
@@ -180,7 +177,12 @@ std::string run_text(const RunView& view) {
     rows.push_back({stage.name, stage.state, fmt::format("{} of {}", stage.steps_done, stage.steps),
                     fmt::format("{}", stage.steps_committed),
                     fmt::format("{} of {}", format_count(stage.tokens_done), format_count(stage.tokens))});
-  text += table_text(rows) + "\n";
+  text += table_text(rows);
+  for (const StageView& stage : view.stages)
+    if (stage.owes_evaluation)
+      text += fmt::format("{} owes the evaluation of step {}: its next start makes up for it\n", stage.name,
+                          stage.steps_committed);
+  text += "\n";
   rows = {{"JOB", "STAGE", "STATE", "REASON", "RUNS", "LEFT", "NODES"}};
   for (const JobView& view_of : view.jobs) {
     const QueuedJob& job = view_of.job;
@@ -212,7 +214,8 @@ nlohmann::ordered_json run_json(const RunView& view) {
                       {"steps_done", stage.steps_done},
                       {"steps_committed", stage.steps_committed},
                       {"tokens", stage.tokens},
-                      {"tokens_done", stage.tokens_done}});
+                      {"tokens_done", stage.tokens_done},
+                      {"owes_evaluation", stage.owes_evaluation}});
   for (const JobView& job : view.jobs)
     jobs.push_back({{"id", job.job.id},
                     {"stage", text_or_null(job.stage)},

@@ -16,6 +16,7 @@ struct StageView {
   std::string name, state;  // done, running, stopped or waiting
   int64_t steps = 0, steps_done = 0, steps_committed = 0;
   int64_t tokens = 0, tokens_done = 0;
+  bool owes_evaluation = false;  // of its last committed step: it is not done before that is made up for
 };
 
 struct JobView {

@@ -8,12 +8,14 @@
 #include <chrono>
 #include <set>
 
-#include "checkpoint/checkpoint.h"
+#include "campaign/committed_state.h"
+#include "campaign/next_action.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/log.h"
 #include "core/run_folder.h"
 #include "slurm/quote.h"
+#include "slurm/take_back.h"
 
 extern char** environ;
 
@@ -49,8 +51,7 @@ std::vector<QueuedJob> live_jobs(const std::vector<QueuedJob>& queue, const std:
   return jobs;
 }
 
-void require_nothing_queued(const RenderedJobs& rendered) {
-  const std::vector<QueuedJob> queue = read_queue();
+void require_nothing_queued(const RenderedJobs& rendered, const std::vector<QueuedJob>& queue) {
   std::set<std::string> folders(rendered.runs.begin(), rendered.runs.end());
   folders.insert(rendered.home);
   for (const std::string& run : folders) {
@@ -108,32 +109,19 @@ void record(const RenderedJobs& rendered, const BookedJob& job) {
   }
 }
 
-[[noreturn]] void refuse_chain(const Error& error, const std::vector<BookedJob>& submitted, const std::string& script) {
-  std::vector<std::string> ids;
-  for (const BookedJob& job : submitted) ids.push_back(job.id);
-  std::string outcome;
-  if (!ids.empty()) {
-    outcome = fmt::format("; the {} submitted before it {} cancelled", ids.size(), ids.size() == 1 ? "was" : "were");
-    try {
-      cancel_ids(ids);
-    } catch (const Error& second) {
-      outcome = fmt::format("; those submitted before it could not be cancelled ({})", second.fact());
-    }
-  }
-  throw Error(
-      error.kind(), error.fact() + outcome, script,
-      "mend what Slurm says, then submit again; where a user may have few jobs only, set slurm.chain: campaign");
+// `error` ended the chain at `script`: sbatch's, or else of recording the job.
+[[noreturn]] void refuse_chain(const Error& error, bool of_sbatch, const TakenBack& taken, const std::string& script) {
+  std::string todo = taken.todo.empty() ? "" : taken.todo + "; ";
+  todo += "mend what it says, then submit again";
+  if (of_sbatch) todo += "; where a user may have few jobs only, set slurm.chain: campaign";
+  throw Error(error.kind(), error.fact() + "; " + taken.outcome, of_sbatch ? script : error.where(), todo);
 }
 
 }  // namespace
 
 size_t finished_stages(const CampaignSpec& spec) {
-  size_t finished = 0;
-  for (const CheckpointEntry& entry : list_checkpoints(RunFolder{spec.out}))
-    for (size_t i = 0; i < spec.stages.size(); ++i)
-      if (entry.problem.empty() && entry.id.stage == spec.stages[i].name && entry.id.step >= spec.steps_of_stage(i))
-        finished = std::max(finished, i + 1);
-  return finished;
+  const NextAction next = next_action(spec, committed_state(RunFolder{spec.out}));
+  return next.kind == NextAction::Kind::kDone ? spec.stages.size() : next.stage;
 }
 
 std::vector<RenderedJob> open_jobs(const RenderInput& input, const RenderedJobs& rendered) {
@@ -147,23 +135,29 @@ std::vector<RenderedJob> open_jobs(const RenderInput& input, const RenderedJobs&
   return jobs;
 }
 
-std::vector<BookedJob> submit_jobs(const RenderedJobs& rendered, const std::vector<RenderedJob>& jobs) {
+std::vector<BookedJob> submit_jobs(const RenderedJobs& rendered, const std::vector<RenderedJob>& jobs,
+                                   double look_again_seconds) {
   make_folders(RunFolder{rendered.home}.slurm_folder());
   const SubmitLock lock(rendered.home);
   warn_of_overruling_environment();
-  require_nothing_queued(rendered);
+  const std::vector<QueuedJob> queue = read_queue();
+  require_nothing_queued(rendered, queue);
   write_rendered(rendered);
+  TakeBack take_back(rendered.home, queue, look_again_seconds);
   std::vector<BookedJob> submitted;
   for (const RenderedJob& job : jobs) {
     const std::string after = submitted.empty() ? "" : submitted.back().id;
     BookedJob booked{"", job.stage, after, job.script, unix_seconds()};
     try {
       booked.id = submitted_id(run_slurm(sbatch_command(rendered, job, after)).output);
+      take_back.add(booked.id);
+      record(rendered, booked);
     } catch (const Error& error) {
-      refuse_chain(error, submitted, rendered.home + "/" + job.script);
+      refuse_chain(error, booked.id.empty(), take_back.cancel(), rendered.home + "/" + job.script);
+    } catch (const std::exception& error) {  // of a library: the jobs are as little wanted
+      refuse_chain(Error(ErrorKind::kInternal, error.what()), false, take_back.cancel(), "");
     }
     submitted.push_back(booked);
-    record(rendered, booked);
   }
   return submitted;
 }

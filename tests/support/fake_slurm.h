@@ -38,20 +38,24 @@ inline void write_lease(const std::string& run, int generation, const std::strin
   write_file_durably(fmt::format("{}/lease/{:06}.json", run, generation), record.dump());
 }
 
-// Files in `folder`: `queue` is what squeue prints; sbatch fails at its N-th call where `fail_at` holds N; scontrol
-// fails at its first calls, as often as `scontrol_failures` says; `hostnames` is what `scontrol show hostnames` prints.
+// Files in `folder`: `queue` is what squeue prints; sbatch fails at its N-th call where `fail_at` holds N, and runs
+// `after_sbatch` (bash, $n is N) when the job is queued and not yet answered; while there is `down`, nothing answers,
+// and while there is `NAME_down`, NAME does not; scontrol fails at its first calls, as often as `scontrol_failures`
+// says; `hostnames` is what `scontrol show hostnames` prints.
 class FakeSlurm {
  public:
   FakeSlurm() : path_before_(std::getenv("PATH")) {
     std::filesystem::create_directory(bin());
-    const std::string head = "#!/bin/bash\nF='" + folder.path() +
-                             "'\nprintf '%s\\0' \"${0##*/}\" \"$@\" $'\\n' >>\"$F/calls\"\n"
-                             "[[ ! -e $F/down ]] || { echo 'Unable to contact slurm controller' >&2; exit 1; }\n";
+    const std::string head =
+        "#!/bin/bash\nF='" + folder.path() +
+        "'\nprintf '%s\\0' \"${0##*/}\" \"$@\" $'\\n' >>\"$F/calls\"\n"
+        "[[ ! -e $F/down && ! -e $F/${0##*/}_down ]] || { echo 'Unable to contact slurm controller' >&2; exit 1; }\n";
     program("sbatch", head + R"sh(
 n=$(($(cat "$F/count" 2>/dev/null || echo 0) + 1)); echo $n >"$F/count"
 [[ $n != "$(cat "$F/fail_at" 2>/dev/null)" ]] || { echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2; exit 1; }
 for word; do [[ $word != --comment=* ]] || comment=${word#--comment=}; done
 echo "$((100 + n))|PENDING|Dependency|0:00|1:00:00|N/A||(null)|$comment" >>"$F/queue"
+[[ ! -e $F/after_sbatch ]] || . "$F/after_sbatch"
 echo $((100 + n))
 )sh");
     program("squeue", head + "cat \"$F/queue\" 2>/dev/null || true\n");

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "plan/cluster_plan.h"
+#include "unit/plan/small_campaign.h"
 
 namespace nexus {
 namespace {
@@ -17,21 +18,12 @@ constexpr int64_t kStepTokens = 1 << 16;
 
 // Two stages of 1000 and 500 steps.
 CampaignSpec campaign() {
-  CampaignSpec spec;
-  spec.name = "c";
-  spec.model.d = 64;
-  spec.model.layers = 2;
-  spec.model.heads = 4;
-  spec.model.m = 80;
-  spec.model.a = 96;
-  spec.model.f = 112;
-  spec.model.vocab = 300;
+  CampaignSpec spec = small_campaign();
   spec.data.context = 64;
   spec.batch = {kStepTokens, 16};
   spec.parallel.dp = 0;
   spec.slurm.nodes = 4;
   spec.stages.resize(2);
-  spec.stages[0].name = "s0";
   spec.stages[0].tokens = 1000 * kStepTokens;
   spec.stages[1].name = "s1";
   spec.stages[1].tokens = 500 * kStepTokens;

@@ -3,6 +3,7 @@
 #include "accounting/device_memory.h"
 #include "plan/plan.h"
 #include "train/step.h"
+#include "unit/plan/small_campaign.h"
 
 namespace nexus {
 namespace {
@@ -61,18 +62,10 @@ TEST(Plan, StepsTokensAndFlopsAddUp) {
 
 // The same campaign that is planned is run: what the step allocates is what was planned, to the byte.
 void expect_what_a_step_allocates(Recompute recompute) {
-  CampaignSpec spec;
+  CampaignSpec spec = small_campaign();
   spec.precision.recompute = recompute;
-  spec.model.d = 64;
-  spec.model.layers = 2;
-  spec.model.heads = 4;
-  spec.model.m = 80;
-  spec.model.a = 96;
-  spec.model.f = 112;
-  spec.model.vocab = 300;
   spec.data.context = 48;
   spec.batch = {48 * 6, 3};
-  spec.stages.resize(1);
   spec.stages[0].tokens = 1000;
   const StageForecast stage = make_forecast(spec, 1).stages[0];
   const auto backend = make_cpu_backend();

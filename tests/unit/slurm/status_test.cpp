@@ -7,6 +7,7 @@
 
 #include "core/files.h"
 #include "slurm/record_tail.h"
+#include "support/commit_state.h"
 #include "support/fake_slurm.h"
 #include "unit/slurm/specs.h"
 
@@ -14,6 +15,7 @@ namespace nexus {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 using testing::SizeIs;
 
 std::string step_line(int stage, int step, double ms) {
@@ -59,6 +61,29 @@ TEST_F(StatusOfRun, ProgressAndRateComeFromTheLastSteps) {
 TEST_F(StatusOfRun, AResumeTakesProgressBack) {
   file("metrics.jsonl", step_line(0, 6, 500) + "{\"kind\":\"resume\",\"stage_index\":0,\"step\":2}\n");
   EXPECT_EQ(view_run(spec_, run_, {}).stages[0].steps_done, 2);
+}
+
+TEST_F(StatusOfRun, CommittedStepsAreThoseOfTheNewestCheckpoint) {
+  commit_state(run_, 0, 10);
+  commit_state(run_, 1, 4);
+  const RunView view = view_run(spec_, run_, {});
+  EXPECT_EQ(view.stages[0].state, "done");
+  EXPECT_EQ(view.stages[0].steps_committed, 10);
+  EXPECT_EQ(view.stages[1].state, "stopped");
+  EXPECT_EQ(view.stages[1].steps_committed, 4);
+  EXPECT_THAT(run_text(view), Not(HasSubstr("owes")));
+}
+
+TEST_F(StatusOfRun, AStageThatOwesItsLastEvaluationIsNotDone) {
+  commit_state(run_, 0, 10, /*eval_pending=*/true);
+  const RunView view = view_run(spec_, run_, {});
+  EXPECT_EQ(view.stages[0].state, "stopped");
+  EXPECT_EQ(view.stages[0].steps_committed, 10);
+  EXPECT_THAT(run_text(view), HasSubstr("\ns0 owes the evaluation of step 10: its next start makes up for it\n"));
+  EXPECT_EQ(run_json(view)["stages"][0]["owes_evaluation"], true);
+  EXPECT_EQ(run_json(view)["stages"][1]["owes_evaluation"], false);
+  commit_state(run_, 0, 10);  // the evaluation has been made
+  EXPECT_EQ(view_run(spec_, run_, {}).stages[0].state, "done");
 }
 
 TEST_F(StatusOfRun, LostWorkIsSpentToo) {

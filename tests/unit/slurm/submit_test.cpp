@@ -7,6 +7,7 @@
 
 #include "core/files.h"
 #include "core/run_folder.h"
+#include "support/commit_state.h"
 #include "support/expect_error.h"
 #include "support/fake_slurm.h"
 #include "unit/slurm/specs.h"
@@ -16,8 +17,10 @@ namespace {
 
 using testing::AllOf;
 using testing::ElementsAre;
+using testing::Field;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 
 class Submit : public testing::Test {
@@ -27,7 +30,8 @@ class Submit : public testing::Test {
   RenderInput input_ = render_input(two_stages(run_));
   RenderedJobs rendered_ = render_jobs(input_);
 
-  std::vector<BookedJob> submit() { return submit_jobs(rendered_, rendered_.jobs); }
+  // The second look for lost jobs follows at once.
+  std::vector<BookedJob> submit() { return submit_jobs(rendered_, rendered_.jobs, 0); }
   void queue(const std::string& lines) { slurm_.file("queue", lines); }
 };
 
@@ -79,12 +83,85 @@ TEST_F(Submit, EndedJobsAndOthersDoNotStandInTheWay) {
 TEST_F(Submit, ARefusedJobTakesTheChainBeforeItBack) {
   slurm_.file("fail_at", "2");
   EXPECT_NEXUS_ERROR(submit(), ErrorKind::kIo,
-                     AllOf(HasSubstr("QOSMaxSubmitJobPerUserLimit"),
-                           HasSubstr("the 1 submitted before it was cancelled"), HasSubstr("s1.sbatch")));
+                     AllOf(HasSubstr("QOSMaxSubmitJobPerUserLimit"), HasSubstr("cancelled again: 101;"),
+                           HasSubstr("s1.sbatch"), HasSubstr("slurm.chain: campaign")));
   EXPECT_THAT(slurm_.calls("scancel"), ElementsAre(ElementsAre("scancel", "101")));
   slurm_.file("fail_at", "");
   EXPECT_THAT(submit(), SizeIs(2));  // nothing stands in the way
   EXPECT_THAT(read_job_book(run_).jobs, SizeIs(3));
+}
+
+TEST_F(Submit, AFirstJobThatIsRefusedLeavesNothingToCancel) {
+  slurm_.file("fail_at", "1");
+  EXPECT_NEXUS_ERROR(submit(), ErrorKind::kIo, HasSubstr("no job of this chain is in the queue;"));
+  EXPECT_THAT(slurm_.calls("scancel"), IsEmpty());
+}
+
+TEST_F(Submit, AJobWhoseAnswerIsLostIsFoundAndCancelledToo) {
+  for (const char* loss : {"echo 'sbatch: error: Socket timed out on send/recv operation' >&2; exit 1", "exit 0",
+                           "echo 'Submitted, thank you'; exit 0"}) {
+    SCOPED_TRACE(loss);
+    slurm_.file("queue", "");
+    slurm_.file("count", "0");
+    slurm_.file("after_sbatch", fmt::format("((n < 2)) || {{ {}; }}\n", loss));
+    slurm_.forget_calls();
+    EXPECT_NEXUS_ERROR(submit(), ErrorKind::kIo,
+                       AllOf(HasSubstr("cancelled again: 101, 102;"), HasSubstr("s1.sbatch")));
+    EXPECT_THAT(slurm_.calls("scancel"), ElementsAre(ElementsAre("scancel", "101", "102")));
+  }
+}
+
+TEST_F(Submit, AJobThatTheControllerTakesInLateIsFoundBySecondLook) {
+  slurm_.file("after_sbatch",
+              "((n < 2)) || { sed -i '$d' \"$F/queue\"; (sleep 0.2; echo '102|PENDING|x|0|0|N/A||(null)|" +
+                  token_of(run_) + ":s1' >>\"$F/queue\") >&- 2>&- <&- & exit 1; }\n");
+  // Five times the delay of the queue.
+  EXPECT_NEXUS_ERROR(submit_jobs(rendered_, rendered_.jobs, 1), ErrorKind::kIo,
+                     HasSubstr("cancelled again: 101, 102;"));
+  EXPECT_THAT(slurm_.calls("scancel"), ElementsAre(ElementsAre("scancel", "101"), ElementsAre("scancel", "102")));
+}
+
+TEST_F(Submit, JobsThatCannotBeRecordedAreCancelled) {
+  slurm_.file("after_sbatch", "((n < 2)) || { rm '" + run_ + "/jobs.json'; mkdir '" + run_ + "/jobs.json'; }\n");
+  EXPECT_NEXUS_ERROR(submit(), ErrorKind::kData,
+                     AllOf(HasSubstr("cancelled again: 101, 102;"), HasSubstr("jobs.json"), Not(HasSubstr("chain:"))));
+  EXPECT_THAT(slurm_.calls("scancel"), ElementsAre(ElementsAre("scancel", "101", "102")));
+}
+
+TEST_F(Submit, WhatWasInTheQueueBeforeIsNotTakenBack) {
+  const std::string own = token_of(run_) + ":s0";
+  queue(row("77", "NODE_FAIL", own) + row("78_1", "PREEMPTED", own) +
+        row("79", "RUNNING", token_of(run_ + "x") + ":s0"));
+  // Slurm revives two of them in the midst of it.
+  slurm_.file("after_sbatch", "((n < 2)) || { sed -i 's/NODE_FAIL\\|PREEMPTED/PENDING/' \"$F/queue\"; exit 1; }\n");
+  EXPECT_NEXUS_ERROR(submit(), ErrorKind::kIo, HasSubstr("cancelled again: 101, 102;"));
+  EXPECT_THAT(slurm_.calls("scancel"), ElementsAre(ElementsAre("scancel", "101", "102")));
+  EXPECT_THAT(read_text_file(slurm_.folder / "queue"), HasSubstr("77|PENDING"));
+}
+
+TEST_F(Submit, JobsOfOtherRunsThatComeMeanwhileAreNotTakenBack) {
+  slurm_.file("after_sbatch", "((n < 2)) || { echo '" + row("200", "PENDING", token_of(run_ + "x") + ":s0") +
+                                  "201|PENDING|x|0|0|N/A||(null)|(null)' >>\"$F/queue\"; exit 1; }\n");
+  EXPECT_NEXUS_ERROR(submit(), ErrorKind::kIo, HasSubstr("cancelled again: 101, 102;"));
+  EXPECT_THAT(slurm_.calls("scancel"), ElementsAre(ElementsAre("scancel", "101", "102")));
+}
+
+TEST_F(Submit, KnownJobsAreCancelledWhereTheQueueCannotBeRead) {
+  slurm_.file("after_sbatch", "((n < 2)) || { touch \"$F/squeue_down\"; exit 1; }\n");
+  EXPECT_NEXUS_ERROR(submit(), ErrorKind::kIo,
+                     AllOf(HasSubstr("cancelled again: 101, jobs whose ids were not read may be left in the queue "
+                                     "(squeue: Slurm refused: Unable to contact"),
+                           HasSubstr("`nexus slurm cancel " + run_ + "` finds and ends what is left")));
+  std::filesystem::remove(slurm_.folder / "squeue_down");
+  EXPECT_THAT(cancel_jobs(run_), SizeIs(1));  // the command keeps its word
+  EXPECT_THAT(slurm_.calls("scancel").back(), ElementsAre("scancel", "102"));
+}
+
+TEST_F(Submit, JobsThatCannotBeCancelledAreNamed) {
+  slurm_.file("after_sbatch", "((n < 2)) || { touch \"$F/scancel_down\"; exit 1; }\n");
+  EXPECT_NEXUS_ERROR(submit(), ErrorKind::kIo,
+                     AllOf(HasSubstr("; 101, 102 may be left in the queue (scancel: Slurm refused: Unable to contact"),
+                           HasSubstr("`nexus slurm cancel " + run_ + "`")));
 }
 
 TEST_F(Submit, NothingIsSubmittedWhereTheQueueCannotBeRead) {
@@ -104,6 +181,21 @@ TEST_F(Submit, ADryRunChangesNothing) {
 TEST_F(Submit, AllIsLeftToDoOfANewRun) {
   EXPECT_EQ(finished_stages(input_.tasks[0].spec), 0u);
   EXPECT_THAT(open_jobs(input_, rendered_), SizeIs(2));
+}
+
+TEST_F(Submit, StagesThatAreDoneAreNotSubmitted) {
+  commit_state(run_, 0, 10);
+  EXPECT_THAT(open_jobs(input_, rendered_), ElementsAre(Field(&RenderedJob::stage, "s1")));
+  commit_state(run_, 1, 10);
+  EXPECT_THAT(open_jobs(input_, rendered_), IsEmpty());
+}
+
+TEST_F(Submit, AStageThatOwesItsLastEvaluationIsNotDone) {
+  commit_state(run_, 0, 10, /*eval_pending=*/true);
+  EXPECT_THAT(open_jobs(input_, rendered_), SizeIs(2));
+  commit_state(run_, 0, 10);
+  commit_state(run_, 1, 10, /*eval_pending=*/true);
+  EXPECT_THAT(open_jobs(input_, rendered_), ElementsAre(Field(&RenderedJob::stage, "s1")));
 }
 
 TEST_F(Submit, RenderingAgainWritesNothing) {

@@ -1,0 +1,28 @@
+// Commits a checkpoint of one small tensor whose state is a trainer's.
+#pragma once
+
+#include <string>
+
+#include "checkpoint/checkpoint.h"
+#include "train/train_state.h"
+
+namespace nexus {
+
+// Stages are named s0, s1, ...; returns the checkpoint's path.
+inline std::string commit_state(const std::string& run, int64_t stage, int64_t step, bool eval_pending = false) {
+  TrainState state;
+  state.stage_index = stage;
+  state.step = step;
+  state.eval_pending = eval_pending;
+  state.model.validate();
+  state.generations.resize(1);
+  for (int64_t i = 0; i <= stage; ++i) state.stages.push_back({fmt::format("s{}", i)});
+  state.stage_numerics.resize(state.stages.size());
+  const float weight = 1;
+  const auto alone = make_self_communicator();
+  return save_checkpoint(*alone, RunFolder{run}, {"run", state.stage(), step},
+                         {{"master/w", DType::kF32, {1}, {0, 1, 0, 1}, &weight}}, to_json(state))
+      .path;
+}
+
+}  // namespace nexus

@@ -1,0 +1,23 @@
+// A campaign of one stage whose model is small enough to be run, for tests of plans. Batch and tokens are the test's.
+#pragma once
+
+#include "campaign/campaign_spec.h"
+
+namespace nexus {
+
+inline CampaignSpec small_campaign() {
+  CampaignSpec spec;
+  spec.name = "small";
+  spec.model.d = 64;
+  spec.model.layers = 2;
+  spec.model.heads = 4;
+  spec.model.m = 80;
+  spec.model.a = 96;
+  spec.model.f = 112;
+  spec.model.vocab = 300;
+  spec.stages.resize(1);
+  spec.stages[0].name = "s0";
+  return spec;
+}
+
+}  // namespace nexus
