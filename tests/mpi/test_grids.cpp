@@ -1,6 +1,6 @@
 // Every dp x tp grid of the ranks against one rank: initial weights, loss, gradient norm, every gradient, 30 steps of
-// training; ZeRO-1 against none and recomputed activations against kept ones, bit for bit; and the bytes that are sent
-// against the formula.
+// training; ZeRO-1 against none (but for the order of NCCL's sums) and recomputed activations against kept ones, bit
+// for bit; and the bytes that are sent against the formula.
 #include <cmath>
 #include <functional>
 #include <set>
@@ -109,19 +109,40 @@ void compare_training(ProcessGrid& grid, const testing::NamedModel& model, const
   MPI_EXPECT(last < first - 0.3, title(model, grid, options) + " did not learn");
 }
 
-// The same sums in the same order, and updates that do not depend on how they are cut: no bit may differ.
+// How far sharded and replicated optimizer states may be apart.
+struct ZeroBounds {
+  double output = 0;  // loss and gradient norm
+  double master = 0, moment = 0;
+};
+
+// The same sums in the same order, and updates that do not depend on how they are cut: no bit may differ. NCCL alone
+// sums more than two terms in an order that differs between all-reduce and reduce-scatter (its rings begin elsewhere).
+// The CPU's sums, begun at another rank at every call, differ in f32 by at most 1.1e-7 (output), 4.4e-7 and 1.8e-6; the
+// bounds are ten times that. In bf16 a weight between two values may fall to the other side, 2^-9 of it: a hundred
+// times more.
+ZeroBounds zero_bounds(const ProcessGrid& grid, DType dtype) {
+  if (!testing::kOnGpu || grid.dp_size() <= 2) return {};
+  const double scale = dtype == DType::kBF16 ? 100 : 1;
+  return {1.1e-6 * scale, 4.4e-6 * scale, 1.8e-5 * scale};
+}
+
 void compare_zero(ProcessGrid& grid, const testing::NamedModel& model, DType dtype) {
   GridOptions sharded{dtype, true}, replicated{dtype, false};
   GridRig a(grid, model.config, sharded), b(grid, model.config, replicated), again(grid, model.config, sharded);
+  const std::string name = title(model, grid, sharded);
+  const ZeroBounds bounds = zero_bounds(grid, dtype);
   for (int step = 0; step < 5; ++step) {
     const StepOutput x = a.step(3e-3), y = b.step(3e-3), z = again.step(3e-3);
-    MPI_EXPECT(x.loss == y.loss && x.grad_norm == y.grad_norm,
-               fmt::format("{}: step {} differs from zero: 0", title(model, grid, sharded), step + 1));
-    MPI_EXPECT(x.loss == z.loss && x.grad_norm == z.grad_norm, title(model, grid, sharded) + " does not repeat");
+    MPI_EXPECT(std::abs(x.loss - y.loss) <= bounds.output * y.loss &&
+                   std::abs(x.grad_norm - y.grad_norm) <= bounds.output * y.grad_norm,
+               fmt::format("{}: step {} differs from zero: 0: loss {} for {}, gradient norm {} for {}", name, step + 1,
+                           x.loss, y.loss, x.grad_norm, y.grad_norm));
+    MPI_EXPECT(x.loss == z.loss && x.grad_norm == z.grad_norm, name + " does not repeat");
   }
   for (int i = 0; i < a.table().size(); ++i) {
-    MPI_EXPECT(a.master(i) == b.master(i), title(model, grid, sharded) + ": master of " + a.table()[i].name);
-    MPI_EXPECT(a.moment1(i) == b.moment1(i), title(model, grid, sharded) + ": moment of " + a.table()[i].name);
+    const double master = distance(a.master(i), b.master(i)), moment = distance(a.moment1(i), b.moment1(i));
+    MPI_EXPECT(master <= bounds.master, fmt::format("{}: master of {} is {} away", name, a.table()[i].name, master));
+    MPI_EXPECT(moment <= bounds.moment, fmt::format("{}: moment of {} is {} away", name, a.table()[i].name, moment));
   }
   check_replicas(grid, a.params(), "zero");
   check_replicas(grid, b.params(), "no zero");
