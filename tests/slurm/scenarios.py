@@ -248,6 +248,26 @@ def fails_at_once(rig):
     finish_after_mending(rig, jobs)
 
 
+@scenario()
+def bad_node(rig):
+    """A node on which ranks die at once and the run folder is not seen: settle notes that with the job, and takes another node."""
+    bad = rig.folder / f"{rig.name}-node"
+    body = f"""[[ -e {bad} ]] || echo "$SLURMD_NODENAME" >{bad}
+if [[ $(<{bad}) == "$SLURMD_NODENAME" ]]; then
+  [[ $1 != train ]] || kill -9 $$
+  [[ $2 != settle ]] || set -- slurm settle /not/mounted "${{@:4}}"
+fi
+exec "$real" "$@""""
+    [job] = rig.submit(rig.chained_campaign("campaign", nodes=1), rig.cluster(tasks=2, nexus=wrapper(rig, body)))
+    rig.wait_for_end([job])
+    rig.require_all_completed([job])
+    facts, node = job.facts(), bad.read_text().strip()
+    rig.require(job.restarts() == 1 and facts["NodeList"] != node, f"{job.restarts()} restarts, on {facts['NodeList']}; bad is {node}")
+    rig.require(facts["ExcNodeList"] == node, f"excluded nodes: {facts['ExcNodeList']}")
+    rig.require(facts["Comment"].endswith("/blind-0-1"), f"the comment is {facts['Comment']}")
+    rig.require_undisturbed_result()
+
+
 @scenario(reduced=False)
 def never_commits(rig):
     """Ranks that die after the run is open and before any commit: nexus itself refuses the start after three in vain."""
