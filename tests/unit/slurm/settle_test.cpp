@@ -161,7 +161,7 @@ TEST_F(SettleJob, NothingUnreadableKeepsItFromDeciding) {
       queue("RUNNING");
       slurm_.forget_calls();
       EXPECT_EQ(settle_with(code), code == 0 ? 137 : code) << what;
-      EXPECT_THAT(actions().back(), ElementsAre("scontrol", "requeue", "101")) << what << " " << code;
+      EXPECT_THAT(actions(), testing::Contains(ElementsAre("scontrol", "requeue", "101"))) << what << " " << code;
     }
     queue("RUNNING");
     EXPECT_EQ(settle_with(5), 5) << what;
@@ -222,8 +222,9 @@ TEST_F(SettleJob, ABlindStartThatSlurmHasReplacedTouchesNothing) {
 TEST_F(SettleJob, ATornLeaseIsNobodysLease) {
   write_file_durably(run_ + "/lease/000002.json", "{\"gener");
   EXPECT_EQ(settle_with(137), 137);
-  EXPECT_THAT(actions().back(), ElementsAre("scontrol", "requeue", "101")) << "not left to another owner";
-  EXPECT_THAT(actions().front(), ElementsAre("scontrol", "update", "JobId=101", HasSubstr("/blind-0-1")));
+  EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "update", "JobId=101", HasSubstr("/blind-0-1")),
+                                     ElementsAre("scontrol", "requeue", "101")))
+      << "not left to another owner";
 }
 
 // --- another node
