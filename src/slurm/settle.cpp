@@ -22,6 +22,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr double kFirstPause = 0.2;
 constexpr int kStoppedCode = 75;  // stopped with a checkpoint: no node is to blame
 
 std::string environment(const char* name) {
@@ -42,10 +43,12 @@ void hold_off_signals() {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
 
-// Again and again while Slurm does not answer, as long as the options allow. False: it never did.
+// Again and again while Slurm does not answer, as long as the options allow. False: it never did. Soon at first: the
+// notice of a requeue ends a command of Slurm's that runs just then, and little time is left.
 bool insist(const SettleOptions& options, const std::function<void()>& attempt) {
   const auto end = Clock::now() + std::chrono::duration<double>(options.patience_seconds);
-  for (;;) {
+  for (double pause = std::min(kFirstPause, options.retry_seconds);;
+       pause = std::min(2 * pause, options.retry_seconds)) {
     try {
       attempt();
       return true;
@@ -54,7 +57,7 @@ bool insist(const SettleOptions& options, const std::function<void()>& attempt) 
       const auto* ours = dynamic_cast<const Error*>(&error);
       if ((ours != nullptr && ours->kind() == ErrorKind::kConfig) || Clock::now() >= end) return false;
     }
-    std::this_thread::sleep_for(std::chrono::duration<double>(options.retry_seconds));
+    std::this_thread::sleep_for(std::chrono::duration<double>(pause));
   }
 }
 

@@ -215,10 +215,14 @@ def double_submission(rig):
     rig.require(len(rig.jobs()) == 1, "a second job is in jobs.json")
     rig.wait_for_steps(2)
     script = json.loads((rig.run / "jobs.json").read_text())["jobs"][0]["script"]
+    # The first job lasts: rank 1 is held, and rank 0, which owns the run, goes on saying so.
+    [held] = [pid for pid in job.ranks() if b"SLURM_PROCID=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")]
+    os.kill(held, signal.SIGSTOP)
     by_hand = Job(slurm("sbatch", "--parsable", rig.run / script).strip())
     rig.wait_for_end([by_hand])
     rig.require(by_hand.state() == "FAILED" and by_hand.restarts() == 0, f"by hand: {by_hand.state()}, {by_hand.restarts()} restarts")
     rig.require(not job.ended(), "the first job had ended before: this test shows nothing")
+    os.kill(held, signal.SIGCONT)
     rig.wait_for_end([job])
     rig.require_all_completed([job])
     rig.require(job.restarts() == 0, f"the first job was restarted {job.restarts()} times")
@@ -257,7 +261,8 @@ if [[ $(<{bad}) == "$SLURMD_NODENAME" ]]; then
   [[ $1 != train ]] || kill -9 $$
   [[ $2 != settle ]] || set -- slurm settle /not/mounted "${{@:4}}"
 fi
-exec "$real" "$@""""
+exec "$real" "$@"
+"""
     [job] = rig.submit(rig.chained_campaign("campaign", nodes=1), rig.cluster(tasks=2, nexus=wrapper(rig, body)))
     rig.wait_for_end([job])
     rig.require_all_completed([job])
