@@ -350,6 +350,7 @@ class Campaign {
         valid_ ? valid_->bytes_per_token().value_or(0.0) : 0.0,
         counted_,
         keeper_ ? keeper_->fence() : Fence{},
+        opened_.mark.generation,
         [this](const TrainState& state, const SaveResult& saved) { keeper_->committed(records_, state, saved); }};
     StageTrainer trainer(context, trainer_options(spec_), plan, trained_->model, trained_->params, state_);
     stop_asked_ = trainer.run() == StageEnd::kStopped;

@@ -92,6 +92,7 @@ json to_json(const LeaseRecord& record) {
           {"save_seconds", record.save_seconds},
           {"renewals", record.renewals},
           {"commit", record.commit},
+          {"commits", record.commits},
           {"released", record.released}};
 }
 
@@ -112,6 +113,7 @@ LeaseRecord read_lease(const RunFolder& run, int64_t generation) {
     record.save_seconds = document.at("save_seconds");
     record.renewals = document.at("renewals");
     record.commit = document.at("commit");
+    record.commits = document.value("commits", int64_t{0});  // older files do not say
     record.released = document.at("released");
   } catch (const std::exception& error) {
     warn("{} cannot be read: {}", path_of(run, generation), error.what());
@@ -207,7 +209,11 @@ RunUsage usage_of(const std::vector<LeaseRecord>& leases) {
 
 int64_t idle_starts(const std::vector<LeaseRecord>& leases, const SlurmJob& job, int64_t commit) {
   const auto progress = std::find_if(leases.rbegin(), leases.rend(), [&](const LeaseRecord& lease) {
-    return lease.job.id != job.id || (lease.commit != commit && lease.commit != -1);
+    if (lease.job.id != job.id || lease.commits > 0) return true;
+    if (lease.commit == -1) return false;
+    const bool advanced = commit > lease.commit;  // killed before it could say so
+    commit = lease.commit;
+    return advanced;
   });
   return job ? progress - leases.rbegin() : 0;
 }
@@ -217,7 +223,7 @@ RunLease::RunLease(const RunFolder& run, int ranks, int nodes, std::function<voi
     : run_(run), mine_(this_process(ranks, nodes)), on_lost_(std::move(on_lost)), start_(steady_seconds()) {
   make_folders(run.lease_folder());
   claim(times);
-  revoke_unfinished_saves(run);
+  revoke_unfinished_saves(run, mine_.generation);
   thread_ = std::thread(&RunLease::renew_until_released, this, times.renew_seconds);
 }
 
@@ -342,6 +348,11 @@ double RunLease::latest_save_seconds() const {
 void RunLease::note_save(double seconds) {
   const std::lock_guard lock(mutex_);
   mine_.save_seconds = seconds;
+  ++mine_.commits;
+  try {
+    write(false);
+  } catch (const Error&) {  // the next renewal says it, or why it cannot
+  }
 }
 
 void RunLease::note_commit(int64_t sequence) {

@@ -2,16 +2,17 @@
 //
 //   RUN/checkpoints/STAGE/0001840/ { shard-0000.h5 ..., state.json, MANIFEST.json }
 //
-// Commit: every writer fills its shard in STAGE/0001840.tmp-ID/, digests computed from memory, closes it, reads it
-// back, fsyncs; ranks agree; rank 0 writes state.json and MANIFEST.json and fsyncs; the folder is renamed; its parent
-// is fsynced. A folder without the manifest, or whose manifest does not verify, is not a checkpoint. LATEST is a hint
-// only.
+// Commit: every writer fills its shard in STAGE/0001840.tmp-GENERATION-ID/, digests computed from memory, closes it,
+// reads it back, fsyncs; ranks agree; rank 0 writes state.json and MANIFEST.json and fsyncs; the folder is renamed; its
+// parent is fsynced. A folder without the manifest, or whose manifest does not verify, is not a checkpoint. LATEST is a
+// hint only.
 //
 // This module speaks tensors by name and logical coordinates; it knows neither models nor optimizers.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -123,15 +124,21 @@ std::string newest_good_checkpoint(const RunFolder& run, bool read_only = false,
 // ranks may open the path with verify_data = false.
 std::string newest_good_checkpoint(Communicator& comm, const RunFolder& run, const std::string& run_id);
 
-// Takes the folders of unfinished saves away, so that none of them can commit any more, whoever is writing it; for a
-// new writer of the run, before it looks for a checkpoint. A save that began later commits only if its fence lets it.
-void revoke_unfinished_saves(const RunFolder& run);
+// Whoever may not know of all launches of a run (campaign/run_lease.h) must leave the unfinished saves of later ones
+// alone.
+constexpr int64_t kEveryGeneration = std::numeric_limits<int64_t>::max();
+
+// Takes the folders of unfinished saves away, up to those of `generation`, so that none of them can commit any more,
+// whoever is writing it; for the new writer of that generation, before it looks for a checkpoint. A save that an older
+// one begins later commits only if its fence lets it.
+void revoke_unfinished_saves(const RunFolder& run, int64_t generation);
 
 struct KeepPolicy {
-  int keep_last = 2;                     // newest ones, of any stage; at least 1
-  std::vector<std::string> pinned;       // paths never removed, besides the last of every stage and state.pinned
-  std::string verified;                  // the newest checkpoint, if this process has just saved or verified it
-  double min_temporary_age_seconds = 0;  // leaves younger *.tmp-* alone: they may belong to a save of another process
+  int keep_last = 2;                      // newest ones, of any stage; at least 1
+  std::vector<std::string> pinned;        // paths never removed, besides the last of every stage and state.pinned
+  std::string verified;                   // the newest checkpoint, if this process has just saved or verified it
+  double min_temporary_age_seconds = 0;   // leaves younger *.tmp-* alone: they may belong to a save of another process
+  int64_t generation = kEveryGeneration;  // leaves *.tmp-* of later ones alone: this process may have been replaced
 };
 // Removes what the policy does not keep: rename to .trash first, newest one verified before anything goes. Returns the
 // paths that were (or, with dry_run, would be) removed. Also clears *.tmp-* and .trash-* left by killed jobs, not those

@@ -88,7 +88,7 @@ void put_in_place(const std::string& temporary, const std::string& path) {
 
 }  // namespace
 
-std::string make_temporary_folder(const RunFolder& run, const CheckpointId& id) {
+std::string make_temporary_folder(const RunFolder& run, const CheckpointId& id, int64_t generation) {
   NX_CHECK(is_safe_name(id.stage) && id.stage != "LATEST" && id.step >= 0, "stage '{}' step {}", id.stage, id.step);
   const std::string path = run.checkpoint(id.stage, id.step);
   const std::string stage_folder = fs::path(path).parent_path().string();
@@ -98,7 +98,7 @@ std::string make_temporary_folder(const RunFolder& run, const CheckpointId& id) 
     fsync_path(run.root);
   }
   fault_point("folder");
-  const std::string temporary = temporary_path(path);
+  const std::string temporary = temporary_path(path, generation);
   make_folders(temporary);
   return temporary;
 }

@@ -11,8 +11,8 @@
 
 namespace nexus {
 
-// Makes STAGE/STEP.tmp-ID and returns it.
-std::string make_temporary_folder(const RunFolder& run, const CheckpointId& id);
+// Makes STAGE/STEP.tmp-GENERATION-ID and returns it.
+std::string make_temporary_folder(const RunFolder& run, const CheckpointId& id, int64_t generation);
 
 // What a rank tells rank 0 about its shard; empty if it has written none.
 std::string shard_to_text(const ShardRecord& shard);

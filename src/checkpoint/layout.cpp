@@ -37,8 +37,8 @@ LivePaths& live_paths() {
 
 }  // namespace
 
-std::string temporary_path(const std::string& checkpoint) {
-  return fmt::format("{}{}{}", checkpoint, kTemporaryMark, random_id());
+std::string temporary_path(const std::string& checkpoint, int64_t generation) {
+  return fmt::format("{}{}{}-{}", checkpoint, kTemporaryMark, generation, random_id());
 }
 
 std::string trash_path(const std::string& checkpoint) {
@@ -59,6 +59,15 @@ std::string latest_path(const RunFolder& run) {
 bool is_temporary_name(const std::string& name) {
   const size_t mark = name.find(kTemporaryMark);
   return mark != std::string::npos && step_of_name(name.substr(0, mark)).has_value();
+}
+
+int64_t generation_of_temporary(const std::string& name) {
+  const size_t mark = name.find(kTemporaryMark);
+  if (mark == std::string::npos) return 0;
+  int64_t generation = 0;
+  const char *begin = name.data() + mark + kTemporaryMark.size(), *all = name.data() + name.size();
+  const auto [end, error] = std::from_chars(begin, all, generation);
+  return error == std::errc() && end != all && *end == '-' ? generation : 0;
 }
 
 bool is_trash_name(const std::string& name) {

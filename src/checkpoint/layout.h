@@ -1,7 +1,7 @@
 // Names of folders inside RUN/checkpoints, private to this module.
 //
 //   STAGE/0001840            a checkpoint
-//   STAGE/0001840.tmp-ID     a save under way, or the rest of a killed one
+//   STAGE/0001840.tmp-12-ID  a save of generation 12 under way, or the rest of a killed one
 //   STAGE/.trash-0001840-ID  being removed
 //   STAGE/0001840.bad        quarantined (0001840.2.bad and so on if taken)
 //   LATEST                   hint: "STAGE/0001840"
@@ -16,12 +16,14 @@
 
 namespace nexus {
 
-std::string temporary_path(const std::string& checkpoint);
+std::string temporary_path(const std::string& checkpoint, int64_t generation);
 std::string trash_path(const std::string& checkpoint);
 std::string quarantine_path(const std::string& checkpoint);
 std::string latest_path(const RunFolder& run);
 
 bool is_temporary_name(const std::string& name);
+// Which launch's a temporary folder is; 0 where the name does not say (tools; before names had it).
+int64_t generation_of_temporary(const std::string& name);
 bool is_trash_name(const std::string& name);
 // The step of a folder named like a checkpoint.
 std::optional<int64_t> step_of_name(const std::string& name);

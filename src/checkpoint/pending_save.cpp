@@ -38,13 +38,14 @@ PendingSave::Job::Job() : shard(std::make_unique<ShardRecord>()) {}
 PendingSave::Job::~Job() = default;
 
 PendingSave::PendingSave(Communicator& comm, const RunFolder& run, const CheckpointId& id,
-                         std::vector<TensorSlice> slices, nlohmann::json state, std::shared_ptr<const void> memory)
+                         std::vector<TensorSlice> slices, nlohmann::json state, std::shared_ptr<const void> memory,
+                         int64_t generation)
     : comm_(comm), run_(run), id_(id), state_(std::move(state)), job_(std::make_shared<Job>()) {
   const bool leader = comm_.rank() == 0;
   std::string temporary;
   try {
     agreed(comm_, "preparing the checkpoint", [&] {
-      if (leader) temporary = make_temporary_folder(run_, id_);
+      if (leader) temporary = make_temporary_folder(run_, id_, generation);
     });
     folder_ = comm_.broadcast_text(temporary);
   } catch (...) {

@@ -29,9 +29,10 @@ class PendingSave {
   // shard. The slices' memory must neither change nor go away before commit() or the destructor; `memory`, if given, is
   // kept alive for so long and then let go on the calling thread. `comm` must outlive the save. The thread makes no
   // MPI call and uses HDF5 under a process-wide lock: opening and reading checkpoints, and other saves, wait for each
-  // slice's turn; code outside this module must leave HDF5 alone meanwhile.
+  // slice's turn; code outside this module must leave HDF5 alone meanwhile. `generation`: of rank 0's lease, which
+  // tells whose the unfinished folder is (KeepPolicy); 0 without a lease.
   PendingSave(Communicator& comm, const RunFolder& run, const CheckpointId& id, std::vector<TensorSlice> slices,
-              nlohmann::json state, std::shared_ptr<const void> memory = nullptr);
+              nlohmann::json state, std::shared_ptr<const void> memory = nullptr, int64_t generation = 0);
   // Without commit(): waits for the thread, removes this rank's shard, and the folder if it was the last. Local. After
   // abandon() it does none of that.
   ~PendingSave();

@@ -136,11 +136,14 @@ double age_seconds(const std::string& folder) {
   return std::chrono::duration<double>(fs::file_time_type::clock::now() - last).count();
 }
 
-void clear_leftovers(const RunFolder& run, double min_temporary_age_seconds) {
+// A copy of a job that was stopped between its fence and here may have been followed by another: what that one is
+// writing is no leftover.
+void clear_leftovers(const RunFolder& run, const KeepPolicy& policy) {
   for (const StageEntry& entry : stage_entries(run)) {
     if (is_live(entry.path)) continue;
     const bool dead = is_trash_name(entry.name) ||
-                      (is_temporary_name(entry.name) && age_seconds(entry.path) >= min_temporary_age_seconds);
+                      (is_temporary_name(entry.name) && generation_of_temporary(entry.name) <= policy.generation &&
+                       age_seconds(entry.path) >= policy.min_temporary_age_seconds);
     if (dead && !remove_quietly(entry.path)) warn("cannot remove {}", entry.path);
   }
 }
@@ -180,9 +183,10 @@ std::string newest_good_checkpoint(Communicator& comm, const RunFolder& run, con
   return newest_good(comm, run, /*read_only=*/false, run_id);
 }
 
-void revoke_unfinished_saves(const RunFolder& run) {
+void revoke_unfinished_saves(const RunFolder& run, int64_t generation) {
   for (const StageEntry& entry : stage_entries(run)) {
     if (!is_temporary_name(entry.name) || is_live(entry.path)) continue;
+    if (generation_of_temporary(entry.name) > generation) continue;
     const std::string trash = trash_path(entry.path);
     std::error_code gone;  // its writer may just have renamed or removed it
     fs::rename(entry.path, trash, gone);
@@ -198,7 +202,7 @@ std::vector<std::string> prune_checkpoints(const RunFolder& run, const KeepPolic
   if (!paths.empty() && normal_path(good.back().path) != normal_path(policy.verified))
     static_cast<void>(Checkpoint(good.back().path));  // throws before anything is removed
   for (const std::string& path : paths) rename_durably(path, trash_path(path));
-  clear_leftovers(run, policy.min_temporary_age_seconds);
+  clear_leftovers(run, policy);
   return paths;
 }
 

@@ -109,7 +109,7 @@ std::string module_lines(const ClusterSpec& cluster) {
     require_word(module, "_./+:@=-", cluster_key("modules"));
     text += " " + shell_quote(module);
   }
-  return text + " || exit 2";
+  return text + " || settle 74";
 }
 
 bool is_variable_name(const std::string& name) {
@@ -163,12 +163,19 @@ std::string option_words(const ClusterSpec& cluster) {
   return text;
 }
 
+// A name is looked up in PATH. A path begins in the folder of submission, and must lead there even if the job's node
+// has no such folder: settling comes after.
+std::string program(const ClusterSpec& cluster, const JobRequest& request) {
+  const bool relative = cluster.nexus.find('/') != std::string::npos && cluster.nexus[0] != '/';
+  return shell_quote(relative ? request.folder + "/" + cluster.nexus : cluster.nexus);
+}
+
 std::string launch_lines(const CampaignSpec& campaign, const ClusterSpec& cluster, const JobRequest& request) {
   std::string train;
   if (!request.until_stage.empty()) train += " --until-stage " + shell_quote(request.until_stage);
   train += cluster.gpus_per_node > 0 ? " --device cuda" : " --device cpu";
   std::map<std::string, std::string> values = {
-      {"OPTIONS", option_words(cluster)}, {"NEXUS", shell_quote(cluster.nexus)}, {"TRAIN", train}};
+      {"OPTIONS", option_words(cluster)}, {"NEXUS", program(cluster, request)}, {"TRAIN", train}};
   if (cluster.launcher == Launcher::kMpirun) {
     values["RANKS"] = fmt::format("{}", campaign.slurm.nodes * cluster.ranks_per_node());
   } else {
@@ -223,7 +230,7 @@ std::string job_script(const CampaignSpec& campaign, const ClusterSpec& cluster,
                                       {"MODULES", module_lines(cluster)},
                                       {"ENVIRONMENT", environment_lines(cluster)},
                                       {"LAUNCH", launch_lines(campaign, cluster, request)},
-                                      {"NEXUS", shell_quote(cluster.nexus)},
+                                      {"NEXUS", program(cluster, request)},
                                       {"SETTLE", settle}});
 }
 

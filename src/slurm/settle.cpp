@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <functional>
-#include <sstream>
 #include <thread>
 
 #include "core/error.h"
@@ -15,12 +14,16 @@
 #include "core/log.h"
 #include "core/run_folder.h"
 #include "slurm/queue.h"
+#include "slurm/spare_nodes.h"
 #include "slurm/submit.h"
 
 namespace nexus {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr double kFirstPause = 0.2;
+constexpr int kStoppedCode = 75;  // stopped with a checkpoint: no node is to blame
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
@@ -40,32 +43,33 @@ void hold_off_signals() {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
 
-// Again and again while Slurm does not answer, as long as the options allow. False: it never did.
+// Again and again while Slurm does not answer, as long as the options allow. False: it never did. Soon at first: the
+// notice of a requeue ends a command of Slurm's that runs just then, and little time is left.
 bool insist(const SettleOptions& options, const std::function<void()>& attempt) {
   const auto end = Clock::now() + std::chrono::duration<double>(options.patience_seconds);
-  for (;;) {
+  for (double pause = std::min(kFirstPause, options.retry_seconds);;
+       pause = std::min(2 * pause, options.retry_seconds)) {
     try {
       attempt();
       return true;
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
       warn("settle: {}", error.what());
-      if (error.kind() == ErrorKind::kConfig || Clock::now() >= end) return false;
+      const auto* ours = dynamic_cast<const Error*>(&error);
+      if ((ours != nullptr && ours->kind() == ErrorKind::kConfig) || Clock::now() >= end) return false;
     }
-    std::this_thread::sleep_for(std::chrono::duration<double>(options.retry_seconds));
+    std::this_thread::sleep_for(std::chrono::duration<double>(pause));
   }
 }
 
-std::vector<std::string> nodes_of_job() {
-  const std::string list = environment("SLURM_JOB_NODELIST");
-  if (list.empty()) return {};
-  std::vector<std::string> nodes;
+// What cannot be learned is said, and left out: settle goes by the rest, since no end at all would end the chain.
+bool learn(const std::string& what, const std::function<void()>& read) {
   try {
-    std::istringstream lines(run_slurm({"scontrol", "show", "hostnames", list}).output);
-    for (std::string line; std::getline(lines, line);) nodes.push_back(line);
-  } catch (const Error& error) {
-    warn("settle: {}", error.what());
+    read();
+    return true;
+  } catch (const std::exception& error) {
+    warn("settle: {} cannot be read: {}", what, error.what());
+    return false;
   }
-  return nodes;
 }
 
 class Settler {
@@ -90,15 +94,36 @@ class Settler {
     facts.job = job_.id;
     facts.restart = job_.restart;
     facts.max_requeues = options_.max_requeues;
-    const RunFolder run{options_.run};
-    if (path_exists(run.status())) facts.status = parse_status(read_text_file(run.status()));
-    const std::vector<LeaseRecord> leases = read_leases(run);
-    facts.vain_starts = vain_starts(leases, job_);
-    facts.replaced = is_replaced(leases, job_);
+    read_run(facts);
     if (decide_settle(facts).action == SettleAction::kFinish) return facts;  // nothing to ask Slurm about
-    facts.nodes = nodes_of_job();
+    learn("the job's list of nodes", [&] { facts.nodes = nodes_of_list(environment("SLURM_JOB_NODELIST")); });
     insist(options_, [&] { find_in_queue(facts); });
+    if (facts.blind) {
+      facts.blind_starts = blind_starts_before(comment_, job_.restart);
+      learn("the job's number of restarts", [&] { facts.replaced = facts.replaced || newer_start_in_queue(); });
+    }
+    const SettleDecision decision = decide_settle(facts);
+    if (decision.action == SettleAction::kRequeue && decision.code != kStoppedCode)
+      learn("the partition", [&] { facts.spare_nodes = spare_nodes(facts.nodes); });
     return facts;
+  }
+
+  // What the ranks left. The folder was there when the job was submitted: where it is not, it is not seen from here.
+  void read_run(SettleFacts& facts) {
+    const RunFolder run{options_.run};
+    const bool status = learn("STATUS", [&] {
+      if (path_exists(run.status())) facts.status = parse_status(read_text_file(run.status()));
+    });
+    const bool leases = learn("the run's leases", [&] {
+      if (!path_exists(run.root)) throw Error(ErrorKind::kIo, "there is no such folder", run.root);
+      std::vector<LeaseRecord> all = read_leases(run);
+      const bool newest_read = all.empty() || all.back().readable();
+      std::erase_if(all, [](const LeaseRecord& lease) { return !lease.readable(); });
+      facts.replaced = is_replaced(all, job_);
+      if (!newest_read) throw Error(ErrorKind::kIo, "whose the newest is, is not known", run.lease_folder());
+      facts.vain_starts = vain_starts(all, job_);
+    });
+    facts.blind = !status || !leases;
   }
 
   void find_in_queue(SettleFacts& facts) {
@@ -107,11 +132,38 @@ class Settler {
       facts.state = job.state;
       facts.reason = job.reason;
       excluded_ = job.excluded_nodes;
+      comment_ = job.comment;
     }
+  }
+
+  // Unknown in a reservation, which has nodes of its own.
+  std::optional<int64_t> spare_nodes(const std::vector<std::string>& nodes) const {
+    const std::string partition = environment("SLURM_JOB_PARTITION");
+    if (nodes.empty() || partition.empty() || !environment("SLURM_JOB_RESERVATION").empty()) return std::nullopt;
+    return count_spare_nodes(list_partition(partition), nodes, nodes_of_list(excluded_));
+  }
+
+  // Slurm's own count, for want of leases.
+  bool newer_start_in_queue() const {
+    const std::string text =
+        run_slurm({"squeue", "--noheader", "--jobs=" + target_, "--Format=RestartCnt"}).first_line();
+    char* end = nullptr;
+    const int64_t restarts = std::strtoll(text.c_str(), &end, 10);
+    return end != text.c_str() && (*end == '\0' || *end == ' ') && restarts > job_.restart;
+  }
+
+  // Without the note the next blind start would not know of this one, and so on for ever.
+  bool note_blind_start(int64_t blind_starts) {
+    if (comment_.empty()) warn("settle: the job's comment is not known, so nobody would count its starts");
+    return !comment_.empty() && insist(options_, [&] {
+      run_slurm({"scontrol", "update", "JobId=" + target_,
+                 "Comment=" + comment_after_blind(comment_, job_.restart, blind_starts)});
+    });
   }
 
   // Whether Slurm has taken the job back.
   bool requeue(const SettleDecision& decision) {
+    if (decision.blind_starts > 0 && !note_blind_start(decision.blind_starts)) return false;
     const bool done = insist(options_, [&] {
       try {
         run_slurm({"scontrol", "requeue", target_});
@@ -136,7 +188,9 @@ class Settler {
 
   void give_up(const SettleFacts& facts) {
     if (!facts.status.text.empty()) log("settle job {} | {}", target_, facts.status.text);
-    const JobBook book = read_job_book(options_.run);
+    JobBook book;
+    if (!learn("the record of later jobs", [&] { book = read_job_book(options_.run); }))
+      return log("settle job {} | Slurm itself cancels jobs that wait for one that has failed", target_);
     const std::vector<std::string> later = book.later_than(target_);
     if (later.empty()) return;
     insist(options_, [&] {
@@ -151,7 +205,7 @@ class Settler {
   const SettleOptions& options_;
   const SlurmJob job_;
   const std::string target_;  // what scontrol and scancel call it
-  std::string excluded_;
+  std::string excluded_, comment_;
 };
 
 }  // namespace

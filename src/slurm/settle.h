@@ -14,7 +14,7 @@ struct SettleOptions {
   int code = 0;
   int64_t max_requeues = 100;
   double patience_seconds = 300;  // where Slurm's controller does not answer
-  double retry_seconds = 10;
+  double retry_seconds = 10;      // between questions, in the end
 };
 
 // Starts of the job in a row, up to the one that `job` is, that have no lease: nexus never opened the run.

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <charconv>
 #include <csignal>
+#include <string_view>
 
 #include "core/error.h"
 
@@ -12,6 +13,7 @@ namespace {
 
 constexpr int kStopped = 75, kHardware = 76, kFenced = 77, kNoProgress = 93, kBudget = 5, kTransient = 74;
 constexpr int kKilled = 128 + SIGKILL;
+constexpr std::string_view kBlindMark = "/blind-";  // no job's name has a slash
 
 std::vector<std::string> groups_of(const std::string& line) {
   std::vector<std::string> groups;
@@ -54,7 +56,6 @@ bool names(const std::string& text, const std::string& node) {
   return false;
 }
 
-// One node of several may be left out; of a job's only node there is no other to blame either.
 std::string suspect_node(const SettleFacts& facts) {
   for (const std::string& node : facts.nodes)
     if (names(facts.status.text, node)) return node;
@@ -82,19 +83,41 @@ std::string reason_to_requeue(int code) {
   return "the ranks were killed";
 }
 
+bool is_out_of_time(const SettleFacts& facts) {
+  return facts.reason == "TimeLimit" || facts.state == "TIMEOUT";
+}
+
+// Starts in a row, this one included, of which nothing shows that nexus opened the run.
+int64_t starts_in_vain(const SettleFacts& facts, int code) {
+  const bool told = facts.status.job == facts.job && facts.status.restart == facts.restart;
+  const int64_t blind = facts.blind && !told && code != kStopped ? facts.blind_starts + 1 : 0;
+  return std::max(facts.vain_starts, blind);
+}
+
+// Of several nodes nobody knows which one kept nexus from opening the run. A job with too few nodes left would wait
+// for ever, so another one like it must be there; that of suspect hardware goes also where that is not known.
+std::string node_to_avoid(const SettleFacts& facts, int code, int64_t vain) {
+  if (facts.spare_nodes == 0) return "";
+  if (code == kHardware) return suspect_node(facts);
+  return vain > 0 && facts.nodes.size() == 1 && facts.spare_nodes && !is_out_of_time(facts) ? facts.nodes[0] : "";
+}
+
 SettleDecision requeue(const SettleFacts& facts, int code) {
   // Time is up, and this job's time only: that is no one else's decision.
-  const bool out_of_time = facts.reason == "TimeLimit" || facts.state == "TIMEOUT";
-  if (!facts.state.empty() && facts.state != "RUNNING" && !out_of_time)
+  if (!facts.state.empty() && facts.state != "RUNNING" && !is_out_of_time(facts))
     return {SettleAction::kLeave, code, "Slurm is ending this job already (cancelled, preempted or queued again)"};
-  if (facts.vain_starts >= kMostVainStarts)
+  const int64_t vain = starts_in_vain(facts, code);
+  if (vain >= kMostVainStarts)
     return {SettleAction::kGiveUp, kNoProgress,
-            fmt::format("{} starts in a row ended before nexus had opened the run", facts.vain_starts)};
+            fmt::format("{} starts in a row {}", vain,
+                        facts.vain_starts < vain ? "left nothing that could be read"
+                                                 : "ended before nexus had opened the run")};
   if (facts.restart >= facts.max_requeues)
     return {SettleAction::kGiveUp, code,
             fmt::format("{}, but the job was queued again {} times already (slurm.max_requeues)",
                         reason_to_requeue(code), facts.restart)};
-  return {SettleAction::kRequeue, code, reason_to_requeue(code), code == kHardware ? suspect_node(facts) : ""};
+  return {SettleAction::kRequeue, code, reason_to_requeue(code), node_to_avoid(facts, code, vain),
+          facts.blind ? vain : 0};
 }
 
 }  // namespace
@@ -125,6 +148,22 @@ SettleDecision decide_settle(const SettleFacts& facts) {
   if (code == kFenced) return {SettleAction::kLeave, kFenced, "a newer copy of this run has taken over"};
   if (code == kStopped || code == kTransient || code == kHardware || code > 128) return requeue(facts, code);
   return {SettleAction::kGiveUp, code, reason_to_give_up(code)};
+}
+
+int64_t blind_starts_before(const std::string& comment, int64_t restart) {
+  const size_t mark = comment.find(kBlindMark);
+  if (mark == std::string::npos) return 0;
+  const std::string text = comment.substr(mark + kBlindMark.size());
+  int64_t then = 0, count = 0;
+  const char* all = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), all, then);
+  if (first.ec != std::errc() || first.ptr == all || then != restart - 1) return 0;
+  const auto second = std::from_chars(first.ptr + 1, all, count);
+  return second.ec == std::errc() ? std::max<int64_t>(count, 0) : 0;
+}
+
+std::string comment_after_blind(const std::string& comment, int64_t restart, int64_t blind_starts) {
+  return fmt::format("{}{}{}-{}", comment.substr(0, comment.find(kBlindMark)), kBlindMark, restart, blind_starts);
 }
 
 }  // namespace nexus

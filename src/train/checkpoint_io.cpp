@@ -46,7 +46,8 @@ void require_no_more(const Checkpoint& checkpoint, const ParamStore& params) {
 }  // namespace
 
 std::unique_ptr<PendingSave> start_saving(ProcessGrid& grid, const RunFolder& run, const std::string& run_id,
-                                          const ParamStore& params, const TrainState& state, bool pinned) {
+                                          const ParamStore& params, const TrainState& state, bool pinned,
+                                          int64_t generation) {
   check_replicas(grid, params, fmt::format("stage {} step {}", state.stage(), state.step));
   const int64_t element = size_of(params.wide_dtype());
   const std::vector<ParamPiece> pieces = owned_pieces(params.table());
@@ -68,7 +69,7 @@ std::unique_ptr<PendingSave> start_saving(ProcessGrid& grid, const RunFolder& ru
   nlohmann::json document = to_json(state);
   document["pinned"] = pinned;
   return std::make_unique<PendingSave>(grid.world(), run, CheckpointId{run_id, state.stage(), state.step},
-                                       std::move(slices), std::move(document), snapshot);
+                                       std::move(slices), std::move(document), snapshot, generation);
 }
 
 SaveResult save_training(ProcessGrid& grid, const RunFolder& run, const std::string& run_id, const ParamStore& params,

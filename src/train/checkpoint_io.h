@@ -16,9 +16,10 @@ namespace nexus {
 
 // Copies this rank's part of weights and moments and begins to write it while the caller goes on; `commit` of the
 // result ends the save. Collective. A pinned checkpoint is never pruned. Throws ErrorKind::kDevice where replicas
-// differ: ranks that drifted apart would be stitched into one checkpoint that verifies.
+// differ: ranks that drifted apart would be stitched into one checkpoint that verifies. `generation`: see PendingSave.
 std::unique_ptr<PendingSave> start_saving(ProcessGrid& grid, const RunFolder& run, const std::string& run_id,
-                                          const ParamStore& params, const TrainState& state, bool pinned = false);
+                                          const ParamStore& params, const TrainState& state, bool pinned = false,
+                                          int64_t generation = 0);
 
 // The same, to its end.
 SaveResult save_training(ProcessGrid& grid, const RunFolder& run, const std::string& run_id, const ParamStore& params,

@@ -222,7 +222,7 @@ void StageTrainer::start_save() {
   saved_step_ = state_.step;
   saved_tokens_ = state_.total_tokens();
   run_.records.sync();  // what happened before the commit is on the disk before the commit is
-  pending_save_ = start_saving(run_.grid, run_.run, run_.run_id, params_, state_, pinned);
+  pending_save_ = start_saving(run_.grid, run_.run, run_.run_id, params_, state_, pinned, run_.generation);
   saving_ = state_;
   serves_request_ = run_.grid.rank() == 0 && run_.requests.poll().save;
   last_save_ = Clock::now();
@@ -263,7 +263,7 @@ void StageTrainer::finish_save() {
   if (run_.grid.rank() == 0) {
     try {
       run_.on_commit(saving_, saved);
-      if (run_.fence) run_.fence();  // a newer owner's save must not be taken for the rest of a killed one
+      if (run_.fence) run_.fence();  // a copy that was replaced has no business here
       prune(saved.path);
     } catch (...) {
       error = std::current_exception();
@@ -276,6 +276,7 @@ void StageTrainer::prune(const std::string& newest) const {
   KeepPolicy policy;
   policy.keep_last = options_.checkpoint.keep_last;
   policy.verified = newest;  // its digests were compared when it was written
+  policy.generation = run_.generation;
   prune_checkpoints(run_.run, policy);
 }
 

@@ -32,7 +32,8 @@ struct RunContext {
   // Wall clock up to here is in some stage's account. The campaign starts it, so that loading, growth and the last save
   // of a stage count too: into the stage that follows them.
   std::chrono::steady_clock::time_point counted;
-  Fence fence;  // of rank 0: asked before every commit
+  Fence fence;             // of rank 0: asked before every commit
+  int64_t generation = 0;  // of this launch: its unfinished saves bear it
   // On rank 0, after a commit of `state`.
   std::function<void(const TrainState& state, const SaveResult& saved)> on_commit;
 };

@@ -65,7 +65,11 @@ class Killer:
             fail("a job with a killed rank exited with 0")
         self.by_rank[self.deck.pop()] += 1
         self.done += 1
-        self.in_saves += bool(self.work.unfinished_saves(name) - left_before)
+        left = self.work.unfinished_saves(name) - left_before
+        owner = self.work.newest_generation(name)
+        if stray := [path for path in left if f".tmp-{owner}-" not in path]:
+            fail(f"{stray[0]} does not bear the generation that was killed: {owner}")
+        self.in_saves += bool(left)
         return True
 
     @staticmethod

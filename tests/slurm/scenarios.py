@@ -215,10 +215,14 @@ def double_submission(rig):
     rig.require(len(rig.jobs()) == 1, "a second job is in jobs.json")
     rig.wait_for_steps(2)
     script = json.loads((rig.run / "jobs.json").read_text())["jobs"][0]["script"]
+    # The first job lasts: rank 1 is held, and rank 0, which owns the run, goes on saying so.
+    [held] = [pid for pid in job.ranks() if b"SLURM_PROCID=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")]
+    os.kill(held, signal.SIGSTOP)
     by_hand = Job(slurm("sbatch", "--parsable", rig.run / script).strip())
     rig.wait_for_end([by_hand])
     rig.require(by_hand.state() == "FAILED" and by_hand.restarts() == 0, f"by hand: {by_hand.state()}, {by_hand.restarts()} restarts")
     rig.require(not job.ended(), "the first job had ended before: this test shows nothing")
+    os.kill(held, signal.SIGCONT)
     rig.wait_for_end([job])
     rig.require_all_completed([job])
     rig.require(job.restarts() == 0, f"the first job was restarted {job.restarts()} times")
@@ -248,6 +252,27 @@ def fails_at_once(rig):
     finish_after_mending(rig, jobs)
 
 
+@scenario()
+def bad_node(rig):
+    """A node on which ranks die at once and the run folder is not seen: settle notes that with the job, and takes another node."""
+    bad = rig.folder / f"{rig.name}-node"
+    body = f"""[[ -e {bad} ]] || echo "$SLURMD_NODENAME" >{bad}
+if [[ $(<{bad}) == "$SLURMD_NODENAME" ]]; then
+  [[ $1 != train ]] || kill -9 $$
+  [[ $2 != settle ]] || set -- slurm settle /not/mounted "${{@:4}}"
+fi
+exec "$real" "$@"
+"""
+    [job] = rig.submit(rig.chained_campaign("campaign", nodes=1), rig.cluster(tasks=2, nexus=wrapper(rig, body)))
+    rig.wait_for_end([job])
+    rig.require_all_completed([job])
+    facts, node = job.facts(), bad.read_text().strip()
+    rig.require(job.restarts() == 1 and facts["NodeList"] != node, f"{job.restarts()} restarts, on {facts['NodeList']}; bad is {node}")
+    rig.require(facts["ExcNodeList"] == node, f"excluded nodes: {facts['ExcNodeList']}")
+    rig.require(facts["Comment"].endswith("/blind-0-1"), f"the comment is {facts['Comment']}")
+    rig.require_undisturbed_result()
+
+
 @scenario(reduced=False)
 def never_commits(rig):
     """Ranks that die after the run is open and before any commit: nexus itself refuses the start after three in vain."""
@@ -271,12 +296,12 @@ def finish_after_mending(rig, jobs):
 @scenario()
 def budget(rig):
     """The budget ends in the first stage: exit 5, later jobs cancelled; with a larger one the same run goes on."""
-    campaign = rig.chained_campaign("stages", extra="budget: {gpu_hours: 4e-4}\n")  # 0.7 s of two ranks
+    campaign = rig.chained_campaign("stages", extra="budget: {gpu_hours: 2e-4}\n")  # 0.36 s of two ranks; a stage takes 0.5 s and more
     jobs = rig.submit(campaign, rig.cluster())
     rig.wait_for_end(jobs)
     rig.require(jobs[0].exit_code() == 5, f"the first job ended with {jobs[0].exit_code()}")
     rig.require(all(job.state() == "CANCELLED" for job in jobs[1:]), f"later jobs: {[job.state() for job in jobs[1:]]}")
-    campaign.write_text(campaign.read_text().replace("gpu_hours: 4e-4", "gpu_hours: 10"))
+    campaign.write_text(campaign.read_text().replace("gpu_hours: 2e-4", "gpu_hours: 10"))
     finish_after_mending(rig, jobs)
 
 

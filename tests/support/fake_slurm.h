@@ -41,7 +41,7 @@ inline void write_lease(const std::string& run, int generation, const std::strin
 // Files in `folder`: `queue` is what squeue prints; sbatch fails at its N-th call where `fail_at` holds N, and runs
 // `after_sbatch` (bash, $n is N) when the job is queued and not yet answered; while there is `down`, nothing answers,
 // and while there is `NAME_down`, NAME does not; scontrol fails at its first calls, as often as `scontrol_failures`
-// says; `hostnames` is what `scontrol show hostnames` prints.
+// says; `hostnames` is what `scontrol show hostnames` prints of a list with brackets; `nodes` is what sinfo prints.
 class FakeSlurm {
  public:
   FakeSlurm() : path_before_(std::getenv("PATH")) {
@@ -59,10 +59,12 @@ echo "$((100 + n))|PENDING|Dependency|0:00|1:00:00|N/A||(null)|$comment" >>"$F/q
 echo $((100 + n))
 )sh");
     program("squeue", head + "cat \"$F/queue\" 2>/dev/null || true\n");
+    program("sinfo", head + "cat \"$F/nodes\" 2>/dev/null || true\n");
     program("scancel", head + R"sh(
 for id; do [[ $1 == --signal* ]] || sed -i "s/^$id|[A-Z]*|/$id|CANCELLED|/" "$F/queue"; done
 )sh");
     program("scontrol", head + R"sh(
+[[ "$1 $2" != 'show hostnames' || $3 == *[* ]] || { tr , '\n' <<<"$3"; exit 0; }
 [[ "$1 $2" != 'show hostnames' ]] || { cat "$F/hostnames"; exit 0; }
 n=$(cat "$F/scontrol_failures" 2>/dev/null || echo 0)
 ((n == 0)) || { echo $((n - 1)) >"$F/scontrol_failures"; echo 'Unable to contact slurm controller' >&2; exit 1; }

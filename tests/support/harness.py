@@ -228,6 +228,9 @@ class Workspace:
         """Folders of saves that are under way, or that a killed job left behind."""
         return {str(path) for path in (self.folder / name / "checkpoints").glob("*/*.tmp-*")}
 
+    def newest_generation(self, name):
+        return max((int(path.stem) for path in (self.folder / name / "lease").glob("[0-9]*.json")), default=0)
+
 
 def foreign_lines(output):
     """Lines that are neither a log line nor an error of nexus: MPI's, libraries' or loose ones."""

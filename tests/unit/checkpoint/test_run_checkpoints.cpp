@@ -140,5 +140,23 @@ TEST_F(RunCheckpoints, PruneClearsWhatKilledSavesAndPrunesLeft) {
   EXPECT_THAT(names(), ElementsAre("0000001", "0000003.bad", "mine.tmp-1"));
 }
 
+TEST_F(RunCheckpoints, UnfinishedSavesOfLaterGenerationsAreNotTaken) {
+  save(1);
+  const std::vector<std::string> unfinished = {".tmp-0badcafe", ".tmp-12345678", ".tmp-0-0badcafe", ".tmp-9-0badcafe",
+                                               ".tmp-10-0badcafe"};
+  for (const bool revoke : {false, true}) {
+    for (const std::string& mark : unfinished) fs::create_directories(path(2) + mark);
+    KeepPolicy policy;
+    policy.generation = 9;
+    if (revoke)
+      revoke_unfinished_saves(run_, 9);
+    else
+      prune_checkpoints(run_, policy);
+    EXPECT_THAT(names(), ElementsAre("0000001", "0000002.tmp-10-0badcafe")) << "9 is older than 10, whatever the text";
+  }
+  prune_checkpoints(run_, {});
+  EXPECT_THAT(names(), ElementsAre("0000001")) << "who is told nothing clears them all";
+}
+
 }  // namespace
 }  // namespace nexus

@@ -186,22 +186,32 @@ TEST(JobScript, ASignalUnderSrunDoesNotEndTheScript) {
   EXPECT_THAT(outcome.calls[1], Contains("75"));
 }
 
-TEST(JobScript, MissingModulesAndFoldersEndTheJobBeforeTheLaunch) {
+// By way of settle, which may find another node.
+TEST(JobScript, MissingModulesAndFoldersAreSettledWithoutALaunch) {
   const FakeSlurm slurm;
   std::string text = read_text_file(slurm.bin() + "/module");
   text.replace(text.find("exit 0"), 6, "exit 1");
   slurm.program("module", text);
   ClusterSpec cluster = small_cluster(Launcher::kSrun);
   cluster.modules = {"openmpi"};
+  const Call settle = {"nexus", "slurm", "settle", "/runs/a", "--code", "74", "--max-requeues", "100"};
   Outcome outcome = run_script(slurm, script_of(cluster));
-  EXPECT_EQ(outcome.result.code, 2);
-  EXPECT_THAT(outcome.calls, ElementsAre(ElementsAre("module", "load", "openmpi")));
+  EXPECT_THAT(outcome.calls, ElementsAre(ElementsAre("module", "load", "openmpi"), settle));
   JobRequest request = stage_request("/runs/a");
   request.folder = slurm.folder / "gone";
   slurm.forget_calls();
   outcome = run_script(slurm, job_script(two_stages("/runs/a"), small_cluster(Launcher::kSrun), request));
-  EXPECT_EQ(outcome.result.code, 2);
-  EXPECT_TRUE(outcome.calls.empty());
+  EXPECT_THAT(outcome.calls, ElementsAre(settle));
+}
+
+TEST(JobScript, ARelativeProgramIsFoundWhereverTheScriptStands) {
+  ClusterSpec cluster = small_cluster(Launcher::kSrun);
+  cluster.nexus = "build it/nexus";
+  JobRequest request = stage_request("/runs/a");
+  request.folder = "/home/me";
+  const std::string script = job_script(two_stages("/runs/a"), cluster, request);
+  EXPECT_THAT(script, AllOf(HasSubstr("exec '/home/me/build it/nexus' slurm settle"),
+                            HasSubstr("'/home/me/build it/nexus' train")));
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "slurm/spare_nodes.h"
+
 namespace nexus {
 namespace {
 
@@ -120,6 +122,77 @@ TEST(Settle, StartsThatNeverOpenTheRunEndInNoProgress) {
   EXPECT_EQ(decide_settle(facts).code, 93);
 }
 
+TEST(Settle, BlindStartsAreBoundedLikeThoseInVain) {
+  for (const int code : {0, 1, 74, 76, 137}) {
+    SettleFacts facts = facts_of(code);
+    facts.status = {};
+    facts.blind = true;
+    facts.restart = 4;
+    for (int64_t before = 0; before < 2; ++before) {
+      facts.blind_starts = before;
+      EXPECT_EQ(decide_settle(facts).action, SettleAction::kRequeue) << code;
+      EXPECT_EQ(decide_settle(facts).blind_starts, before + 1);
+    }
+    facts.blind_starts = 2;
+    EXPECT_EQ(decide_settle(facts).action, SettleAction::kGiveUp) << code;
+    EXPECT_EQ(decide_settle(facts).code, 93);
+  }
+}
+
+TEST(Settle, WhatIsKnownOfABlindStartCounts) {
+  SettleFacts facts = facts_of(137);
+  facts.blind = true;
+  facts.blind_starts = 2;
+  EXPECT_EQ(decide_settle(facts).action, SettleAction::kRequeue) << "STATUS is of this start: it had opened the run";
+  EXPECT_EQ(decide_settle(facts).blind_starts, 0);
+  facts.status.restart = 1;
+  EXPECT_EQ(decide_settle(facts).action, SettleAction::kGiveUp);
+  facts.code = 75;  // no one else says that
+  EXPECT_EQ(decide_settle(facts).action, SettleAction::kRequeue);
+  EXPECT_EQ(decide_settle(facts).blind_starts, 0);
+}
+
+TEST(Settle, TheCommentKeepsCountOfBlindStartsInARow) {
+  const std::string comment = "nexus:0123:s0";
+  EXPECT_EQ(blind_starts_before(comment, 1), 0);
+  const std::string first = comment_after_blind(comment, 7, 1), second = comment_after_blind(first, 8, 2);
+  EXPECT_EQ(second, "nexus:0123:s0/blind-8-2");
+  EXPECT_EQ(blind_starts_before(first, 8), 1);
+  EXPECT_EQ(blind_starts_before(second, 9), 2);
+  EXPECT_EQ(blind_starts_before(second, 10), 0) << "the start between was not blind";
+  for (const char* odd : {"nexus:0123:s0/blind-", "nexus:0123:s0/blind-8", "nexus:0123:s0/blind-8-", "/blind-8--3"})
+    EXPECT_EQ(blind_starts_before(odd, 9), 0) << odd;
+}
+
+TEST(Settle, TheOnlyNodeOfAStartInVainIsLeftOutWhereAnotherOneIsLikeIt) {
+  for (const int code : {74, 137}) {
+    SettleFacts facts = facts_of(code);
+    facts.nodes = {"n1"};
+    facts.vain_starts = 1;
+    facts.spare_nodes = 1;
+    EXPECT_EQ(decide_settle(facts).exclude, "n1");
+    facts.spare_nodes = 0;
+    EXPECT_EQ(decide_settle(facts).exclude, "") << "it would wait for ever";
+    facts.spare_nodes.reset();
+    EXPECT_EQ(decide_settle(facts).exclude, "") << "nobody knows of another one";
+    facts.spare_nodes = 5;
+    facts.vain_starts = 0;
+    EXPECT_EQ(decide_settle(facts).exclude, "") << "the run was opened";
+    facts.vain_starts = 1;
+    facts.nodes = {"n1", "n2"};
+    EXPECT_EQ(decide_settle(facts).exclude, "") << "which of them?";
+    facts.nodes = {"n1"};
+    facts.reason = "TimeLimit";
+    EXPECT_EQ(decide_settle(facts).action, SettleAction::kRequeue);
+    EXPECT_EQ(decide_settle(facts).exclude, "") << "the node was slow at most";
+    facts.reason = "None";
+    facts.blind = true;
+    facts.vain_starts = 0;
+    facts.status = {};
+    EXPECT_EQ(decide_settle(facts).exclude, "n1") << "it does not see the run folder";
+  }
+}
+
 TEST(Settle, JobsThatSlurmEndsAreNotQueuedAgain) {
   for (const char* state : {"COMPLETING", "CANCELLED", "PENDING", "PREEMPTED", "REQUEUED"})
     for (const int code : {74, 75, 76, 143}) {
@@ -150,9 +223,38 @@ TEST(Settle, SuspectHardwareExcludesTheNodeThatStatusNames) {
   EXPECT_EQ(decide_settle(facts).exclude, "n12");
   facts.status.text = "nexus: error: CUDA error; rank 3 on n123 and xn1; replace the GPU";
   EXPECT_EQ(decide_settle(facts).exclude, "");
+  facts.status.text = "nexus: error: CUDA error; rank 3 on n12; replace the GPU";
+  facts.spare_nodes = 0;
+  EXPECT_EQ(decide_settle(facts).exclude, "") << "without it the job would wait for ever";
+  facts.spare_nodes = 1;
+  EXPECT_EQ(decide_settle(facts).exclude, "n12");
   facts.code = 74;
   facts.status.text = "nexus: error: I/O; n12";
   EXPECT_EQ(decide_settle(facts).exclude, "");
+}
+
+TEST(SpareNodes, AreLikeTheJobsAndWorkAndAreNotExcluded) {
+  const std::string listing =
+      "n1|mix|8|1000|a,b|gpu:4\n"     // the job's own
+      "n2|idle|8|1000|a,b|gpu:4\n"    // spare
+      "n3|alloc-|8|1000|a,b|gpu:4\n"  // spare
+      "n4|idle~|8|1000|a,b|gpu:4\n"   // spare
+      "n5|down*|8|1000|a,b|gpu:4\n"
+      "n6|idle*|8|1000|a,b|gpu:4\n"
+      "n7|drain|8|1000|a,b|gpu:4\n"
+      "n8|drng|8|1000|a,b|gpu:4\n"
+      "n9|idle|8|1000|a|gpu:4\n"
+      "n10|idle|4|1000|a,b|gpu:4\n"
+      "n11|idle|8|1000|a,b|(null)\n"
+      "n12|maint|8|1000|a,b|gpu:4\n"
+      "torn line\n";
+  EXPECT_EQ(count_spare_nodes(listing, {"n1"}, {}), 3);
+  EXPECT_EQ(count_spare_nodes(listing, {"n1"}, {"n2", "n4"}), 1);
+  EXPECT_EQ(count_spare_nodes(listing, {"n1", "n3"}, {}), 2);
+  EXPECT_EQ(count_spare_nodes(listing + listing, {"n1"}, {}), 3) << "a node may be listed for two partitions";
+  EXPECT_EQ(count_spare_nodes(listing, {"n5"}, {}), 4) << "the job's own may be down";
+  EXPECT_EQ(count_spare_nodes(listing, {"n99"}, {}), std::nullopt);
+  EXPECT_EQ(count_spare_nodes("", {"n1"}, {}), std::nullopt);
 }
 
 TEST(Settle, StatusLinesAreRead) {

@@ -32,13 +32,23 @@ class SettleJob : public testing::Test {
     queue("RUNNING");
     ::setenv("SLURM_JOB_ID", "101", 1);
     ::setenv("SLURM_JOB_NODELIST", "n[1-2]", 1);
-    for (const char* name : {"SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT"}) ::unsetenv(name);
+    for (const char* name :
+         {"SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT", "SLURM_JOB_RESERVATION"})
+      ::unsetenv(name);
     lease("101", 0);
   }
   void queue(const std::string& state, const std::string& id = "101") {
     std::string text = id + "|" + state + "|None|1:00|1:00|N/A|n[1-2]|(null)|" + token_of(run_) + ":s0\n";
     for (const char* later : {"102", "103"})
       text += std::string(later) + "|PENDING|Dependency|0:00|1:00|N/A||(null)|" + token_of(run_) + ":s1\n";
+    slurm_.file("queue", text);
+  }
+  // More in job 101's comment, and its excluded nodes.
+  void note_in_queue(const std::string& note, const std::string& excluded = "(null)") {
+    std::string text = read_text_file(slurm_.folder / "queue");
+    const size_t end = text.find('\n');
+    text =
+        fmt::format("101|RUNNING|None|1:00|1:00|N/A|n1|{}|{}:s0{}", excluded, token_of(run_), note) + text.substr(end);
     slurm_.file("queue", text);
   }
   void lease(const std::string& job, int restart) { write_lease(run_, 1, job, restart); }
@@ -131,6 +141,113 @@ TEST_F(SettleJob, StartsInVainAreCounted) {
   ::setenv("SLURM_RESTART_COUNT", "3", 1);
   EXPECT_EQ(settle_with(137), 93);
   EXPECT_THAT(actions(), ElementsAre(ElementsAre("scancel", "102", "103")));
+}
+
+// --- what cannot be read
+
+// A folder in a file's place, and a file in a folder's: root reads what permissions forbid.
+void make_unreadable(const std::string& run, const std::string& what) {
+  std::filesystem::remove_all(run + "/" + what);
+  if (what == "lease")
+    write_file_durably(run + "/lease", "no folder");
+  else
+    std::filesystem::create_directory(run + "/" + what);
+}
+
+TEST_F(SettleJob, NothingUnreadableKeepsItFromDeciding) {
+  for (const char* what : {"STATUS", "lease", "jobs.json"}) {
+    make_unreadable(run_, what);
+    for (const int code : {75, 74, 137, 0}) {
+      queue("RUNNING");
+      slurm_.forget_calls();
+      EXPECT_EQ(settle_with(code), code == 0 ? 137 : code) << what;
+      EXPECT_THAT(actions(), testing::Contains(ElementsAre("scontrol", "requeue", "101"))) << what << " " << code;
+    }
+    queue("RUNNING");
+    EXPECT_EQ(settle_with(5), 5) << what;
+  }
+}
+
+TEST_F(SettleJob, AMalformedRecordOfJobsLeavesTheLaterOnesToSlurm) {
+  write_file_durably(run_ + "/jobs.json", "{\"jobs\": [{\"id\": 7");
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(settle_with(93), 93);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("the record of later jobs cannot be read"));
+  EXPECT_THAT(actions(), IsEmpty());
+}
+
+// However often the job was started before: only starts in a row of which nothing is known count.
+TEST_F(SettleJob, BlindStartsAreCountedInTheJobsComment) {
+  std::filesystem::remove_all(run_);  // not mounted on this node
+  const std::string comment = token_of(run_) + ":s0";
+  for (int64_t blind = 1; blind <= 2; ++blind) {
+    slurm_.forget_calls();
+    queue("RUNNING");
+    if (blind == 2) note_in_queue("/blind-7-1");
+    ::setenv("SLURM_RESTART_COUNT", std::to_string(6 + blind).c_str(), 1);
+    EXPECT_EQ(settle_with(74), 74);
+    EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "update", "JobId=101",
+                                                   fmt::format("Comment={}/blind-{}-{}", comment, 6 + blind, blind)),
+                                       ElementsAre("scontrol", "requeue", "101")));
+  }
+  slurm_.forget_calls();
+  queue("RUNNING");
+  note_in_queue("/blind-8-2");
+  ::setenv("SLURM_RESTART_COUNT", "9", 1);
+  EXPECT_EQ(settle_with(74), 93);
+  EXPECT_THAT(actions(), IsEmpty());
+}
+
+TEST_F(SettleJob, ABlindStartThatCannotBeCountedIsNotRepeated) {
+  std::filesystem::remove_all(run_);
+  slurm_.file("queue", "");
+  EXPECT_EQ(settle_with(74), 74);
+  EXPECT_THAT(actions(), IsEmpty());
+}
+
+TEST_F(SettleJob, ABlindStartThatSlurmHasReplacedTouchesNothing) {
+  std::filesystem::remove_all(run_);
+  std::string squeue = read_text_file(slurm_.bin() + "/squeue");
+  slurm_.program("squeue", squeue.substr(0, squeue.rfind("cat ")) +
+                               "[[ \"$*\" != *RestartCnt* ]] || { echo '2         '; exit; }\ncat \"$F/queue\"\n");
+  ::setenv("SLURM_RESTART_COUNT", "1", 1);
+  EXPECT_EQ(settle_with(137), 77);
+  EXPECT_THAT(actions(), IsEmpty());
+  ::setenv("SLURM_RESTART_COUNT", "2", 1);
+  EXPECT_EQ(settle_with(137), 137);
+  EXPECT_EQ(actions().size(), 2u);
+}
+
+// The newest lease may be a torn file; whose it is is then not known, and an older owner's word must not stand for it.
+TEST_F(SettleJob, ATornLeaseIsNobodysLease) {
+  write_file_durably(run_ + "/lease/000002.json", "{\"gener");
+  EXPECT_EQ(settle_with(137), 137);
+  EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "update", "JobId=101", HasSubstr("/blind-0-1")),
+                                     ElementsAre("scontrol", "requeue", "101")))
+      << "not left to another owner";
+}
+
+// --- another node
+
+TEST_F(SettleJob, AStartInVainOnOneNodeGetsAnotherOne) {
+  ::setenv("SLURM_JOB_NODELIST", "n1", 1);
+  ::setenv("SLURM_JOB_PARTITION", "gpu", 1);
+  ::setenv("SLURM_RESTART_COUNT", "1", 1);
+  slurm_.file("nodes", "n1|idle|8|1|(null)|(null)\nn2|idle|8|1|(null)|(null)\n");
+  EXPECT_EQ(settle_with(74), 74);
+  EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "requeue", "101"),
+                                     ElementsAre("scontrol", "update", "JobId=101", "ExcNodeList=n1")));
+  EXPECT_THAT(slurm_.calls("sinfo"), ElementsAre(testing::Contains("--partition=gpu")));
+  queue("RUNNING");
+  note_in_queue("", "n2");  // that one is excluded already
+  slurm_.forget_calls();
+  EXPECT_EQ(settle_with(74), 74);
+  EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "requeue", "101")));
+  ::setenv("SLURM_JOB_RESERVATION", "r", 1);
+  queue("RUNNING");
+  slurm_.forget_calls();
+  EXPECT_EQ(settle_with(74), 74);
+  EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "requeue", "101"))) << "which nodes has the reservation?";
 }
 
 TEST_F(SettleJob, OutsideOfAJobThereIsNothingToSettle) {
