@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +16,7 @@
 #include "checkpoint/checkpoint.h"
 #include "core/error.h"
 #include "core/files.h"
+#include "core/host.h"
 #include "core/log.h"
 
 namespace nexus {
@@ -64,10 +64,8 @@ std::string this_machine() {
 }
 
 LeaseRecord this_process(int ranks, int nodes) {
-  utsname host{};
-  uname(&host);
   LeaseRecord record;
-  record.host = host.nodename;
+  record.host = host_name();
   record.machine = this_machine();
   record.pid = ::getpid();
   record.start_ticks = start_ticks_of(record.pid).value_or(0);
