@@ -59,7 +59,7 @@ void measure(const std::string& folder, int ranks) {
   }
   const RunFolder run{folder};
   const CheckpointId id{"scale", "s0", ranks};
-  const std::string temporary = make_temporary_folder(run, id);
+  const std::string temporary = make_temporary_folder(run, id, /*generation=*/0);
   const auto begin = Clock::now();
   std::string outcome = "ok";
   try {
