@@ -16,6 +16,10 @@ namespace nexus {
 // `program doctor probe` it runs probe_ranks.
 std::vector<Finding> check_launchers(const std::string& program, const LaunchContext& launch);
 
+// Open MPI's PMIx asks MUNGE whenever ranks are started, and tries for 2 s where munged was killed and has left its
+// `socket` behind.
+std::vector<Finding> check_munge(const std::string& socket = "/run/munge/munge.socket.2");
+
 // Slurm's commands, settings, partitions, and this job.
 std::vector<Finding> check_slurm(const LaunchContext& launch);
 

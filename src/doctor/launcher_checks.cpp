@@ -147,6 +147,7 @@ void check_srun(const std::string& program, const LaunchContext& launch, Finding
 
 std::vector<Finding> check_launchers(const std::string& program, const LaunchContext& launch) {
   Findings found("mpi");
+  found.append(check_munge());
   check_mpirun(program, found);
   if (!launch.job.empty()) check_srun(program, launch, found);
   return found.list();

@@ -1,0 +1,39 @@
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "doctor/checks.h"
+
+namespace nexus {
+namespace {
+
+// A socket's file without anybody who listens: its owner was killed.
+bool is_left_behind(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return false;
+  std::memcpy(address.sun_path, path.c_str(), path.size());
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  const bool refused =
+      ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno == ECONNREFUSED;
+  ::close(fd);
+  return refused;
+}
+
+}  // namespace
+
+std::vector<Finding> check_munge(const std::string& socket) {
+  Findings found("mpi");
+  if (is_left_behind(socket))
+    found.warning(
+        fmt::format("{} is there and munged is not: mpirun, and a rank without a launcher, wait 2 s each", socket),
+        fmt::format("systemctl start munge, or rm {}, or export PMIX_MCA_psec=^munge", shell_word(socket)));
+  return found.list();
+}
+
+}  // namespace nexus
