@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from harness import fail
+
 nexus, folder, clusters = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 
 D, L, F, V = 768, 12, 2048, 32000
@@ -28,11 +30,6 @@ slurm: {{nodes: 64}}
 """
 # JSON has all digits of an f64: 1e-9 leaves room for the order of operations only.
 EXACT = 1e-9
-
-
-def fail(text):
-    print("FAILED: " + text)
-    sys.exit(1)
 
 
 def expect(what, printed, meant, relative=EXACT):
