@@ -70,7 +70,7 @@ LaunchMark LaunchKeeper::mark() const {
 void LaunchKeeper::refuse_idle_starts() {
   int64_t newest = 0;
   for (const CheckpointEntry& entry : list_checkpoints(run_)) newest = std::max(newest, entry.sequence);
-  lease_.note_commit(newest);
+  lease_.note_found(newest);
   const int64_t idle = idle_starts(lease_.earlier(), job_, newest);
   if (idle < spec_.slurm.max_idle_starts) return;
   throw Error(ErrorKind::kNoProgress, fmt::format("{} starts of job {} in a row have committed nothing", idle, job_.id),
@@ -93,7 +93,7 @@ Fence LaunchKeeper::fence() const {
 }
 
 void LaunchKeeper::committed(RunRecords& records, const TrainState& state, const SaveResult& saved) {
-  lease_.note_save(saved.seconds);
+  lease_.note_commit(saved.seconds);
   const Spending spending = spending_of(lease_.usage(), spec_.account);
   records.spent(state, to_json(spending), budget_line(spending, spec_.budget));
 }

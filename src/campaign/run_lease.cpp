@@ -89,7 +89,7 @@ json to_json(const LeaseRecord& record) {
           {"seconds", record.seconds},
           {"save_seconds", record.save_seconds},
           {"renewals", record.renewals},
-          {"commit", record.commit},
+          {"commit", record.found},
           {"commits", record.commits},
           {"released", record.released}};
 }
@@ -110,7 +110,7 @@ LeaseRecord read_lease(const RunFolder& run, int64_t generation) {
     record.seconds = document.at("seconds");
     record.save_seconds = document.at("save_seconds");
     record.renewals = document.at("renewals");
-    record.commit = document.at("commit");
+    record.found = document.at("commit");
     record.commits = document.value("commits", int64_t{0});  // older files do not say
     record.released = document.at("released");
   } catch (const std::exception& error) {
@@ -205,12 +205,12 @@ RunUsage usage_of(const std::vector<LeaseRecord>& leases) {
   return usage;
 }
 
-int64_t idle_starts(const std::vector<LeaseRecord>& leases, const SlurmJob& job, int64_t commit) {
+int64_t idle_starts(const std::vector<LeaseRecord>& leases, const SlurmJob& job, int64_t found) {
   const auto progress = std::find_if(leases.rbegin(), leases.rend(), [&](const LeaseRecord& lease) {
     if (lease.job.id != job.id || lease.commits > 0) return true;
-    if (lease.commit == -1) return false;
-    const bool advanced = commit > lease.commit;  // killed before it could say so
-    commit = lease.commit;
+    if (lease.found == -1) return false;
+    const bool advanced = found > lease.found;  // killed before it could say so
+    found = lease.found;
     return advanced;
   });
   return job ? progress - leases.rbegin() : 0;
@@ -343,9 +343,9 @@ double RunLease::latest_save_seconds() const {
   return latest;
 }
 
-void RunLease::note_save(double seconds) {
+void RunLease::note_commit(double save_seconds) {
   const std::lock_guard lock(mutex_);
-  mine_.save_seconds = seconds;
+  mine_.save_seconds = save_seconds;
   ++mine_.commits;
   try {
     write(false);
@@ -353,9 +353,9 @@ void RunLease::note_save(double seconds) {
   }
 }
 
-void RunLease::note_commit(int64_t sequence) {
+void RunLease::note_found(int64_t sequence) {
   const std::lock_guard lock(mutex_);
-  mine_.commit = sequence;
+  mine_.found = sequence;
   write(false);
 }
 

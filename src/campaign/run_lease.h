@@ -38,7 +38,7 @@ struct LeaseRecord {
   double seconds = 0;       // wall clock used, as of the last renewal
   double save_seconds = 0;  // of the latest save; 0: none
   int64_t renewals = 0;
-  int64_t commit = -1;    // sequence of the newest checkpoint when it began; -1: it did not get so far
+  int64_t found = -1;     // sequence of the newest checkpoint when it began; -1: it did not get so far
   int64_t commits = 0;    // that it has made itself
   bool released = false;  // it has ended by itself
   // False where the file told nothing but its number.
@@ -58,9 +58,9 @@ struct RunUsage {
 RunUsage usage_of(const std::vector<LeaseRecord>& leases);
 
 // Starts of this Slurm job in a row, the latest ones, that committed nothing: none that they say themselves, and none
-// that the next start (after the last one this one, which finds `commit`) saw. Sequences alone would not do: where the
-// newest checkpoint is set aside as damaged, they go back, and the next commit has the same number again.
-int64_t idle_starts(const std::vector<LeaseRecord>& leases, const SlurmJob& job, int64_t commit);
+// that the next start (after the last one this one, which finds sequence `found`) saw. Sequences alone would not do:
+// where the newest checkpoint is set aside as damaged, they go back, and the next commit has the same number again.
+int64_t idle_starts(const std::vector<LeaseRecord>& leases, const SlurmJob& job, int64_t found);
 
 struct LeaseTimes {
   double renew_seconds = 5;    // between renewals
@@ -87,11 +87,11 @@ class RunLease {
   // Of the latest save that is known, of whatever generation; 0: none is. Not the slowest: one that hung once must not
   // shorten every later job.
   double latest_save_seconds() const;
-  void note_save(double seconds);  // after a commit
+  void note_commit(double save_seconds);
   // Generations before this one.
   const std::vector<LeaseRecord>& earlier() const { return earlier_; }
   // Newest checkpoint, as found at the start: goes into the record.
-  void note_commit(int64_t sequence);
+  void note_found(int64_t sequence);
 
  private:
   void claim(const LeaseTimes& times);

@@ -223,16 +223,16 @@ TEST(RunLease, UsageAndTheLatestSaveCoverAllGenerations) {
   EXPECT_NEAR(lease.usage().rank_hours, 4, 0.01);  // seconds of this process, in hours
   EXPECT_NEAR(lease.usage().node_hours, 2, 0.01);
   EXPECT_EQ(lease.latest_save_seconds(), 12);
-  lease.note_save(40);
-  lease.note_save(5);
+  lease.note_commit(40);
+  lease.note_commit(5);
   EXPECT_EQ(lease.latest_save_seconds(), 5);
 }
 
 TEST(IdleStarts, CountTheLatestOnesOfThisJobThatCommittedNothing) {
-  const auto start = [](const std::string& job, int64_t commit) {
+  const auto start = [](const std::string& job, int64_t found) {
     LeaseRecord record;
     record.job.id = job;
-    record.commit = commit;
+    record.found = found;
     return record;
   };
   const SlurmJob job{"7", 3, 1};
@@ -247,10 +247,10 @@ TEST(IdleStarts, CountTheLatestOnesOfThisJobThatCommittedNothing) {
 
 // A start that finds the newest checkpoint damaged sets it aside: the numbers go back.
 TEST(IdleStarts, AreToldByCommitsAlsoWhereTheNewestCheckpointWasSetAside) {
-  const auto start = [](int64_t commit, int64_t commits) {
+  const auto start = [](int64_t found, int64_t commits) {
     LeaseRecord record;
     record.job.id = "7";
-    record.commit = commit;
+    record.found = found;
     record.commits = commits;
     return record;
   };
@@ -266,8 +266,8 @@ TEST(IdleStarts, CommitsAreInTheLeaseBeforeAnythingElseHappens) {
   RunLease lease(run.run, 1, 1, ignore_loss, {100, 0.6, 0.3});  // it renews nothing by itself
   EXPECT_EQ(read_leases(run.run)[0].seconds, 3600) << "such a file is read all the same";
   EXPECT_EQ(read_leases(run.run)[0].commits, 0);
-  lease.note_save(1);
-  lease.note_save(1);
+  lease.note_commit(1);
+  lease.note_commit(1);
   EXPECT_EQ(read_leases(run.run)[1].commits, 2);
 }
 
