@@ -88,11 +88,15 @@ std::vector<QueuedJob> jobs_of_run(const std::vector<QueuedJob>& queue, const st
   return ours;
 }
 
+std::string name_of_comment(const std::string& comment) {
+  const std::string name = comment.substr(comment.rfind(':') + 1);
+  return name.substr(0, name.find('/'));
+}
+
 std::string describe(const std::vector<QueuedJob>& jobs) {
   std::string text;
   for (const QueuedJob& job : jobs)
-    text += fmt::format("{}{} {} {}", text.empty() ? "" : ", ", job.id, job.comment.substr(job.comment.rfind(':') + 1),
-                        job.state);
+    text += fmt::format("{}{} {} {}", text.empty() ? "" : ", ", job.id, name_of_comment(job.comment), job.state);
   return text;
 }
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdlib>
 #include <functional>
@@ -23,7 +24,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr double kFirstPause = 0.2;
-constexpr int kStoppedCode = 75;  // stopped with a checkpoint: no node is to blame
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
@@ -102,8 +102,9 @@ class Settler {
       facts.blind_starts = blind_starts_before(comment_, job_.restart);
       learn("the job's number of restarts", [&] { facts.replaced = facts.replaced || newer_start_in_queue(); });
     }
-    const SettleDecision decision = decide_settle(facts);
-    if (decision.action == SettleAction::kRequeue && decision.code != kStoppedCode)
+    SettleFacts hopeful = facts;
+    hopeful.spare_nodes = 1;
+    if (!decide_settle(hopeful).exclude.empty())
       learn("the partition", [&] { facts.spare_nodes = spare_nodes(facts.nodes); });
     return facts;
   }
@@ -111,10 +112,10 @@ class Settler {
   // What the ranks left. The folder was there when the job was submitted: where it is not, it is not seen from here.
   void read_run(SettleFacts& facts) {
     const RunFolder run{options_.run};
-    const bool status = learn("STATUS", [&] {
+    learn("STATUS", [&] {
       if (path_exists(run.status())) facts.status = parse_status(read_text_file(run.status()));
     });
-    const bool leases = learn("the run's leases", [&] {
+    facts.blind = !learn("the run's leases", [&] {
       if (!path_exists(run.root)) throw Error(ErrorKind::kIo, "there is no such folder", run.root);
       std::vector<LeaseRecord> all = read_leases(run);
       const bool newest_read = all.empty() || all.back().readable();
@@ -123,7 +124,6 @@ class Settler {
       if (!newest_read) throw Error(ErrorKind::kIo, "whose the newest is, is not known", run.lease_folder());
       facts.vain_starts = vain_starts(all, job_);
     });
-    facts.blind = !status || !leases;
   }
 
   void find_in_queue(SettleFacts& facts) {
@@ -147,9 +147,11 @@ class Settler {
   bool newer_start_in_queue() const {
     const std::string text =
         run_slurm({"squeue", "--noheader", "--jobs=" + target_, "--Format=RestartCnt"}).first_line();
-    char* end = nullptr;
-    const int64_t restarts = std::strtoll(text.c_str(), &end, 10);
-    return end != text.c_str() && (*end == '\0' || *end == ' ') && restarts > job_.restart;
+    int64_t restarts = 0;
+    const char* end = text.data() + text.size();
+    const auto parsed = std::from_chars(text.data(), end, restarts);
+    const bool whole = parsed.ec == std::errc() && (parsed.ptr == end || *parsed.ptr == ' ');  // padded
+    return whole && restarts > job_.restart;
   }
 
   // Without the note the next blind start would not know of this one, and so on for ever.

@@ -12,7 +12,7 @@ namespace nexus {
 namespace {
 
 constexpr int kStopped = 75, kHardware = 76, kFenced = 77, kNoProgress = 93, kBudget = 5, kTransient = 74;
-constexpr int kKilled = 128 + SIGKILL;
+constexpr int kKilled = 128 + SIGKILL, kTerminated = 128 + SIGTERM;
 constexpr std::string_view kBlindMark = "/blind-";  // no job's name has a slash
 
 std::vector<std::string> groups_of(const std::string& line) {
@@ -94,12 +94,14 @@ int64_t starts_in_vain(const SettleFacts& facts, int code) {
   return std::max(facts.vain_starts, blind);
 }
 
-// Of several nodes nobody knows which one kept nexus from opening the run. A job with too few nodes left would wait
-// for ever, so another one like it must be there; that of suspect hardware goes also where that is not known.
+// Of several nodes nobody knows which one kept nexus from opening the run, and a node that was told to end its job is
+// not to blame. A job with too few nodes left would wait for ever, so another one like it must be there; that of
+// suspect hardware goes also where that is not known.
 std::string node_to_avoid(const SettleFacts& facts, int code, int64_t vain) {
   if (facts.spare_nodes == 0) return "";
   if (code == kHardware) return suspect_node(facts);
-  return vain > 0 && facts.nodes.size() == 1 && facts.spare_nodes && !is_out_of_time(facts) ? facts.nodes[0] : "";
+  const bool told_to_end = code == kStopped || code == kTerminated || is_out_of_time(facts);
+  return vain > 0 && facts.nodes.size() == 1 && facts.spare_nodes && !told_to_end ? facts.nodes[0] : "";
 }
 
 SettleDecision requeue(const SettleFacts& facts, int code) {

@@ -27,7 +27,7 @@ struct SettleFacts {
   int64_t max_requeues = 0;
   // Starts of this job in a row, up to this one, in which nexus did not get as far as opening the run.
   int64_t vain_starts = 0;
-  // STATUS or the leases could not be read: what this start did is known only if the rest says so.
+  // The leases could not be read: what this start did is known only if STATUS says so.
   bool blind = false;
   int64_t blind_starts = 0;        // of this job in a row before this one that were so
   bool replaced = false;           // another start or job has owned the run since this start opened it

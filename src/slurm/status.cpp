@@ -9,6 +9,7 @@
 #include "campaign/run_lease.h"
 #include "core/error.h"
 #include "core/files.h"
+#include "core/log.h"
 #include "core/run_folder.h"
 #include "core/units.h"
 #include "slurm/record_tail.h"
@@ -57,9 +58,19 @@ int64_t committed_steps(const std::optional<TrainState>& state, int64_t index, i
   return index < state->stage_index ? steps : std::min(state->step, steps);
 }
 
+// A state that this build cannot read leaves the rest of the folder to be looked at.
+std::optional<TrainState> committed_or_none(const std::string& run) {
+  try {
+    return committed_state(RunFolder{run});
+  } catch (const Error& error) {
+    warn("slurm: {}", error.what());
+    return std::nullopt;
+  }
+}
+
 std::vector<StageView> view_stages(const CampaignSpec& spec, const std::string& run, const Pace& pace,
                                    const std::string& status) {
-  const std::optional<TrainState> committed = committed_state(RunFolder{run});
+  const std::optional<TrainState> committed = committed_or_none(run);
   std::vector<StageView> stages;
   for (size_t i = 0; i < spec.stages.size(); ++i) {
     StageView stage;
@@ -67,7 +78,9 @@ std::vector<StageView> view_stages(const CampaignSpec& spec, const std::string& 
     stage.steps = spec.steps_of_stage(i);
     const auto index = static_cast<int64_t>(i);
     stage.steps_committed = committed_steps(committed, index, stage.steps);
-    stage.owes_evaluation = committed && committed->stage_index == index && committed->eval_pending;
+    // A start makes up for an evaluation before its first step, and may say so in a checkpoint much later.
+    const bool gone_on = pace.known && committed && pace.at > Position{committed->stage_index, committed->step};
+    stage.owes_evaluation = committed && committed->stage_index == index && committed->eval_pending && !gone_on;
     stage.steps_done = stage.steps_committed;
     if (pace.known && index < pace.at.first) stage.steps_done = stage.steps;
     if (pace.known && index == pace.at.first) stage.steps_done = std::max(stage.steps_done, pace.at.second);
@@ -119,8 +132,7 @@ std::vector<JobView> view_jobs(const std::string& run, const std::vector<QueuedJ
   }
   for (const QueuedJob& job : ours) {
     const BookedJob* booked = booked_as(job);
-    views.push_back(
-        {booked ? booked->stage : job.comment.substr(job.comment.rfind(':') + 1), booked ? booked->after : "", job});
+    views.push_back({booked ? booked->stage : name_of_comment(job.comment), booked ? booked->after : "", job});
   }
   return views;
 }
@@ -180,8 +192,8 @@ std::string run_text(const RunView& view) {
   text += table_text(rows);
   for (const StageView& stage : view.stages)
     if (stage.owes_evaluation)
-      text += fmt::format("{} owes the evaluation of step {}: its next start makes up for it\n", stage.name,
-                          stage.steps_committed);
+      text += fmt::format("{} owes the evaluation of step {}: {} start makes up for it\n", stage.name,
+                          stage.steps_committed, view.status.starts_with("running") ? "this" : "its next");
   text += "\n";
   rows = {{"JOB", "STAGE", "STATE", "REASON", "RUNS", "LEFT", "NODES"}};
   for (const JobView& view_of : view.jobs) {

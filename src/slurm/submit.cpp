@@ -110,10 +110,17 @@ void record(const RenderedJobs& rendered, const BookedJob& job) {
 }
 
 // `error` ended the chain at `script`: sbatch's, or else of recording the job.
-[[noreturn]] void refuse_chain(const Error& error, bool of_sbatch, const TakenBack& taken, const std::string& script) {
+[[noreturn]] void refuse_chain(const Error& error, bool of_sbatch, TakeBack& take_back, const std::string& run,
+                               const std::string& script) {
+  warn("slurm: {}: {}; cancelling what this call has submitted", error.where(), error.fact());
+  const TakenBack taken = take_back.cancel();
   std::string todo = taken.todo.empty() ? "" : taken.todo + "; ";
   todo += "mend what it says, then submit again";
-  if (of_sbatch) todo += "; where a user may have few jobs only, set slurm.chain: campaign";
+  if (of_sbatch)
+    todo += fmt::format(
+        "; where a user may have few jobs only, set slurm.chain: campaign; if sbatch had no answer, Slurm may "
+        "take the job in later still: `nexus slurm status {}` shows it",
+        shell_quote(run));
   throw Error(error.kind(), error.fact() + "; " + taken.outcome, of_sbatch ? script : error.where(), todo);
 }
 
@@ -153,9 +160,9 @@ std::vector<BookedJob> submit_jobs(const RenderedJobs& rendered, const std::vect
       take_back.add(booked.id);
       record(rendered, booked);
     } catch (const Error& error) {
-      refuse_chain(error, booked.id.empty(), take_back.cancel(), rendered.home + "/" + job.script);
+      refuse_chain(error, booked.id.empty(), take_back, rendered.home, rendered.home + "/" + job.script);
     } catch (const std::exception& error) {  // of a library: the jobs are as little wanted
-      refuse_chain(Error(ErrorKind::kInternal, error.what()), false, take_back.cancel(), "");
+      refuse_chain(Error(ErrorKind::kInternal, error.what()), false, take_back, rendered.home, "");
     }
     submitted.push_back(booked);
   }

@@ -254,7 +254,7 @@ def fails_at_once(rig):
 
 @scenario()
 def bad_node(rig):
-    """A node on which ranks die at once and the run folder is not seen: settle notes that with the job, and takes another node."""
+    """A node on which ranks die at once and settle does not see the run folder: it notes that with the job, and takes another node."""
     bad = rig.folder / f"{rig.name}-node"
     body = f"""[[ -e {bad} ]] || echo "$SLURMD_NODENAME" >{bad}
 if [[ $(<{bad}) == "$SLURMD_NODENAME" ]]; then

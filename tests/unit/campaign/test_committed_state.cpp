@@ -41,10 +41,7 @@ TEST_F(CommittedState, PassesOverWhatIsNoCheckpoint) {
 }
 
 TEST_F(CommittedState, RefusesAStateOfAnotherKind) {
-  const float weight = 1;
-  const auto alone = make_self_communicator();
-  save_checkpoint(*alone, run_, {"run", "s0", 1}, {{"master/w", DType::kF32, {1}, {0, 1, 0, 1}, &weight}},
-                  {{"tokens", 1}});
+  commit_small(run_.root, "s0", 1, {{"tokens", 1}});
   EXPECT_NEXUS_ERROR(committed_state(run_), ErrorKind::kCheckpoint, testing::HasSubstr("state cannot be read"));
 }
 

@@ -32,8 +32,8 @@ class SettleJob : public testing::Test {
     queue("RUNNING");
     ::setenv("SLURM_JOB_ID", "101", 1);
     ::setenv("SLURM_JOB_NODELIST", "n[1-2]", 1);
-    for (const char* name :
-         {"SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT", "SLURM_JOB_RESERVATION"})
+    for (const char* name : {"SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT",
+                             "SLURM_JOB_RESERVATION", "SLURM_JOB_PARTITION"})
       ::unsetenv(name);
     lease("101", 0);
   }
@@ -155,16 +155,29 @@ void make_unreadable(const std::string& run, const std::string& what) {
 }
 
 TEST_F(SettleJob, NothingUnreadableKeepsItFromDeciding) {
-  for (const char* what : {"STATUS", "lease", "jobs.json"}) {
+  const auto requeued = ElementsAre("scontrol", "requeue", "101");
+  const auto noted = ElementsAre("scontrol", "update", "JobId=101", HasSubstr("/blind-0-1"));
+  for (const std::string what : {"STATUS", "lease", "jobs.json"}) {
+    std::filesystem::remove_all(run_);
+    SetUp();
     make_unreadable(run_, what);
     for (const int code : {75, 74, 137, 0}) {
+      SCOPED_TRACE(fmt::format("{} {}", what, code));
       queue("RUNNING");
       slurm_.forget_calls();
-      EXPECT_EQ(settle_with(code), code == 0 ? 137 : code) << what;
-      EXPECT_THAT(actions(), testing::Contains(ElementsAre("scontrol", "requeue", "101"))) << what << " " << code;
+      EXPECT_EQ(settle_with(code), code == 0 ? 137 : code);
+      if (what == "lease" && code != 75)
+        EXPECT_THAT(actions(), ElementsAre(noted, requeued));
+      else
+        EXPECT_THAT(actions(), ElementsAre(requeued));  // a lease that can be read counts this start
     }
     queue("RUNNING");
+    slurm_.forget_calls();
     EXPECT_EQ(settle_with(5), 5) << what;
+    if (what == "jobs.json")
+      EXPECT_THAT(actions(), IsEmpty());
+    else
+      EXPECT_THAT(actions(), ElementsAre(ElementsAre("scancel", "102", "103"))) << what;
   }
 }
 
@@ -238,6 +251,13 @@ TEST_F(SettleJob, AStartInVainOnOneNodeGetsAnotherOne) {
   EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "requeue", "101"),
                                      ElementsAre("scontrol", "update", "JobId=101", "ExcNodeList=n1")));
   EXPECT_THAT(slurm_.calls("sinfo"), ElementsAre(testing::Contains("--partition=gpu")));
+  for (const int code : {75, 143}) {  // told to end: the node is not to blame
+    queue("RUNNING");
+    slurm_.forget_calls();
+    EXPECT_EQ(settle_with(code), code);
+    EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "requeue", "101")));
+    EXPECT_THAT(slurm_.calls("sinfo"), IsEmpty());
+  }
   queue("RUNNING");
   note_in_queue("", "n2");  // that one is excluded already
   slurm_.forget_calls();

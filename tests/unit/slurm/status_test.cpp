@@ -86,6 +86,26 @@ TEST_F(StatusOfRun, AStageThatOwesItsLastEvaluationIsNotDone) {
   EXPECT_EQ(view_run(spec_, run_, {}).stages[0].state, "done");
 }
 
+TEST_F(StatusOfRun, AnEvaluationIsOwedUntilTheNextStart) {
+  commit_state(run_, 0, 6, /*eval_pending=*/true);
+  file("metrics.jsonl", step_line(0, 6, 500));
+  file("STATUS", "running stage s0 step 6 of 10 | generation 2\n");
+  EXPECT_THAT(run_text(view_run(spec_, run_, {})),
+              HasSubstr("\ns0 owes the evaluation of step 6: this start makes up"));
+  file("metrics.jsonl", step_line(0, 6, 500) + step_line(0, 7, 500));  // gone on, and not saved since
+  EXPECT_FALSE(view_run(spec_, run_, {}).stages[0].owes_evaluation);
+  file("metrics.jsonl", step_line(0, 7, 500) + "{\"kind\":\"resume\",\"stage_index\":0,\"step\":6}\n");  // killed
+  EXPECT_TRUE(view_run(spec_, run_, {}).stages[0].owes_evaluation);
+}
+
+TEST_F(StatusOfRun, AStateThatCannotBeReadLeavesTheRestToSee) {
+  commit_small(run_, "s0", 6, {{"of", "another program"}});
+  write_lease(run_, 1, "101", 0, 4, 900);
+  const RunView view = view_run(spec_, run_, {});
+  EXPECT_EQ(view.stages[0].steps_committed, 0);
+  EXPECT_DOUBLE_EQ(view.spent[0].spent, 1);
+}
+
 TEST_F(StatusOfRun, LostWorkIsSpentToo) {
   write_lease(run_, 1, "101", 0, 4, 900);
   write_lease(run_, 2, "101", 1, 8, 1800);
@@ -112,6 +132,11 @@ TEST_F(StatusOfRun, JobsShowWhatSlurmSaysOrThatItHasForgotten) {
   EXPECT_EQ(view.jobs[1].stage, "s1");
   EXPECT_EQ(run_json(view)["jobs"][1]["reason"], "Dependency");
   EXPECT_THAT(run_text(view), HasSubstr("Dependency"));
+}
+
+TEST(NameOfComment, LeavesOutWhatSettleHasNoted) {
+  EXPECT_EQ(name_of_comment("nexus:0123:s240"), "s240");
+  EXPECT_EQ(name_of_comment("nexus:0123:s240/blind-7-2"), "s240");
 }
 
 TEST(RecordTail, ReadsFromAnOffsetAndLeavesTornLinesOut) {

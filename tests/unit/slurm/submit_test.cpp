@@ -113,7 +113,8 @@ TEST_F(Submit, AJobWhoseAnswerIsLostIsFoundAndCancelledToo) {
 
 TEST_F(Submit, AJobThatTheControllerTakesInLateIsFoundBySecondLook) {
   slurm_.file("after_sbatch",
-              "((n < 2)) || { sed -i '$d' \"$F/queue\"; (sleep 0.2; echo '102|PENDING|x|0|0|N/A||(null)|" +
+              "((n < 2)) || { sed -i '$d' \"$F/queue\"; (until grep -aq scancel \"$F/calls\"; do sleep 0.02; done; "
+              "sleep 0.2; echo '102|PENDING|x|0|0|N/A||(null)|" +
                   token_of(run_) + ":s1' >>\"$F/queue\") >&- 2>&- <&- & exit 1; }\n");
   // Five times the delay of the queue.
   EXPECT_NEXUS_ERROR(submit_jobs(rendered_, rendered_.jobs, 1), ErrorKind::kIo,
