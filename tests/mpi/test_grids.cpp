@@ -117,13 +117,13 @@ struct ZeroBounds {
 
 // The same sums in the same order, and updates that do not depend on how they are cut: no bit may differ. NCCL alone
 // sums more than two terms in an order that differs between all-reduce and reduce-scatter (its rings begin elsewhere).
-// The CPU's sums, begun at another rank at every call, differ in f32 by at most 1.1e-7 (output), 4.4e-7 and 1.8e-6; the
-// bounds are ten times that. In bf16 a weight between two values may fall to the other side, 2^-9 of it: a hundred
-// times more.
+// The CPU's sums, begun at another rank at every call, differ in f32 on dp 4 by at most 1.1e-7 (output), 4.4e-7 and
+// 1.7e-6; the bounds are ten times that. In bf16, where they differ by less, a weight between two values may fall to
+// the other side, 2^-9 of it: an allowance of a hundred times more, by reasoning and not by measurement.
 ZeroBounds zero_bounds(const ProcessGrid& grid, DType dtype) {
   if (!testing::kOnGpu || grid.dp_size() <= 2) return {};
   const double scale = dtype == DType::kBF16 ? 100 : 1;
-  return {1.1e-6 * scale, 4.4e-6 * scale, 1.8e-5 * scale};
+  return {1.1e-6 * scale, 4.4e-6 * scale, 1.7e-5 * scale};
 }
 
 void compare_zero(ProcessGrid& grid, const testing::NamedModel& model, DType dtype) {
