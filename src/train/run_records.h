@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -49,7 +50,8 @@ struct LaunchMark {
 
 class RunRecords {
  public:
-  RunRecords(RunFolder run, bool is_writer, std::string flops_def);
+  // `clock`: seconds of a clock that nobody sets; the machine's own where none is given.
+  RunRecords(RunFolder run, bool is_writer, std::string flops_def, std::function<double()> clock = {});
   void set_launch(const LaunchMark& launch) { launch_ = launch; }
 
   void step(const TrainState& state, const StepRecord& record);
@@ -81,7 +83,8 @@ class RunRecords {
   bool is_writer_;
   std::string flops_def_;
   LaunchMark launch_;
-  double last_line_seconds_ = 0;
+  std::function<double()> clock_;
+  std::optional<double> last_line_seconds_;
 };
 
 }  // namespace nexus
