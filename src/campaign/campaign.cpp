@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "campaign/grow_stage.h"
+#include "campaign/launch_inputs.h"
 #include "campaign/next_action.h"
 #include "campaign/run_identity.h"
 #include "campaign/run_opening.h"
@@ -87,7 +88,7 @@ class Campaign {
  private:
   // --- the run folder
   void open_folder() {
-    const OpenRun open = open_run(grid_.world(), folder_, spec_, requests_, keeper_);
+    const OpenRun open = open_run(grid_.world(), folder_, spec_, launch_, requests_, keeper_);
     run_id_ = open.run_id;
     records_.set_launch(open.mark);
     if (launch_.on_open) launch_.on_open(folder_.root, open.mark);
@@ -189,14 +190,7 @@ class Campaign {
 
   void start_from_ancestor() {
     const Checkpoint checkpoint = open_verified(grid_.world(), spec_.init_from);
-    const TrainState ancestor = train_state_from_json(checkpoint.state(), spec_.init_from);
-    ModelConfig expected = spec_.model;
-    expected.validate();
-    if (!(ancestor.model == expected))
-      throw Error(ErrorKind::kConfig,
-                  fmt::format("the checkpoint holds \"{}\", the campaign's model is \"{}\"", describe(ancestor.model),
-                              describe(expected)),
-                  spec_.init_from, "copy the checkpoint's widths into `model`; stages.0.grow changes them");
+    const TrainState ancestor = ancestor_state(spec_, checkpoint);
     trained_ = std::make_unique<Trained>(ancestor.model, backend_, spec_.precision.compute, sharding_);
     load_training(checkpoint, trained_->params);
     state_.model = ancestor.model;

@@ -16,14 +16,17 @@ struct OpenRun {
   LaunchMark mark;
 };
 
-// Makes the folder, claims it (`keeper` is set on rank 0; see RunLease for what is thrown), and begins its log file.
-OpenRun open_run(Communicator& world, const RunFolder& run, const CampaignSpec& spec, StopRequests& requests,
-                 std::optional<LaunchKeeper>& keeper);
+// Makes the folder, claims it (`keeper` is set on rank 0; see RunLease for what is thrown), begins its log file, and
+// with --resume never begins the run anew (campaign/known_commits.h).
+OpenRun open_run(Communicator& world, const RunFolder& run, const CampaignSpec& spec, const LaunchOptions& launch,
+                 StopRequests& requests, std::optional<LaunchKeeper>& keeper);
 
 // See LaunchKeeper.
 void refuse_idle_starts(Communicator& world, std::optional<LaunchKeeper>& keeper);
 
-// What --resume says: the newest checkpoint that verifies, none, or the one that it names. "": begin anew.
+// What --resume says: the newest checkpoint that verifies, none, or the one that it names, below the working directory
+// or the run folder. "": the run has no past. Throws ErrorKind::kCheckpoint where its checkpoints have vanished, and
+// ErrorKind::kConfig where there is none of the name.
 std::string checkpoint_to_resume(Communicator& world, const RunFolder& run, const LaunchOptions& launch,
                                  const std::string& run_id);
 

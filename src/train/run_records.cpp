@@ -6,6 +6,7 @@
 #include "core/files.h"
 #include "core/log.h"
 #include "core/units.h"
+#include "train/earlier_records.h"
 
 namespace nexus {
 namespace {
@@ -180,8 +181,9 @@ void RunRecords::commit(const TrainState& state, int64_t steps, const std::strin
 
 void RunRecords::begin() {
   if (!is_writer_) return;
-  for (const std::string& file : files())
-    if (path_exists(file)) write_file_durably(file, "");
+  const auto all = files();
+  if (const std::string kept = set_aside(run_, {all.begin(), all.end()}); !kept.empty())
+    log("records of a start that has committed nothing are kept | path {}", inside(run_, kept));
   append(run_.ledger(), {{"kind", "begin"}, {"job", launch_.job}, {"restart", launch_.restart}});
 }
 

@@ -62,7 +62,8 @@ class RunRecords {
               const GrowthOptions& options, const GrowthCheck& check);
   void commit(const TrainState& state, int64_t steps, const std::string& path, int64_t size_bytes, double seconds);
   // Before anything else of a launch: `begin` for a run without a checkpoint, whose records (of a launch that was
-  // killed before its first commit) describe nothing that exists; `resume` for one that continues.
+  // killed before its first commit) describe nothing that exists, and are set aside (train/earlier_records.h); `resume`
+  // for one that continues.
   void begin();
   void resume(const TrainState& state, int64_t steps, const std::string& path);
   // A change to the frozen past that the launch allowed.
