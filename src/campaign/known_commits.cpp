@@ -101,7 +101,7 @@ int64_t count_bad(const RunFolder& run) {
   throw Error(ErrorKind::kCheckpoint, what, run.checkpoints(),
               "was a scratch purged, or is a file system not mounted? bring the checkpoints back and run the same "
               "command again, or begin anew with --resume never, which keeps the old records in " +
-                  run.earlier_folder());
+                  earlier_folder(run));
 }
 
 }  // namespace

@@ -19,8 +19,6 @@ struct RunFolder {
   std::string jobs() const { return root + "/jobs.json"; }
   std::string slurm_folder() const { return root + "/slurm"; }
   std::string lease_folder() const { return root + "/lease"; }
-  // earlier/1, earlier/2, ...: records that a fresh start has moved out of its way
-  std::string earlier_folder() const { return root + "/earlier"; }
   std::string log_folder() const { return root + "/logs"; }
   std::string dump_folder() const { return root + "/dumps"; }
   std::string report_folder() const { return root + "/report"; }

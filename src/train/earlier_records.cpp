@@ -15,9 +15,9 @@ namespace fs = std::filesystem;
 
 // Nobody else makes folders here, the run being ours; numbers that exist are of earlier starts.
 std::string new_folder(const RunFolder& run) {
-  make_folders(run.earlier_folder());
+  make_folders(earlier_folder(run));
   for (int number = 1;; ++number) {
-    const std::string folder = fmt::format("{}/{}", run.earlier_folder(), number);
+    const std::string folder = fmt::format("{}/{}", earlier_folder(run), number);
     if (::mkdir(folder.c_str(), 0755) == 0) return folder;
     if (errno != EEXIST) throw_errno("create folder", folder);
   }
@@ -29,6 +29,10 @@ bool is_worth_keeping(const std::string& path) {
 }
 
 }  // namespace
+
+std::string earlier_folder(const RunFolder& run) {
+  return run.root + "/earlier";
+}
 
 std::string set_aside(const RunFolder& run, const std::vector<std::string>& paths) {
   std::string folder;

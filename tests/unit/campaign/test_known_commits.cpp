@@ -8,6 +8,7 @@
 #include "support/commit_state.h"
 #include "support/expect_error.h"
 #include "support/temp_folder.h"
+#include "train/earlier_records.h"
 
 namespace nexus {
 namespace {
@@ -154,7 +155,7 @@ TEST_F(KnownCommitsOfRun, BeginningAnewKeepsTheRecordsAndForgetsTheCommits) {
   const std::string before = read_text_file(run_.ledger());
   fs::remove_all(run_.checkpoints());
   begin_anew(run_);
-  const RunFolder earlier{run_.earlier_folder() + "/1"};
+  const RunFolder earlier{earlier_folder(run_) + "/1"};
   EXPECT_EQ(read_text_file(earlier.ledger()), before);
   EXPECT_TRUE(path_exists(earlier.metrics()) && path_exists(earlier.run_json()));
   EXPECT_FALSE(path_exists(run_.ledger()) || path_exists(run_.metrics()) || path_exists(run_.run_json()));

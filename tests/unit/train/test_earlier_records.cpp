@@ -16,9 +16,9 @@ TEST(EarlierRecords, AreMovedAndNeverOverwritten) {
     set_aside(run, {run.metrics(), run.ledger(), run.root + "/evals"});
     EXPECT_FALSE(path_exists(run.metrics()) || path_exists(run.root + "/evals"));
   }
-  EXPECT_EQ(read_text_file(run.earlier_folder() + "/1/metrics.jsonl"), "first\n");
-  EXPECT_EQ(read_text_file(run.earlier_folder() + "/2/metrics.jsonl"), "second\n");
-  EXPECT_TRUE(path_exists(run.earlier_folder() + "/2/evals/s0"));
+  EXPECT_EQ(read_text_file(earlier_folder(run) + "/1/metrics.jsonl"), "first\n");
+  EXPECT_EQ(read_text_file(earlier_folder(run) + "/2/metrics.jsonl"), "second\n");
+  EXPECT_TRUE(path_exists(earlier_folder(run) + "/2/evals/s0"));
 }
 
 TEST(EarlierRecords, NothingIsMadeWhereThereIsNothingToMove) {
@@ -26,7 +26,7 @@ TEST(EarlierRecords, NothingIsMadeWhereThereIsNothingToMove) {
   const RunFolder run{folder.path()};
   write_file_durably(run.metrics(), "");
   EXPECT_EQ(set_aside(run, {run.metrics(), run.ledger()}), "");
-  EXPECT_FALSE(path_exists(run.earlier_folder()));
+  EXPECT_FALSE(path_exists(earlier_folder(run)));
 }
 
 }  // namespace
