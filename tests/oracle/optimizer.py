@@ -7,13 +7,9 @@ from parameters import generation_of
 
 
 def span(text, total_steps, step_tokens):
-    """Steps of "10%", "3 steps", "1000" (tokens) or "0"."""
-    if text.endswith("%"):
-        steps = float(text[:-1]) / 100 * total_steps
-    elif text.endswith(" steps"):
-        steps = float(text.split()[0])
-    else:
-        steps = float(text) / step_tokens
+    """Steps of "10%", "3 steps", "1000 tokens" or "0"."""
+    number, _, unit = text.replace("%", " %").partition(" ")
+    steps = float(number) * {"": 1, "steps": 1, "tokens": 1 / step_tokens, "%": 0.01 * total_steps}[unit]
     return min(total_steps, math.ceil(steps - 1e-9 * max(1.0, steps)))
 
 

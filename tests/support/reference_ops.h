@@ -111,8 +111,7 @@ inline Values norm_gelu_backward(const NormGelu& op, const Values& da, const Val
       double sum = 0;
       for (int64_t i = 0; i < width; ++i) {
         double jacobian = i == j ? scale : 0.0;
-        if (op.norm == NormKind::kL2 && norm > 0)
-          jacobian -= scale * in[i] * in[j] / (norm * (norm + op.eps));
+        if (op.norm == NormKind::kL2 && norm > 0) jacobian -= scale * in[i] * in[j] / (norm * (norm + op.eps));
         sum += da[static_cast<size_t>(row * width + i)] * gelu_slope(op.gelu, scale * in[i]) * jacobian;
       }
       dh[static_cast<size_t>(row * width + j)] = sum;

@@ -143,7 +143,7 @@ void cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t fir
 }
 
 #define NX_INSTANTIATE(T)                                                                     \
-  template void cross_entropy<T>(const Tensor&, const Tensor&, const Tensor&, double);         \
+  template void cross_entropy<T>(const Tensor&, const Tensor&, const Tensor&, double);        \
   template void cross_entropy_stats<T>(const Tensor&, const Tensor&, int64_t, const Tensor&); \
   template void cross_entropy_from<T>(const Tensor&, const Tensor&, int64_t, const Tensor&, const Tensor&, double);
 NX_INSTANTIATE(float)

@@ -40,8 +40,7 @@ const RotationTable<C>& rotation_table(const Rope& op) {
   const double theta = static_cast<double>(static_cast<C>(op.theta));
   const auto key = std::tuple(op.context, op.rotary_dim, theta);
   auto found = tables.find(key);
-  if (found == tables.end())
-    found = tables.emplace(key, make_table<C>(op.context, op.rotary_dim, theta)).first;
+  if (found == tables.end()) found = tables.emplace(key, make_table<C>(op.context, op.rotary_dim, theta)).first;
   return found->second;
 }
 
