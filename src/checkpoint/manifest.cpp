@@ -241,7 +241,7 @@ Manifest read_manifest(const std::string& folder, json* document) {
     text = read_text_file(path, kMaxManifestBytes);
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::kData) throw;
-    throw_damaged("the manifest is no regular file of at most 32 MiB", path);
+    throw_damaged("the manifest is no regular file of at most 128 MiB", path);
   }
   return manifest_from_text(text, path, document);
 }

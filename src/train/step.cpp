@@ -79,7 +79,7 @@ void StepRunner::micro_batch(const FetchSample& fetch, const StepInput& input, i
   Model::GradsReady ready;
   if (index + 1 == layout_.accumulation) ready = [this](int bucket) { exchange_.start(bucket); };
   const LayerContext ctx{backend_, arena_, params_, layout_.micro, context, Pass::kTraining, &grid_.tp(), recompute_};
-  const auto grad_scale = static_cast<float>(1.0 / static_cast<double>(layout_.tokens()));
+  const double grad_scale = 1.0 / static_cast<double>(layout_.tokens());
   model_.forward_backward(ctx, batch.tokens, batch.targets, grad_scale, batch.losses, ready);
   backend_.add_sum(batch.losses, loss_sum_);
   progress::tick();

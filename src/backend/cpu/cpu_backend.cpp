@@ -134,7 +134,7 @@ class CpuBackend final : public Backend {
     shapes::check_embedding_backward(tokens, dout, first_token, dweight);
     cpu::with_scalar(dout.dtype, [&]<typename T>() { cpu::embedding_backward<T>(tokens, dout, first_token, dweight); });
   }
-  void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, float grad_scale) override {
+  void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, double grad_scale) override {
     shapes::check_cross_entropy(logits, targets, losses);
     cpu::with_scalar(logits.dtype, [&]<typename T>() { cpu::cross_entropy<T>(logits, targets, losses, grad_scale); });
   }
@@ -146,7 +146,7 @@ class CpuBackend final : public Backend {
                      [&]<typename T>() { cpu::cross_entropy_stats<T>(logits, targets, first_token, stats); });
   }
   void cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t first_token, const Tensor& all_stats,
-                          const Tensor& losses, float grad_scale) override {
+                          const Tensor& losses, double grad_scale) override {
     shapes::check_cross_entropy_from(logits, targets, first_token, all_stats, losses);
     cpu::with_scalar(logits.dtype, [&]<typename T>() {
       cpu::cross_entropy_from<T>(logits, targets, first_token, all_stats, losses, grad_scale);

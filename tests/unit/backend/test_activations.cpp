@@ -12,7 +12,8 @@ NormGelu make_op(NormKind norm, GeluKind gelu, int64_t groups) {
   NormGelu op;
   op.norm = norm;
   op.gelu = gelu;
-  for (int64_t g = 0; g < groups; ++g) op.scales.push_back(5.0f + static_cast<float>(g));
+  for (int64_t g = 0; g < groups; ++g)
+    op.scales.push_back(std::sqrt(30.0 + static_cast<double>(g)));  // no floats: f64 sees them whole
   return op;
 }
 
