@@ -3,16 +3,15 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <set>
 
 #include "campaign/grow_stage.h"
-#include "campaign/launch_keeper.h"
+#include "campaign/launch_inputs.h"
 #include "campaign/next_action.h"
 #include "campaign/run_identity.h"
+#include "campaign/run_opening.h"
 #include "comm/progress.h"
 #include "comm/watchdog.h"
 #include "core/files.h"
-#include "core/host.h"
 #include "core/log.h"
 #include "core/units.h"
 #include "params/replication.h"
@@ -21,11 +20,6 @@
 
 namespace nexus {
 namespace {
-
-int count_nodes(Communicator& world) {
-  const std::vector<std::string> all = world.all_gather_text(host_name());
-  return static_cast<int>(std::set<std::string>(all.begin(), all.end()).size());
-}
 
 // Windows of real data that every growth is proved on.
 constexpr int64_t kGrowthSequences = 4;
@@ -94,47 +88,17 @@ class Campaign {
  private:
   // --- the run folder
   void open_folder() {
-    const int nodes = count_nodes(grid_.world());
-    std::exception_ptr error;
-    std::string run_id;
-    LaunchMark mark;
-    if (grid_.rank() == 0) {
-      try {
-        make_folders(folder_.checkpoints());
-        make_folders(folder_.log_folder());
-        keeper_.emplace(folder_, spec_, grid_.world().size(), nodes);
-        mark = keeper_->mark();
-        keeper_->add_sources(requests_);
-        run_id = identify_run(folder_);
-        set_log_file(folder_.log_folder() + "/nexus.log");
-      } catch (...) {
-        error = std::current_exception();
-      }
-    }
-    grid_.world().agree("opening the run folder", error);
-    run_id_ = grid_.world().broadcast_text(run_id);
-    grid_.world().broadcast(&mark.generation, sizeof mark.generation, 0);
-    mark.job = grid_.world().broadcast_text(mark.job);
-    grid_.world().broadcast(&mark.restart, sizeof mark.restart, 0);
-    records_.set_launch(mark);
-    if (launch_.on_open) launch_.on_open(folder_.root, mark);
+    const OpenRun open = open_run(grid_.world(), folder_, spec_, launch_, requests_, keeper_);
+    run_id_ = open.run_id;
+    records_.set_launch(open.mark);
+    if (launch_.on_open) launch_.on_open(folder_.root, open.mark);
     grid_.world().require_equal("the configuration", input_.resolved_yaml);
-    opened_.mark = mark;
+    opened_.mark = open.mark;
     opened_.yes = true;
     records_.status("running");
-    refuse_idle_starts();
+    refuse_idle_starts(grid_.world(), keeper_);
     log("run {} | seed {} | ranks {} (dp {} tp {}) | backend {}", spec_.name, spec_.seed,
         grid_.dp_size() * grid_.tp_size(), grid_.dp_size(), grid_.tp_size(), backend_.description());
-  }
-
-  void refuse_idle_starts() {
-    std::exception_ptr error;
-    try {
-      if (keeper_) keeper_->refuse_idle_starts();
-    } catch (...) {
-      error = std::current_exception();
-    }
-    grid_.world().agree("looking at earlier starts", error);
   }
 
   void describe_launch() {
@@ -152,43 +116,11 @@ class Campaign {
     grid_.world().agree("recording the launch", error);
   }
 
-  // Rank 0 looks and decides; the others are told: file systems may show different ranks different folders.
-  std::string checkpoint_to_resume() {
-    const progress::Phase phase("looking for a checkpoint");
-    if (launch_.resume == "auto") return newest_good_checkpoint(grid_.world(), folder_, run_id_);
-    std::exception_ptr error;
-    if (grid_.rank() == 0 && launch_.resume == "never") {
-      try {
-        if (!list_checkpoints(folder_).empty())
-          throw Error(ErrorKind::kConfig, "the run folder holds checkpoints, and --resume is never", folder_.root,
-                      "use --resume auto to continue, or another --out");
-      } catch (...) {
-        error = std::current_exception();
-      }
-    }
-    grid_.world().agree("looking for a checkpoint", error);
-    return launch_.resume == "never" ? "" : launch_.resume;
-  }
-
-  // Every rank hashes its share of the files.
-  Checkpoint open_verified(const std::string& path) {
-    const progress::Phase phase("verifying " + path);
-    std::optional<Checkpoint> checkpoint;
-    std::exception_ptr error;
-    try {
-      checkpoint.emplace(path, false);
-      checkpoint->verify(grid_.rank(), grid_.world().size());
-    } catch (...) {
-      error = std::current_exception();
-    }
-    grid_.world().agree("verifying the checkpoint", error);
-    return std::move(*checkpoint);
-  }
-
   std::optional<TrainState> restore() {
-    const std::string path = checkpoint_to_resume();
+    const std::string path = checkpoint_to_resume(grid_.world(), folder_, launch_, run_id_);
     if (path.empty()) return std::nullopt;
-    const Checkpoint checkpoint = launch_.resume == "auto" ? Checkpoint(path, false) : open_verified(path);
+    const Checkpoint checkpoint =
+        launch_.resume == "auto" ? Checkpoint(path, false) : open_verified(grid_.world(), path);
     if (checkpoint.id().run_id != run_id_)
       throw Error(ErrorKind::kCheckpoint, "the checkpoint belongs to another run", path,
                   "continue that run in its own folder, or start from it with init_from");
@@ -257,15 +189,8 @@ class Campaign {
   }
 
   void start_from_ancestor() {
-    const Checkpoint checkpoint = open_verified(spec_.init_from);
-    const TrainState ancestor = train_state_from_json(checkpoint.state(), spec_.init_from);
-    ModelConfig expected = spec_.model;
-    expected.validate();
-    if (!(ancestor.model == expected))
-      throw Error(ErrorKind::kConfig,
-                  fmt::format("the checkpoint holds \"{}\", the campaign's model is \"{}\"", describe(ancestor.model),
-                              describe(expected)),
-                  spec_.init_from, "copy the checkpoint's widths into `model`; stages.0.grow changes them");
+    const Checkpoint checkpoint = open_verified(grid_.world(), spec_.init_from);
+    const TrainState ancestor = ancestor_state(spec_, checkpoint);
     trained_ = std::make_unique<Trained>(ancestor.model, backend_, spec_.precision.compute, sharding_);
     load_training(checkpoint, trained_->params);
     state_.model = ancestor.model;

@@ -24,8 +24,8 @@ struct CampaignInput {
 };
 
 struct LaunchOptions {
-  std::string resume =
-      "auto";  // auto: the newest checkpoint that verifies; never: refuse a used folder; or a checkpoint's path
+  std::string resume = "auto";  // auto: the newest checkpoint that verifies; never: begin anew where none is left; or a
+                                // checkpoint's path
   std::optional<double> stop_after_seconds;
   std::string until_stage;  // end, successfully, when this stage is finished; empty: go on to the campaign's end
   std::vector<std::string> allowed_changes;  // keys of finished or running stages that may differ from the checkpoint's

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "checkpoint/checkpoint.h"
 #include "core/error.h"
@@ -187,6 +188,12 @@ std::vector<LeaseRecord> read_leases(const RunFolder& run) {
   return leases;
 }
 
+Liveness liveness_here(const LeaseRecord& lease) {
+  if (lease.released) return Liveness::kGone;
+  if (lease.machine != this_machine()) return Liveness::kElsewhere;
+  return alive_here(lease) ? Liveness::kLives : Liveness::kGone;
+}
+
 bool owns_run(const RunFolder& run, int64_t generation) {
   try {
     const std::vector<int64_t> all = generations(run);
@@ -206,14 +213,15 @@ RunUsage usage_of(const std::vector<LeaseRecord>& leases) {
 }
 
 int64_t idle_starts(const std::vector<LeaseRecord>& leases, const SlurmJob& job, int64_t found) {
-  const auto progress = std::find_if(leases.rbegin(), leases.rend(), [&](const LeaseRecord& lease) {
-    if (lease.job.id != job.id || lease.commits > 0) return true;
-    if (lease.found == -1) return false;
-    const bool advanced = found > lease.found;  // killed before it could say so
-    found = lease.found;
-    return advanced;
-  });
-  return job ? progress - leases.rbegin() : 0;
+  if (!job) return 0;
+  std::set<int64_t> idle;
+  for (auto lease = leases.rbegin(); lease != leases.rend(); ++lease) {
+    if (lease->job.id != job.id || lease->commits > 0) break;
+    if (lease->found != -1 && found > lease->found) break;  // killed before it could say so
+    if (lease->found != -1) found = lease->found;
+    if (lease->job.restart < job.restart) idle.insert(lease->job.restart);
+  }
+  return static_cast<int64_t>(idle.size());
 }
 
 RunLease::RunLease(const RunFolder& run, int ranks, int nodes, std::function<void(const std::string&)> on_lost,

@@ -7,9 +7,11 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "campaign/launch_liveness.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/commands.h"
 #include "core/error.h"
@@ -185,16 +187,27 @@ int diff(const std::string& path_a, const std::string& path_b, bool json) {
   return 0;
 }
 
-// A whole-run command cannot know whether a training run is saving right now; a save touches its folder more often than
-// this.
+// Of an unfinished save without a launch that would answer for it (`nexus grow`): such a save touches its folder more
+// often than this.
 constexpr double kTemporaryAgeSeconds = 3600;
+
+// The newest launch of the run, or the one before it while that one lives and may be saving. By leases: the age of
+// files is told by clocks that may be hours off.
+std::optional<int64_t> newest_dead_launch(const RunFolder& run) {
+  const std::vector<LeaseRecord> leases = read_leases(run);
+  if (leases.empty()) return std::nullopt;
+  return launches_gone({run})[0] ? leases.back().generation : leases.back().generation - 1;
+}
 
 // Besides the newest ones, the last checkpoint of every stage stays, and those that the trainer pinned.
 int prune(const std::string& path, int keep_last, bool dry_run) {
   const RunFolder run = run_at(path);
   KeepPolicy policy;
   policy.keep_last = keep_last;
-  policy.min_temporary_age_seconds = kTemporaryAgeSeconds;
+  if (const auto dead = newest_dead_launch(run))
+    policy.generation = *dead;
+  else
+    policy.min_temporary_age_seconds = kTemporaryAgeSeconds;
   const std::vector<std::string> removed = prune_checkpoints(run, policy, dry_run);
   for (const std::string& gone : removed) fmt::print("{} {}\n", dry_run ? "would remove" : "removed", gone);
   fmt::print("{} {} checkpoints\n", dry_run ? "would remove" : "removed", removed.size());

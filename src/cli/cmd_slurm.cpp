@@ -111,9 +111,10 @@ int status(const std::string& run, bool json) {
   }
   std::vector<std::string> runs = read_job_book(run).tasks;
   if (runs.empty()) runs = {run};
+  const std::vector<bool> gone = runs_without_process(runs, queue);
   nlohmann::ordered_json documents = nlohmann::ordered_json::array();
   for (size_t i = 0; i < runs.size(); ++i) {
-    const RunView view = view_run(campaign_of_run(runs[i]), absolute_path(runs[i]), queue);
+    const RunView view = view_run(campaign_of_run(runs[i]), absolute_path(runs[i]), queue, gone[i]);
     if (json)
       documents.push_back(run_json(view));
     else

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "campaign/campaign.h"
+#include "campaign/launch_inputs.h"
 #include "campaign/run_lease.h"
 #include "cli/build_facts.h"
 #include "cli/commands.h"
@@ -60,6 +61,7 @@ int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, 
   if (arguments.dry_run) {
     const Forecast forecast = make_forecast(loaded.spec, world->size(), planned_device(arguments.device));
     if (world->rank() == 0) std::fputs(forecast_text(forecast).c_str(), stdout);
+    require_inputs(loaded.spec);
     return 0;
   }
   const CampaignInput input{loaded.spec, loaded.file_text, loaded.resolved_yaml, loaded.stage_numerics};
@@ -86,7 +88,8 @@ void add_train_command(CLI::App& app, Action& action) {
       ->allow_extra_args(false);
   command->add_option("-s,--set", arguments->assignments, "key=value, over everything else")->allow_extra_args(false);
   command->add_option("--out", arguments->out, "run folder");
-  command->add_option("--resume", arguments->resume, "auto, never, or a checkpoint folder of this run");
+  command->add_option("--resume", arguments->resume,
+                      "auto, never (begin anew where no checkpoint is left), or a checkpoint of this run");
   command->add_option("--stop-after", arguments->stop_after, "save and exit with 75 after this time, e.g. 2h");
   command->add_option("--until-stage", arguments->until_stage, "end, with 0, when this stage is finished");
   command->add_option("--device", arguments->device, "cpu or cuda");
@@ -94,7 +97,8 @@ void add_train_command(CLI::App& app, Action& action) {
       ->add_option("--allow-schedule-change", arguments->allowed_changes,
                    "key of a finished or running stage that may differ from the checkpoint's")
       ->allow_extra_args(false);
-  command->add_flag("--dry-run", arguments->dry_run, "check the configuration and print the plan only");
+  command->add_flag("--dry-run", arguments->dry_run,
+                    "check the configuration, print the plan, and open what it names; train nothing");
   command->callback([arguments, &action] {
     action = [arguments] {
       OwnRun run;

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "campaign/slurm_job.h"
+#include "campaign/stale_slurm.h"
 #include "core/host.h"
 #include "core/log.h"
 #ifdef NEXUS_CUDA
@@ -98,6 +99,7 @@ int threads_per_rank() {
 
 int run_under_mpi(const std::function<int(std::unique_ptr<Communicator>)>& body,
                   const std::function<void(const std::string&, int)>& on_error) {
+  leave_out_stale_slurm();
   MpiSession session(nullptr, nullptr);
   std::unique_ptr<Communicator> world = session.world();
   const int rank = world->rank(), size = world->size();

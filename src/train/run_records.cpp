@@ -6,6 +6,7 @@
 #include "core/files.h"
 #include "core/log.h"
 #include "core/units.h"
+#include "train/earlier_records.h"
 
 namespace nexus {
 namespace {
@@ -15,6 +16,11 @@ using nlohmann::json;
 constexpr double kLineSeconds = 5;
 constexpr double kGiB = 1 << 30;
 
+double steady_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// When something happened, for readers: nothing here waits by it.
 double unix_seconds() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
@@ -37,8 +43,11 @@ std::string LaunchMark::status_groups(std::optional<int> exit_code) const {
   return text;
 }
 
-RunRecords::RunRecords(RunFolder run, bool is_writer, std::string flops_def)
-    : run_(std::move(run)), is_writer_(is_writer), flops_def_(std::move(flops_def)) {}
+RunRecords::RunRecords(RunFolder run, bool is_writer, std::string flops_def, std::function<double()> clock)
+    : run_(std::move(run)),
+      is_writer_(is_writer),
+      flops_def_(std::move(flops_def)),
+      clock_(clock ? std::move(clock) : steady_seconds) {}
 
 void RunRecords::append(const std::string& path, json record) {
   if (!is_writer_) return;
@@ -64,8 +73,8 @@ void RunRecords::step(const TrainState& state, const StepRecord& r) {
   if (!r.updated) record["updated"] = false;
   append(run_.metrics(), record);
   // metrics.jsonl has every step; people get a line every few seconds, and the first and the last.
-  const double now = unix_seconds();
-  if (now - last_line_seconds_ < kLineSeconds && r.step != r.steps && r.step != 1) return;
+  const double now = clock_();
+  if (last_line_seconds_ && now - *last_line_seconds_ < kLineSeconds && r.step != r.steps && r.step != 1) return;
   last_line_seconds_ = now;
   LineBuilder line(fmt::format("stage {} step {} of {}", state.stage(), r.step, r.steps));
   line.group("tokens {}", format_count(state.total_tokens())).group("loss {:.4f}", r.loss);
@@ -172,8 +181,9 @@ void RunRecords::commit(const TrainState& state, int64_t steps, const std::strin
 
 void RunRecords::begin() {
   if (!is_writer_) return;
-  for (const std::string& file : files())
-    if (path_exists(file)) write_file_durably(file, "");
+  const auto all = files();
+  if (const std::string kept = set_aside(run_, {all.begin(), all.end()}); !kept.empty())
+    log("records of a start that has committed nothing are kept | path {}", inside(run_, kept));
   append(run_.ledger(), {{"kind", "begin"}, {"job", launch_.job}, {"restart", launch_.restart}});
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -49,7 +50,8 @@ struct LaunchMark {
 
 class RunRecords {
  public:
-  RunRecords(RunFolder run, bool is_writer, std::string flops_def);
+  // `clock`: seconds of a clock that nobody sets; the machine's own where none is given.
+  RunRecords(RunFolder run, bool is_writer, std::string flops_def, std::function<double()> clock = {});
   void set_launch(const LaunchMark& launch) { launch_ = launch; }
 
   void step(const TrainState& state, const StepRecord& record);
@@ -60,7 +62,8 @@ class RunRecords {
               const GrowthOptions& options, const GrowthCheck& check);
   void commit(const TrainState& state, int64_t steps, const std::string& path, int64_t size_bytes, double seconds);
   // Before anything else of a launch: `begin` for a run without a checkpoint, whose records (of a launch that was
-  // killed before its first commit) describe nothing that exists; `resume` for one that continues.
+  // killed before its first commit) describe nothing that exists, and are set aside (train/earlier_records.h); `resume`
+  // for one that continues.
   void begin();
   void resume(const TrainState& state, int64_t steps, const std::string& path);
   // A change to the frozen past that the launch allowed.
@@ -81,7 +84,8 @@ class RunRecords {
   bool is_writer_;
   std::string flops_def_;
   LaunchMark launch_;
-  double last_line_seconds_ = 0;
+  std::function<double()> clock_;
+  std::optional<double> last_line_seconds_;
 };
 
 }  // namespace nexus

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/files.h"
@@ -57,6 +58,27 @@ TEST(StepLine, OfGpusCountsGpusAndTheirMemory) {
               HasSubstr("| tok_per_s 1.00k per_gpu 500 | mfu_pct 50.0 flops_def gemm_causal | mem_gib 1.5 "
                         "| data_pct"));
   EXPECT_EQ(written.record["mem_gib"], 1.5);
+}
+
+// By a clock that passes as it likes, so that the machine's own, which people set, cannot matter.
+TEST(StepLine, ComesEveryFewSecondsOfTheClockThatNobodySets) {
+  const TempFolder folder;
+  const RunFolder run{folder.path()};
+  TrainState state;
+  state.stages = {{"s0"}};
+  StepRecord step = two_ranks();
+  step.steps = 100;
+  double now = 1e6;
+  RunRecords records(run, true, "gemm_causal", [&] { return now; });
+  const auto lines_of = [&](int64_t first, int64_t last, double seconds) {
+    ::testing::internal::CaptureStdout();
+    for (step.step = first; step.step <= last; ++step.step, now += seconds) records.step(state, step);
+    const std::string lines = ::testing::internal::GetCapturedStdout();
+    return std::count(lines.begin(), lines.end(), '\n');
+  };
+  EXPECT_EQ(lines_of(2, 11, 6), 10) << "also the first of a launch that begins at step 2";
+  EXPECT_EQ(lines_of(12, 31, 1), 4);
+  EXPECT_EQ(lines_of(32, 51, 0), 1);
 }
 
 }  // namespace
