@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "core/files.h"
@@ -57,6 +58,41 @@ TEST(StepLine, OfGpusCountsGpusAndTheirMemory) {
               HasSubstr("| tok_per_s 1.00k per_gpu 500 | mfu_pct 50.0 flops_def gemm_causal | mem_gib 1.5 "
                         "| data_pct"));
   EXPECT_EQ(written.record["mem_gib"], 1.5);
+}
+
+Written write_eval(const EvalRecord& eval) {
+  const TempFolder folder;
+  const RunFolder run{folder.path()};
+  TrainState state;
+  state.stages = {{"s0"}};
+  state.data = {{"t"}, "v", "tok"};
+  ::testing::internal::CaptureStdout();
+  RunRecords(run, true, "gemm_causal").eval(state, 10, eval);
+  return {::testing::internal::GetCapturedStdout(), nlohmann::json::parse(read_text_file(run.evals()))};
+}
+
+TEST(EvalLine, SaysWhatThePerplexityIsOver) {
+  EvalRecord eval;
+  eval.loss = 2;
+  eval.loss_se = 0.25;
+  eval.windows = 4;
+  eval.tokens = 128;
+  const Written written = write_eval(eval);
+  EXPECT_THAT(written.line, HasSubstr("loss 2.0000 se 0.2500 ppl 7.39"));
+  EXPECT_EQ(written.record["valid_digest"], "v");
+  EXPECT_EQ(written.record["tokenizer_digest"], "tok");
+  EXPECT_EQ(written.record["context"], 32);
+}
+
+TEST(EvalLine, OfOneWindowHasNoStandardError) {
+  EvalRecord eval;
+  eval.loss = 2;
+  eval.loss_se = std::numeric_limits<double>::quiet_NaN();
+  eval.windows = 1;
+  eval.tokens = 32;
+  const Written written = write_eval(eval);
+  EXPECT_THAT(written.line, HasSubstr("loss 2.0000 ppl 7.39"));
+  EXPECT_TRUE(written.record["loss_se"].is_null());
 }
 
 }  // namespace
