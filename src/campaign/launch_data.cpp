@@ -7,7 +7,6 @@
 
 #include "comm/progress.h"
 #include "core/log.h"
-#include "core/units.h"
 
 namespace nexus {
 namespace {
@@ -113,9 +112,9 @@ void read_in_rounds(Share& share, Communicator& world) {
   world.agree("reading the token files", error);
 }
 
-std::string list_of(const std::vector<NamedTokenFile>& files, const std::vector<TokenFileContent>& contents) {
+std::string digests_of(const std::vector<TokenFileContent>& contents) {
   std::string text;
-  for (size_t i = 0; i < files.size(); ++i) text += fmt::format("{} {}; ", files[i].key, contents[i].bin_digest);
+  for (const TokenFileContent& content : contents) text += content.bin_digest + "\n";
   return text;
 }
 
@@ -178,20 +177,26 @@ void LaunchData::read_contents(Communicator& world) {
     for (const auto& [index, content] : theirs.items())
       contents_.at(std::stoul(index)) = token_file_content_from_json(content);
   }
+  const std::string first = world.broadcast_text(digests_of(contents_));
   together(world, "comparing the token files", [&] {
-    if (world.rank() != 0) return;
-    for (size_t i = 0; i < files_.size(); ++i) {
-      check_content(files_[i], contents_[i], spec_.model.vocab);
-      if (pieces_ > 0 && contents_[i].largest_id >= pieces_)  // some programs add ids of their own to a tokenizer's
-        warn("{} ({}): token {} has id {}, but the tokenizer has {} pieces: was the file made by another one?",
-             files_[i].key, files_[i].file->prefix(), contents_[i].largest_at, contents_[i].largest_id, pieces_);
-    }
+    if (digests_of(contents_) != first)
+      throw Error(ErrorKind::kData, "this rank's token files hold other tokens than those of rank 0",
+                  files_.front().file->prefix(), "give every node the same files");
+    if (world.rank() == 0) check_contents();
   });
-  world.require_equal("the content of the token files", list_of(files_, contents_));
   const size_t training = spec_.data.train.size();
   identity_.train.clear();
   for (size_t i = 0; i < training; ++i) identity_.train.push_back(contents_[i].bin_digest);
   identity_.valid = files_.size() > training ? contents_[training].bin_digest : "";
+}
+
+void LaunchData::check_contents() const {
+  for (size_t i = 0; i < files_.size(); ++i) {
+    check_content(files_[i], contents_[i], spec_.model.vocab);
+    if (pieces_ > 0 && contents_[i].largest_id >= pieces_)  // some programs add ids of their own to a tokenizer's
+      warn("{} ({}): token {} has id {}, but the tokenizer has {} pieces: was the file made by another one?",
+           files_[i].key, files_[i].file->prefix(), contents_[i].largest_at, contents_[i].largest_id, pieces_);
+  }
 }
 
 json LaunchData::record() const {

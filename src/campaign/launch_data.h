@@ -35,6 +35,8 @@ class LaunchData {
   nlohmann::json record() const;
 
  private:
+  void check_contents() const;
+
   const CampaignSpec& spec_;
   std::vector<NamedTokenFile> files_;  // training files in order, then the validation file; described on rank 0
   std::vector<TokenFileContent> contents_;
