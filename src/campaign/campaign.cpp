@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "campaign/grow_stage.h"
+#include "campaign/launch_data.h"
 #include "campaign/launch_inputs.h"
 #include "campaign/next_action.h"
 #include "campaign/run_identity.h"
@@ -59,10 +60,12 @@ class Campaign {
         requests_(folder_, grid.rank() == 0, launch.stop_after_seconds),
         sampler_(spec_.data, spec_.seed, spec_.model.vocab) {
     if (!spec_.data.valid.empty()) valid_.emplace(spec_.data.valid, spec_.data.context, spec_.model.vocab);
+    data_.emplace(spec_, sampler_, valid_ ? &*valid_ : nullptr, grid.world());
   }
 
   int run() {
     open_folder();
+    data_->read_contents(grid_.world());
     std::optional<TrainState> restored = restore();
     if (restored) {
       state_ = *restored;
@@ -108,7 +111,7 @@ class Campaign {
         record_launch(
             folder_, input_, launch_, backend_,
             fmt::format("dp {} tp {}{}", grid_.dp_size(), grid_.tp_size(), sharding_.sequence ? " sequence" : ""),
-            opened_.mark);
+            opened_.mark, data_->record());
       } catch (...) {
         error = std::current_exception();
       }
@@ -137,8 +140,7 @@ class Campaign {
   void refuse_frozen_changes(TrainState& state) {
     std::string refused;
     for (const FrozenChange& change : frozen_changes(spec_, input_.stage_numerics, state)) {
-      const auto& allowed = launch_.allowed_changes;
-      if (std::find(allowed.begin(), allowed.end(), change.key) != allowed.end())
+      if (is_allowed(change.key))
         allow(state, change);
       else
         refused += (refused.empty() ? "" : "; ") + change.text;
@@ -150,16 +152,22 @@ class Campaign {
     for (size_t i = 0; i < frozen; ++i) state.stage_numerics[i] = input_.stage_numerics[i];
   }
 
-  // Stages may name other files, but what this stage has begun to read must still be what it was.
+  // What this run has begun to read must still be what it was, wherever it lies.
   void refuse_other_data(TrainState& state) {
-    const std::string digest = sampler_.digest();
-    const FrozenChange change{"data.train", "the training token files are not those that this run was started on"};
+    const std::string index_digest = sampler_.index_digest();
+    for (const FrozenChange& change : data_changes(spec_, state, index_digest, data_->identity())) {
+      if (!is_allowed(change.key))
+        throw Error(ErrorKind::kData, change.text, folder_.root,
+                    fmt::format("put the old files back, or pass --allow-schedule-change {}", change.key));
+      allow(state, change);
+    }
+    state.data_digest = index_digest;
+    state.data = updated_identity(state.data, data_->identity());
+  }
+
+  bool is_allowed(const std::string& key) const {
     const auto& allowed = launch_.allowed_changes;
-    if (digest != state.data_digest && std::find(allowed.begin(), allowed.end(), change.key) == allowed.end())
-      throw Error(ErrorKind::kData, change.text, spec_.data.train[0].path,
-                  "put the old token files back, or pass --allow-schedule-change data.train");
-    if (digest != state.data_digest) allow(state, change);
-    state.data_digest = digest;
+    return std::find(allowed.begin(), allowed.end(), key) != allowed.end();
   }
 
   void allow(const TrainState& state, const FrozenChange& change) {
@@ -172,7 +180,8 @@ class Campaign {
     records_.begin();
     state_ = TrainState{};
     state_.seed = spec_.seed;
-    state_.data_digest = sampler_.digest();
+    state_.data_digest = sampler_.index_digest();
+    state_.data = data_->identity();
     if (spec_.init_from.empty()) {
       state_.model = spec_.model_of_stage(0);
       if (spec_.stages[0].grow.grows())
@@ -191,6 +200,7 @@ class Campaign {
   void start_from_ancestor() {
     const Checkpoint checkpoint = open_verified(grid_.world(), spec_.init_from);
     const TrainState ancestor = ancestor_state(spec_, checkpoint);
+    refuse_other_tokenizer(ancestor);
     trained_ = std::make_unique<Trained>(ancestor.model, backend_, spec_.precision.compute, sharding_);
     load_training(checkpoint, trained_->params);
     state_.model = ancestor.model;
@@ -200,6 +210,19 @@ class Campaign {
     state_.inherited_flops = ancestor.total_flops();
     log("run {} inherits {} tokens, {:.3g} FLOPs | path {}", spec_.name, format_count(state_.inherited_tokens),
         state_.inherited_flops, spec_.init_from);
+  }
+
+  // An embedding row means the piece that it was trained on; the data may be another.
+  void refuse_other_tokenizer(const TrainState& ancestor) {
+    std::string& tokenizer = state_.data.tokenizer;
+    if (!tokenizer.empty() && !ancestor.data.tokenizer.empty() && ancestor.data.tokenizer != tokenizer) {
+      const FrozenChange change{"tokenizer.path", "the checkpoint was trained with another tokenizer"};
+      if (!is_allowed(change.key))
+        throw Error(ErrorKind::kData, change.text, spec_.init_from,
+                    "name data of its tokenizer, or pass --allow-schedule-change tokenizer.path");
+      warn("{}, as allowed", change.text);
+    }
+    if (tokenizer.empty()) tokenizer = ancestor.data.tokenizer;
   }
 
   void begin_stage(size_t stage) {
@@ -214,9 +237,10 @@ class Campaign {
   void require_agreement() {
     grid_.world().require_equal("the configuration", input_.resolved_yaml);
     grid_.world().require_equal("the parameter table", trained_->model.table().digest());
-    grid_.world().require_equal("where the run stands",
-                                fmt::format("stage {} step {} samples {} seed {} data {}", state_.stage_index,
-                                            state_.step, state_.samples, state_.seed, state_.data_digest));
+    grid_.world().require_equal(
+        "where the run stands",
+        fmt::format("stage {} step {} samples {} seed {} data {} {}", state_.stage_index, state_.step, state_.samples,
+                    state_.seed, state_.data_digest, to_json(state_.data).dump()));
   }
 
   void enter_stage(size_t stage) {
@@ -336,6 +360,7 @@ class Campaign {
   StopRequests requests_;
   Sampler sampler_;
   std::optional<EvalWindows> valid_;
+  std::optional<LaunchData> data_;
   std::string run_id_;
   bool stop_asked_ = false;  // no further stage
   std::chrono::steady_clock::time_point counted_ = std::chrono::steady_clock::now();

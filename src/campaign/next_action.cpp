@@ -1,6 +1,14 @@
 #include "campaign/next_action.h"
 
 namespace nexus {
+namespace {
+
+// Where a training file lies. What it holds is compared instead (campaign/launch_data.h): files may move.
+bool is_training_path(const std::string& key) {
+  return key.starts_with("data.train.") && key.ends_with(".path");
+}
+
+}  // namespace
 
 NextAction next_action(const CampaignSpec& spec, const std::optional<TrainState>& state) {
   if (!state) return {NextAction::Kind::kStart, 0};
@@ -27,6 +35,7 @@ std::vector<FrozenChange> frozen_changes(const CampaignSpec& spec,
     }
     const auto &was = state.stage_numerics[i], &is = stage_numerics[i];
     for (const auto& [key, value] : was) {
+      if (is_training_path(key)) continue;
       const auto found = is.find(key);
       if (found == is.end())
         changes.push_back({key, fmt::format("{}: {} was {}, is absent", name, key, value)});
@@ -34,7 +43,8 @@ std::vector<FrozenChange> frozen_changes(const CampaignSpec& spec,
         changes.push_back({key, fmt::format("{}: {} was {}, is {}", name, key, value, found->second)});
     }
     for (const auto& [key, value] : is)
-      if (!was.contains(key)) changes.push_back({key, fmt::format("{}: {} was absent, is {}", name, key, value)});
+      if (!was.contains(key) && !is_training_path(key))
+        changes.push_back({key, fmt::format("{}: {} was absent, is {}", name, key, value)});
   }
   return changes;
 }

@@ -67,7 +67,7 @@ std::string identify_run(const RunFolder& run) {
 }
 
 void record_launch(const RunFolder& run, const CampaignInput& input, const LaunchOptions& launch,
-                   const Backend& backend, const std::string& grid, const LaunchMark& mark) {
+                   const Backend& backend, const std::string& grid, const LaunchMark& mark, const json& data) {
   const CampaignSpec& spec = input.spec;
   json document = read_run_json(run);
   document["name"] = spec.name;
@@ -75,6 +75,7 @@ void record_launch(const RunFolder& run, const CampaignInput& input, const Launc
   document["seed"] = spec.seed;
   document["flops_def"] = spec.account.flops_def;
   document["init_from"] = spec.init_from;
+  document["data"] = data;
   const json facts = facts_of_launch(input, launch, backend, grid, mark);
   if (!document["launches"].empty()) warn_of_changes(document["launches"].back(), facts);
   document["launches"].push_back(facts);

@@ -130,6 +130,8 @@ int run_sample(const SampleFlags& flags) {
   if (!info && flags.tokenizer.empty())
     throw Error(ErrorKind::kConfig, "the tokenizer of these files is not known", prefix, "say --tokenizer FILE.model");
   const Tokenizer tokenizer(flags.tokenizer.empty() ? tokenizer_path(prefix, *info) : flags.tokenizer);
+  if (info && !info->tokenizer_digest.empty() && info->tokenizer_digest != tokenizer.digest())
+    warn("these tokens were made by another tokenizer: what follows is not their text");
   DataOptions options;
   options.train = {{prefix, 1.0}};
   options.context = flags.context;

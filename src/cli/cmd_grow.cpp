@@ -12,6 +12,7 @@
 #include "core/files.h"
 #include "core/log.h"
 #include "core/units.h"
+#include "data/data_check.h"
 #include "data/sampler.h"
 #include "train/checkpoint_io.h"
 
@@ -53,9 +54,11 @@ GrowthOptions growth_options(const GrowArguments& arguments) {
   return options;
 }
 
-std::optional<GrowthBatch> check_batch(const GrowArguments& arguments, int64_t vocab) {
+std::optional<GrowthBatch> check_batch(const GrowArguments& arguments, const TrainState& state) {
   if (arguments.check.empty()) return std::nullopt;
-  const EvalWindows windows(arguments.check, arguments.context, vocab);
+  const EvalWindows windows(arguments.check, arguments.context, state.model.vocab);
+  const TokenizerIdentity trained_on{arguments.in, state.data.tokenizer};
+  check_descriptions({name_token_file("--check", windows.file())}, trained_on, state.model.vocab);
   GrowthBatch batch;
   batch.context = arguments.context;
   batch.sequences = std::min(kCheckSequences, windows.count());
@@ -84,8 +87,8 @@ int grow(const GrowArguments& arguments) {
   ProcessGrid grid(make_self_communicator(), 1, 1);
   Trained before(state.model, *backend, dtype);
   load_training(checkpoint, before.params);
-  GrowthOutcome outcome = grow_trained(grid, before, options, state.seed, check_batch(arguments, state.model.vocab),
-                                       arguments.learning_rate, state);
+  GrowthOutcome outcome =
+      grow_trained(grid, before, options, state.seed, check_batch(arguments, state), arguments.learning_rate, state);
   if (outcome.check) {
     print_check(*outcome.check);
     require_sound_growth(*outcome.check, options, arguments.in);

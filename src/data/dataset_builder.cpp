@@ -14,8 +14,10 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/units.h"
+#include "data/data_check.h"
 #include "data/text_survey.h"
 #include "data/token_file.h"
+#include "data/token_file_content.h"
 #include "data/tokenizer.h"
 #include "data/vocabulary.h"
 #include "data/worker_pool.h"
@@ -67,17 +69,24 @@ std::string digest_of_build(const BuildOptions& options, const std::vector<TextF
   return hash_text(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
+// Throws where the files are not those that the description beside them was written for. Reads those that were touched;
+// `nexus data verify` reads every byte.
+void require_as_built(const std::string& prefix) {
+  const TokenFile file(prefix);
+  const NamedTokenFile named = name_token_file("nexus data build", file);
+  if (named.info) check_content(named, content_of(file), named.info->vocab_size);
+}
+
 // The finished result of the same build; nothing where there is none. Throws where PREFIX holds something else.
 std::optional<BuildResult> find_finished(const BuildOptions& options, const std::string& digest) {
   if (options.force) return std::nullopt;
   const std::string train = train_prefix(options.out), valid = valid_prefix(options.out);
   const std::optional<TokenFileInfo> info = read_token_file_info(train);
   if (info && info->build_digest == digest) {
-    // Opening checks the sizes; `nexus data verify` reads every byte.
-    const TokenFile train_file(train);
+    require_as_built(train);
     BuildResult result{true, *info, std::nullopt};
     if (options.valid_share > 0) {
-      const TokenFile valid_file(valid);
+      require_as_built(valid);
       result.valid = read_token_file_info(valid);
     }
     if (result.valid.has_value() == (options.valid_share > 0)) return result;
@@ -109,7 +118,7 @@ void store_tokenizer(const BuildOptions& options, const Tokenizer& tokenizer) {
 
 // Descriptions first: a token file without one is never taken for finished.
 void remove_old_files(const std::string& out) {
-  for (const char* suffix : {".json", ".idx", ".bin"})
+  for (const char* suffix : {".json", ".digest", ".idx", ".bin"})
     for (const std::string& prefix : {train_prefix(out), valid_prefix(out)}) std::remove((prefix + suffix).c_str());
 }
 
@@ -207,6 +216,7 @@ TokenFileInfo finish_part(const std::string& prefix, TokenFileInfo info, PartWri
   info.text_bytes = part.text_bytes;
   info.bin_digest = part.file.bin_digest();
   info.idx_digest = part.file.idx_digest();
+  keep_content(TokenFile(prefix), {info.bin_digest, part.file.largest_id(), part.file.largest_at()});
   write_token_file_info(prefix, info);
   return info;
 }

@@ -103,7 +103,7 @@ void WindowFile::fetch(int64_t window, int32_t* tokens, int32_t* targets) const 
 Sampler::Sampler(const DataOptions& options, uint64_t seed, int64_t vocab_size)
     : context_(options.context), files_(open_all(options, vocab_size)), order_(order_of(options, files_, seed)) {}
 
-std::string Sampler::digest() const {
+std::string Sampler::index_digest() const {
   std::string indexes;
   for (const WindowFile& file : files_) indexes += file.file().index_digest();
   return hash_text(indexes);

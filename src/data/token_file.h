@@ -45,6 +45,7 @@ class TokenFile {
   // same.
   std::string index_digest() const;
   int64_t bin_bytes() const { return static_cast<int64_t>(bin_.bytes().size()); }
+  const FileStamp& bin_stamp() const { return bin_.stamp(); }
 
   struct Document {
     int64_t first_token = 0;
@@ -89,12 +90,16 @@ class TokenFileWriter {
 
   int64_t tokens() const { return tokens_; }
   int64_t documents() const { return documents_; }
+  // The largest id so far and the first token that has it; -1 where there is none.
+  int64_t largest_id() const { return largest_id_; }
+  int64_t largest_at() const { return largest_at_; }
   std::string bin_digest() const { return bin_.digest(); }
   std::string idx_digest() const { return idx_.digest(); }
 
  private:
   struct LengthSpool;
   void end_sequence();
+  void look_at_ids(const int32_t* ids, int64_t count);
 
   TokenType type_;
   int64_t max_sequence_tokens_;
@@ -102,6 +107,7 @@ class TokenFileWriter {
   std::unique_ptr<LengthSpool> lengths_;
   int64_t tokens_ = 0, documents_ = 0, sequences_ = 0;
   int64_t sequence_tokens_ = 0;  // of the open sequence
+  int64_t largest_id_ = -1, largest_at_ = 0;
   bool inside_document_ = false, continues_ = false;
 };
 

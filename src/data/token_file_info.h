@@ -37,13 +37,14 @@ struct TokenFileInfo {
 
 std::string to_json(const TokenFileInfo& info);
 void write_token_file_info(const std::string& prefix, const TokenFileInfo& info);
-// Nothing where PREFIX.json does not exist (files made by others); ErrorKind::kData where it cannot be understood.
+// Nothing where PREFIX.json does not exist or is another program's (files made by others); ErrorKind::kData where it is
+// ours and cannot be understood.
 std::optional<TokenFileInfo> read_token_file_info(const std::string& prefix);
 // The tokenizer's path, seen from where the caller is.
 std::string tokenizer_path(const std::string& prefix, const TokenFileInfo& info);
 
 // Opens the files and compares sizes, counts, digests and ids with PREFIX.json. Throws ErrorKind::kData at the first
-// difference. Reads every byte.
+// difference. Reads every byte, whatever PREFIX.digest says, and renews that.
 void verify_token_file(const std::string& prefix);
 
 }  // namespace nexus

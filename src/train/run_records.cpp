@@ -105,10 +105,16 @@ void RunRecords::eval(const TrainState& state, int64_t steps, const EvalRecord& 
                  {"ppl", std::exp(r.loss)},
                  {"bits_per_byte", r.bits_per_byte < 0 ? json() : json(r.bits_per_byte)},
                  {"eval_tokens", r.tokens},
+                 {"context", r.windows > 0 ? r.tokens / r.windows : 0},
                  {"seconds", r.seconds}});
+  // What the perplexity is over: figures over other tokens do not compare.
+  if (!state.data.valid.empty()) record["valid_digest"] = state.data.valid;
+  if (!state.data.tokenizer.empty()) record["tokenizer_digest"] = state.data.tokenizer;
   append(run_.evals(), record);
   LineBuilder line(fmt::format("stage {} eval {}", state.stage(), state.step));
-  std::string figures = fmt::format("loss {:.4f} se {:.4f} ppl {:.2f}", r.loss, r.loss_se, std::exp(r.loss));
+  std::string figures = fmt::format("loss {:.4f}", r.loss);
+  if (std::isfinite(r.loss_se)) figures += fmt::format(" se {:.4f}", r.loss_se);
+  figures += fmt::format(" ppl {:.2f}", std::exp(r.loss));
   if (r.bits_per_byte >= 0) figures += fmt::format(" bits_per_byte {:.3f}", r.bits_per_byte);
   line.group("{}", figures).group("tokens {}", format_count(r.tokens)).group("seconds {:.1f}", r.seconds);
   log("{}", line.str());

@@ -32,8 +32,9 @@ struct StepRecord {
 };
 
 struct EvalRecord {
-  std::string event;             // start | after_growth | periodic | end
-  double loss = 0, loss_se = 0;  // mean nats per token over windows, and its standard error
+  std::string event;   // start | after_growth | periodic | end
+  double loss = 0;     // mean nats per token over windows
+  double loss_se = 0;  // its standard error; NaN where there is one window, which has none
   int64_t windows = 0, tokens = 0;
   double bits_per_byte = -1;  // negative: the file does not say how many bytes its text has
   double seconds = 0;

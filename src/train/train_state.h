@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "data/data_identity.h"
 #include "model/model_config.h"
 #include "optim/optimizer.h"
 
@@ -26,7 +27,8 @@ struct TrainState {
   int64_t step = 0;         // steps of it that are done
   int64_t samples = 0;      // global sample cursor: the next sample to read, counted over the whole lineage
   uint64_t seed = 0;
-  std::string data_digest;    // Sampler::digest of the training data: another text must not slip in
+  std::string data_digest;    // Sampler::index_digest of the training data
+  DataIdentity data;          // what the files hold: another text must not slip in. Empty in older checkpoints
   bool eval_pending = false;  // the evaluation of this step was put off by a request to stop
   ModelConfig model;
   std::vector<Generation> generations;

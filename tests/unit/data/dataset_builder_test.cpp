@@ -112,6 +112,16 @@ TEST_F(DatasetBuilderTest, DoesNothingWhenTheSameIsBuiltAgain) {
   EXPECT_EQ(std::filesystem::last_write_time(train_prefix(build.out) + ".bin"), time);
 }
 
+TEST_F(DatasetBuilderTest, DoesNotCallOtherTokensComplete) {
+  const BuildOptions build = options(sample_text(20000));
+  build_dataset(build);
+  const std::string bin = train_prefix(build.out) + ".bin", good = file_content(bin);
+  write_file(bin, std::string(good.size(), '\1'));
+  EXPECT_NEXUS_ERROR(build_dataset(build), ErrorKind::kData, HasSubstr("the .bin is not the one"));
+  write_file(bin, good);
+  EXPECT_TRUE(build_dataset(build).was_complete);
+}
+
 TEST_F(DatasetBuilderTest, ReplacesOtherFilesOnlyByForce) {
   build_dataset(options(sample_text(20000)));
   BuildOptions changed = options(sample_text(30000));
