@@ -34,6 +34,14 @@ std::string inside(const RunFolder& run, const std::string& path) {
   return path.rfind(run.root + "/", 0) == 0 ? path.substr(run.root.size() + 1) : path;
 }
 
+// Whether STATUS says how this launch has ended. The other ranks write that if this one was stopped for too long;
+// should it wake before it is killed, it must not say again that it runs.
+bool told_end(const std::string& path, const LaunchMark& launch) {
+  if (launch.generation == 0 || !path_exists(path)) return false;
+  const std::string line = read_text_file(path);
+  return line.find(" | exit ") != line.npos && line.ends_with(launch.status_groups() + "\n");
+}
+
 }  // namespace
 
 std::string LaunchMark::status_groups(std::optional<int> exit_code) const {
@@ -230,7 +238,8 @@ void RunRecords::spent(const TrainState& state, const json& figures, const std::
 }
 
 void RunRecords::status(const std::string& text, std::optional<int> exit_code) {
-  if (is_writer_) replace_file(run_.status(), text + launch_.status_groups(exit_code) + "\n");
+  if (!is_writer_ || (!exit_code && told_end(run_.status(), launch_))) return;
+  replace_file(run_.status(), text + launch_.status_groups(exit_code) + "\n");
 }
 
 }  // namespace nexus

@@ -117,5 +117,25 @@ TEST(EvalLine, OfOneWindowHasNoStandardError) {
   EXPECT_TRUE(written.record["loss_se"].is_null());
 }
 
+// Rank 0 was stopped for so long that the others ended the job and wrote STATUS; now it wakes.
+TEST(Status, ThatTellsHowALaunchEndedIsNotTakenBackByTheSameLaunch) {
+  const TempFolder folder;
+  const RunFolder run{folder.path()};
+  const LaunchMark mark{3, "345", 1};
+  const std::string told = "nexus: error: no progress" + mark.status_groups(74) + "\n";
+  RunRecords records(run, true, "gemm_causal");
+  records.set_launch(mark);
+  records.status("running");
+  EXPECT_EQ(read_text_file(run.status()), "running | generation 3 | job 345 restart 1\n");
+  replace_file(run.status(), told);
+  records.status("running");
+  EXPECT_EQ(read_text_file(run.status()), told);
+  records.set_launch({4, "345", 2});
+  records.status("running");
+  EXPECT_EQ(read_text_file(run.status()), "running | generation 4 | job 345 restart 2\n");
+  records.status("done", 0);
+  EXPECT_EQ(read_text_file(run.status()), "done | exit 0 | generation 4 | job 345 restart 2\n");
+}
+
 }  // namespace
 }  // namespace nexus
