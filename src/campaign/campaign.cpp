@@ -155,11 +155,13 @@ class Campaign {
   // What this run has begun to read must still be what it was, wherever it lies.
   void refuse_other_data(TrainState& state) {
     const std::string index_digest = sampler_.index_digest();
+    bool new_build = false;  // whose validation file comes with the training files that were allowed
     for (const FrozenChange& change : data_changes(spec_, state, index_digest, data_->identity())) {
-      if (!is_allowed(change.key))
+      if (!is_allowed(change.key) && !(new_build && change.key == "data.valid"))
         throw Error(ErrorKind::kData, change.text, folder_.root,
                     fmt::format("put the old files back, or pass --allow-schedule-change {}", change.key));
       allow(state, change);
+      new_build = new_build || change.key == "data.train";
     }
     state.data_digest = index_digest;
     state.data = updated_identity(state.data, data_->identity());

@@ -133,18 +133,14 @@ bool known_and_different(const std::string& a, const std::string& b) {
   return !a.empty() && !b.empty() && a != b;
 }
 
-// The text of a change of training files; empty where there is none.
-std::string training_change(const CampaignSpec& spec, const std::vector<std::string>& before,
-                            const std::vector<std::string>& now) {
+// How the training files differ from those of before; empty where they do not, as far as is known.
+std::string training_difference(const CampaignSpec& spec, const std::vector<std::string>& before,
+                                const std::vector<std::string>& now) {
   if (before.empty() || before == now) return "";
-  if (before.size() == now.size() && std::is_permutation(before.begin(), before.end(), now.begin()))
-    return "the training token files are those that this run was started on, in another order";
-  if (before.size() == now.size())
-    for (size_t i = 0; i < now.size(); ++i)
-      if (before[i] != now[i])
-        return fmt::format("data.train.{}.path ({}) holds other tokens than those that this run was started on", i,
-                           spec.data.train[i].path);
-  return "the training token files are not those that this run was started on";
+  if (before.size() != now.size()) return fmt::format(": there were {}, there are {}", before.size(), now.size());
+  if (std::is_permutation(before.begin(), before.end(), now.begin())) return ": they are in another order";
+  const auto index = static_cast<size_t>(std::mismatch(now.begin(), now.end(), before.begin()).first - now.begin());
+  return fmt::format(": data.train.{}.path ({}) holds other tokens", index, spec.data.train[index].path);
 }
 
 }  // namespace
@@ -216,10 +212,10 @@ json LaunchData::record() const {
 std::vector<FrozenChange> data_changes(const CampaignSpec& spec, const TrainState& before,
                                        const std::string& index_digest, const DataIdentity& now) {
   std::vector<FrozenChange> changes;
-  std::string training = training_change(spec, before.data.train, now.train);
-  if (training.empty() && before.data_digest != index_digest)
-    training = "the training token files are not those that this run was started on";
-  if (!training.empty()) changes.push_back({"data.train", training});
+  const std::string difference = training_difference(spec, before.data.train, now.train);
+  if (!difference.empty() || before.data_digest != index_digest)
+    changes.push_back(
+        {"data.train", "the training token files are not those that this run was started on" + difference});
   if (known_and_different(before.data.valid, now.valid))
     changes.push_back({"data.valid", fmt::format("data.valid ({}) holds other tokens than those that this run was "
                                                  "evaluated on: its perplexities would not compare",
