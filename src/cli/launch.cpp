@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "campaign/slurm_job.h"
+#include "comm/exit_guard.h"
 #include "core/host.h"
 #include "core/log.h"
 #ifdef NEXUS_CUDA
@@ -121,6 +122,7 @@ int run_under_mpi(const std::function<int(std::unique_ptr<Communicator>)>& body,
     if (on_error) on_error(rank == 0 ? text : fmt::format("rank {}: {}", rank, text), code);
   } catch (const std::exception&) {  // the error that is being reported is the one that matters
   }
+  guard_exit_code(code);  // what is still to end is not ours
   if (size > 1) MpiSession::abort(code);
   return code;
 }
