@@ -12,6 +12,7 @@
 
 #include "campaign/slurm_job.h"
 #include "campaign/stale_slurm.h"
+#include "comm/exit_guard.h"
 #include "core/host.h"
 #include "core/log.h"
 #ifdef NEXUS_CUDA
@@ -123,6 +124,7 @@ int run_under_mpi(const std::function<int(std::unique_ptr<Communicator>)>& body,
     if (on_error) on_error(rank == 0 ? text : fmt::format("rank {}: {}", rank, text), code);
   } catch (const std::exception&) {  // the error that is being reported is the one that matters
   }
+  guard_exit_code(code);  // what is still to end is not ours
   if (size > 1) MpiSession::abort(code);
   return code;
 }

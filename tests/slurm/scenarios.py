@@ -79,6 +79,7 @@ def node_failure(rig):
     hold.release()  # rank 0 will see it when it goes on
     rig.say(f"frozen with unfinished saves {rig.unfinished_saves(rig.name)}")
     rig.kill_slurmd(node)
+    rig.give_up(node)
     wait_until(lambda: job.restarts() == 1 and job.state() == "RUNNING", "a second copy", 0.2)
     rig.require(job.facts()["NodeList"] != node, "the second copy is on the failed node")
     made = rig.steps_made()
@@ -343,6 +344,7 @@ def power_cut(rig):
     node = "n6"
     rig.require(job.facts()["BatchHost"] != node, f"{node} runs the script; the other case is node_failure")
     rig.cut_power(node)
+    rig.give_up(node)
     hold.release()
     wait_until(lambda: job.restarts() >= 1, "the job to be queued again", 0.2)
     rig.power_on(node)
@@ -361,8 +363,9 @@ def two_live_copies(rig):
     rig.wait_for_hold(hold, job)
     node = job.facts()["NodeList"]
     rig.kill_slurmd(node)
+    rig.give_up(node)
+    wait_until(lambda: job.restarts() == 1 and job.state() == "RUNNING", "a second copy", 0.2)
     hold.release()
-    wait_until(lambda: job.ended() or job.restarts() == 1, "a second copy or the end", 0.2)
     rig.start_slurmd(node)
     rig.wait_for_end([job])
     rig.require_all_completed([job])

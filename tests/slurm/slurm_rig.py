@@ -203,6 +203,10 @@ class Rig(Workspace):
         """For a failed scenario: all that one needs to see why."""
         print(f"--- STATUS: {self.status()}\n--- leases: {json.dumps(self.leases()) if (self.run / 'lease').exists() else 'none'}")
         print("--- squeue\n" + slurm("squeue", "-o", "%i %P %T %r %N %k", check=False))
+        ids = [job.id for job in self.jobs()] if (self.run / "jobs.json").exists() else []
+        for log in [self.testbed / "controller.log", *sorted(self.testbed.glob("nodes/*/slurmd.log"))]:
+            about = [line for line in log.read_text(errors="replace").splitlines() if set(re.findall(r"\d+", line)) & set(ids)]
+            print(f"--- of jobs {ids} in {log}\n" + "\n".join(about[-60:]))
         for log in sorted(self.folder.glob(f"{self.name}*/logs/*.out")):
             print(f"--- {log}\n" + "\n".join(log.read_text(errors='replace').splitlines()[-40:]))
 
@@ -216,6 +220,10 @@ class Rig(Workspace):
     def kill_slurmd(self, node):
         self.inside(node, "kill", "-9", (self.testbed / "nodes" / node / "slurmd.pid").read_text().strip())
         self.say(f"killed slurmd of {node}")
+
+    def give_up(self, node):
+        """What Slurm does by itself with a node that has said nothing for SlurmdTimeout."""
+        slurm("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=not responding")
 
     def start_slurmd(self, node):
         self.inside(node, "slurmd", "-f", self.testbed / "slurm.conf", "-N", node)
