@@ -178,6 +178,7 @@ class Campaign {
     try {
       checkpoint.emplace(path, false);
       checkpoint->verify(grid_.rank(), grid_.world().size());
+      checkpoint->require_finite(grid_.rank(), grid_.world().size());
     } catch (...) {
       error = std::current_exception();
     }

@@ -80,6 +80,7 @@ class Workspace:
         self.recipe = RECIPES[recipe]
         self.ranks = ranks
         self.settings = []  # key=value, over the campaign file
+        self.variables = {}  # of the environment, over what is there
         # The same tests serve GPUs, where equal bits need the deterministic mode.
         self.device = os.environ.get("NEXUS_TEST_DEVICE", "cpu")
         self.folder = Path(folder)
@@ -127,7 +128,8 @@ class Workspace:
 
     def environment(self):
         return {**os.environ, "OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-                "PMIX_MCA_psec": "^munge"}  # a munged that was killed would cost 2 s a launch
+                "PMIX_MCA_psec": "^munge",  # a munged that was killed would cost 2 s a launch
+                **self.variables}
 
     def train(self, campaign, *more):
         """Runs to the end; returns (exit code, output)."""
