@@ -186,10 +186,10 @@ class CudaBackend final : public Backend {
   }
   void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
              const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
-             const Tensor& compute) override {
-    shapes::check_adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute);
+             const Tensor& compute, const Tensor& nonfinite) override {
+    shapes::check_adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute, nonfinite);
     require_supported(master.dtype);
-    cuda::adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute, queue_);
+    cuda::adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute, nonfinite, queue_);
   }
 
  private:

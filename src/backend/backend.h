@@ -213,10 +213,12 @@ class Backend {
   // AdamW with decoupled decay (Loshchilov and Hutter 2019) over the blocks. The gradient is first multiplied by
   // min(1, clip / (sqrt(S) + 1e-6)), read on the device, where S is the sum of the f64 tensor `grad_sum_squares` [n] in
   // index order. `compute`, if defined, receives the compute-type copy. `grad` and `compute` [n], moments and master
-  // [n_state]. Cutting a block in pieces or moving its state changes no bit of any element.
+  // [n_state]. Cutting a block in pieces or moving its state changes no bit of any element. `nonfinite`, if defined, an
+  // f64 tensor of one element, becomes 1 where a moment, master or compute value that was written is not finite;
+  // otherwise it stays what it was.
   virtual void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
                      const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
-                     const Tensor& compute) = 0;
+                     const Tensor& compute, const Tensor& nonfinite) = 0;
 };
 
 // The type of statistics, losses and parameter gradients beside a compute type.

@@ -185,8 +185,8 @@ void DryBackend::sum_squares(const Tensor& x, const std::vector<FlatRange>& rang
 
 void DryBackend::adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
                        const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
-                       const Tensor& compute) {
-  shapes::check_adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute);
+                       const Tensor& compute, const Tensor& nonfinite) {
+  shapes::check_adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute, nonfinite);
   ++calls_["adamw"];
 }
 

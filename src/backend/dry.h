@@ -73,7 +73,7 @@ class DryBackend final : public Backend {
   void sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges, const Tensor& out) override;
   void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
              const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
-             const Tensor& compute) override;
+             const Tensor& compute, const Tensor& nonfinite) override;
 
  private:
   std::map<std::string, int64_t> calls_;

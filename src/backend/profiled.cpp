@@ -210,10 +210,10 @@ void ProfiledBackend::sum_squares(const Tensor& x, const std::vector<FlatRange>&
 }
 void ProfiledBackend::adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
                             const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
-                            const Tensor& compute) {
+                            const Tensor& compute, const Tensor& nonfinite) {
   const int64_t per_element = 7 * size_of(master.dtype) + (compute.defined() ? size_of(compute.dtype) : 0);
   timed("optimizer", {0, elements(blocks) * static_cast<double>(per_element) + bytes(grad_sum_squares)},
-        [&] { inner_.adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute); });
+        [&] { inner_.adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute, nonfinite); });
 }
 
 }  // namespace nexus

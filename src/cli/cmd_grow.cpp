@@ -79,6 +79,7 @@ void print_check(const GrowthCheck& check) {
 int grow(const GrowArguments& arguments) {
   const GrowthOptions options = growth_options(arguments);
   const Checkpoint checkpoint(arguments.in);
+  checkpoint.require_finite();
   TrainState state = train_state_from_json(checkpoint.state(), arguments.in);
   if (const auto problem = policy_problem(options, state.model))
     throw Error(ErrorKind::kConfig, problem->what, "--init", problem->todo + " (--allow-dead, --not-lossless)");

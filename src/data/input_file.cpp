@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "data/bus_error.h"
 
 namespace nexus {
 namespace {
@@ -76,10 +77,13 @@ MappedFile::MappedFile(const std::string& path) {
   if (data == MAP_FAILED) throw_errno("map", path);
   data_ = data;
   size_bytes_ = size;
+  watch_mapping(data_, size_bytes_, path);
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(data_, size_bytes_);
+  if (data_ == nullptr) return;
+  unwatch_mapping(data_);
+  ::munmap(data_, size_bytes_);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept

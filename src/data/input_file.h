@@ -43,7 +43,8 @@ class InputFile {
 };
 
 // The bytes of a file, mapped. A file that another program truncates while it is mapped raises SIGBUS: token files are
-// replaced by rename, never rewritten in place, so that a mapping keeps the old content.
+// replaced by rename, never rewritten in place, so that a mapping keeps the old content. If it happens all the same, or
+// the disk fails, the process ends as data/bus_error.h says.
 class MappedFile {
  public:
   explicit MappedFile(const std::string& path);

@@ -154,8 +154,9 @@ class Workspace:
         return [*launch, self.nexus, "train", str(campaign), "--device", self.device, *words, *more]
 
     def environment(self):
-        return {**os.environ, **self.variables, "OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-                "PMIX_MCA_psec": "^munge"}  # a munged that was killed would cost 2 s a launch
+        return {**os.environ, "OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+                "PMIX_MCA_psec": "^munge",  # a munged that was killed would cost 2 s a launch
+                **self.variables}
 
     def train(self, campaign, *more):
         """Runs to the end; returns (exit code, output)."""

@@ -159,12 +159,13 @@ class CpuBackend final : public Backend {
   }
   void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
              const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
-             const Tensor& compute) override {
-    shapes::check_adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute);
+             const Tensor& compute, const Tensor& nonfinite) override {
+    shapes::check_adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute, nonfinite);
     double sum = 0;
     for (int64_t i = 0; op.clip > 0 && i < grad_sum_squares.count(); ++i) sum += grad_sum_squares.as<double>()[i];
-    cpu::with_scalar(compute.defined() ? compute.dtype : master.dtype,
-                     [&]<typename T>() { cpu::adamw<T>(op, blocks, sum, grad, moment1, moment2, master, compute); });
+    cpu::with_scalar(compute.defined() ? compute.dtype : master.dtype, [&]<typename T>() {
+      cpu::adamw<T>(op, blocks, sum, grad, moment1, moment2, master, compute, nonfinite);
+    });
   }
 
  private:

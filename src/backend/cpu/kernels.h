@@ -80,6 +80,7 @@ template <typename T>
 double sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges);
 template <typename T>
 void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, double grad_sum_squares, const Tensor& grad,
-           const Tensor& moment1, const Tensor& moment2, const Tensor& master, const Tensor& compute);
+           const Tensor& moment1, const Tensor& moment2, const Tensor& master, const Tensor& compute,
+           const Tensor& nonfinite);
 
 }  // namespace nexus::cpu
