@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 
+#include "campaign/data_review.h"
 #include "campaign/grow_stage.h"
 #include "campaign/launch_data.h"
 #include "campaign/launch_inputs.h"
@@ -72,6 +73,7 @@ class Campaign {
       require_agreement();
     }
     describe_launch();
+    describe_data();
     stop_asked_ = keeper_ && !keeper_->spent().empty();  // no step is to be had for nothing
     while (true) {
       const NextAction action = next_action(spec_, restored);
@@ -117,6 +119,20 @@ class Campaign {
       }
     }
     grid_.world().agree("recording the launch", error);
+  }
+
+  void describe_data() {
+    std::exception_ptr error;
+    if (grid_.rank() == 0) {
+      try {
+        const DataReview review = review_data(spec_, sampler_);
+        for (const std::string& line : review.lines) log_text(line);
+        for (const std::string& text : review.warnings) warn_text(text);
+      } catch (...) {
+        error = std::current_exception();
+      }
+    }
+    grid_.world().agree("looking at the data", error);
   }
 
   std::optional<TrainState> restore() {

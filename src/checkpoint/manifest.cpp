@@ -9,6 +9,7 @@
 #include "checkpoint/strict_json.h"
 #include "core/files.h"
 #include "core/hash.h"
+#include "core/json_text.h"
 
 namespace nexus {
 namespace {
@@ -46,7 +47,7 @@ Shape shape_from(const json& list, const std::string& where) {
   for (const json& value : list) {
     extents.push_back(strict_integer(value, 1, kMaxBytes, "shape", where));
     if (__builtin_mul_overflow(bytes, extents.back(), &bytes) || bytes > kMaxBytes)
-      throw_damaged(fmt::format("shape {} is absurdly large", list.dump()), where);
+      throw_damaged(fmt::format("shape {} is absurdly large", json_text(list)), where);
   }
   return Shape(extents);
 }
@@ -199,7 +200,7 @@ std::string manifest_to_text(const Manifest& manifest) {
                              {"hdf5", manifest.hdf5},
                              {"files", files},
                              {"tensors", tensors_to_json(manifest.tensors)}};
-  std::string text = body.dump(1);
+  std::string text = json_text(body, 1);
   text.resize(text.size() - 2);  // the closing "\n}" comes after the seal
   return text + seal_of(text);
 }

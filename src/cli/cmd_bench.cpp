@@ -7,6 +7,7 @@
 #include "cli/launch.h"
 #include "config/config.h"
 #include "core/files.h"
+#include "core/json_text.h"
 
 namespace nexus {
 namespace {
@@ -96,7 +97,7 @@ int bench_step(const BenchArguments& arguments, std::unique_ptr<Communicator> wo
   if (!arguments.no_families)
     report.profile = profile_steps(spec, *machine.backend, *machine.grid, arguments.warmup, arguments.steps);
   if (machine.grid->rank() != 0) return 0;
-  const std::string document = bench_json(report).dump(2) + "\n";
+  const std::string document = json_text(bench_json(report), 2) + "\n";
   if (!arguments.out.empty()) write_file_durably(arguments.out, document);
   const std::string text = arguments.json ? document : bench_text(report);
   std::fputs(text.c_str(), stdout);

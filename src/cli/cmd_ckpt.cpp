@@ -16,6 +16,7 @@
 #include "cli/commands.h"
 #include "core/error.h"
 #include "core/files.h"
+#include "core/json_text.h"
 #include "core/units.h"
 
 namespace nexus {
@@ -24,7 +25,7 @@ namespace {
 using nlohmann::ordered_json;
 
 void print_json(const ordered_json& json) {
-  fmt::print("{}\n", json.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+  fmt::print("{}\n", json_text(json, 2));
 }
 
 RunFolder run_at(const std::string& path) {
@@ -110,7 +111,7 @@ int info(const std::string& path, bool tensors, bool json) {
   if (tensors)
     for (const std::string& name : checkpoint.tensor_names())
       fmt::print("{} {} {}\n", name, name_of(checkpoint.info(name).dtype), checkpoint.info(name).shape.str());
-  fmt::print("state {}\n", checkpoint.state().dump(1, ' ', false, nlohmann::json::error_handler_t::replace));
+  fmt::print("state {}\n", json_text(checkpoint.state(), 1));
   return 0;
 }
 
@@ -125,7 +126,7 @@ Verdict verify_one(const std::string& path) {
     const std::vector<std::string> extra = checkpoint.extra_files();
     if (!extra.empty()) {
       fmt::print("bad {} | file {} is in the folder, but not in the manifest: remove it\n", path,
-                 ordered_json(extra.front()).dump());
+                 json_text(ordered_json(extra.front())));
       return Verdict::kBad;
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -192,8 +193,9 @@ int diff(const std::string& path_a, const std::string& path_b, bool json) {
   }
   for (const ordered_json& change : state)
     fmt::print("state {} {} | {}\n", change["op"].get<std::string>(), change["path"].get<std::string>(),
-               change.contains("value") ? change["value"].dump() : "");
-  fmt::print("tensors {} | differing {} | state_changes {}\n", diffs.size(), report["differing"].dump(), state.size());
+               change.contains("value") ? json_text(change["value"]) : "");
+  fmt::print("tensors {} | differing {} | state_changes {}\n", diffs.size(), json_text(report["differing"]),
+             state.size());
   return 0;
 }
 

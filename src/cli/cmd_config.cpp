@@ -1,8 +1,9 @@
 // nexus config: is a campaign file right, what does it resolve to, and which keys are there. Needs neither MPI nor
-// data.
+// data; where the data is there, `check` says how often it is read.
 #include <cstdio>
 #include <memory>
 
+#include "campaign/data_review.h"
 #include "cli/commands.h"
 #include "config/cluster.h"
 #include "config/config.h"
@@ -43,6 +44,9 @@ int check(const ConfigArguments& arguments) {
   fmt::print("ok: {} | arch {} params {} | stages {} tokens {} steps {} | out {} | digest {}\n", spec.name,
              name_of(spec.model.arch), parameter_range(spec), spec.stages.size(), format_count(tokens), steps, spec.out,
              campaign.digest);
+  const DataReview review = review_data(spec);
+  for (const std::string& line : review.lines) fmt::print("{}\n", line);
+  for (const std::string& text : review.warnings) warn_text(text);
   return 0;
 }
 

@@ -23,6 +23,7 @@
 #include "doctor/versions.h"
 #include "plan/plan.h"
 #ifdef NEXUS_CUDA
+#include "core/json_text.h"
 #include "cuda/devices.h"
 #include "cuda/library_versions.h"
 #endif
@@ -196,7 +197,7 @@ int doctor(const DoctorArguments& arguments) {
     document["nexus"] = version();
     document["host"] = launch.host;
     document["ranks"] = launch.size;
-    std::fputs((document.dump(2) + "\n").c_str(), stdout);
+    std::fputs((json_text(document, 2) + "\n").c_str(), stdout);
   } else {
     std::fputs(findings_text(findings).c_str(), stdout);
   }

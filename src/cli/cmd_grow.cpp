@@ -8,6 +8,7 @@
 #include "checkpoint/checkpoint.h"
 #include "cli/commands.h"
 #include "cli/launch.h"
+#include "cli/thread_check.h"
 #include "config/config.h"
 #include "core/files.h"
 #include "core/log.h"
@@ -86,6 +87,7 @@ int grow(const GrowArguments& arguments) {
   const std::unique_ptr<Backend> backend = make_cpu_backend(threads_per_rank());
   const DType dtype = checkpoint.info("master/embed.weight").dtype;
   ProcessGrid grid(make_self_communicator(), 1, 1);
+  warn_of_threads(grid.world(), threads_per_rank());
   Trained before(state.model, *backend, dtype);
   load_training(checkpoint, before.params);
   GrowthOutcome outcome =

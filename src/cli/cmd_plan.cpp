@@ -1,9 +1,12 @@
-// nexus plan: what a campaign will cost, on a cluster too; needs neither MPI nor data.
+// nexus plan: what a campaign will cost, on a cluster too; needs neither MPI nor data
+// (where the data is there, it says how often it is read).
 #include <cstdio>
 
+#include "campaign/data_review.h"
 #include "cli/commands.h"
 #include "config/cluster.h"
 #include "config/config.h"
+#include "core/json_text.h"
 #include "core/log.h"
 #include "core/units.h"
 #include "plan/cluster_plan.h"
@@ -57,7 +60,12 @@ int plan(const PlanArguments& arguments) {
     document["cluster"] = cluster_plan_json(plan);
     text += cluster_plan_text(plan);
   }
-  std::fputs((arguments.json ? document.dump(2) + "\n" : text).c_str(), stdout);
+  const DataReview review = review_data(loaded.spec);
+  for (const std::string& warning : review.warnings) warn_text(warning);
+  for (const DatasetUse& use : review.datasets)
+    document["data"].push_back({{"path", use.path}, {"tokens", use.tokens}, {"epochs", use.passes}});
+  for (const std::string& line : review.lines) text += line + "\n";
+  std::fputs((arguments.json ? json_text(document, 2) + "\n" : text).c_str(), stdout);
   return 0;
 }
 

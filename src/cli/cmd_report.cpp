@@ -7,6 +7,7 @@
 #include "cli/build_facts.h"
 #include "cli/commands.h"
 #include "core/error.h"
+#include "core/json_text.h"
 #include "core/log.h"
 #include "report/curves_json.h"
 #include "report/html.h"
@@ -81,7 +82,7 @@ int report(const Arguments& arguments) {
     summary["folder"] = result.folder;
     summary["pictures"] = result.pictures;
     summary["warnings"] = result.warnings;
-    std::cout << summary.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << std::endl;
+    std::cout << json_text(summary, 2) << std::endl;
     return 0;
   }
   for (const std::string& sentence : findings(result.data)) log_text(sentence);

@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "core/error.h"
 #include "core/files.h"
+#include "core/json_text.h"
 #include "core/log.h"
 #include "core/run_folder.h"
 #include "slurm/job_book.h"
@@ -120,9 +121,7 @@ int status(const std::string& run, bool json) {
     else
       fmt::print("{}{}", i == 0 ? "" : "\n", run_text(view));
   }
-  if (json)
-    fmt::print("{}\n", (runs.size() == 1 ? documents[0] : documents)
-                           .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  if (json) fmt::print("{}\n", json_text(runs.size() == 1 ? documents[0] : documents, 2));
   return 0;
 }
 

@@ -115,6 +115,12 @@ int64_t Sampler::samples_per_epoch() const {
   return sum;
 }
 
+double Sampler::passes(size_t dataset, double samples) const {
+  const auto share =
+      static_cast<double>(order_.quota(static_cast<int64_t>(dataset))) / static_cast<double>(order_.cycle());
+  return samples * share / static_cast<double>(files_.at(dataset).count());
+}
+
 void Sampler::fetch(int64_t global_sample, int32_t* tokens, int32_t* targets) const {
   const SampleLocation place = order_.locate(global_sample);
   files_[static_cast<size_t>(place.dataset)].fetch(place.window, tokens, targets);

@@ -72,6 +72,9 @@ class Sampler {
   // Sample `global_sample` (from 0) of the run: tokens[0, T) and targets[0, T).
   void fetch(int64_t global_sample, int32_t* tokens, int32_t* targets) const;
   int64_t context() const { return context_; }
+  int64_t tokens(size_t dataset) const { return files_.at(dataset).file().tokens(); }
+  // How often `samples` samples of the mixture read each window of this dataset, on average.
+  double passes(size_t dataset, double samples) const;
   // Of the files' indexes, in order; what the .bin files hold is told by data/token_file_content.h.
   std::string index_digest() const;
   size_t files() const { return files_.size(); }

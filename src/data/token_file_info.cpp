@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/hash.h"
+#include "core/json_text.h"
 #include "data/input_file.h"
 #include "data/token_file.h"
 #include "data/token_file_content.h"
@@ -22,6 +23,7 @@ TokenFileInfo from_json(const Json& json) {
   info.documents = json.at("documents");
   info.tokens = json.at("tokens");
   info.text_bytes = json.at("text_bytes");
+  if (json.contains("unknown_tokens")) info.unknown_tokens = json.at("unknown_tokens").get<int64_t>();
   info.vocab_size = json.at("vocab_size");
   info.bos_id = json.at("bos_id");
   info.type = json.at("type");
@@ -70,9 +72,10 @@ std::string to_json(const TokenFileInfo& info) {
                {"valid_share", info.valid_share},
                {"build_digest", info.build_digest},
                {"sources", Json::array()}};
+  if (info.unknown_tokens) json["unknown_tokens"] = *info.unknown_tokens;
   for (const TextFileRef& source : info.sources)
     json["sources"].push_back({{"path", source.path}, {"size_bytes", source.size_bytes}, {"digest", source.digest}});
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(json, 2) + "\n";
 }
 
 void write_token_file_info(const std::string& prefix, const TokenFileInfo& info) {

@@ -19,6 +19,8 @@ struct TokenFileInfo {
   int64_t documents = 0;
   int64_t tokens = 0;      // with BOS
   int64_t text_bytes = 0;  // UTF-8, of these documents
+  // Tokens that stand for text which the tokenizer does not know, and that is lost; nothing in files of older builds.
+  std::optional<int64_t> unknown_tokens;
   int64_t vocab_size = 0;
   int64_t bos_id = 0;
   std::string type;  // "uint16" or "int32"

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/files.h"
+#include "core/json_text.h"
 #include "core/units.h"
 #include "report/pictures.h"
 #include "report/tables.h"
@@ -111,11 +112,10 @@ std::string warning_box(const std::vector<std::string>& warnings) {
 std::string facts(const ReportData& data) {
   std::string text = "<h2>Where the figures come from</h2>\n";
   for (size_t i = 0; i < data.runs.size(); ++i)
-    text +=
-        fmt::format("<details><summary>{} <span class=\"soft\">{}{}</span></summary><pre>{}</pre></details>\n",
-                    escape_html(data.runs[i].label), escape_html(data.runs[i].folder),
-                    data.runs[i].status.empty() ? "" : fmt::format(": {}", escape_html(data.runs[i].status)),
-                    escape_html(data.histories[i].facts.dump(2, ' ', false, nlohmann::json::error_handler_t::replace)));
+    text += fmt::format("<details><summary>{} <span class=\"soft\">{}{}</span></summary><pre>{}</pre></details>\n",
+                        escape_html(data.runs[i].label), escape_html(data.runs[i].folder),
+                        data.runs[i].status.empty() ? "" : fmt::format(": {}", escape_html(data.runs[i].status)),
+                        escape_html(json_text(data.histories[i].facts, 2)));
   return text;
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/files.h"
+#include "core/json_text.h"
 #include "core/log.h"
 #include "core/units.h"
 #include "train/earlier_records.h"
@@ -61,7 +62,7 @@ void RunRecords::append(const std::string& path, json record) {
   if (!is_writer_) return;
   record["time"] = unix_seconds();
   record["generation"] = launch_.generation;
-  append_line(path, record.dump());
+  append_line(path, json_text(record));
 }
 
 void RunRecords::step(const TrainState& state, const StepRecord& r) {
