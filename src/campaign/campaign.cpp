@@ -14,6 +14,7 @@
 #include "comm/progress.h"
 #include "comm/watchdog.h"
 #include "core/files.h"
+#include "core/json_text.h"
 #include "core/log.h"
 #include "core/units.h"
 #include "params/replication.h"
@@ -258,7 +259,7 @@ class Campaign {
     grid_.world().require_equal(
         "where the run stands",
         fmt::format("stage {} step {} samples {} seed {} data {} {}", state_.stage_index, state_.step, state_.samples,
-                    state_.seed, state_.data_digest, to_json(state_.data).dump()));
+                    state_.seed, state_.data_digest, json_text(to_json(state_.data))));
   }
 
   void enter_stage(size_t stage) {

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "comm/progress.h"
+#include "core/json_text.h"
 #include "core/log.h"
 
 namespace nexus {
@@ -81,7 +82,7 @@ class Share {
   std::string str() const {
     json document = json::object();
     for (const auto& [index, content] : contents_) document[std::to_string(index)] = to_json(content);
-    return document.dump();
+    return json_text(document);
   }
 
  private:

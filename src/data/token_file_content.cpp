@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/files.h"
+#include "core/json_text.h"
 #include "core/log.h"
 
 namespace nexus {
@@ -85,7 +86,7 @@ void keep_content(const TokenFile& file, const TokenFileContent& content) {
   json document = describe(file);
   document.update(to_json(content));
   try {
-    write_file_durably(content_path(file.prefix()), document.dump(2) + "\n");
+    write_file_durably(content_path(file.prefix()), json_text(document, 2) + "\n");
   } catch (const Error& error) {
     warn("the digest of {}.bin cannot be kept beside it ({}): every launch reads the whole file again", file.prefix(),
          error.fact());
