@@ -33,21 +33,29 @@ std::vector<BasisDifference> differences(const EvalBasis& run, const std::string
       both_known(run.tokenizer_digest, baseline.tokenizer_digest) && run.tokenizer_digest == baseline.tokenizer_digest;
   if (!same_tokens && !same_tokenizer) {
     if (both_known(run.tokenizer_digest, baseline.tokenizer_digest))
-      found.push_back({"other tokenizer", fmt::format("{} and {} are evaluated on tokens of different tokenizers",
-                                                      run_name, baseline_name)});
+      found.push_back(
+          {"other tokenizer",
+           fmt::format("{} and {} are evaluated on tokens of different tokenizers", run_name, baseline_name), true});
     else if (run.vocab && baseline.vocab && *run.vocab != *baseline.vocab)
-      found.push_back({"other vocabulary", fmt::format("{}: its vocabulary has {} tokens, that of {} has {}", run_name,
-                                                       *run.vocab, baseline_name, *baseline.vocab)});
+      found.push_back({"other vocabulary",
+                       fmt::format("{}: its vocabulary has {} tokens, that of {} has {}", run_name, *run.vocab,
+                                   baseline_name, *baseline.vocab),
+                       true});
   }
   if (found.empty() && both_known(run.valid_digest, baseline.valid_digest) && !same_tokens)
     found.push_back({"other validation tokens",
-                     fmt::format("{} and {} are evaluated on different validation tokens", run_name, baseline_name)});
+                     fmt::format("{} and {} are evaluated on different validation tokens", run_name, baseline_name),
+                     false});
   if (run.context != baseline.context)
-    found.push_back({"other context", fmt::format("{} is evaluated in contexts of {} tokens, {} of {}", run_name,
-                                                  run.context, baseline_name, baseline.context)});
+    found.push_back({"other context",
+                     fmt::format("{} is evaluated in contexts of {} tokens, {} of {}", run_name, run.context,
+                                 baseline_name, baseline.context),
+                     false});
   if (run.tokens != baseline.tokens)
-    found.push_back({"other windows", fmt::format("{} is evaluated on {} tokens, {} on {}", run_name, run.tokens,
-                                                  baseline_name, baseline.tokens)});
+    found.push_back(
+        {"other windows",
+         fmt::format("{} is evaluated on {} tokens, {} on {}", run_name, run.tokens, baseline_name, baseline.tokens),
+         false});
   return found;
 }
 

@@ -19,8 +19,9 @@ EvalBasis basis_of(const RunHistory& run, const EvalRow& row);
 
 // One respect in which two perplexities do not compare.
 struct BasisDifference {
-  std::string brief;  // for a cell: "other tokenizer"
-  std::string text;   // of two runs by their names, without its end
+  std::string brief;           // for a cell: "other tokenizer"
+  std::string text;            // of two runs by their names, without its end
+  bool of_tokenizers = false;  // bits per byte may compare where perplexities per token do not
 };
 // None where they compare, as far as is known. The names stand in the texts.
 std::vector<BasisDifference> differences(const EvalBasis& run, const std::string& run_name, const EvalBasis& baseline,

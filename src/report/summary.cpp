@@ -127,7 +127,8 @@ std::string find_differences(ReportData& data, size_t index) {
   for (const BasisDifference& found : differences(basis, run.label, base_basis, base.label)) {
     if (brief.empty()) brief = found.brief;
     data.warnings.push_back(fmt::format("{}: their perplexities per token do not compare, no saving is computed{}",
-                                        found.text, bits_per_byte_of(history, base_history)));
+                                        found.text,
+                                        found.of_tokenizers ? bits_per_byte_of(history, base_history) : ""));
   }
   if (brief.empty() && (basis.valid_digest.empty() || base_basis.valid_digest.empty()))
     data.warnings.push_back(fmt::format(

@@ -72,7 +72,7 @@ work.call("data", "build", other_text, "--documents", "file", "--vocab", "300", 
 data, other = work.folder / "data", work.folder / "other"
 
 # --- what does not belong together is found before anything is touched
-work.campaign("wrong", steps_per_stage=2)
+work.campaign("wrong", steps_per_stage=4)
 for model, words in ((work.folder / "nowhere.model", ["no tokenizer", "tokenizer.path"]), (f"{other}.model", ["another tokenizer"]),
                      (work.folder, ["not a regular file"]), (other_text, ["other.txt"])):
     refused_unmade("wrong", words, *settings(tokenizer__path=model))
@@ -93,7 +93,7 @@ for step, (prefix, words, extra) in enumerate((
     spoiled[100:102], spoiled[102:104] = spoiled[102:104], spoiled[100:102]
     spoiled[100] ^= 1
     (work.folder / "mixed-train.bin").write_bytes(spoiled)
-    work.campaign(f"late{step}", steps_per_stage=2)
+    work.campaign(f"late{step}", steps_per_stage=4)
     expect((3,), words, train(f"late{step}", *settings(data__train=f"[{{path: {work.folder / prefix}}}]"), *extra))
     if (work.folder / f"late{step}" / "metrics.jsonl").exists():
         fail(f"{prefix}: found after the first step")
@@ -137,14 +137,15 @@ expect((0,), ["allowed change to the frozen past: data.valid"],
        train("run", *moved[:2], *settings(data__valid=f"{data}-valid"), "--allow-schedule-change", "data.valid"), True)
 
 # --- a checkpoint is not continued on the data of another tokenizer
-work.campaign("base", steps_per_stage=2)
+work.campaign("base", steps_per_stage=4)
 expect((0,), [], train("base"), True)
 newest = work.newest("base")
 if json.loads(run("ckpt", "info", newest, "--json").stdout)["state"]["data"]["tokenizer"] == "":
     fail("the checkpoint does not know its tokenizer")
 expect((2, 3), ["another tokenizer"], [nexus, "grow", newest, work.folder / "grown", "-s", "model.M=80", "--check", f"{other}-valid", "--context", "32"])
-heir = (work.folder / "base.yaml").read_text().replace("M: 48, A: 64", "M: 64, A: 96").replace("seed: 7", f"seed: 7\ninit_from: {newest}")
-heir = heir.replace("grow: {M: 64}, ", "").replace("grow: {A: 96}, ", "").replace(str(data), str(other)).replace("/base", "/heir")
+heir = (work.folder / "base.yaml").read_text().replace(f"{folder}/base", f"{folder}/heir").replace(str(data), str(other))
+for old, new in (("M: 48, A: 64", "M: 64, A: 96"), ("grow: {M: 64}, ", ""), ("grow: {A: 96}, ", ""), ("seed: 7", f"seed: 7\ninit_from: {newest}")):
+    heir = heir.replace(old, new)
 (work.folder / "heir.yaml").write_text(heir)
 expect((2, 3), ["another tokenizer", "--allow-schedule-change tokenizer.path"], train("heir"))
 
@@ -158,8 +159,8 @@ def reported(name, *more):
 left = reported("left")
 for name, words, more in (
         ("tokenizer", ["different tokenizers"], settings(data__train=f"[{{path: {other}-train}}]", data__valid=f"{other}-valid")),
-        ("context", ["contexts of 16 tokens"], settings(data__context=16)),
-        ("windows", ["evaluated on 256 tokens"], settings(eval__max_tokens=256)),
+        ("context", ["contexts of 32 tokens", "of 16"], settings(data__context=16)),
+        ("windows", ["is evaluated on 512 tokens", "on 256"], settings(eval__max_tokens=256)),
         ("text", ["different validation tokens"], settings(data__valid=f"{data}-train"))):
     expect((0,), ["warning: ", "no saving is computed", *words],
            [nexus, "report", left, reported(name, *more), "--no-pictures", "--out", work.folder / "report"], True)
