@@ -373,6 +373,28 @@ def two_live_copies(rig):
 
 
 @scenario(reduced=False)
+def lingering_daemon(rig):
+    """A slurmstepd of the first start that is busy ending still holds PMIx's socket when the second start comes: that fails in
+    its launch, and the job queues itself again. A restart more, and no step is lost."""
+    hold = rig.hold_in_save(30)
+    [job] = rig.submit(rig.chained_campaign("campaign", every="1 steps"), rig.cluster())
+    rig.wait_for_hold(hold, job)
+    daemon = rig.step_daemon(job)
+    door = rig.testbed / "nodes" / "n1" / "spool" / f"n1_{job.id}.0"
+    rig.require(door.exists(), f"there is no {door}: where does this Slurm talk to the daemon?")
+    slurm("scontrol", "requeue", job.id)
+    # From now on Slurm holds the step for ended. Two seconds of tidying up are left to stop the daemon in.
+    wait_until(lambda: not door.exists(), "the daemon to be out of reach", 0.0005)
+    os.kill(daemon, signal.SIGSTOP)
+    wait_until(lambda: job.restarts() >= 2 or job.ended(), "a second restart", 0.2)
+    os.kill(daemon, signal.SIGCONT)
+    rig.wait_for_end([job])
+    rig.require_all_completed([job])
+    require_no_loss(rig, job, restarts=2)
+    rig.require_undisturbed_result()
+
+
+@scenario(reduced=False)
 def array(rig):
     """A job array over seeds, two at a time; the task with the campaign's seed gives the undisturbed run."""
     campaign = rig.chained_campaign("campaign")

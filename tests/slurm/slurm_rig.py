@@ -212,6 +212,18 @@ class Rig(Workspace):
 
     # --- nodes of the testbed
 
+    def step_daemon(self, job):
+        """Process id of the slurmstepd of the job's first step on the node n1."""
+        first = (self.testbed / "nodes" / "n1" / "first.pid").read_text()
+        for entry in Path("/proc").iterdir():
+            try:
+                here = entry.name.isdigit() and os.readlink(entry / "ns" / "pid") == os.readlink(f"/proc/{first}/ns/pid")
+                if here and f"slurmstepd: [{job.id}.0]" in (entry / "cmdline").read_text():
+                    return int(entry.name)
+            except OSError:
+                continue
+        fail(f"job {job.id} has no step on n1")
+
     def inside(self, node, *command):
         """Runs a command as a process of the node."""
         first = (self.testbed / "nodes" / node / "first.pid").read_text()
