@@ -5,6 +5,7 @@
 #include <chrono>
 #include <set>
 
+#include "campaign/changed_settings.h"
 #include "campaign/grow_stage.h"
 #include "campaign/launch_keeper.h"
 #include "campaign/next_action.h"
@@ -193,7 +194,7 @@ class Campaign {
       throw Error(ErrorKind::kCheckpoint, "the checkpoint belongs to another run", path,
                   "continue that run in its own folder, or start from it with init_from");
     TrainState state = train_state_from_json(checkpoint.state(), path);
-    refuse_frozen_changes(state);
+    refuse_changes(state);
     refuse_other_data(state);
     trained_ = std::make_unique<Trained>(state.model, backend_, spec_.precision.compute, sharding_);
     load_training(checkpoint, trained_->params);
@@ -202,37 +203,34 @@ class Campaign {
     return state;
   }
 
-  void refuse_frozen_changes(TrainState& state) {
-    std::string refused;
-    for (const FrozenChange& change : frozen_changes(spec_, input_.stage_numerics, state)) {
-      const auto& allowed = launch_.allowed_changes;
-      if (std::find(allowed.begin(), allowed.end(), change.key) != allowed.end())
-        allow(state, change);
-      else
-        refused += (refused.empty() ? "" : "; ") + change.text;
-    }
-    if (!refused.empty())
-      throw Error(ErrorKind::kConfig, "the configuration changes a finished or running stage: " + refused, folder_.root,
-                  "put it back, append a new stage, or name the key with --allow-schedule-change");
-    const size_t frozen = std::min(state.stage_numerics.size(), input_.stage_numerics.size());
-    for (size_t i = 0; i < frozen; ++i) state.stage_numerics[i] = input_.stage_numerics[i];
+  void refuse_changes(TrainState& state) {
+    if (state.flops_def.empty())  // of an older nexus
+      state.flops_def = grid_.world().broadcast_text(grid_.rank() == 0 ? recorded_flops_def(folder_) : "");
+    const CurrentSettings now{spec_, input_.stage_numerics, input_.class_of};
+    const auto changes = require_allowed_changes(now, state, launch_.allowed_changes);
+    for (const SettingChange& change : changes) allow(state, change.key, change.text);
+    for (const std::string& key : launch_.allowed_changes)
+      if (key != "data.train" && std::none_of(changes.begin(), changes.end(), [&](const auto& c) { return c.key == key; }))
+        log("--allow-schedule-change {} | it has not changed", key);
+    adopt_settings(now, state);
+    state.flops_def = spec_.account.flops_def;
   }
 
   // Stages may name other files, but what this stage has begun to read must still be what it was.
   void refuse_other_data(TrainState& state) {
     const std::string digest = sampler_.digest();
-    const FrozenChange change{"data.train", "the training token files are not those that this run was started on"};
+    const SettingChange change{"data.train", "the training token files are not those that this run was started on", ""};
     const auto& allowed = launch_.allowed_changes;
     if (digest != state.data_digest && std::find(allowed.begin(), allowed.end(), change.key) == allowed.end())
       throw Error(ErrorKind::kData, change.text, spec_.data.train[0].path,
                   "put the old token files back, or pass --allow-schedule-change data.train");
-    if (digest != state.data_digest) allow(state, change);
+    if (digest != state.data_digest) allow(state, change.key, change.text);
     state.data_digest = digest;
   }
 
-  void allow(const TrainState& state, const FrozenChange& change) {
-    warn("allowed change to the frozen past: {}", change.text);
-    records_.change(state, change.key, change.text);
+  void allow(const TrainState& state, const std::string& key, const std::string& text) {
+    if (grid_.rank() == 0) warn("changed as allowed, from stage {} step {} on: {}", state.stage(), state.step, text);
+    records_.change(state, key, text);
   }
 
   // --- stages
@@ -241,6 +239,7 @@ class Campaign {
     state_ = TrainState{};
     state_.seed = spec_.seed;
     state_.data_digest = sampler_.digest();
+    state_.flops_def = spec_.account.flops_def;
     if (spec_.init_from.empty()) {
       state_.model = spec_.model_of_stage(0);
       if (spec_.stages[0].grow.grows())
@@ -266,6 +265,7 @@ class Campaign {
                   fmt::format("the checkpoint holds \"{}\", the campaign's model is \"{}\"", describe(ancestor.model),
                               describe(expected)),
                   spec_.init_from, "copy the checkpoint's widths into `model`; stages.0.grow changes them");
+    require_same_definition(ancestor);
     trained_ = std::make_unique<Trained>(ancestor.model, backend_, spec_.precision.compute, sharding_);
     load_training(checkpoint, trained_->params);
     state_.model = ancestor.model;
@@ -275,6 +275,18 @@ class Campaign {
     state_.inherited_flops = ancestor.total_flops();
     log("run {} inherits {} tokens, {:.3g} FLOPs | path {}", spec_.name, format_count(state_.inherited_tokens),
         state_.inherited_flops, spec_.init_from);
+  }
+
+  void require_same_definition(const TrainState& ancestor) const {
+    if (ancestor.flops_def.empty() && grid_.rank() == 0)
+      warn("{} does not say by which definition its FLOPs are counted: taken for {}", spec_.init_from,
+           spec_.account.flops_def);
+    if (!ancestor.flops_def.empty() && ancestor.flops_def != spec_.account.flops_def)
+      throw Error(ErrorKind::kConfig,
+                  fmt::format("the checkpoint's FLOPs are counted by {}, the campaign's by {}", ancestor.flops_def,
+                              spec_.account.flops_def),
+                  spec_.init_from,
+                  "set account.flops_def to " + ancestor.flops_def + ": a total adds no two definitions");
   }
 
   void begin_stage(size_t stage) {
