@@ -210,7 +210,8 @@ class Campaign {
     const auto changes = require_allowed_changes(now, state, launch_.allowed_changes);
     for (const SettingChange& change : changes) allow(state, change.key, change.text);
     for (const std::string& key : launch_.allowed_changes)
-      if (key != "data.train" && std::none_of(changes.begin(), changes.end(), [&](const auto& c) { return c.key == key; }))
+      if (key != "data.train" &&
+          std::none_of(changes.begin(), changes.end(), [&](const auto& c) { return c.key == key; }))
         log("--allow-schedule-change {} | it has not changed", key);
     adopt_settings(now, state);
     state.flops_def = spec_.account.flops_def;

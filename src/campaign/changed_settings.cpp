@@ -75,7 +75,8 @@ class OpenStage {
 
 std::string fixed_refusal(const std::string& key) {
   if (key.starts_with("model."))
-    return "no option can change the model of a run: put it back; a new run may have another one, and an appended stage "
+    return "no option can change the model of a run: put it back; a new run may have another one, and an appended "
+           "stage "
            "may grow its widths";
   if (key == "batch.global_tokens" || key == "data.context")
     return "no option can change it within a run: put it back; for another one end this run with a shorter stage, and "
@@ -116,9 +117,10 @@ void add_changes(const CurrentSettings& now, const TrainState& state, size_t i, 
 std::vector<SettingChange> changed_settings(const CurrentSettings& now, const TrainState& state) {
   std::vector<SettingChange> changes;
   if (!state.flops_def.empty() && state.flops_def != now.spec.account.flops_def)
-    changes.push_back({"account.flops_def",
-                       fmt::format("account.flops_def was {}, is {}", state.flops_def, now.spec.account.flops_def),
-                       "no option can change it, for a total adds no two definitions: put it back, or start a new run"});
+    changes.push_back(
+        {"account.flops_def",
+         fmt::format("account.flops_def was {}, is {}", state.flops_def, now.spec.account.flops_def),
+         "no option can change it, for a total adds no two definitions: put it back, or start a new run"});
   for (size_t i = 0; i < state.stage_numerics.size(); ++i)
     if (i >= now.spec.stages.size())
       changes.push_back({"stages", fmt::format("stage {} is gone", state.stages[i].stage),
@@ -141,7 +143,7 @@ std::vector<SettingChange> require_allowed_changes(const CurrentSettings& now, c
     if (change.refusal.empty() && change.with.empty())
       options += " --allow-schedule-change " + change.key;
     else if (change.refusal.empty())
-      continue;  // the option for the other key is named with that
+      continue;                                                // the option for the other key is named with that
     else if (cures.find(change.refusal) == std::string::npos)  // once for all keys that it holds for
       cures += (cures.empty() ? "" : "; ") + change.key + ": " + change.refusal;
   }

@@ -12,9 +12,9 @@
 namespace nexus {
 
 struct SettingChange {
-  std::string key;      // "stages.0.tokens"
-  std::string text;     // "s0: stages.0.tokens was 25600, is 51200"
-  std::string refusal;  // why no permission helps, and what to do; empty: it can be carried out if it is allowed
+  std::string key;        // "stages.0.tokens"
+  std::string text;       // "s0: stages.0.tokens was 25600, is 51200"
+  std::string refusal;    // why no permission helps, and what to do; empty: it can be carried out if it is allowed
   std::string with = "";  // another key whose permission holds for this one: lr.schedule, which brings or takes lr.min
 };
 

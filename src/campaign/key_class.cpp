@@ -19,10 +19,12 @@ std::string change_needs(KeyClass key_class) {
       return "Refused, always. A new run (another `out`) may start from this run's checkpoint with `init_from`; widths "
              "grow in an appended stage.";
     case KeyClass::kSchedule:
-      return "`--allow-schedule-change KEY`. It holds from the next step to the end of the stage; the ledger records it. "
+      return "`--allow-schedule-change KEY`. It holds from the next step to the end of the stage; the ledger records "
+             "it. "
              "Refused where no step is left that it could change.";
     case KeyClass::kAccount: return "Refused, always: no total adds two definitions. A new run may have another one.";
-    case KeyClass::kPlacement: return "Nothing. It changes where and how the run is computed, saved and stopped, and at "
+    case KeyClass::kPlacement:
+      return "Nothing. It changes where and how the run is computed, saved and stopped, and at "
              "most the rounding.";
     case KeyClass::kCosmetic: return "Nothing. It changes names and reports only.";
   }

@@ -33,5 +33,4 @@ using ClassOfKey = std::function<std::optional<KeyClass>(const std::string& key)
 // Key -> value of what determined the numbers of one stage.
 using StageNumerics = std::map<std::string, std::string>;
 
-
 }  // namespace nexus

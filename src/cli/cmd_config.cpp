@@ -82,7 +82,8 @@ void add_config_command(CLI::App& app, Action& action) {
       command->add_subcommand("reference", "every key with its default (configs/reference.yaml)");
   reference_command->add_flag("--cluster", arguments->cluster,
                               "those of cluster files (configs/clusters/reference.yaml)");
-  reference_command->add_flag("--classes", arguments->classes, "what a change of each key in a begun run needs (Markdown)");
+  reference_command->add_flag("--classes", arguments->classes,
+                              "what a change of each key in a begun run needs (Markdown)");
   reference_command->callback([arguments, &action] {
     action = [arguments] {
       std::fputs((arguments->classes   ? key_classes_markdown()

@@ -155,7 +155,8 @@ void declare_build(CLI::App& data, Action& action) {
       ->check(CLI::IsMember({"file", "blank-line", "line", "jsonl"}))
       ->capture_default_str();
   build->add_option("--vocab", flags->vocab, "train a vocabulary of this many pieces (8000, 32K)");
-  build->add_option("--tokenizer", options.tokenizer, "use this SentencePiece model instead")->transform(path_of_shell());
+  build->add_option("--tokenizer", options.tokenizer, "use this SentencePiece model instead")
+      ->transform(path_of_shell());
   build->add_option("--valid-share", options.valid_share, "share held out for validation; 0: none")
       ->check(number_from(0, 0.5))
       ->capture_default_str();

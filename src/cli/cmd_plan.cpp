@@ -64,8 +64,9 @@ int plan(const PlanArguments& arguments) {
 
 void add_cluster_options(CLI::App& command, PlanArguments& arguments) {
   CLI::Option* cluster =
-      command.add_option("--cluster", arguments.cluster,
-                         "cluster file: plan for slurm.nodes of its nodes; jobs, hours, cost, saves, failures")
+      command
+          .add_option("--cluster", arguments.cluster,
+                      "cluster file: plan for slurm.nodes of its nodes; jobs, hours, cost, saves, failures")
           ->transform(path_of_shell());
   command
       .add_option("--tok-per-s", arguments.rates,

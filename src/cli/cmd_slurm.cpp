@@ -144,9 +144,9 @@ void add_render_options(CLI::App& command, RenderArguments& arguments) {
       ->allow_extra_args(false);
   command.add_option("-s,--set", arguments.assignments, "key=value, over everything else")->allow_extra_args(false);
   command.add_option("--out", arguments.out, "run folder");
-  command.add_option(
-      "--cluster", arguments.cluster,
-      "cluster file, e.g. configs/clusters/NAME.yaml (default: whatever the cluster itself defaults to)")
+  command
+      .add_option("--cluster", arguments.cluster,
+                  "cluster file, e.g. configs/clusters/NAME.yaml (default: whatever the cluster itself defaults to)")
       ->transform(path_of_shell());
   command.add_option("--seeds", arguments.seeds, "1,2,3: a job array, one run per seed in OUT-seed1, OUT-seed2, ...")
       ->delimiter(',')

@@ -20,10 +20,11 @@ CLI::Validator number(double bound, bool open, double most) {
   return CLI::Validator(
       [=](std::string& text) {
         double value = 0;
-        const bool good = parses(text, value) && std::isfinite(value) && (open ? value > bound : value >= bound) &&
-                          value <= most;
-        return good ? "" : fmt::format("'{}' is no number {} {} and at most {}", text, open ? "above" : "of at least",
-                                       bound, most);
+        const bool good =
+            parses(text, value) && std::isfinite(value) && (open ? value > bound : value >= bound) && value <= most;
+        return good ? ""
+                    : fmt::format("'{}' is no number {} {} and at most {}", text, open ? "above" : "of at least", bound,
+                                  most);
       },
       "NUMBER");
 }

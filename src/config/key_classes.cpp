@@ -54,8 +54,9 @@ std::string without_index(const std::string& key, std::string& index) {
   for (const Setting& setting : campaign.settings)
     if (setting.key_class == KeyClass::kSchedule) changeable.push_back(setting.key);
   const std::string close = nearest(key, changeable);
-  throw Error(ErrorKind::kConfig, fmt::format("'{}' is no key of this campaign", key), kOption,
-              close.empty() ? fmt::format("use one of {}", fmt::join(changeable, ", ")) : "did you mean " + close + "?");
+  throw Error(
+      ErrorKind::kConfig, fmt::format("'{}' is no key of this campaign", key), kOption,
+      close.empty() ? fmt::format("use one of {}", fmt::join(changeable, ", ")) : "did you mean " + close + "?");
 }
 
 }  // namespace
@@ -84,7 +85,8 @@ void require_changeable(const LoadedCampaign& campaign, const std::vector<std::s
                     "leave the key as it was, or start a new run (another out); docs/configuration.md has the classes");
       case KeyClass::kPlacement:
       case KeyClass::kCosmetic:
-        throw Error(ErrorKind::kConfig, fact + ", which may change without permission", kOption, "leave the option out");
+        throw Error(ErrorKind::kConfig, fact + ", which may change without permission", kOption,
+                    "leave the option out");
     }
   }
 }

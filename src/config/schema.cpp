@@ -196,8 +196,9 @@ const Rows& campaign_table() {
 const Table<DatasetRef>& dataset_table() {
   static const Table<DatasetRef> table = [] {
     Table<DatasetRef> t;
-    add(t, "path", "", PathType{}, at(&DatasetRef::path), kPlacement, "prefix of PATH.bin and PATH.idx; a begun run refuses another text").example =
-        "data/train";
+    add(t, "path", "", PathType{}, at(&DatasetRef::path), kPlacement,
+        "prefix of PATH.bin and PATH.idx; a begun run refuses another text")
+        .example = "data/train";
     add(t, "weight", "1", RealType{0, 1e12, true}, at(&DatasetRef::weight), kFixed,
         "share of the samples, relative to the other datasets");
     return t;

@@ -23,7 +23,7 @@ enum class ListKey { kNone, kDatasets, kStages };
 template <typename Spec>
 struct Field {
   // No row without a class.
-  Field(std::string key, KeyClass key_class) : key(std::move(key)), key_class(key_class) {}
+  Field(std::string name, KeyClass of_change) : key(std::move(name)), key_class(of_change) {}
 
   std::string key;  // dotted, relative to the map that the table describes: "lr.peak"
   KeyClass key_class;

@@ -76,10 +76,8 @@ void add_details(Rows& t) {
   add(t, "model.norm", "l2", norm, model(&ModelConfig::norm), kFixed,
       "l2 or none: norm before GELU in Nexus-Rank layers")
       .misplaced = nexusformer_only;
-  add(t, "model.gelu", "erf", gelu, model(&ModelConfig::gelu), kFixed,
-      "exact GELU (erf) or its approximation (tanh)");
-  add(t, "model.mlp", "swiglu", gate, model(&ModelConfig::mlp), kFixed, "swiglu or gelu").misplaced =
-      linear_mlp_only;
+  add(t, "model.gelu", "erf", gelu, model(&ModelConfig::gelu), kFixed, "exact GELU (erf) or its approximation (tanh)");
+  add(t, "model.mlp", "swiglu", gate, model(&ModelConfig::mlp), kFixed, "swiglu or gelu").misplaced = linear_mlp_only;
   add(t, "model.tie", "false", FlagType{}, model(&ModelConfig::tie), kFixed,
       "the head shares the embedding's matrix; tokenformer: true")
       .tokenformer_preset = "true";
