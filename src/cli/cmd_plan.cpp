@@ -32,12 +32,7 @@ MeasuredSpeed speed_of(const PlanArguments& arguments) {
                   "write for example 850K or 1200000");
     speed.tokens_per_second.push_back(static_cast<double>(*count));
   }
-  if (!arguments.save_stop.empty()) {
-    speed.save_stop = parse_duration(arguments.save_stop);
-    if (!speed.save_stop)
-      throw Error(ErrorKind::kConfig, "'" + arguments.save_stop + "' is no time", "--save-stop",
-                  "write for example 2.5s");
-  }
+  if (!arguments.save_stop.empty()) speed.save_stop = parse_duration(arguments.save_stop);
   return speed;
 }
 
@@ -77,7 +72,8 @@ void add_cluster_options(CLI::App& command, PlanArguments& arguments) {
       ->needs(cluster)
       ->check(number_above(0, 1));
   command.add_option("--save-stop", arguments.save_stop, "how long an asynchronous save stops training (3s)")
-      ->needs(cluster);
+      ->needs(cluster)
+      ->check(duration());
 }
 
 }  // namespace

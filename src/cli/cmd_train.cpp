@@ -39,11 +39,7 @@ LaunchOptions launch_options(const TrainArguments& arguments) {
   launch.until_stage = arguments.until_stage;
   launch.version = version();
   launch.command_line = command_line();
-  if (arguments.stop_after.empty()) return launch;
-  launch.stop_after_seconds = parse_duration(arguments.stop_after);
-  if (!launch.stop_after_seconds)
-    throw Error(ErrorKind::kConfig, "'" + arguments.stop_after + "' is no duration", "--stop-after",
-                "write 90s, 30min or 2h");
+  if (!arguments.stop_after.empty()) launch.stop_after_seconds = parse_duration(arguments.stop_after);
   return launch;
 }
 
@@ -90,7 +86,8 @@ void add_train_command(CLI::App& app, Action& action) {
   command->add_option("--out", arguments->out, "run folder");
   command->add_option("--resume", arguments->resume, "auto, never, or a checkpoint folder of this run")
       ->transform(path_of_shell());
-  command->add_option("--stop-after", arguments->stop_after, "save and exit with 75 after this time, e.g. 2h");
+  command->add_option("--stop-after", arguments->stop_after, "save and exit with 75 after this time, e.g. 2h")
+      ->check(duration());
   command->add_option("--until-stage", arguments->until_stage, "end, with 0, when this stage is finished");
   command->add_option("--device", arguments->device, "cpu or cuda");
   command

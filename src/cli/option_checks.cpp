@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/expand_path.h"
+#include "core/units.h"
 
 namespace nexus {
 namespace {
@@ -51,6 +52,14 @@ CLI::Validator number_above(double above, double most) {
 
 CLI::Validator number_from(double least, double most) {
   return number(least, false, most);
+}
+
+CLI::Validator duration() {
+  return CLI::Validator(
+      [](std::string& text) {
+        return parse_duration(text) ? std::string() : fmt::format("'{}' is no time: write 90s, 30min or 2h", text);
+      },
+      "TIME");
 }
 
 CLI::Validator path_of_shell() {

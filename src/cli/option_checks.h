@@ -16,6 +16,9 @@ CLI::Validator number_above(double above, double most);
 // The same with `least` itself.
 CLI::Validator number_from(double least, double most);
 
+// A time with its unit: 90s, 30min, 2h (core/units.h).
+CLI::Validator duration();
+
 // For `transform`: a path as a shell would read it (core/expand_path.h). A shell does not look into --out=~/x.
 CLI::Validator path_of_shell();
 
