@@ -208,10 +208,10 @@ class Campaign {
       state.flops_def = grid_.world().broadcast_text(grid_.rank() == 0 ? recorded_flops_def(folder_) : "");
     const CurrentSettings now{spec_, input_.stage_numerics, input_.class_of};
     const auto changes = require_allowed_changes(now, state, launch_.allowed_changes);
-    for (const SettingChange& change : changes) allow(state, change.key, change.text);
+    for (const SettingChange& change : changes) allow(state, {change.key, change.text});
     for (const std::string& key : launch_.allowed_changes)
-      if (key != "data.train" &&
-          std::none_of(changes.begin(), changes.end(), [&](const auto& c) { return c.key == key; }))
+      if (input_.class_of(key) == KeyClass::kSchedule &&
+          std::none_of(changes.begin(), changes.end(), [&](const SettingChange& each) { return each.key == key; }))
         log("--allow-schedule-change {} | it has not changed", key);
     adopt_settings(now, state);
     state.flops_def = spec_.account.flops_def;
@@ -220,18 +220,19 @@ class Campaign {
   // Stages may name other files, but what this stage has begun to read must still be what it was.
   void refuse_other_data(TrainState& state) {
     const std::string digest = sampler_.digest();
-    const SettingChange change{"data.train", "the training token files are not those that this run was started on", ""};
+    const FrozenChange change{"data.train", "the training token files are not those that this run was started on"};
     const auto& allowed = launch_.allowed_changes;
     if (digest != state.data_digest && std::find(allowed.begin(), allowed.end(), change.key) == allowed.end())
       throw Error(ErrorKind::kData, change.text, spec_.data.train[0].path,
                   "put the old token files back, or pass --allow-schedule-change data.train");
-    if (digest != state.data_digest) allow(state, change.key, change.text);
+    if (digest != state.data_digest) allow(state, change);
     state.data_digest = digest;
   }
 
-  void allow(const TrainState& state, const std::string& key, const std::string& text) {
-    if (grid_.rank() == 0) warn("changed as allowed, from stage {} step {} on: {}", state.stage(), state.step, text);
-    records_.change(state, key, text);
+  void allow(const TrainState& state, const FrozenChange& change) {
+    if (grid_.rank() == 0)
+      warn("changed as allowed, from stage {} step {} on: {}", state.stage(), state.step, change.text);
+    records_.change(state, change.key, change.text);
   }
 
   // --- stages

@@ -6,6 +6,7 @@ std::string name_of(KeyClass key_class) {
   switch (key_class) {
     case KeyClass::kFixed: return "fixed";
     case KeyClass::kSchedule: return "schedule";
+    case KeyClass::kData: return "data";
     case KeyClass::kAccount: return "account";
     case KeyClass::kPlacement: return "placement";
     case KeyClass::kCosmetic: return "cosmetic";
@@ -22,6 +23,9 @@ std::string change_needs(KeyClass key_class) {
       return "`--allow-schedule-change KEY`. It holds from the next step to the end of the stage; the ledger records "
              "it. "
              "Refused where no step is left that it could change.";
+    case KeyClass::kData:
+      return "Nothing for files that have moved: they are compared by what they hold. Others need "
+             "`--allow-schedule-change` with `data.train`, `data.valid` or `tokenizer.path`.";
     case KeyClass::kAccount: return "Refused, always: no total adds two definitions. A new run may have another one.";
     case KeyClass::kPlacement:
       return "Nothing. It changes where and how the run is computed, saved and stopped, and at "

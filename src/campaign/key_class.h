@@ -13,12 +13,13 @@ namespace nexus {
 enum class KeyClass {
   kFixed,      // numerics of the model, of the samples and of a growth that has happened: never
   kSchedule,   // numerics of the steps that are left: with permission, from the next step on
+  kData,       // files that are compared by what they hold: another content with permission, another place any time
   kAccount,    // what recorded totals mean: never, for a total adds no two definitions
   kPlacement,  // where and how it runs, is saved and is stopped (and at most the rounding): any time
   kCosmetic    // names and reports: any time
 };
-constexpr std::array<KeyClass, 5> kKeyClasses{KeyClass::kFixed, KeyClass::kSchedule, KeyClass::kAccount,
-                                              KeyClass::kPlacement, KeyClass::kCosmetic};
+constexpr std::array<KeyClass, 6> kKeyClasses{KeyClass::kFixed,   KeyClass::kSchedule,  KeyClass::kData,
+                                              KeyClass::kAccount, KeyClass::kPlacement, KeyClass::kCosmetic};
 std::string name_of(KeyClass key_class);
 // What a change of such a key in a run that has begun needs; one sentence for the documentation.
 std::string change_needs(KeyClass key_class);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "campaign/campaign_spec.h"
 #include "train/train_state.h"
@@ -20,5 +21,11 @@ struct NextAction {
 };
 
 NextAction next_action(const CampaignSpec& spec, const std::optional<TrainState>& state);
+
+// A change of what a run was trained with that a launch may allow.
+struct FrozenChange {
+  std::string key;  // "stages.0.tokens"
+  std::string text;
+};
 
 }  // namespace nexus

@@ -55,7 +55,7 @@ std::optional<KeyClass> class_of_key(const std::string& key);
 // The table of classes in docs/configuration.md.
 std::string key_classes_markdown();
 // Refuses keys of --allow-schedule-change that are unknown or name no stage of the campaign (with the nearest that is),
-// and those of other classes than schedule: they need no permission, or none helps.
+// and those of other classes than schedule and data: they need no permission, or none helps.
 void require_changeable(const LoadedCampaign& campaign, const std::vector<std::string>& keys);
 
 }  // namespace nexus

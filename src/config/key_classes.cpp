@@ -50,7 +50,7 @@ std::string without_index(const std::string& key, std::string& index) {
 }
 
 [[noreturn]] void refuse_unknown(const LoadedCampaign& campaign, const std::string& key) {
-  std::vector<std::string> changeable = {"data.train"};
+  std::vector<std::string> changeable = {"data.train", "data.valid", "tokenizer.path"};
   for (const Setting& setting : campaign.settings)
     if (setting.key_class == KeyClass::kSchedule) changeable.push_back(setting.key);
   const std::string close = nearest(key, changeable);
@@ -79,6 +79,11 @@ void require_changeable(const LoadedCampaign& campaign, const std::vector<std::s
     const std::string fact = fmt::format("{} is of class {}", key, name_of(*key_class));
     switch (*key_class) {
       case KeyClass::kSchedule: break;
+      case KeyClass::kData:
+        if (key.starts_with("data.train."))
+          throw Error(ErrorKind::kConfig, fact + " and may move without permission", kOption,
+                      "name data.train to go on with other files");
+        break;
       case KeyClass::kFixed:
       case KeyClass::kAccount:
         throw Error(ErrorKind::kConfig, fact + ", which no option can change in a run that has begun", kOption,

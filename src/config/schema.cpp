@@ -31,10 +31,10 @@ void add_list(Rows& t, const std::string& key, ListKey list, KeyClass key_class)
 }
 
 void add_data(Rows& t) {
-  add(t, "tokenizer.path", "null", PathType{true}, at(&CampaignSpec::tokenizer), kPlacement,
+  add(t, "tokenizer.path", "null", PathType{true}, at(&CampaignSpec::tokenizer), kData,
       "SentencePiece model; null: V stands alone");
-  add_list(t, "data.train", ListKey::kDatasets, kSchedule);
-  add(t, "data.valid", "null", PathType{true}, at(&CampaignSpec::data, &DataOptions::valid), kPlacement,
+  add_list(t, "data.train", ListKey::kDatasets, kData);
+  add(t, "data.valid", "null", PathType{true}, at(&CampaignSpec::data, &DataOptions::valid), kData,
       "held-out token file; null: no evaluation");
   add(t, "data.context", "1024", CountType{1, kMaxWidth}, at(&CampaignSpec::data, &DataOptions::context), kFixed,
       "tokens per sample");
@@ -196,9 +196,8 @@ const Rows& campaign_table() {
 const Table<DatasetRef>& dataset_table() {
   static const Table<DatasetRef> table = [] {
     Table<DatasetRef> t;
-    add(t, "path", "", PathType{}, at(&DatasetRef::path), kPlacement,
-        "prefix of PATH.bin and PATH.idx; a begun run refuses another text")
-        .example = "data/train";
+    add(t, "path", "", PathType{}, at(&DatasetRef::path), kData, "prefix of PATH.bin and PATH.idx").example =
+        "data/train";
     add(t, "weight", "1", RealType{0, 1e12, true}, at(&DatasetRef::weight), kFixed,
         "share of the samples, relative to the other datasets");
     return t;

@@ -15,6 +15,7 @@ constexpr int64_t kMaxWidth = 1 << 24;
 
 constexpr auto kFixed = KeyClass::kFixed;
 constexpr auto kSchedule = KeyClass::kSchedule;
+constexpr auto kData = KeyClass::kData;
 constexpr auto kAccount = KeyClass::kAccount;
 constexpr auto kPlacement = KeyClass::kPlacement;
 constexpr auto kCosmetic = KeyClass::kCosmetic;
