@@ -16,7 +16,7 @@ COUNT, COUNT_OR_NONE, REAL = NEGATIVE + NOT_WHOLE + ZERO, NEGATIVE + NOT_WHOLE, 
 # Command, option, what it refuses besides nonsense, and what it takes.
 NUMBERS = [
     (["plan", "CAMPAIGN"], "--ranks", COUNT + ["4K", "1048577"], "2"),
-    (["plan", "CAMPAIGN", "--cluster", "CLUSTER"], "--mfu", REAL + ["1.1"], "0.4"),
+    (["plan", "CAMPAIGN", "--cluster", "CLUSTER", "-s", "account.peak_tflops=1"], "--mfu", REAL + ["1.1"], "0.4"),
     (["plan", "CAMPAIGN", "--cluster", "CLUSTER"], "--tok-per-s", REAL, "4K"),
     (["plan", "CAMPAIGN", "--cluster", "CLUSTER", "--tok-per-s", "4K"], "--save-stop", NEGATIVE, "2s"),
     (["train", "CAMPAIGN", "--dry-run"], "--stop-after", NEGATIVE, "2h"),
