@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 
+#include "campaign/changed_settings.h"
 #include "campaign/data_review.h"
 #include "campaign/grow_stage.h"
 #include "campaign/launch_data.h"
@@ -145,7 +146,7 @@ class Campaign {
       throw Error(ErrorKind::kCheckpoint, "the checkpoint belongs to another run", path,
                   "continue that run in its own folder, or start from it with init_from");
     TrainState state = train_state_from_json(checkpoint.state(), path);
-    refuse_frozen_changes(state);
+    refuse_changes(state);
     refuse_other_data(state);
     trained_ = std::make_unique<Trained>(state.model, backend_, spec_.precision.compute, sharding_);
     load_training(checkpoint, trained_->params);
@@ -154,19 +155,18 @@ class Campaign {
     return state;
   }
 
-  void refuse_frozen_changes(TrainState& state) {
-    std::string refused;
-    for (const FrozenChange& change : frozen_changes(spec_, input_.stage_numerics, state)) {
-      if (is_allowed(change.key))
-        allow(state, change);
-      else
-        refused += (refused.empty() ? "" : "; ") + change.text;
-    }
-    if (!refused.empty())
-      throw Error(ErrorKind::kConfig, "the configuration changes a finished or running stage: " + refused, folder_.root,
-                  "put it back, append a new stage, or name the key with --allow-schedule-change");
-    const size_t frozen = std::min(state.stage_numerics.size(), input_.stage_numerics.size());
-    for (size_t i = 0; i < frozen; ++i) state.stage_numerics[i] = input_.stage_numerics[i];
+  void refuse_changes(TrainState& state) {
+    if (state.flops_def.empty())  // of an older nexus
+      state.flops_def = grid_.world().broadcast_text(grid_.rank() == 0 ? recorded_flops_def(folder_) : "");
+    const CurrentSettings now{spec_, input_.stage_numerics, input_.class_of};
+    const auto changes = require_allowed_changes(now, state, launch_.allowed_changes);
+    for (const SettingChange& change : changes) allow(state, {change.key, change.text});
+    for (const std::string& key : launch_.allowed_changes)
+      if (input_.class_of(key) == KeyClass::kSchedule &&
+          std::none_of(changes.begin(), changes.end(), [&](const SettingChange& each) { return each.key == key; }))
+        log("--allow-schedule-change {} | it has not changed", key);
+    adopt_settings(now, state);
+    state.flops_def = spec_.account.flops_def;
   }
 
   // What this run has begun to read must still be what it was, wherever it lies.
@@ -190,7 +190,8 @@ class Campaign {
   }
 
   void allow(const TrainState& state, const FrozenChange& change) {
-    warn("allowed change to the frozen past: {}", change.text);
+    if (grid_.rank() == 0)
+      warn("changed as allowed, from stage {} step {} on: {}", state.stage(), state.step, change.text);
     records_.change(state, change.key, change.text);
   }
 
@@ -201,6 +202,7 @@ class Campaign {
     state_.seed = spec_.seed;
     state_.data_digest = sampler_.index_digest();
     state_.data = data_->identity();
+    state_.flops_def = spec_.account.flops_def;
     if (spec_.init_from.empty()) {
       state_.model = spec_.model_of_stage(0);
       if (spec_.stages[0].grow.grows())
@@ -220,6 +222,7 @@ class Campaign {
     const Checkpoint checkpoint = open_verified(grid_.world(), spec_.init_from);
     const TrainState ancestor = ancestor_state(spec_, checkpoint);
     refuse_other_tokenizer(ancestor);
+    require_same_definition(ancestor);
     trained_ = std::make_unique<Trained>(ancestor.model, backend_, spec_.precision.compute, sharding_);
     load_training(checkpoint, trained_->params);
     state_.model = ancestor.model;
@@ -242,6 +245,18 @@ class Campaign {
       warn("{}, as allowed", change.text);
     }
     if (tokenizer.empty()) tokenizer = ancestor.data.tokenizer;
+  }
+
+  void require_same_definition(const TrainState& ancestor) const {
+    if (ancestor.flops_def.empty() && grid_.rank() == 0)
+      warn("{} does not say by which definition its FLOPs are counted: taken for {}", spec_.init_from,
+           spec_.account.flops_def);
+    if (!ancestor.flops_def.empty() && ancestor.flops_def != spec_.account.flops_def)
+      throw Error(ErrorKind::kConfig,
+                  fmt::format("the checkpoint's FLOPs are counted by {}, the campaign's by {}", ancestor.flops_def,
+                              spec_.account.flops_def),
+                  spec_.init_from,
+                  "set account.flops_def to " + ancestor.flops_def + ": a total adds no two definitions");
   }
 
   void begin_stage(size_t stage) {

@@ -67,6 +67,10 @@ std::string identify_run(const RunFolder& run) {
   return read_run_json(run)["run_id"].get<std::string>();
 }
 
+std::string recorded_flops_def(const RunFolder& run) {
+  return read_run_json(run).value("flops_def", "");
+}
+
 void record_launch(const RunFolder& run, const CampaignInput& input, const LaunchOptions& launch,
                    const Backend& backend, const std::string& grid, const LaunchMark& mark, const json& data) {
   const CampaignSpec& spec = input.spec;

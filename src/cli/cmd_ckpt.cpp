@@ -14,6 +14,7 @@
 #include "campaign/launch_liveness.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/commands.h"
+#include "cli/option_checks.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/json_text.h"
@@ -263,7 +264,7 @@ void add_ckpt_command(CLI::App& app, Action& action) {
   CLI::App* prune_command = add("prune", "Remove older checkpoints; the last of each stage and pinned ones stay", "RUN",
                                 [](const Arguments& a) { return prune(a.path, a.keep_last, a.dry_run); });
   prune_command->add_option("--keep-last", arguments->keep_last, "Newest checkpoints to keep")
-      ->check(CLI::Range(1, 1000000))
+      ->check(whole_number(1, 1000000))
       ->capture_default_str();
   prune_command->add_flag("--dry-run", arguments->dry_run, "Only say what would be removed");
 }

@@ -17,7 +17,7 @@ namespace {
 struct ConfigArguments {
   std::string file;
   std::vector<std::string> more_files, assignments;
-  bool json = false, cluster = false;
+  bool json = false, cluster = false, classes = false;
 };
 
 LoadedCampaign load(const ConfigArguments& arguments) {
@@ -86,9 +86,15 @@ void add_config_command(CLI::App& app, Action& action) {
       command->add_subcommand("reference", "every key with its default (configs/reference.yaml)");
   reference_command->add_flag("--cluster", arguments->cluster,
                               "those of cluster files (configs/clusters/reference.yaml)");
+  reference_command->add_flag("--classes", arguments->classes,
+                              "what a change of each key in a begun run needs (Markdown)");
   reference_command->callback([arguments, &action] {
     action = [arguments] {
-      std::fputs((arguments->cluster ? cluster_reference_yaml() : reference_yaml()).c_str(), stdout);
+      std::fputs((arguments->classes   ? key_classes_markdown()
+                  : arguments->cluster ? cluster_reference_yaml()
+                                       : reference_yaml())
+                     .c_str(),
+                 stdout);
       return 0;
     };
   });

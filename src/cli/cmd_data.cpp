@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/option_checks.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/json_text.h"
@@ -209,15 +210,19 @@ void declare_build(CLI::App& data, Action& action) {
   auto flags = std::make_shared<BuildFlags>();
   BuildOptions& options = flags->options;
   build->add_option("inputs", options.inputs, "text files: plain, .xz or .zst")->required();
-  build->add_option("--out", options.out, "prefix of the files to write")->required();
+  build->add_option("--out", options.out, "prefix of the files to write")->required()->transform(path_of_shell());
   build->add_option("--documents", flags->documents, "what one document is")
       ->check(CLI::IsMember({"file", "blank-line", "line", "jsonl"}))
       ->capture_default_str();
   build->add_option("--vocab", flags->vocab, "train a vocabulary of this many pieces (8000, 32K)");
-  build->add_option("--tokenizer", options.tokenizer, "use this SentencePiece model instead");
+  build->add_option("--tokenizer", options.tokenizer, "use this SentencePiece model instead")
+      ->transform(path_of_shell());
   build->add_option("--valid-share", options.valid_share, "share held out for validation; 0: none")
+      ->check(number_from(0, 0.5))
       ->capture_default_str();
-  build->add_option("--workers", options.workers, "threads; 0: one per core")->capture_default_str();
+  build->add_option("--workers", options.workers, "threads; 0: one per core")
+      ->check(whole_number(0))
+      ->capture_default_str();
   build->add_option("--json-field", options.json_field, "jsonl: the field with the text")->capture_default_str();
   build->add_flag("--force", options.force, "replace files built from other text or options");
   build->callback([flags, &action] { action = [flags] { return run_build(*flags); }; });
@@ -241,12 +246,13 @@ void declare_readers(CLI::App& data, Action& action) {
   auto flags = std::make_shared<SampleFlags>();
   CLI::App* sample = data.add_subcommand("sample", "print some training samples as text");
   sample->add_option("prefix", flags->name, "prefix of a build or of one token file")->required();
-  sample->add_option("-n", flags->count, "how many")->check(CLI::PositiveNumber)->capture_default_str();
+  sample->add_option("-n", flags->count, "how many")->check(whole_number(1))->capture_default_str();
   sample->add_option("--context", flags->context, "tokens per sample")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+      ->check(whole_number(1, 1 << 20))
       ->capture_default_str();
-  sample->add_option("--seed", flags->seed, "of the sample order")->capture_default_str();
-  sample->add_option("--tokenizer", flags->tokenizer, "SentencePiece model; by default the one of the build");
+  sample->add_option("--seed", flags->seed, "of the sample order")->check(whole_number(0))->capture_default_str();
+  sample->add_option("--tokenizer", flags->tokenizer, "SentencePiece model; by default the one of the build")
+      ->transform(path_of_shell());
   sample->callback([=, &action] { action = [=] { return run_sample(*flags); }; });
 }
 

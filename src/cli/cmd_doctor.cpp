@@ -12,6 +12,7 @@
 #include "checkpoint/library_versions.h"
 #include "cli/build_facts.h"
 #include "cli/commands.h"
+#include "cli/option_checks.h"
 #include "config/config.h"
 #include "core/files.h"
 #include "core/run_folder.h"
@@ -217,12 +218,14 @@ void add_doctor_command(CLI::App& app, Action& action) {
   command->add_option("AREA", arguments->area, "all, mpi, cuda, fs, slurm, clocks or versions")
       ->capture_default_str()
       ->check(check_area);
-  command->add_option("--run", arguments->run,
-                      "run folder, there or to be: what to try the file system of (default: .)");
-  command->add_option("--campaign", arguments->campaign, "campaign file: is there room for its checkpoints?");
+  command
+      ->add_option("--run", arguments->run, "run folder, there or to be: what to try the file system of (default: .)")
+      ->transform(path_of_shell());
+  command->add_option("--campaign", arguments->campaign, "campaign file: is there room for its checkpoints?")
+      ->transform(path_of_shell());
   command->add_option("--mib", arguments->mib, "size of the file whose writing is timed, in MiB")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
+      ->check(whole_number(1, 1 << 20));
   command->add_flag("--json", arguments->json, "machine-readable, on stdout");
   command->callback([arguments, &action] { action = [arguments] { return doctor(*arguments); }; });
 }

@@ -8,6 +8,7 @@
 #include "checkpoint/checkpoint.h"
 #include "cli/commands.h"
 #include "cli/launch.h"
+#include "cli/option_checks.h"
 #include "cli/thread_check.h"
 #include "config/config.h"
 #include "core/files.h"
@@ -124,10 +125,14 @@ void add_grow_command(CLI::App& app, Action& action) {
       "--init", arguments->init,
       "zero_rows, zero_all, zero_columns, random; Tokenformer: released, zero_key, zero_key_fixed_scale");
   command->add_option("--optimizer", arguments->moments, "keep, keep_v or reset");
-  command->add_option("--column-std", arguments->column_std, "standard deviation of new random entries");
-  command->add_option("--check", arguments->check, "token file (prefix) to prove the growth on");
-  command->add_option("--context", arguments->context, "tokens per sequence of the check");
-  command->add_option("--lr", arguments->learning_rate, "learning rate of the check's two updates");
+  command->add_option("--column-std", arguments->column_std, "standard deviation of new random entries")
+      ->check(number_above(0, 100));
+  command->add_option("--check", arguments->check, "token file (prefix) to prove the growth on")
+      ->transform(path_of_shell());
+  command->add_option("--context", arguments->context, "tokens per sequence of the check")
+      ->check(whole_number(1, 1 << 20));
+  command->add_option("--lr", arguments->learning_rate, "learning rate of the check's two updates")
+      ->check(number_above(0, 1000));
   command->add_flag("--not-lossless", arguments->not_lossless, "accept a growth that changes the function");
   command->add_flag("--allow-dead", arguments->allow_dead, "accept new blocks that can never move");
   command->callback([arguments, &action] { action = [arguments] { return grow(*arguments); }; });

@@ -4,6 +4,7 @@
 
 #include "campaign/data_review.h"
 #include "cli/commands.h"
+#include "cli/option_checks.h"
 #include "config/cluster.h"
 #include "config/config.h"
 #include "core/json_text.h"
@@ -29,17 +30,12 @@ MeasuredSpeed speed_of(const PlanArguments& arguments) {
   speed.mfu = arguments.mfu;
   for (const std::string& rate : arguments.rates) {
     const auto count = parse_count(rate);
-    if (!count)
+    if (!count || *count == 0)
       throw Error(ErrorKind::kConfig, "'" + rate + "' is no number of tokens per second", "--tok-per-s",
                   "write for example 850K or 1200000");
     speed.tokens_per_second.push_back(static_cast<double>(*count));
   }
-  if (!arguments.save_stop.empty()) {
-    speed.save_stop = parse_duration(arguments.save_stop);
-    if (!speed.save_stop)
-      throw Error(ErrorKind::kConfig, "'" + arguments.save_stop + "' is no time", "--save-stop",
-                  "write for example 2.5s");
-  }
+  if (!arguments.save_stop.empty()) speed.save_stop = parse_duration(arguments.save_stop);
   return speed;
 }
 
@@ -71,16 +67,21 @@ int plan(const PlanArguments& arguments) {
 
 void add_cluster_options(CLI::App& command, PlanArguments& arguments) {
   CLI::Option* cluster =
-      command.add_option("--cluster", arguments.cluster,
-                         "cluster file: plan for slurm.nodes of its nodes; jobs, hours, cost, saves, failures");
+      command
+          .add_option("--cluster", arguments.cluster,
+                      "cluster file: plan for slurm.nodes of its nodes; jobs, hours, cost, saves, failures")
+          ->transform(path_of_shell());
   command
       .add_option("--tok-per-s", arguments.rates,
                   "tokens per second of the whole job: one, or one for each stage (a,b)")
       ->delimiter(',')
       ->needs(cluster);
-  command.add_option("--mfu", arguments.mfu, "or the share of account.peak_tflops that is reached")->needs(cluster);
+  command.add_option("--mfu", arguments.mfu, "or the share of account.peak_tflops that is reached")
+      ->needs(cluster)
+      ->check(number_above(0, 1));
   command.add_option("--save-stop", arguments.save_stop, "how long an asynchronous save stops training (3s)")
-      ->needs(cluster);
+      ->needs(cluster)
+      ->check(duration());
 }
 
 }  // namespace
@@ -93,8 +94,10 @@ void add_plan_command(CLI::App& app, Action& action) {
   command->add_option("-c,--config", arguments->more_files, "more configuration, merged over the campaign file")
       ->allow_extra_args(false);
   command->add_option("-s,--set", arguments->assignments, "key=value, over everything else")->allow_extra_args(false);
-  command->add_option("--ranks", arguments->ranks,
-                      "plan for this many ranks (default: parallel.dp, or 1; with --cluster: all of slurm.nodes)");
+  command
+      ->add_option("--ranks", arguments->ranks,
+                   "plan for this many ranks (default: parallel.dp, or 1; with --cluster: all of slurm.nodes)")
+      ->check(whole_number(1, 1 << 20));
   command->add_option(
       "--device", arguments->device,
       "cpu or cuda: a GPU needs memory of its own beside the buffers (default: cpu, or what the cluster has)");

@@ -6,6 +6,7 @@
 
 #include "cli/build_facts.h"
 #include "cli/commands.h"
+#include "cli/option_checks.h"
 #include "core/error.h"
 #include "core/json_text.h"
 #include "core/log.h"
@@ -96,12 +97,17 @@ void add_report_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("report", "Tables, pictures and compute saved at matched perplexity of runs");
   const auto arguments = std::make_shared<Arguments>();
   command->add_option("RUN", arguments->runs, "Run folders")->required();
-  command->add_option("--baseline", arguments->baseline,
-                      "Run to compare with (default: the first Tokenformer, else transformer, else the last run)");
-  command->add_option("--out", arguments->out, "Folder of the report (default: the first RUN's report/)");
+  command
+      ->add_option("--baseline", arguments->baseline,
+                   "Run to compare with (default: the first Tokenformer, else transformer, else the last run)")
+      ->transform(path_of_shell());
+  command->add_option("--out", arguments->out, "Folder of the report (default: the first RUN's report/)")
+      ->transform(path_of_shell());
   command->add_option("--label", arguments->labels, "RUN=NAME: call that run NAME")->allow_extra_args(false);
-  command->add_option("--target-ppl", arguments->target_ppl,
-                      "Perplexity at which compute is compared (default: the best that both runs reach)");
+  command
+      ->add_option("--target-ppl", arguments->target_ppl,
+                   "Perplexity at which compute is compared (default: the best that both runs reach)")
+      ->check(number_above(1, 1e12));
   command->add_flag("--no-pictures", arguments->no_pictures, "Tables and page only; no Python is needed");
   command->add_flag("--json", arguments->json, "The figures as JSON on stdout");
   command->callback([arguments, &action] { action = [arguments] { return report(*arguments); }; });

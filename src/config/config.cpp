@@ -54,10 +54,10 @@ class SettingWriter {
   std::vector<Setting> settings_;
 };
 
-std::vector<std::map<std::string, std::string>> numerics_of_stages(const LoadedCampaign& campaign) {
-  std::vector<std::map<std::string, std::string>> stages(campaign.spec.stages.size());
+std::vector<StageNumerics> numerics_of_stages(const LoadedCampaign& campaign) {
+  std::vector<StageNumerics> stages(campaign.spec.stages.size());
   for (const Setting& setting : campaign.settings) {
-    if (setting.key_class != KeyClass::kNumerics) continue;
+    if (!is_numerics(setting.key_class)) continue;
     for (size_t i = 0; i < stages.size(); ++i)
       if (!setting.key.starts_with("stages.") || setting.key.starts_with(fmt::format("stages.{}.", i)))
         stages[i][setting.key] = setting.value;

@@ -45,6 +45,22 @@ StageSummary summarise_stage(const RunHistory& run, const StageRow& row) {
   return stage;
 }
 
+constexpr char kMixed[] = " + ";
+
+// The definitions that a run's FLOPs were counted by, "6n + palm" for a run of an older nexus that changed it: such a
+// total is comparable with none.
+std::string definitions_of(const RunHistory& history) {
+  std::set<std::string> names;
+  for (const StageRow& row : history.stages) names.insert(row.flops_def);
+  for (const EvalRow& row : history.evals) names.insert(row.flops_def);
+  names.erase("");
+  return fmt::format("{}", fmt::join(names, kMixed));
+}
+
+bool is_mixed(const RunSummary& run) {
+  return run.flops_def.find(kMixed) != std::string::npos;
+}
+
 RunSummary summarise_run(const RunHistory& history, const std::string& label) {
   RunSummary run;
   run.label = label;
@@ -53,10 +69,8 @@ RunSummary summarise_run(const RunHistory& history, const std::string& label) {
   run.status = history.status;
   run.done = history.done;
   for (const StageRow& row : history.stages) run.stages.push_back(summarise_stage(history, row));
-  if (!history.stages.empty()) {
-    run.final_params = history.stages.back().params;
-    run.flops_def = history.stages.back().flops_def;
-  }
+  if (!history.stages.empty()) run.final_params = history.stages.back().params;
+  run.flops_def = definitions_of(history);
   for (const CommitRow& account : history.commits) {
     run.seconds += account.stage_seconds;
     run.rank_seconds += account.stage_rank_seconds;
@@ -70,7 +84,6 @@ RunSummary summarise_run(const RunHistory& history, const std::string& label) {
   }
   if (!history.evals.empty()) {
     run.final_ppl = perplexity_of(&history.evals.back());
-    if (run.flops_def.empty()) run.flops_def = history.evals.back().flops_def;
   }
   run.curve = perplexity_curve(history);
   return run;
@@ -116,7 +129,7 @@ std::string find_differences(ReportData& data, size_t index) {
   const RunSummary &run = data.runs[index], &base = data.runs[*data.baseline];
   const RunHistory &history = data.histories[index], &base_history = data.histories[*data.baseline];
   std::string brief;
-  if (run.flops_def != base.flops_def) {
+  if (run.flops_def != base.flops_def || is_mixed(run)) {
     brief = "FLOP definitions differ";
     data.warnings.push_back(fmt::format("{} counts FLOPs by {}, {} by {}: no saving is computed", run.label,
                                         run.flops_def, base.label, base.flops_def));
@@ -150,11 +163,9 @@ void warn_of_gaps(ReportData& data) {
           "and saving",
           run.label, left_out));
     if (!run.done) data.warnings.push_back(fmt::format("{} is not finished: its figures are those so far", run.label));
-    std::set<std::string> definitions;
-    for (const StageRow& stage : data.histories[i].stages) definitions.insert(stage.flops_def);
-    if (definitions.size() > 1)
-      data.warnings.push_back(fmt::format("{} changes its FLOP definition between stages ({}): its total mixes them",
-                                          run.label, fmt::join(definitions, ", ")));
+    if (is_mixed(run))
+      data.warnings.push_back(fmt::format("{} has counted FLOPs by several definitions ({}): its total is none of them",
+                                          run.label, run.flops_def));
   }
 }
 

@@ -72,6 +72,10 @@ std::vector<std::string> run_cells(const ReportData& data, size_t index) {
   const RunSummary& run = data.runs[index];
   std::string flops = format_flops(run.total_flops);
   if (run.inherited_flops > 0) flops += fmt::format(" ({} inherited)", format_flops(run.inherited_flops));
+  const auto differs = [&](const RunSummary& other) {
+    return other.flops_def != run.flops_def && !other.flops_def.empty() && !run.flops_def.empty();
+  };
+  if (std::any_of(data.runs.begin(), data.runs.end(), differs)) flops += " by " + run.flops_def;
   const bool compared = run.saving.has_value();
   return {run.label,
           run.arch,

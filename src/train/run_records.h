@@ -67,7 +67,7 @@ class RunRecords {
   // for one that continues.
   void begin();
   void resume(const TrainState& state, int64_t steps, const std::string& path);
-  // A change to the frozen past that the launch allowed.
+  // A changed setting that the launch allowed; it holds from here on.
   void change(const TrainState& state, const std::string& key, const std::string& text);
   void done(const TrainState& state);
   // Makes everything written so far durable.

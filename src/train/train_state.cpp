@@ -142,6 +142,7 @@ json to_json(const TrainState& state) {
                 {"eval_pending", state.eval_pending},
                 {"tokens", state.total_tokens()},
                 {"flops", state.total_flops()},
+                {"flops_def", state.flops_def},
                 {"model", to_json(state.model)},
                 {"inherited_tokens", state.inherited_tokens},
                 {"inherited_flops", state.inherited_flops},
@@ -168,6 +169,7 @@ TrainState train_state_from_json(const json& document, const std::string& where)
     state.model = model_config_from_json(document.at("model"), where);
     document.at("inherited_tokens").get_to(state.inherited_tokens);
     document.at("inherited_flops").get_to(state.inherited_flops);
+    state.flops_def = document.value("flops_def", "");
     document.at("stage_numerics").get_to(state.stage_numerics);
     for (const json& generation : document.at("generations")) state.generations.push_back(generation_from(generation));
     for (const json& account : document.at("stages")) state.stages.push_back(account_from(account));

@@ -17,7 +17,7 @@ namespace nexus {
 struct StageAccount {
   std::string stage;
   int64_t tokens = 0;
-  double flops = 0;         // by the campaign's definition
+  double flops = 0;         // by the state's definition
   double seconds = 0;       // wall clock inside steps, evaluations and saves
   double rank_seconds = 0;  // seconds times ranks
 };
@@ -34,6 +34,7 @@ struct TrainState {
   std::vector<Generation> generations;
   int64_t inherited_tokens = 0;  // of ancestors through init_from
   double inherited_flops = 0;
+  std::string flops_def;  // by which all FLOPs are counted (accounting/flops.h); empty: an older nexus did not say
   std::vector<StageAccount> stages;  // finished ones and the one under way
   // What determined the numbers of each of `stages` (configuration key -> value): finished stages are frozen.
   std::vector<std::map<std::string, std::string>> stage_numerics;

@@ -7,6 +7,8 @@
 #include <limits>
 
 #include "core/files.h"
+#include "core/run_folder.h"
+#include "report/tables.h"
 #include "support/expect_error.h"
 #include "support/synthetic_run.h"
 #include "support/temp_folder.h"
@@ -117,6 +119,25 @@ TEST(Summary, DifferentFlopDefinitionsGiveAWarningAndNoSaving) {
   EXPECT_FALSE(data.runs[0].saving);
   EXPECT_EQ(data.runs[0].incomparable, "FLOP definitions differ");
   EXPECT_THAT(data.warnings, Contains(HasSubstr("palm")));
+  const Table table = comparison_table(data);
+  EXPECT_THAT(table.rows[0][5], HasSubstr(" by palm"));
+  EXPECT_THAT(table.rows[1][5], HasSubstr(" by gemm_causal"));
+}
+
+TEST(Summary, ARunThatHasChangedItsFlopDefinitionInsideAStageIsComparedWithNone) {
+  Runs runs;
+  for (const char* name : {"mixed", "mixed too"}) {
+    runs.add(grown_run(name, "nexusformer", 380.0), name);
+    const RunFolder folder{runs.path(name)};
+    std::string evals = read_text_file(folder.evals());
+    const std::string from = "\"gemm_causal\"";
+    evals.replace(evals.rfind(from), from.size(), "\"6n\"");
+    write_file_durably(folder.evals(), evals);
+  }
+  const ReportData data = runs.summarise();
+  EXPECT_EQ(data.runs[0].flops_def, "6n + gemm_causal");
+  EXPECT_FALSE(data.runs[0].saving);
+  EXPECT_THAT(data.warnings, Contains(HasSubstr("by several definitions")));
 }
 
 TEST(Summary, WarnsOfUnfinishedRuns) {
