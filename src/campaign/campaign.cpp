@@ -146,8 +146,9 @@ class Campaign {
       throw Error(ErrorKind::kCheckpoint, "the checkpoint belongs to another run", path,
                   "continue that run in its own folder, or start from it with init_from");
     TrainState state = train_state_from_json(checkpoint.state(), path);
-    refuse_changes(state);
-    refuse_other_data(state);
+    std::vector<FrozenChange> accepted = accept_changes(state), of_data = accept_data(state);
+    accepted.insert(accepted.end(), of_data.begin(), of_data.end());
+    for (const FrozenChange& change : accepted) record_change(state, change);
     trained_ = std::make_unique<Trained>(state.model, backend_, spec_.precision.compute, sharding_);
     load_training(checkpoint, trained_->params);
     const auto stage = static_cast<size_t>(state.stage_index);
@@ -155,33 +156,38 @@ class Campaign {
     return state;
   }
 
-  void refuse_changes(TrainState& state) {
+  // The changed settings, all of them allowed; throws where one is not.
+  std::vector<FrozenChange> accept_changes(TrainState& state) {
     if (state.flops_def.empty())  // of an older nexus
       state.flops_def = grid_.world().broadcast_text(grid_.rank() == 0 ? recorded_flops_def(folder_) : "");
     const CurrentSettings now{spec_, input_.stage_numerics, input_.class_of};
     const auto changes = require_allowed_changes(now, state, launch_.allowed_changes);
-    for (const SettingChange& change : changes) allow(state, {change.key, change.text});
+    std::vector<FrozenChange> accepted;
+    for (const SettingChange& change : changes) accepted.push_back({change.key, change.text});
     for (const std::string& key : launch_.allowed_changes)
       if (input_.class_of(key) == KeyClass::kSchedule &&
           std::none_of(changes.begin(), changes.end(), [&](const SettingChange& each) { return each.key == key; }))
         log("--allow-schedule-change {} | it has not changed", key);
     adopt_settings(now, state);
     state.flops_def = spec_.account.flops_def;
+    return accepted;
   }
 
-  // What this run has begun to read must still be what it was, wherever it lies.
-  void refuse_other_data(TrainState& state) {
+  // The same for data: what this run has begun to read must still be what it was, wherever it lies.
+  std::vector<FrozenChange> accept_data(TrainState& state) {
     const std::string index_digest = sampler_.index_digest();
+    std::vector<FrozenChange> accepted;
     bool new_build = false;  // whose validation file comes with the training files that were allowed
     for (const FrozenChange& change : data_changes(spec_, state, index_digest, data_->identity())) {
       if (!is_allowed(change.key) && !(new_build && change.key == "data.valid"))
         throw Error(ErrorKind::kData, change.text, folder_.root,
                     fmt::format("put the old files back, or pass --allow-schedule-change {}", change.key));
-      allow(state, change);
+      accepted.push_back(change);
       new_build = new_build || change.key == "data.train";
     }
     state.data_digest = index_digest;
     state.data = updated_identity(state.data, data_->identity());
+    return accepted;
   }
 
   bool is_allowed(const std::string& key) const {
@@ -189,7 +195,7 @@ class Campaign {
     return std::find(allowed.begin(), allowed.end(), key) != allowed.end();
   }
 
-  void allow(const TrainState& state, const FrozenChange& change) {
+  void record_change(const TrainState& state, const FrozenChange& change) {
     if (grid_.rank() == 0)
       warn("changed as allowed, from stage {} step {} on: {}", state.stage(), state.step, change.text);
     records_.change(state, change.key, change.text);
