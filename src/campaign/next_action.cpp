@@ -1,15 +1,6 @@
 #include "campaign/next_action.h"
 
 namespace nexus {
-namespace {
-
-// Where a training file lies. What it holds is compared instead (campaign/launch_data.h): files may move.
-bool is_training_path(const std::string& key) {
-  return key.starts_with("data.train.") && key.ends_with(".path");
-}
-
-}  // namespace
-
 NextAction next_action(const CampaignSpec& spec, const std::optional<TrainState>& state) {
   if (!state) return {NextAction::Kind::kStart, 0};
   const auto stage = static_cast<size_t>(state->stage_index);
