@@ -1,6 +1,7 @@
 #include "campaign/next_action.h"
 
 namespace nexus {
+
 NextAction next_action(const CampaignSpec& spec, const std::optional<TrainState>& state) {
   if (!state) return {NextAction::Kind::kStart, 0};
   const auto stage = static_cast<size_t>(state->stage_index);
