@@ -112,7 +112,7 @@ TEST_F(ContentTest, WhatCannotBeUnderstoodIsAsGoodAsNothing) {
   const std::string good = file_content(content_path(prefix_));
   for (const std::string& bad :
        {std::string(), good.substr(0, good.size() / 2), std::string("[1, 2]"), std::string("{}"),
-        std::string("\xFF\x00", 2), "{\"format\": 7}", good + good, std::string(1 << 20, ' ')}) {
+        std::string("\xFF\x00", 2), std::string("{\"format\": 7}"), good + good, std::string(1 << 20, ' ')}) {
     write_file(content_path(prefix_), bad);
     EXPECT_EQ(kept_content(open()), std::nullopt) << bad.substr(0, 40);
   }
@@ -136,7 +136,7 @@ TEST_F(ContentTest, AFileThatChangesWhileItIsReadIsRefused) {
   ContentReader reader(file);
   write_file(prefix_ + ".bin", "0123456789");
   EXPECT_NEXUS_ERROR(reader.read(1 << 20), ErrorKind::kData, HasSubstr("changes while it is read"));
-  EXPECT_NEXUS_ERROR(ContentReader(file), ErrorKind::kData, HasSubstr("a.bin"));
+  EXPECT_NEXUS_ERROR(const ContentReader again(file), ErrorKind::kData, HasSubstr("a.bin"));
 }
 
 }  // namespace
