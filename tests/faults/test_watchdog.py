@@ -12,7 +12,7 @@ import time
 
 from harness import Workspace, fail, ranks_of, wait_for_end, wait_until
 
-LEAST_LIMIT = 4  # seconds
+LEAST_LIMIT, MOST_LIMIT = 4, 30  # seconds
 STEPS, EVERY = 80, "20 steps"
 
 
@@ -20,7 +20,7 @@ def limit_for(work, name):
     """Whole seconds: far more than a step of this run takes on this host, as busy as it is."""
     rows = map(json.loads, (work.folder / name / "metrics.jsonl").read_text().splitlines())
     slowest = max(row["step_ms"] for row in rows if row["kind"] == "step")
-    return max(LEAST_LIMIT, math.ceil(20 * slowest / 1000))
+    return min(max(LEAST_LIMIT, math.ceil(20 * slowest / 1000)), MOST_LIMIT)
 
 
 def start_and_stop(work, campaign, rank, steps, errors):

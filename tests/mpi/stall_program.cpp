@@ -131,7 +131,8 @@ int run(Communicator& world, const std::string& what, const std::string& folder,
   return 0;
 }
 
-// Seconds; far more than this host, as busy as it is, needs for a step. The same on every rank, and told by rank 0.
+// Seconds; far more than this host, as busy as it is, needs for a step, and not so many that the cases take minutes. The
+// same on every rank, and told by rank 0.
 double limit_for(Communicator& world) {
   double slowest = 0;
   for (int step = 0; step < 5; ++step) {
@@ -139,7 +140,7 @@ double limit_for(Communicator& world) {
     reduce_some(world, 20);
     slowest = std::max(slowest, now_seconds() - begin);
   }
-  const double limit = std::max(1.5, 50 * world.max(slowest));
+  const double limit = std::clamp(10 * world.max(slowest), 1.5, 15.0);
   if (world.rank() == 0) std::printf("LIMIT %.3f\n", limit), std::fflush(stdout);
   return limit;
 }
