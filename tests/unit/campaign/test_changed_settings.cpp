@@ -20,12 +20,12 @@ const ClassOfKey kClasses = [](const std::string& key) -> std::optional<KeyClass
 };
 
 // A campaign of three stages, and a run that stands in its second one.
-struct Run {
+struct BegunRun {
   CampaignSpec spec;
   std::vector<StageNumerics> now;
   TrainState state;
 
-  explicit Run(int64_t step) {
+  explicit BegunRun(int64_t step) {
     spec.out = "runs/x";
     spec.batch.global_tokens = kStepTokens;
     spec.stages.resize(3);
@@ -73,13 +73,13 @@ struct Run {
 };
 
 TEST(ChangedSettings, AreNoneWhereThePastIsAsItWas) {
-  Run run(3);
+  BegunRun run(3);
   run.set(2, "stages.2.lr.peak", "anything in the future");
   EXPECT_TRUE(changed_settings(run.settings(), run.state).empty());
 }
 
 TEST(ChangedSettings, OfTheRunningStageNeedPermissionAndAreRecordedOnce) {
-  Run run(3);
+  BegunRun run(3);
   run.set(1, "stages.1.lr.peak", "0.002");
   run.expect_allowed("stages.1.lr.peak");
   EXPECT_EQ(changed_settings(run.settings(), run.state)[0].text, "s1: stages.1.lr.peak was 0.001, is 0.002");
@@ -88,7 +88,7 @@ TEST(ChangedSettings, OfTheRunningStageNeedPermissionAndAreRecordedOnce) {
 }
 
 TEST(ChangedSettings, ThatAllStagesShareLeaveTheRecordOfFinishedStagesAsItWas) {
-  Run run(3);
+  BegunRun run(3);
   run.set_everywhere("optimizer.clip", "0.5");
   run.expect_allowed("optimizer.clip");
   adopt_settings(run.settings(), run.state);
@@ -98,7 +98,7 @@ TEST(ChangedSettings, ThatAllStagesShareLeaveTheRecordOfFinishedStagesAsItWas) {
 }
 
 TEST(ChangedSettings, BetweenTwoStagesHoldFromTheNextOneOn) {
-  Run run(kSteps);
+  BegunRun run(kSteps);
   run.set_everywhere("optimizer.clip", "0.5");
   run.expect_allowed("optimizer.clip");
   adopt_settings(run.settings(), run.state);
@@ -106,13 +106,13 @@ TEST(ChangedSettings, BetweenTwoStagesHoldFromTheNextOneOn) {
 }
 
 TEST(ChangedSettings, OfAFinishedStageAreRefused) {
-  Run run(kSteps);
+  BegunRun run(kSteps);
   run.set(1, "stages.1.lr.peak", "0.002");
   run.expect_refused("stages.1.lr.peak", HasSubstr("stage s1 is finished"));
-  Run past(3);
+  BegunRun past(3);
   past.set(0, "stages.0.lr.peak", "0.002");
   past.expect_refused("stages.0.lr.peak", HasSubstr("stage s0 is finished"));
-  Run over(kSteps);
+  BegunRun over(kSteps);
   over.spec.stages.resize(2);
   over.now.resize(2);
   over.set_everywhere("optimizer.clip", "0.5");
@@ -121,7 +121,7 @@ TEST(ChangedSettings, OfAFinishedStageAreRefused) {
 
 TEST(ChangedSettings, LengthenAStageThatIsRunningOrHasJustEnded) {
   for (const int64_t step : {int64_t{3}, kSteps}) {
-    Run run(step);
+    BegunRun run(step);
     run.set_tokens(1, 1500);
     run.expect_allowed("stages.1.tokens");
     adopt_settings(run.settings(), run.state);
@@ -130,7 +130,7 @@ TEST(ChangedSettings, LengthenAStageThatIsRunningOrHasJustEnded) {
 }
 
 TEST(ChangedSettings, ShortenAStageOnlyToMoreThanIsDone) {
-  Run run(3);
+  BegunRun run(3);
   run.set_tokens(1, 301);
   run.expect_allowed("stages.1.tokens");
   run.set_tokens(1, 300);
@@ -138,22 +138,22 @@ TEST(ChangedSettings, ShortenAStageOnlyToMoreThanIsDone) {
 }
 
 TEST(ChangedSettings, OfTheModelAndTheBatchAreRefusedWithWhatToDoInstead) {
-  Run run(3);
+  BegunRun run(3);
   run.set_everywhere("model.D", "65");
   run.expect_refused("model.D", AllOf(HasSubstr("s1: model.D was 64, is 65"), HasSubstr("grow its widths")));
-  Run batch(3);
+  BegunRun batch(3);
   batch.set_everywhere("batch.global_tokens", "200");
   batch.expect_refused("batch.global_tokens", HasSubstr("init_from"));
-  Run growth(3);
+  BegunRun growth(3);
   growth.set(1, "stages.1.grow.M", "112");
   growth.expect_refused("stages.1.grow.M", HasSubstr("append a stage"));
-  Run unknown(3);
+  BegunRun unknown(3);
   unknown.state.stage_numerics[1]["vanished"] = "1";
   unknown.expect_refused("vanished", HasSubstr("vanished was 1, is absent"));
 }
 
 TEST(ChangedSettings, RefuseAWarmUpThatWouldBeOver) {
-  Run run(3);
+  BegunRun run(3);
   run.spec.stages[1].lr.warmup = {Span::Unit::kSteps, 3};
   run.set(1, "stages.1.lr.warmup", "3 steps");
   run.expect_refused("stages.1.lr.warmup", HasSubstr("is over at step 3"));
@@ -163,7 +163,7 @@ TEST(ChangedSettings, RefuseAWarmUpThatWouldBeOver) {
 }
 
 TEST(ChangedSettings, OfTheScheduleBringItsOtherKeysWithThem) {
-  Run run(3);
+  BegunRun run(3);
   run.state.stage_numerics[1]["stages.1.lr.schedule"] = "cosine";
   run.state.stage_numerics[1]["stages.1.lr.min"] = "0";
   run.set(1, "stages.1.lr.schedule", "constant");
@@ -173,7 +173,7 @@ TEST(ChangedSettings, OfTheScheduleBringItsOtherKeysWithThem) {
 }
 
 TEST(ChangedSettings, RefuseAnotherTypeOfWeights) {
-  Run run(3);
+  BegunRun run(3);
   run.set_everywhere("precision.compute", "f64");
   run.expect_refused("precision.compute", HasSubstr("of another type"));
   run.set_everywhere("precision.compute", "bf16");
@@ -181,7 +181,7 @@ TEST(ChangedSettings, RefuseAnotherTypeOfWeights) {
 }
 
 TEST(ChangedSettings, RefuseAnotherDefinitionOfFlops) {
-  Run run(3);
+  BegunRun run(3);
   run.spec.account.flops_def = "6n";
   run.expect_refused("account.flops_def", HasSubstr("account.flops_def was gemm_causal, is 6n"));
   run.state.flops_def.clear();  // an older nexus did not record it
@@ -189,20 +189,20 @@ TEST(ChangedSettings, RefuseAnotherDefinitionOfFlops) {
 }
 
 TEST(ChangedSettings, IgnoreWhatAnOlderNexusRecordedOfOtherClasses) {
-  Run run(3);
+  BegunRun run(3);
   run.state.stage_numerics[1]["data.train.0.path"] = "somewhere";
   EXPECT_TRUE(changed_settings(run.settings(), run.state).empty());
 }
 
 TEST(ChangedSettings, NameAStageThatIsGone) {
-  Run run(3);
+  BegunRun run(3);
   run.spec.stages.resize(1);
   run.now.resize(1);
   run.expect_refused("stages", HasSubstr("stage s1 is gone"));
 }
 
 TEST(ChangedSettings, NameEveryKeyOfOneLaunchWithItsCure) {
-  Run run(3);
+  BegunRun run(3);
   run.set_everywhere("model.D", "65");
   run.set_everywhere("optimizer.clip", "0.5");
   run.set(1, "stages.1.lr.peak", "0.002");
