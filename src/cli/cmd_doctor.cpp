@@ -15,6 +15,7 @@
 #include "cli/option_checks.h"
 #include "config/config.h"
 #include "core/files.h"
+#include "core/json_text.h"
 #include "core/run_folder.h"
 #include "data/library_versions.h"
 #include "doctor/checks.h"
@@ -24,7 +25,6 @@
 #include "doctor/versions.h"
 #include "plan/plan.h"
 #ifdef NEXUS_CUDA
-#include "core/json_text.h"
 #include "cuda/devices.h"
 #include "cuda/library_versions.h"
 #endif

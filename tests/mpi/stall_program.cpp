@@ -131,8 +131,8 @@ int run(Communicator& world, const std::string& what, const std::string& folder,
   return 0;
 }
 
-// Seconds; far more than this host, as busy as it is, needs for a step, and not so many that the cases take minutes. The
-// same on every rank, and told by rank 0.
+// Seconds; far more than this host, as busy as it is, needs for a step, and not so many that the cases take minutes.
+// The same on every rank, and told by rank 0.
 double limit_for(Communicator& world) {
   double slowest = 0;
   for (int step = 0; step < 5; ++step) {
