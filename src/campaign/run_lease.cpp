@@ -18,6 +18,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/host.h"
+#include "core/json_text.h"
 #include "core/log.h"
 
 namespace nexus {
@@ -262,7 +263,7 @@ bool RunLease::claimed(int64_t generation) {
   mine_.generation = generation;
   const std::string path = path_of(run_, generation);
   const std::string draft = fmt::format("{}.{}-{}", path, mine_.host, mine_.pid);
-  write_file_durably(draft, to_json(mine_).dump() + "\n");
+  write_file_durably(draft, json_text(to_json(mine_)) + "\n");
   int failure = ::link(draft.c_str(), path.c_str()) == 0 ? 0 : errno;
   struct stat info {};
   if (failure == EEXIST && ::stat(draft.c_str(), &info) == 0 && info.st_nlink == 2) failure = 0;  // a lost answer
@@ -273,7 +274,7 @@ bool RunLease::claimed(int64_t generation) {
     if (fd < 0 && errno == EEXIST) return false;
     if (fd < 0) throw_errno("create", path);
     ::close(fd);
-    write_file_durably(path, to_json(mine_).dump() + "\n");
+    write_file_durably(path, json_text(to_json(mine_)) + "\n");
   } else if (failure != 0) {
     errno = failure;
     throw_errno("link", path);
@@ -327,7 +328,7 @@ void RunLease::write(bool released) {
   mine_.seconds = seconds_now();
   ++mine_.renewals;
   mine_.released = released;
-  replace_file(path_of(run_, mine_.generation), to_json(mine_).dump() + "\n");
+  replace_file(path_of(run_, mine_.generation), json_text(to_json(mine_)) + "\n");
 }
 
 double RunLease::seconds_now() const {

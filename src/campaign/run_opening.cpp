@@ -99,6 +99,7 @@ Checkpoint open_verified(Communicator& world, const std::string& path) {
   try {
     checkpoint.emplace(path, false);
     checkpoint->verify(world.rank(), world.size());
+    checkpoint->require_finite(world.rank(), world.size());
   } catch (...) {
     error = std::current_exception();
   }

@@ -56,8 +56,8 @@ ProcessResult run_slurm(const std::vector<std::string>& arguments) {
 }
 
 std::vector<QueuedJob> read_queue() {
-  const ProcessResult result = run_slurm({"squeue", "--noheader", "--array", "--states=all",
-                                          fmt::format("--user={}", ::geteuid()), std::string("--format=") + kFormat});
+  const std::string user = fmt::format("--user={}", ::geteuid()), format = fmt::format("--format={}", kFormat);
+  const ProcessResult result = run_slurm({"squeue", "--noheader", "--array", "--states=all", user, format});
   std::vector<QueuedJob> jobs;
   std::istringstream lines(result.output);
   for (std::string line; std::getline(lines, line);) {

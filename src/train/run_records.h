@@ -32,8 +32,9 @@ struct StepRecord {
 };
 
 struct EvalRecord {
-  std::string event;             // start | after_growth | periodic | end
-  double loss = 0, loss_se = 0;  // mean nats per token over windows, and its standard error
+  std::string event;   // start | after_growth | periodic | end
+  double loss = 0;     // mean nats per token over windows
+  double loss_se = 0;  // its standard error; NaN where there is one window, which has none
   int64_t windows = 0, tokens = 0;
   double bits_per_byte = -1;  // negative: the file does not say how many bytes its text has
   double seconds = 0;
@@ -66,7 +67,7 @@ class RunRecords {
   // for one that continues.
   void begin();
   void resume(const TrainState& state, int64_t steps, const std::string& path);
-  // A change to the frozen past that the launch allowed.
+  // A changed setting that the launch allowed; it holds from here on.
   void change(const TrainState& state, const std::string& key, const std::string& text);
   void done(const TrainState& state);
   // Makes everything written so far durable.

@@ -110,7 +110,7 @@ def killed_before_the_first_commit():
         name.mkdir()
     (RUN / "metrics.jsonl").touch()
     process = work.start(work.campaign("run", steps_per_stage=4000, every="1h"))
-    wait_until(lambda: (RUN / "metrics.jsonl").stat().st_size > 1000, 60, "the first steps")
+    wait_until(lambda: (RUN / "metrics.jsonl").stat().st_size > 1000, "the first steps")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     before = rows()
@@ -176,7 +176,7 @@ def stale_variables():
     for _ in range(4):
         process = subprocess.Popen(work.command(CAMPAIGN, "-s", "checkpoint.every=1h", "-s", "stages.0.tokens=10M"), env=alone,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-        wait_until(lambda: "running stage" in ((RUN / "STATUS").read_text() if (RUN / "STATUS").exists() else ""), 60, "a step")
+        wait_until(lambda: "running stage" in ((RUN / "STATUS").read_text() if (RUN / "STATUS").exists() else ""), "a step")
         os.kill(ranks_of(process)[0], signal.SIGKILL)
         process.wait()
         (RUN / "STATUS").unlink()

@@ -1,0 +1,33 @@
+# shellcheck shell=bash
+# Shared by the scripts that test: source it, do not run it. Steps that do not need each other all run, whichever fails; the summary
+# at the end says which did, and how long each took.
+# shellcheck source=scripts/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+summary=()
+status=0
+
+# step NAME COMMAND...: runs the command and notes verdict and seconds; false if it failed.
+step() {
+  local name=$1 start=$SECONDS verdict=ok
+  say "$name"
+  "${@:2}" || { verdict=FAILED && status=1; }
+  summary+=("$(printf '%-7s %5d s  %s' "$verdict" $((SECONDS - start)) "$name")")
+  [[ $verdict == ok ]]
+}
+
+# skip REASON: a line of the summary for what was not run.
+skip() { summary+=("$(printf '%-7s %5s    %s' skipped '' "$1")"); }
+
+# run_tests PRESET CTEST_ARGUMENT...
+run_tests() {
+  mkdir -p "$root/build"
+  ctest --preset "$1" --parallel "$(nproc)" --output-junit "$root/build/ctest-$1.xml" "${@:2}"
+}
+
+# Prints the summary and ends the script.
+finish() {
+  say "Summary of $(basename "$0")"
+  printf '%s\n' "${summary[@]}"
+  if ((status == 0)); then echo "all passed in $SECONDS s"; else echo "something FAILED: see above"; fi
+  exit "$status"
+}
