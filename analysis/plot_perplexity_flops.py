@@ -24,9 +24,10 @@ def headline(curves):
     saving = run["saving"]
     if saving["saved"] <= 0:
         return f"No run saves compute against {curves['baseline']}"
+    has_interval = saving["low"] is not None or saving["high"] is not None
+    confidence = f"{100 * curves['confidence']:.0f} % interval " if has_interval else ""
     return (f"{run['label']} reaches perplexity {saving['target_ppl']:.4g} with {100 * saving['saved']:.1f} %"
-            f" less compute\nthan {curves['baseline']},"
-            f" {100 * curves['confidence']:.0f} % interval {style.interval(saving)}")
+            f" less compute\nthan {curves['baseline']}, {confidence}{style.interval(saving)}")
 
 
 def draw_run(axes, index, run):

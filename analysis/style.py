@@ -107,7 +107,9 @@ def perplexity_axis(axis, low, high):
 
 
 def interval(saving):
-    """"[27.4, 42.2]" in percent; a dash for an end that noise leaves open."""
+    """"[27.4, 42.2]" in percent; a dash for an end that noise leaves open. One validation window gives no interval."""
+    if saving["low"] is None and saving["high"] is None:
+        return "(no interval)"
     low = "–" if saving["low"] is None else f"{100 * saving['low']:.1f}"
     high = "–" if saving["high"] is None else f"{100 * saving['high']:.1f}"
     return f"[{low}, {high}]"

@@ -161,10 +161,10 @@ class CudaBackend final : public Backend {
     require_supported(dout.dtype);
     cuda::embedding_backward(tokens, dout, first_token, dweight, queue_);
   }
-  void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, float grad_scale) override {
+  void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, double grad_scale) override {
     shapes::check_cross_entropy(logits, targets, losses);
     require_supported(logits.dtype);
-    cuda::cross_entropy(logits, targets, losses, grad_scale, queue_);
+    cuda::cross_entropy(logits, targets, losses, static_cast<float>(grad_scale), queue_);
   }
   void cross_entropy_stats(const Tensor& logits, const Tensor& targets, int64_t first_token,
                            const Tensor& stats) override {
@@ -173,10 +173,10 @@ class CudaBackend final : public Backend {
     cuda::cross_entropy_stats(logits, targets, first_token, stats, queue_);
   }
   void cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t first_token, const Tensor& all_stats,
-                          const Tensor& losses, float grad_scale) override {
+                          const Tensor& losses, double grad_scale) override {
     shapes::check_cross_entropy_from(logits, targets, first_token, all_stats, losses);
     require_supported(logits.dtype);
-    cuda::cross_entropy_from(logits, targets, first_token, all_stats, losses, grad_scale, queue_);
+    cuda::cross_entropy_from(logits, targets, first_token, all_stats, losses, static_cast<float>(grad_scale), queue_);
   }
 
   void sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges, const Tensor& out) override {
@@ -186,10 +186,10 @@ class CudaBackend final : public Backend {
   }
   void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
              const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
-             const Tensor& compute) override {
-    shapes::check_adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute);
+             const Tensor& compute, const Tensor& nonfinite) override {
+    shapes::check_adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute, nonfinite);
     require_supported(master.dtype);
-    cuda::adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute, queue_);
+    cuda::adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute, nonfinite, queue_);
   }
 
  private:

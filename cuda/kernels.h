@@ -71,6 +71,7 @@ void cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t fir
 
 // --- optimizer.cu
 void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares, const Tensor& grad,
-           const Tensor& moment1, const Tensor& moment2, const Tensor& master, const Tensor& compute, Queue& queue);
+           const Tensor& moment1, const Tensor& moment2, const Tensor& master, const Tensor& compute,
+           const Tensor& nonfinite, Queue& queue);
 
 }  // namespace nexus::cuda

@@ -337,9 +337,9 @@ Rows rows_of(Step step, const NormGelu* op, const Tensor& h, bool whole) {
   result.groups = static_cast<uint32_t>(groups);
   if (op == nullptr) return result;
   NX_CHECK(groups <= kMaxGroups, "{} groups in a row, but a launch takes {}", groups, kMaxGroups);
-  for (int64_t g = 0; g < groups; ++g) result.scales[g] = op->scales[static_cast<size_t>(g)];
+  for (int64_t g = 0; g < groups; ++g) result.scales[g] = static_cast<float>(op->scales[static_cast<size_t>(g)]);
   result.gelu = op->gelu;
-  result.eps = op->eps;
+  result.eps = static_cast<float>(op->eps);
   return result;
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cuda/device_math.cuh"
 #include "cuda/kernels.h"
 #include "cuda/quads.cuh"
 #include "cuda/split_index.cuh"
@@ -35,6 +36,17 @@ struct UpdateBuffers {
   T* __restrict__ compute;  // may be null
 };
 
+// The least magnitude that is not finite once it is stored as T. bf16 rounds to infinity from half a step above its
+// greatest number on.
+template <typename T>
+__device__ __forceinline__ float too_large() {
+  return kInfinity;
+}
+template <>
+__device__ __forceinline__ float too_large<__nv_bfloat16>() {
+  return __uint_as_float(0x7F7F8000u);
+}
+
 // min(1, clip / (norm + 1e-6)) as f32; NaN where the norm is NaN.
 __global__ void clip_factor(const double* grad_sum_squares, int64_t count, double clip, float* factor) {
   double sum = 0;
@@ -44,8 +56,10 @@ __global__ void clip_factor(const double* grad_sum_squares, int64_t count, doubl
 }
 
 // Every rounding is spelled out: no copy of this code may fuse other products with sums than the others do, or an
-// element's bits would depend on where it lies. The CPU's kernel rounds alike.
-__device__ void update_element(const UpdateRule& rule, const UpdateTask& task, float grad, float& moment1,
+// element's bits would depend on where it lies. The CPU's kernel rounds alike. Returns whether all that will be stored
+// is finite.
+template <typename T>
+__device__ bool update_element(const UpdateRule& rule, const UpdateTask& task, float grad, float& moment1,
                                float& moment2, float& master) {
   const float m = __fmaf_rn(rule.beta1, moment1, __fmul_rn(rule.rest1, grad));
   const float v = __fmaf_rn(rule.beta2, moment2, __fmul_rn(__fmul_rn(rule.rest2, grad), grad));
@@ -54,23 +68,26 @@ __device__ void update_element(const UpdateRule& rule, const UpdateTask& task, f
   moment1 = m;
   moment2 = v;
   master = __fmaf_rn(task.keep, master, -step);
+  return fabsf(m) < kInfinity && v < kInfinity && fabsf(master) < too_large<T>();  // false of NaN as well
 }
 
-// `at` counts from the block's first element, in gradients and state alike.
+// `at` counts from the block's first element, in gradients and state alike. Returns whether all that was written is
+// finite.
 template <typename T>
-__device__ void update_one(const UpdateRule& rule, const UpdateTask& task, const UpdateBuffers<T>& to, float grad_scale,
+__device__ bool update_one(const UpdateRule& rule, const UpdateTask& task, const UpdateBuffers<T>& to, float grad_scale,
                            int64_t at) {
   const int64_t state = task.state_offset + at;
   float m = to.moment1[state], v = to.moment2[state], x = to.master[state];
-  update_element(rule, task, __fmul_rn(grad_scale, to.grad[task.offset + at]), m, v, x);
+  const bool finite = update_element<T>(rule, task, __fmul_rn(grad_scale, to.grad[task.offset + at]), m, v, x);
   to.moment1[state] = m;
   to.moment2[state] = v;
   to.master[state] = x;
   if (to.compute != nullptr) store(to.compute[task.offset + at], x);
+  return finite;
 }
 
 template <typename T>
-__device__ void update_quad(const UpdateRule& rule, const UpdateTask& task, const UpdateBuffers<T>& to,
+__device__ bool update_quad(const UpdateRule& rule, const UpdateTask& task, const UpdateBuffers<T>& to,
                             float grad_scale, int64_t at) {
   const int64_t state = task.state_offset + at;
   float g[kQuad], m[kQuad], v[kQuad], x[kQuad];
@@ -78,12 +95,15 @@ __device__ void update_quad(const UpdateRule& rule, const UpdateTask& task, cons
   load_quad(to.moment1 + state, m);
   load_quad(to.moment2 + state, v);
   load_quad(to.master + state, x);
+  bool finite = true;
 #pragma unroll
-  for (int i = 0; i < kQuad; ++i) update_element(rule, task, __fmul_rn(grad_scale, g[i]), m[i], v[i], x[i]);
+  for (int i = 0; i < kQuad; ++i)
+    finite &= update_element<T>(rule, task, __fmul_rn(grad_scale, g[i]), m[i], v[i], x[i]);
   store_quad(to.moment1 + state, m);
   store_quad(to.moment2 + state, v);
   store_quad(to.master + state, x);
   if (to.compute != nullptr) store_quad(to.compute + task.offset + at, x);
+  return finite;
 }
 
 // The last block that begins at or before a chunk.
@@ -102,7 +122,7 @@ __device__ UpdateTask find_task(const UpdateTask* tasks, int count, int64_t chun
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     adamw_kernel(UpdateRule rule, const UpdateTask* __restrict__ tasks, int task_count, const float* __restrict__ clip,
-                 UpdateBuffers<T> to) {
+                 UpdateBuffers<T> to, double* __restrict__ nonfinite) {
   const UpdateTask task = find_task(tasks, task_count, blockIdx.x);
   const float grad_scale = clip != nullptr ? *clip : 1.0f;
   const int64_t begin = (blockIdx.x - task.first_chunk) * kChunk;
@@ -113,10 +133,13 @@ __global__ void __launch_bounds__(kThreads)
   };
   const auto size = static_cast<uint32_t>(min(kChunk, task.count - begin));
   const uint32_t in_quads = task.quads ? size / kQuad * kQuad : 0;
+  bool finite = true;
   for (uint32_t i = threadIdx.x * kQuad; i < in_quads; i += kThreads * kQuad)
-    update_quad(rule, task, to, grad_scale, place(i));
+    finite &= update_quad(rule, task, to, grad_scale, place(i));
 #pragma unroll 4
-  for (uint32_t i = in_quads + threadIdx.x; i < size; i += kThreads) update_one(rule, task, to, grad_scale, place(i));
+  for (uint32_t i = in_quads + threadIdx.x; i < size; i += kThreads)
+    finite &= update_one(rule, task, to, grad_scale, place(i));
+  if (!finite && nonfinite != nullptr) *nonfinite = 1;  // whoever writes writes the same
 }
 
 template <typename T>
@@ -147,7 +170,7 @@ UpdateTask task_of(const AdamW& op, const UpdateBlock& block, const UpdateBuffer
 
 template <typename T>
 void launch_updates(const AdamW& op, const std::vector<UpdateBlock>& blocks, const float* clip,
-                    const UpdateBuffers<T>& to, Queue& queue) {
+                    const UpdateBuffers<T>& to, double* nonfinite, Queue& queue) {
   const UpdateRule rule = {static_cast<float>(op.beta1), static_cast<float>(op.beta2),
                            static_cast<float>(1.0 - op.beta1), static_cast<float>(1.0 - op.beta2),
                            static_cast<float>(op.eps)};
@@ -158,7 +181,7 @@ void launch_updates(const AdamW& op, const std::vector<UpdateBlock>& blocks, con
     if (tasks.empty()) return;
     const UpdateTask* table = queue.upload_vector(tasks);
     adamw_kernel<<<static_cast<unsigned>(chunks), kThreads, 0, queue.stream()>>>(
-        rule, table, static_cast<int>(tasks.size()), clip, to);
+        rule, table, static_cast<int>(tasks.size()), clip, to, nonfinite);
     NX_CUDA(cudaGetLastError());
     tasks.clear();
     chunks = 0;
@@ -175,7 +198,8 @@ void launch_updates(const AdamW& op, const std::vector<UpdateBlock>& blocks, con
 }  // namespace
 
 void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares, const Tensor& grad,
-           const Tensor& moment1, const Tensor& moment2, const Tensor& master, const Tensor& compute, Queue& queue) {
+           const Tensor& moment1, const Tensor& moment2, const Tensor& master, const Tensor& compute,
+           const Tensor& nonfinite, Queue& queue) {
   const float* clip = nullptr;
   if (op.clip > 0) {
     float* factor = queue.scratch_of<float>(1);
@@ -186,7 +210,7 @@ void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor
   with_element(compute.defined() ? compute.dtype : master.dtype, [&]<typename T>() {
     const UpdateBuffers<T> buffers = {grad.as<float>(), moment1.as<float>(), moment2.as<float>(), master.as<float>(),
                                       compute.defined() ? static_cast<T*>(compute.data) : nullptr};
-    launch_updates(op, blocks, clip, buffers, queue);
+    launch_updates(op, blocks, clip, buffers, nonfinite.defined() ? nonfinite.as<double>() : nullptr, queue);
   });
 }
 

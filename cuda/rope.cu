@@ -123,7 +123,7 @@ void rope(const Rope& op, const Tensor& x, bool inverse, Queue& queue) {
                              static_cast<int>(op.heads),
                              static_cast<int>(op.head_dim),
                              static_cast<int>(half),
-                             -std::log2(static_cast<double>(op.theta)) / static_cast<double>(half),
+                             -std::log2(static_cast<double>(static_cast<float>(op.theta))) / static_cast<double>(half),
                              inverse ? -1.0f : 1.0f};
   with_element(x.dtype, [&]<typename T>() { launch_rotate(rotation, static_cast<T*>(x.data), queue); });
 }

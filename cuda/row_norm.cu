@@ -55,7 +55,7 @@ __device__ RowStats row_stats(const RowNorm& op, const RegisterRow<T, kPacks, kW
 #pragma unroll
     for (int j = 0; j < Row::kSize; ++j) squares += (values[j] - centre) * (values[j] - centre);
   }
-  return {mean, inverse_deviation(row_sum<kWarps>(squares, shared), width, op.eps)};
+  return {mean, inverse_deviation(row_sum<kWarps>(squares, shared), width, static_cast<float>(op.eps))};
 }
 
 template <typename T, int kPacks, int kWarps>
@@ -97,7 +97,7 @@ __global__ void __launch_bounds__(kAnyWarps* kWarp)
     for (int64_t j = lane; j < width; j += kWarp) sum += to_float(in[j]);
   const float mean = warp_sum(sum) / static_cast<float>(width);
   for (int64_t j = lane; j < width; j += kWarp) squares += (to_float(in[j]) - mean) * (to_float(in[j]) - mean);
-  const RowStats found = {mean, inverse_deviation(warp_sum(squares), width, op.eps)};
+  const RowStats found = {mean, inverse_deviation(warp_sum(squares), width, static_cast<float>(op.eps))};
   if (lane == 0) store_stats(stats, row, found);
   for (int64_t j = lane; j < width; j += kWarp) {
     const float normal = (to_float(in[j]) - found.mean) * found.inverse;

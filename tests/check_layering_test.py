@@ -74,6 +74,12 @@ class CheckLayering(unittest.TestCase):
         self.refuses("src/core/bad.h", "// Purpose.\n", "#pragma once is missing")
         self.refuses("src/core/bad.h", "#pragma once\n", "starts with a comment")
 
+    def test_refuses_json_text_that_throws_where_a_name_is_not_utf8(self):
+        self.refuses("src/data/bad.cpp", "\nwrite(json.dump(2));\n", "src/data/bad.cpp:2: dump() throws")
+        self.refuses("src/data/bad.cpp", "write(json->dump());\n", "use json_text")
+        header = "// JSON as text.\n#pragma once\nreturn json.dump(indent);\n"
+        self.assertEqual(check(**{"src/core/json_text.h": header})[0], 0)
+
     def test_fails_where_there_are_no_sources(self):
         with tempfile.TemporaryDirectory() as folder:
             run = subprocess.run([sys.executable, SCRIPT, folder], capture_output=True, text=True, check=False)

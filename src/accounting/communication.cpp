@@ -98,7 +98,7 @@ std::vector<CommunicationTerm> step_communication(const ModelConfig& config, con
   if (sharding.tp_size > 1) add_tensor_parallel(terms, config, shape, sharding);
   if (sharding.dp_size > 1) add_data_parallel(terms, config, shape, sharding);
   const int64_t ranks = static_cast<int64_t>(sharding.dp_size) * sharding.tp_size;
-  terms.add(Group::kWorld, "loss and requests", 2 * (ranks - 1) * 3 * size_of(DType::kF64));
+  terms.add(Group::kWorld, "loss, requests, finiteness", 2 * (ranks - 1) * 4 * size_of(DType::kF64));
   return terms.list();
 }
 

@@ -6,6 +6,7 @@
 // Conventions, for every operation:
 // * Activations and weights have the compute type (f32, bf16 or f64). Statistics, losses and parameter gradients, the
 //   "wide" tensors, are f64 if the compute type is f64, f32 otherwise. bf16 operations compute in f32.
+// * Scalar arguments are doubles; a kernel rounds them to the type it computes in, and only there.
 // * Row-major, contiguous unless a leading dimension is given. Outputs may not alias inputs unless the comment says so.
 // * Asynchronous in stream order on a GPU; `synchronize` waits.
 // * Results repeat bit for bit for one kind of device, thread count and library version; on a GPU with
@@ -51,8 +52,8 @@ enum class GeluKind { kErf, kTanh };
 struct NormGelu {
   NormKind norm = NormKind::kL2;
   GeluKind gelu = GeluKind::kErf;
-  float eps = 1e-5f;          // s = scale / (||h|| + eps), and s = 0 where ||h|| + eps is zero
-  std::vector<float> scales;  // one per group: sqrt(O) of that group's layer (sqrt(n_scale) for Pattention)
+  double eps = 1e-5;           // s = scale / (||h|| + eps), and s = 0 where ||h|| + eps is zero
+  std::vector<double> scales;  // one per group: sqrt(O) of that group's layer (sqrt(n_scale) for Pattention)
 };
 
 enum class RowNormKind { kRms, kLayer };
@@ -61,7 +62,7 @@ enum class RowNormKind { kRms, kLayer };
 // undefined.
 struct RowNorm {
   RowNormKind kind = RowNormKind::kRms;
-  float eps = 1e-6f;
+  double eps = 1e-6;
 };
 
 // Causal attention over packed rows: token (b, t) of q lies at q + (b * context + t) * ld, head h at + h * head_dim;
@@ -77,7 +78,7 @@ struct Rope {
   int64_t context = 0, heads = 0, head_dim = 0;
   int64_t rotary_dim = 0;  // leading elements of a head that rotate, "rotate half" layout
   int64_t ld = 0;          // elements between tokens
-  float theta = 10000.0f;
+  double theta = 10000.0;
 };
 
 enum class GateKind { kSwiGlu, kGelu };  // kGelu: a plain GELU, no gate
@@ -196,14 +197,14 @@ class Backend {
                                   const Tensor& dweight) = 0;  // dweight +=
   // losses (wide [rows]) = -log softmax(logits)[target]. If grad_scale != 0, logits [rows, V] become their own gradient
   // times grad_scale. A target of -1 is ignored: loss and gradient 0.
-  virtual void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, float grad_scale) = 0;
+  virtual void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, double grad_scale) = 0;
   // The same in two halves, for logits [rows, V_local] that are split over ranks. stats, wide [rows, 3]: the row's
   // maximum, sum(exp(logit - maximum)), and the target's logit (0 if another rank has it, or none).
   virtual void cross_entropy_stats(const Tensor& logits, const Tensor& targets, int64_t first_token,
                                    const Tensor& stats) = 0;
   // all_stats is [ranks, rows, 3] in rank order; it is combined in that order, so losses agree on every rank.
   virtual void cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t first_token,
-                                  const Tensor& all_stats, const Tensor& losses, float grad_scale) = 0;
+                                  const Tensor& all_stats, const Tensor& losses, double grad_scale) = 0;
 
   // --- optimizer over flat buffers (parameters, gradients, moments: wide [n]).
   // out[0] = sum(x^2) over the ranges, f64 tensor of one element, 0 for no range. The bits depend on what is in the
@@ -212,10 +213,12 @@ class Backend {
   // AdamW with decoupled decay (Loshchilov and Hutter 2019) over the blocks. The gradient is first multiplied by
   // min(1, clip / (sqrt(S) + 1e-6)), read on the device, where S is the sum of the f64 tensor `grad_sum_squares` [n] in
   // index order. `compute`, if defined, receives the compute-type copy. `grad` and `compute` [n], moments and master
-  // [n_state]. Cutting a block in pieces or moving its state changes no bit of any element.
+  // [n_state]. Cutting a block in pieces or moving its state changes no bit of any element. `nonfinite`, if defined, an
+  // f64 tensor of one element, becomes 1 where a moment, master or compute value that was written is not finite;
+  // otherwise it stays what it was.
   virtual void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
                      const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
-                     const Tensor& compute) = 0;
+                     const Tensor& compute, const Tensor& nonfinite) = 0;
 };
 
 // The type of statistics, losses and parameter gradients beside a compute type.

@@ -161,7 +161,7 @@ void DryBackend::embedding_backward(const Tensor& tokens, const Tensor& dout, in
   ++calls_["embedding_backward"];
 }
 
-void DryBackend::cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, float) {
+void DryBackend::cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, double) {
   shapes::check_cross_entropy(logits, targets, losses);
   ++calls_["cross_entropy"];
 }
@@ -173,7 +173,7 @@ void DryBackend::cross_entropy_stats(const Tensor& logits, const Tensor& targets
 }
 
 void DryBackend::cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t first_token,
-                                    const Tensor& all_stats, const Tensor& losses, float) {
+                                    const Tensor& all_stats, const Tensor& losses, double) {
   shapes::check_cross_entropy_from(logits, targets, first_token, all_stats, losses);
   ++calls_["cross_entropy_from"];
 }
@@ -185,8 +185,8 @@ void DryBackend::sum_squares(const Tensor& x, const std::vector<FlatRange>& rang
 
 void DryBackend::adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
                        const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
-                       const Tensor& compute) {
-  shapes::check_adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute);
+                       const Tensor& compute, const Tensor& nonfinite) {
+  shapes::check_adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute, nonfinite);
   ++calls_["adamw"];
 }
 

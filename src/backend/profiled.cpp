@@ -34,7 +34,7 @@ double embedding_gradient_bytes(const Tensor& tokens, const Tensor& dweight) {
 }
 
 // Logits are read, and written where they become their gradient.
-double logit_bytes(const Tensor& logits, float grad_scale) {
+double logit_bytes(const Tensor& logits, double grad_scale) {
   return bytes(logits) * (grad_scale != 0 ? 2 : 1);
 }
 
@@ -188,7 +188,7 @@ void ProfiledBackend::embedding_backward(const Tensor& tokens, const Tensor& dou
         [&] { inner_.embedding_backward(tokens, dout, first_token, dweight); });
 }
 void ProfiledBackend::cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses,
-                                    float grad_scale) {
+                                    double grad_scale) {
   timed("loss", {0, logit_bytes(logits, grad_scale) + bytes(targets, losses)},
         [&] { inner_.cross_entropy(logits, targets, losses, grad_scale); });
 }
@@ -198,7 +198,7 @@ void ProfiledBackend::cross_entropy_stats(const Tensor& logits, const Tensor& ta
         [&] { inner_.cross_entropy_stats(logits, targets, first_token, stats); });
 }
 void ProfiledBackend::cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t first_token,
-                                         const Tensor& all_stats, const Tensor& losses, float grad_scale) {
+                                         const Tensor& all_stats, const Tensor& losses, double grad_scale) {
   timed("loss", {0, logit_bytes(logits, grad_scale) + bytes(targets, all_stats, losses)},
         [&] { inner_.cross_entropy_from(logits, targets, first_token, all_stats, losses, grad_scale); });
 }
@@ -210,10 +210,10 @@ void ProfiledBackend::sum_squares(const Tensor& x, const std::vector<FlatRange>&
 }
 void ProfiledBackend::adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
                             const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
-                            const Tensor& compute) {
+                            const Tensor& compute, const Tensor& nonfinite) {
   const int64_t per_element = 7 * size_of(master.dtype) + (compute.defined() ? size_of(compute.dtype) : 0);
   timed("optimizer", {0, elements(blocks) * static_cast<double>(per_element) + bytes(grad_sum_squares)},
-        [&] { inner_.adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute); });
+        [&] { inner_.adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute, nonfinite); });
 }
 
 }  // namespace nexus

@@ -70,15 +70,15 @@ class ProfiledBackend : public Backend {
   void embedding_forward(const Tensor& tokens, const Tensor& weight, int64_t first_token, const Tensor& out) override;
   void embedding_backward(const Tensor& tokens, const Tensor& dout, int64_t first_token,
                           const Tensor& dweight) override;
-  void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, float grad_scale) override;
+  void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, double grad_scale) override;
   void cross_entropy_stats(const Tensor& logits, const Tensor& targets, int64_t first_token,
                            const Tensor& stats) override;
   void cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t first_token, const Tensor& all_stats,
-                          const Tensor& losses, float grad_scale) override;
+                          const Tensor& losses, double grad_scale) override;
   void sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges, const Tensor& out) override;
   void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
              const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
-             const Tensor& compute) override;
+             const Tensor& compute, const Tensor& nonfinite) override;
 
  private:
   // What one call is known to cost, whatever its time.

@@ -256,7 +256,7 @@ void check_sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges, co
 
 void check_adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
                  const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
-                 const Tensor& compute) {
+                 const Tensor& compute, const Tensor& nonfinite) {
   const int64_t count = grad.count(), state_count = master.count();
   for (const Tensor* wide : {&grad, &moment1, &moment2, &master})
     NX_CHECK(wide->dtype == wide_of(master.dtype), "{} beside {}", name_of(wide->dtype), name_of(master.dtype));
@@ -268,6 +268,9 @@ void check_adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const 
   if (op.clip > 0)
     NX_CHECK(grad_sum_squares.defined() && grad_sum_squares.dtype == DType::kF64 && grad_sum_squares.count() > 0,
              "{} {} to clip by", name_of(grad_sum_squares.dtype), grad_sum_squares.shape.str());
+  if (nonfinite.defined())
+    NX_CHECK(nonfinite.dtype == DType::kF64 && nonfinite.count() == 1, "{} {} to tell of values that are not finite",
+             name_of(nonfinite.dtype), nonfinite.shape.str());
   for (const UpdateBlock& block : blocks) {
     NX_CHECK(block.offset >= 0 && block.state_offset >= 0 && block.rows >= 0 && block.cols >= 0,
              "block of {} x {} at {}, its state at {}", block.rows, block.cols, block.offset, block.state_offset);

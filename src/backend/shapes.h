@@ -48,7 +48,7 @@ void check_cross_entropy_from(const Tensor& logits, const Tensor& targets, int64
 void check_sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges, const Tensor& out);
 void check_adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
                  const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
-                 const Tensor& compute);
+                 const Tensor& compute, const Tensor& nonfinite);
 
 // The groups of a Nexus-Rank activation: h is [rows, width] (one group) or [rows, groups, width].
 struct GroupedRows {

@@ -3,16 +3,19 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <set>
 
+#include "campaign/changed_settings.h"
+#include "campaign/data_review.h"
 #include "campaign/grow_stage.h"
-#include "campaign/launch_keeper.h"
+#include "campaign/launch_data.h"
+#include "campaign/launch_inputs.h"
 #include "campaign/next_action.h"
 #include "campaign/run_identity.h"
+#include "campaign/run_opening.h"
 #include "comm/progress.h"
 #include "comm/watchdog.h"
 #include "core/files.h"
-#include "core/host.h"
+#include "core/json_text.h"
 #include "core/log.h"
 #include "core/units.h"
 #include "params/replication.h"
@@ -21,11 +24,6 @@
 
 namespace nexus {
 namespace {
-
-int count_nodes(Communicator& world) {
-  const std::vector<std::string> all = world.all_gather_text(host_name());
-  return static_cast<int>(std::set<std::string>(all.begin(), all.end()).size());
-}
 
 // Windows of real data that every growth is proved on.
 constexpr int64_t kGrowthSequences = 4;
@@ -65,16 +63,19 @@ class Campaign {
         requests_(folder_, grid.rank() == 0, launch.stop_after_seconds),
         sampler_(spec_.data, spec_.seed, spec_.model.vocab) {
     if (!spec_.data.valid.empty()) valid_.emplace(spec_.data.valid, spec_.data.context, spec_.model.vocab);
+    data_.emplace(spec_, sampler_, valid_ ? &*valid_ : nullptr, grid.world());
   }
 
   int run() {
     open_folder();
+    data_->read_contents(grid_.world());
     std::optional<TrainState> restored = restore();
     if (restored) {
       state_ = *restored;
       require_agreement();
     }
     describe_launch();
+    describe_data();
     stop_asked_ = keeper_ && !keeper_->spent().empty();  // no step is to be had for nothing
     while (true) {
       const NextAction action = next_action(spec_, restored);
@@ -94,47 +95,17 @@ class Campaign {
  private:
   // --- the run folder
   void open_folder() {
-    const int nodes = count_nodes(grid_.world());
-    std::exception_ptr error;
-    std::string run_id;
-    LaunchMark mark;
-    if (grid_.rank() == 0) {
-      try {
-        make_folders(folder_.checkpoints());
-        make_folders(folder_.log_folder());
-        keeper_.emplace(folder_, spec_, grid_.world().size(), nodes);
-        mark = keeper_->mark();
-        keeper_->add_sources(requests_);
-        run_id = identify_run(folder_);
-        set_log_file(folder_.log_folder() + "/nexus.log");
-      } catch (...) {
-        error = std::current_exception();
-      }
-    }
-    grid_.world().agree("opening the run folder", error);
-    run_id_ = grid_.world().broadcast_text(run_id);
-    grid_.world().broadcast(&mark.generation, sizeof mark.generation, 0);
-    mark.job = grid_.world().broadcast_text(mark.job);
-    grid_.world().broadcast(&mark.restart, sizeof mark.restart, 0);
-    records_.set_launch(mark);
-    if (launch_.on_open) launch_.on_open(folder_.root, mark);
+    const OpenRun open = open_run(grid_.world(), folder_, spec_, launch_, requests_, keeper_);
+    run_id_ = open.run_id;
+    records_.set_launch(open.mark);
+    if (launch_.on_open) launch_.on_open(folder_.root, open.mark);
     grid_.world().require_equal("the configuration", input_.resolved_yaml);
-    opened_.mark = mark;
+    opened_.mark = open.mark;
     opened_.yes = true;
     records_.status("running");
-    refuse_idle_starts();
+    refuse_idle_starts(grid_.world(), keeper_);
     log("run {} | seed {} | ranks {} (dp {} tp {}) | backend {}", spec_.name, spec_.seed,
         grid_.dp_size() * grid_.tp_size(), grid_.dp_size(), grid_.tp_size(), backend_.description());
-  }
-
-  void refuse_idle_starts() {
-    std::exception_ptr error;
-    try {
-      if (keeper_) keeper_->refuse_idle_starts();
-    } catch (...) {
-      error = std::current_exception();
-    }
-    grid_.world().agree("looking at earlier starts", error);
   }
 
   void describe_launch() {
@@ -144,7 +115,7 @@ class Campaign {
         record_launch(
             folder_, input_, launch_, backend_,
             fmt::format("dp {} tp {}{}", grid_.dp_size(), grid_.tp_size(), sharding_.sequence ? " sequence" : ""),
-            opened_.mark);
+            opened_.mark, data_->record());
       } catch (...) {
         error = std::current_exception();
       }
@@ -152,49 +123,32 @@ class Campaign {
     grid_.world().agree("recording the launch", error);
   }
 
-  // Rank 0 looks and decides; the others are told: file systems may show different ranks different folders.
-  std::string checkpoint_to_resume() {
-    const progress::Phase phase("looking for a checkpoint");
-    if (launch_.resume == "auto") return newest_good_checkpoint(grid_.world(), folder_, run_id_);
+  void describe_data() {
     std::exception_ptr error;
-    if (grid_.rank() == 0 && launch_.resume == "never") {
+    if (grid_.rank() == 0) {
       try {
-        if (!list_checkpoints(folder_).empty())
-          throw Error(ErrorKind::kConfig, "the run folder holds checkpoints, and --resume is never", folder_.root,
-                      "use --resume auto to continue, or another --out");
+        const DataReview review = review_data(spec_, sampler_);
+        for (const std::string& line : review.lines) log_text(line);
+        for (const std::string& text : review.warnings) warn_text(text);
       } catch (...) {
         error = std::current_exception();
       }
     }
-    grid_.world().agree("looking for a checkpoint", error);
-    return launch_.resume == "never" ? "" : launch_.resume;
-  }
-
-  // Every rank hashes its share of the files.
-  Checkpoint open_verified(const std::string& path) {
-    const progress::Phase phase("verifying " + path);
-    std::optional<Checkpoint> checkpoint;
-    std::exception_ptr error;
-    try {
-      checkpoint.emplace(path, false);
-      checkpoint->verify(grid_.rank(), grid_.world().size());
-    } catch (...) {
-      error = std::current_exception();
-    }
-    grid_.world().agree("verifying the checkpoint", error);
-    return std::move(*checkpoint);
+    grid_.world().agree("looking at the data", error);
   }
 
   std::optional<TrainState> restore() {
-    const std::string path = checkpoint_to_resume();
+    const std::string path = checkpoint_to_resume(grid_.world(), folder_, launch_, run_id_);
     if (path.empty()) return std::nullopt;
-    const Checkpoint checkpoint = launch_.resume == "auto" ? Checkpoint(path, false) : open_verified(path);
+    const Checkpoint checkpoint =
+        launch_.resume == "auto" ? Checkpoint(path, false) : open_verified(grid_.world(), path);
     if (checkpoint.id().run_id != run_id_)
       throw Error(ErrorKind::kCheckpoint, "the checkpoint belongs to another run", path,
                   "continue that run in its own folder, or start from it with init_from");
     TrainState state = train_state_from_json(checkpoint.state(), path);
-    refuse_frozen_changes(state);
-    refuse_other_data(state);
+    std::vector<FrozenChange> accepted = accept_changes(state), of_data = accept_data(state);
+    accepted.insert(accepted.end(), of_data.begin(), of_data.end());
+    for (const FrozenChange& change : accepted) record_change(state, change);
     trained_ = std::make_unique<Trained>(state.model, backend_, spec_.precision.compute, sharding_);
     load_training(checkpoint, trained_->params);
     const auto stage = static_cast<size_t>(state.stage_index);
@@ -202,36 +156,48 @@ class Campaign {
     return state;
   }
 
-  void refuse_frozen_changes(TrainState& state) {
-    std::string refused;
-    for (const FrozenChange& change : frozen_changes(spec_, input_.stage_numerics, state)) {
-      const auto& allowed = launch_.allowed_changes;
-      if (std::find(allowed.begin(), allowed.end(), change.key) != allowed.end())
-        allow(state, change);
-      else
-        refused += (refused.empty() ? "" : "; ") + change.text;
+  // The changed settings, all of them allowed; throws where one is not.
+  std::vector<FrozenChange> accept_changes(TrainState& state) {
+    if (state.flops_def.empty())  // of an older nexus
+      state.flops_def = grid_.world().broadcast_text(grid_.rank() == 0 ? recorded_flops_def(folder_) : "");
+    const CurrentSettings now{spec_, input_.stage_numerics, input_.class_of};
+    const auto changes = require_allowed_changes(now, state, launch_.allowed_changes);
+    std::vector<FrozenChange> accepted;
+    for (const SettingChange& change : changes) accepted.push_back({change.key, change.text});
+    for (const std::string& key : launch_.allowed_changes)
+      if (input_.class_of(key) == KeyClass::kSchedule &&
+          std::none_of(changes.begin(), changes.end(), [&](const SettingChange& each) { return each.key == key; }))
+        log("--allow-schedule-change {} | it has not changed", key);
+    adopt_settings(now, state);
+    state.flops_def = spec_.account.flops_def;
+    return accepted;
+  }
+
+  // The same for data: what this run has begun to read must still be what it was, wherever it lies.
+  std::vector<FrozenChange> accept_data(TrainState& state) {
+    const std::string index_digest = sampler_.index_digest();
+    std::vector<FrozenChange> accepted;
+    bool new_build = false;  // whose validation file comes with the training files that were allowed
+    for (const FrozenChange& change : data_changes(spec_, state, index_digest, data_->identity())) {
+      if (!is_allowed(change.key) && !(new_build && change.key == "data.valid"))
+        throw Error(ErrorKind::kData, change.text, folder_.root,
+                    fmt::format("put the old files back, or pass --allow-schedule-change {}", change.key));
+      accepted.push_back(change);
+      new_build = new_build || change.key == "data.train";
     }
-    if (!refused.empty())
-      throw Error(ErrorKind::kConfig, "the configuration changes a finished or running stage: " + refused, folder_.root,
-                  "put it back, append a new stage, or name the key with --allow-schedule-change");
-    const size_t frozen = std::min(state.stage_numerics.size(), input_.stage_numerics.size());
-    for (size_t i = 0; i < frozen; ++i) state.stage_numerics[i] = input_.stage_numerics[i];
+    state.data_digest = index_digest;
+    state.data = updated_identity(state.data, data_->identity());
+    return accepted;
   }
 
-  // Stages may name other files, but what this stage has begun to read must still be what it was.
-  void refuse_other_data(TrainState& state) {
-    const std::string digest = sampler_.digest();
-    const FrozenChange change{"data.train", "the training token files are not those that this run was started on"};
+  bool is_allowed(const std::string& key) const {
     const auto& allowed = launch_.allowed_changes;
-    if (digest != state.data_digest && std::find(allowed.begin(), allowed.end(), change.key) == allowed.end())
-      throw Error(ErrorKind::kData, change.text, spec_.data.train[0].path,
-                  "put the old token files back, or pass --allow-schedule-change data.train");
-    if (digest != state.data_digest) allow(state, change);
-    state.data_digest = digest;
+    return std::find(allowed.begin(), allowed.end(), key) != allowed.end();
   }
 
-  void allow(const TrainState& state, const FrozenChange& change) {
-    warn("allowed change to the frozen past: {}", change.text);
+  void record_change(const TrainState& state, const FrozenChange& change) {
+    if (grid_.rank() == 0)
+      warn("changed as allowed, from stage {} step {} on: {}", state.stage(), state.step, change.text);
     records_.change(state, change.key, change.text);
   }
 
@@ -240,7 +206,9 @@ class Campaign {
     records_.begin();
     state_ = TrainState{};
     state_.seed = spec_.seed;
-    state_.data_digest = sampler_.digest();
+    state_.data_digest = sampler_.index_digest();
+    state_.data = data_->identity();
+    state_.flops_def = spec_.account.flops_def;
     if (spec_.init_from.empty()) {
       state_.model = spec_.model_of_stage(0);
       if (spec_.stages[0].grow.grows())
@@ -257,15 +225,10 @@ class Campaign {
   }
 
   void start_from_ancestor() {
-    const Checkpoint checkpoint = open_verified(spec_.init_from);
-    const TrainState ancestor = train_state_from_json(checkpoint.state(), spec_.init_from);
-    ModelConfig expected = spec_.model;
-    expected.validate();
-    if (!(ancestor.model == expected))
-      throw Error(ErrorKind::kConfig,
-                  fmt::format("the checkpoint holds \"{}\", the campaign's model is \"{}\"", describe(ancestor.model),
-                              describe(expected)),
-                  spec_.init_from, "copy the checkpoint's widths into `model`; stages.0.grow changes them");
+    const Checkpoint checkpoint = open_verified(grid_.world(), spec_.init_from);
+    const TrainState ancestor = ancestor_state(spec_, checkpoint);
+    refuse_other_tokenizer(ancestor);
+    require_same_definition(ancestor);
     trained_ = std::make_unique<Trained>(ancestor.model, backend_, spec_.precision.compute, sharding_);
     load_training(checkpoint, trained_->params);
     state_.model = ancestor.model;
@@ -275,6 +238,31 @@ class Campaign {
     state_.inherited_flops = ancestor.total_flops();
     log("run {} inherits {} tokens, {:.3g} FLOPs | path {}", spec_.name, format_count(state_.inherited_tokens),
         state_.inherited_flops, spec_.init_from);
+  }
+
+  // An embedding row means the piece that it was trained on; the data may be another.
+  void refuse_other_tokenizer(const TrainState& ancestor) {
+    std::string& tokenizer = state_.data.tokenizer;
+    if (!tokenizer.empty() && !ancestor.data.tokenizer.empty() && ancestor.data.tokenizer != tokenizer) {
+      const FrozenChange change{"tokenizer.path", "the checkpoint was trained with another tokenizer"};
+      if (!is_allowed(change.key))
+        throw Error(ErrorKind::kData, change.text, spec_.init_from,
+                    "name data of its tokenizer, or pass --allow-schedule-change tokenizer.path");
+      warn("{}, as allowed", change.text);
+    }
+    if (tokenizer.empty()) tokenizer = ancestor.data.tokenizer;
+  }
+
+  void require_same_definition(const TrainState& ancestor) const {
+    if (ancestor.flops_def.empty() && grid_.rank() == 0)
+      warn("{} does not say by which definition its FLOPs are counted: taken for {}", spec_.init_from,
+           spec_.account.flops_def);
+    if (!ancestor.flops_def.empty() && ancestor.flops_def != spec_.account.flops_def)
+      throw Error(ErrorKind::kConfig,
+                  fmt::format("the checkpoint's FLOPs are counted by {}, the campaign's by {}", ancestor.flops_def,
+                              spec_.account.flops_def),
+                  spec_.init_from,
+                  "set account.flops_def to " + ancestor.flops_def + ": a total adds no two definitions");
   }
 
   void begin_stage(size_t stage) {
@@ -289,9 +277,10 @@ class Campaign {
   void require_agreement() {
     grid_.world().require_equal("the configuration", input_.resolved_yaml);
     grid_.world().require_equal("the parameter table", trained_->model.table().digest());
-    grid_.world().require_equal("where the run stands",
-                                fmt::format("stage {} step {} samples {} seed {} data {}", state_.stage_index,
-                                            state_.step, state_.samples, state_.seed, state_.data_digest));
+    grid_.world().require_equal(
+        "where the run stands",
+        fmt::format("stage {} step {} samples {} seed {} data {} {}", state_.stage_index, state_.step, state_.samples,
+                    state_.seed, state_.data_digest, json_text(to_json(state_.data))));
   }
 
   void enter_stage(size_t stage) {
@@ -411,6 +400,7 @@ class Campaign {
   StopRequests requests_;
   Sampler sampler_;
   std::optional<EvalWindows> valid_;
+  std::optional<LaunchData> data_;
   std::string run_id_;
   bool stop_asked_ = false;  // no further stage
   std::chrono::steady_clock::time_point counted_ = std::chrono::steady_clock::now();

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "campaign/campaign_spec.h"
+#include "campaign/key_class.h"
 #include "comm/communicator.h"
 #include "train/run_records.h"
 
@@ -19,16 +19,16 @@ struct CampaignInput {
   CampaignSpec spec;
   std::string file_text;      // as given, kept as config.yaml
   std::string resolved_yaml;  // with every default, kept as config.resolved.yaml
-  std::vector<std::map<std::string, std::string>>
-      stage_numerics;  // per stage: key -> value of what determines its numbers
+  std::vector<StageNumerics> stage_numerics;
+  ClassOfKey class_of;
 };
 
 struct LaunchOptions {
-  std::string resume =
-      "auto";  // auto: the newest checkpoint that verifies; never: refuse a used folder; or a checkpoint's path
+  std::string resume = "auto";  // auto: the newest checkpoint that verifies; never: begin anew where none is left; or a
+                                // checkpoint's path
   std::optional<double> stop_after_seconds;
   std::string until_stage;  // end, successfully, when this stage is finished; empty: go on to the campaign's end
-  std::vector<std::string> allowed_changes;  // keys of finished or running stages that may differ from the checkpoint's
+  std::vector<std::string> allowed_changes;  // keys of class schedule whose values may differ from the checkpoint's
   // Called once the run folder is this job's own: a refused launch must not touch the files of a job that works there.
   std::function<void(const std::string& folder, const LaunchMark& mark)> on_open;
   std::string version;  // of nexus, for run.json

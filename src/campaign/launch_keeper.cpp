@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "comm/abort_hooks.h"
 #include "core/error.h"
@@ -15,6 +16,15 @@ namespace {
 constexpr double kAskSeconds = 600;  // between questions to Slurm while the limit is far
 constexpr double kHookPatience = 5;  // for what holds other processes up (comm/abort_hooks.h)
 constexpr double kSaveSpread = 1.5;  // the next save may be slower than the one before
+
+// Slurm's answers, and before the first one what the job's environment says: once, since that is of the wall clock.
+JobDeadline::SecondsLeft question(const SlurmJob& job) {
+  if (!job) return [] { return std::optional<double>(); };
+  return [job, first = true]() mutable {
+    const std::optional<double> left = ask_queue(job).seconds_left;
+    return std::exchange(first, false) && !left ? stated_seconds_left() : left;
+  };
+}
 
 [[noreturn]] void leave_to_the_newer(const std::string& text) {
   std::fprintf(stderr, "nexus: error: %s\n", text.c_str());
@@ -61,7 +71,7 @@ LaunchKeeper::LaunchKeeper(const RunFolder& run, const CampaignSpec& spec, int r
       spec_(spec),
       job_(slurm_job()),
       lease_(run, ranks, nodes, leave_to_the_newer),
-      deadline_([job = job_] { return slurm_seconds_left(job); }, spec.slurm.stop_margin_seconds) {}
+      deadline_(question(job_), spec.slurm.stop_margin_seconds) {}
 
 LaunchMark LaunchKeeper::mark() const {
   return {lease_.generation(), job_.id, job_.restart};

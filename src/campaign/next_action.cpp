@@ -15,28 +15,4 @@ NextAction next_action(const CampaignSpec& spec, const std::optional<TrainState>
   return {NextAction::Kind::kDone, stage};
 }
 
-std::vector<FrozenChange> frozen_changes(const CampaignSpec& spec,
-                                         const std::vector<std::map<std::string, std::string>>& stage_numerics,
-                                         const TrainState& state) {
-  std::vector<FrozenChange> changes;
-  for (size_t i = 0; i < state.stage_numerics.size(); ++i) {
-    const std::string& name = state.stages[i].stage;
-    if (i >= spec.stages.size()) {
-      changes.push_back({"stages", fmt::format("stage {} is gone", name)});
-      continue;
-    }
-    const auto &was = state.stage_numerics[i], &is = stage_numerics[i];
-    for (const auto& [key, value] : was) {
-      const auto found = is.find(key);
-      if (found == is.end())
-        changes.push_back({key, fmt::format("{}: {} was {}, is absent", name, key, value)});
-      else if (found->second != value)
-        changes.push_back({key, fmt::format("{}: {} was {}, is {}", name, key, value, found->second)});
-    }
-    for (const auto& [key, value] : is)
-      if (!was.contains(key)) changes.push_back({key, fmt::format("{}: {} was absent, is {}", name, key, value)});
-  }
-  return changes;
-}
-
 }  // namespace nexus

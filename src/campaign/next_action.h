@@ -1,10 +1,8 @@
 // What a campaign does next, as a pure function of its specification and of where it stands.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "campaign/campaign_spec.h"
 #include "train/train_state.h"
@@ -24,14 +22,10 @@ struct NextAction {
 
 NextAction next_action(const CampaignSpec& spec, const std::optional<TrainState>& state);
 
-// Keys of finished or running stages whose values differ from those the checkpoint was trained with, one text each:
-// "s0: optimizer.clip was 1.0, is 0.5". Past stages are frozen; future ones may change (interface.md section 2).
+// A change of what a run was trained with that a launch may allow.
 struct FrozenChange {
   std::string key;  // "stages.0.tokens"
   std::string text;
 };
-std::vector<FrozenChange> frozen_changes(const CampaignSpec& spec,
-                                         const std::vector<std::map<std::string, std::string>>& stage_numerics,
-                                         const TrainState& state);
 
 }  // namespace nexus

@@ -9,6 +9,7 @@
 #include "core/files.h"
 #include "core/hash.h"
 #include "core/host.h"
+#include "core/json_text.h"
 #include "core/log.h"
 
 namespace nexus {
@@ -45,7 +46,7 @@ void warn_of_changes(const json& before, const json& now) {
       warn(
           "this launch differs from the one before in {} ({}, was {}): it goes on, but not with the same bits; launch "
           "as before where that matters",
-          key, now.at(key).dump(), before.value(key, json()).dump());
+          key, json_text(now.at(key)), json_text(before.value(key, json())));
 }
 
 json read_run_json(const RunFolder& run) {
@@ -61,13 +62,17 @@ json read_run_json(const RunFolder& run) {
 std::string identify_run(const RunFolder& run) {
   if (!path_exists(run.run_json())) {
     const json document{{"run_id", random_id()}, {"launches", json::array()}};
-    write_file_durably(run.run_json(), document.dump(2) + "\n");
+    write_file_durably(run.run_json(), json_text(document, 2) + "\n");
   }
   return read_run_json(run)["run_id"].get<std::string>();
 }
 
+std::string recorded_flops_def(const RunFolder& run) {
+  return read_run_json(run).value("flops_def", "");
+}
+
 void record_launch(const RunFolder& run, const CampaignInput& input, const LaunchOptions& launch,
-                   const Backend& backend, const std::string& grid, const LaunchMark& mark) {
+                   const Backend& backend, const std::string& grid, const LaunchMark& mark, const json& data) {
   const CampaignSpec& spec = input.spec;
   json document = read_run_json(run);
   document["name"] = spec.name;
@@ -75,10 +80,11 @@ void record_launch(const RunFolder& run, const CampaignInput& input, const Launc
   document["seed"] = spec.seed;
   document["flops_def"] = spec.account.flops_def;
   document["init_from"] = spec.init_from;
+  document["data"] = data;
   const json facts = facts_of_launch(input, launch, backend, grid, mark);
   if (!document["launches"].empty()) warn_of_changes(document["launches"].back(), facts);
   document["launches"].push_back(facts);
-  write_file_durably(run.run_json(), document.dump(2) + "\n");
+  write_file_durably(run.run_json(), json_text(document, 2) + "\n");
   write_file_durably(run.config(), input.file_text);
   write_file_durably(run.resolved_config(), input.resolved_yaml);
 }

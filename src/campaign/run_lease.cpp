@@ -12,11 +12,13 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "checkpoint/checkpoint.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/host.h"
+#include "core/json_text.h"
 #include "core/log.h"
 
 namespace nexus {
@@ -187,6 +189,12 @@ std::vector<LeaseRecord> read_leases(const RunFolder& run) {
   return leases;
 }
 
+Liveness liveness_here(const LeaseRecord& lease) {
+  if (lease.released) return Liveness::kGone;
+  if (lease.machine != this_machine()) return Liveness::kElsewhere;
+  return alive_here(lease) ? Liveness::kLives : Liveness::kGone;
+}
+
 bool owns_run(const RunFolder& run, int64_t generation) {
   try {
     const std::vector<int64_t> all = generations(run);
@@ -206,14 +214,15 @@ RunUsage usage_of(const std::vector<LeaseRecord>& leases) {
 }
 
 int64_t idle_starts(const std::vector<LeaseRecord>& leases, const SlurmJob& job, int64_t found) {
-  const auto progress = std::find_if(leases.rbegin(), leases.rend(), [&](const LeaseRecord& lease) {
-    if (lease.job.id != job.id || lease.commits > 0) return true;
-    if (lease.found == -1) return false;
-    const bool advanced = found > lease.found;  // killed before it could say so
-    found = lease.found;
-    return advanced;
-  });
-  return job ? progress - leases.rbegin() : 0;
+  if (!job) return 0;
+  std::set<int64_t> idle;
+  for (auto lease = leases.rbegin(); lease != leases.rend(); ++lease) {
+    if (lease->job.id != job.id || lease->commits > 0) break;
+    if (lease->found != -1 && found > lease->found) break;  // killed before it could say so
+    if (lease->found != -1) found = lease->found;
+    if (lease->job.restart < job.restart) idle.insert(lease->job.restart);
+  }
+  return static_cast<int64_t>(idle.size());
 }
 
 RunLease::RunLease(const RunFolder& run, int ranks, int nodes, std::function<void(const std::string&)> on_lost,
@@ -254,7 +263,7 @@ bool RunLease::claimed(int64_t generation) {
   mine_.generation = generation;
   const std::string path = path_of(run_, generation);
   const std::string draft = fmt::format("{}.{}-{}", path, mine_.host, mine_.pid);
-  write_file_durably(draft, to_json(mine_).dump() + "\n");
+  write_file_durably(draft, json_text(to_json(mine_)) + "\n");
   int failure = ::link(draft.c_str(), path.c_str()) == 0 ? 0 : errno;
   struct stat info {};
   if (failure == EEXIST && ::stat(draft.c_str(), &info) == 0 && info.st_nlink == 2) failure = 0;  // a lost answer
@@ -265,7 +274,7 @@ bool RunLease::claimed(int64_t generation) {
     if (fd < 0 && errno == EEXIST) return false;
     if (fd < 0) throw_errno("create", path);
     ::close(fd);
-    write_file_durably(path, to_json(mine_).dump() + "\n");
+    write_file_durably(path, json_text(to_json(mine_)) + "\n");
   } else if (failure != 0) {
     errno = failure;
     throw_errno("link", path);
@@ -319,7 +328,7 @@ void RunLease::write(bool released) {
   mine_.seconds = seconds_now();
   ++mine_.renewals;
   mine_.released = released;
-  replace_file(path_of(run_, mine_.generation), to_json(mine_).dump() + "\n");
+  replace_file(path_of(run_, mine_.generation), json_text(to_json(mine_)) + "\n");
 }
 
 double RunLease::seconds_now() const {

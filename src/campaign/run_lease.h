@@ -48,6 +48,10 @@ struct LeaseRecord {
 // All generations of a run, oldest first. A file that cannot be read gives, with a warning, its number alone.
 std::vector<LeaseRecord> read_leases(const RunFolder& run);
 
+// What can be said of a launch at once: it is known where it runs on this machine, or has ended by itself.
+enum class Liveness { kLives, kGone, kElsewhere };
+Liveness liveness_here(const LeaseRecord& lease);
+
 // Whether `generation` still owns the run; false also where nobody can say.
 bool owns_run(const RunFolder& run, int64_t generation);
 
@@ -57,9 +61,11 @@ struct RunUsage {
 };
 RunUsage usage_of(const std::vector<LeaseRecord>& leases);
 
-// Starts of this Slurm job in a row, the latest ones, that committed nothing: none that they say themselves, and none
-// that the next start (after the last one this one, which finds sequence `found`) saw. Sequences alone would not do:
-// where the newest checkpoint is set aside as damaged, they go back, and the next commit has the same number again.
+// Restarts of this Slurm job in a row, the latest ones, in which nothing was committed: nothing that their starts say
+// themselves, and nothing that the next start (after the last one this one, which finds sequence `found`) saw.
+// Sequences alone would not do: where the newest checkpoint is set aside as damaged, they go back, and the next commit
+// has the same number again. Starts within one restart (somebody at a shell in an allocation, a script that tries
+// again) are not Slurm's, and this one's are not over: they do not count.
 int64_t idle_starts(const std::vector<LeaseRecord>& leases, const SlurmJob& job, int64_t found);
 
 struct LeaseTimes {

@@ -2,12 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
+#include <iterator>
 #include <limits>
+#include <sstream>
 #include <vector>
 
+#include "core/log.h"
 #include "core/process.h"
 
 namespace nexus {
@@ -28,10 +32,18 @@ std::optional<int64_t> number(std::string_view text) {
   return value;
 }
 
-// A task of an array has a number of its own, but the last one to start bears the array's, which names all of them.
-std::string name_in_queue(const SlurmJob& job) {
-  const std::string array = variable("SLURM_ARRAY_JOB_ID"), task = variable("SLURM_ARRAY_TASK_ID");
-  return number(array) && number(task) ? array + "_" + task : job.id;
+// "345|RUNNING|1000|1:00:00"; false where the line is none of this job.
+bool read_line(const std::string& line, const std::string& id, QueueAnswer& answer) {
+  std::vector<std::string> fields;
+  std::istringstream text(line);
+  for (std::string field; std::getline(text, field, '|');) fields.push_back(field);
+  if (fields.size() != 4 || fields[0] != id || !number(fields[2])) return false;
+  answer.kind = has_ended(fields[1]) ? QueueAnswer::Kind::kOver : QueueAnswer::Kind::kLives;
+  answer.state = fields[1];
+  answer.user = *number(fields[2]);
+  answer.seconds_left = parse_slurm_time(fields[3]);
+  if (fields[3] == "UNLIMITED") answer.seconds_left = std::numeric_limits<double>::infinity();
+  return true;
 }
 
 }  // namespace
@@ -67,18 +79,38 @@ std::optional<double> parse_slurm_time(std::string_view text) {
   return days * 86400 + seconds;
 }
 
-std::optional<double> slurm_seconds_left(const SlurmJob& job) {
-  if (!job) return std::nullopt;
+bool has_ended(std::string_view state) {
+  static constexpr std::string_view kEnded[] = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE",      "FAILED",
+                                                "NODE_FAIL", "PREEMPTED", "REVOKED",   "OUT_OF_MEMORY", "TIMEOUT"};
+  return std::find(std::begin(kEnded), std::end(kEnded), state) != std::end(kEnded);
+}
+
+QueueAnswer ask_queue(const SlurmJob& job) {
+  using Kind = QueueAnswer::Kind;
+  QueueAnswer answer;
   const ProcessResult asked =
-      run_process({"squeue", "--noheader", "--jobs", name_in_queue(job), "--format", "%L"}, kPatienceSeconds);
-  if (asked.ok()) {
-    if (const auto left = parse_slurm_time(asked.first_line())) return left;
-    if (asked.first_line() == "UNLIMITED") return std::numeric_limits<double>::infinity();
+      run_process({"squeue", "--noheader", "--jobs", job.id, "--array", "--states=all", "--format", "%A|%T|%U|%L"},
+                  kPatienceSeconds);
+  answer.kind = asked.found ? Kind::kSilent : Kind::kNoSlurm;
+  if (!asked.ok()) {
+    if (asked.found && asked.errors.find("Invalid job id") != std::string::npos) answer.kind = Kind::kNoSuchJob;
+    return answer;
   }
-  const auto end = number(variable("SLURM_JOB_END_TIME"));
-  if (!end) return std::nullopt;
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<double>(*end) - std::chrono::duration<double>(now).count();
+  if (asked.output.empty()) answer.kind = Kind::kNoSuchJob;
+  std::istringstream lines(asked.output);
+  for (std::string line; answer.kind != Kind::kLives && std::getline(lines, line);) read_line(line, job.id, answer);
+  return answer;
+}
+
+std::optional<double> stated_seconds_left() {
+  const std::string text = variable("SLURM_JOB_END_TIME");
+  if (text.empty()) return std::nullopt;
+  const auto end = number(text);
+  const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  if (end && static_cast<double>(*end) > now) return static_cast<double>(*end) - now;
+  warn("Slurm does not say how long this job may run, and SLURM_JOB_END_TIME is {}: no time limit is known",
+       end ? "in the past" : "no time: " + text);
+  return std::nullopt;
 }
 
 std::string singleton_trouble(int ranks) {

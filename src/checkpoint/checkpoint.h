@@ -32,6 +32,7 @@ struct TensorSlice {
   Shape shape;  // of the whole logical tensor
   Box box;
   const void* host = nullptr;
+  bool must_be_finite = false;  // the save fails, with kNumeric, where a value is not
 };
 
 // What a checkpoint is of; part of the manifest and checked on reading.
@@ -68,7 +69,7 @@ class Checkpoint {
   };
   // Verifies the manifest and, unless `verify_data` is false, every file's digest before HDF5 opens it. A folder that
   // is named like a step (and lies under checkpoints/STAGE) must be of that step (and stage). Throws
-  // ErrorKind::kCheckpoint with the file and what is wrong with it; kIo if it cannot be read at all.
+  // ErrorKind::kCheckpoint with the file and what is wrong with it; kIo if it cannot be read, after some tries.
   explicit Checkpoint(const std::string& path, bool verify_data = true);
   ~Checkpoint();
   Checkpoint(Checkpoint&&) noexcept;
@@ -77,6 +78,9 @@ class Checkpoint {
   // Compares the digest of every file number part, part + parts, ... of the manifest and examines its datasets, as the
   // constructor does for all. Throws like it. For ranks that share the work.
   void verify(int part = 0, int parts = 1) const;
+  // Throws kNumeric naming the first tensor of those files that holds a value that is not finite: such a checkpoint is
+  // intact, and nobody can train on from it.
+  void require_finite(int part = 0, int parts = 1) const;
 
   const std::string& path() const;
   const CheckpointId& id() const;
@@ -110,13 +114,16 @@ struct CheckpointEntry {
   std::string problem;  // empty: manifest and state are good, the other files are there (they are not hashed here)
 };
 
-// Every committed checkpoint of a run, in order of commit; those with a problem come last.
-std::vector<CheckpointEntry> list_checkpoints(const RunFolder& run);
+// Every committed checkpoint of a run, in order of commit; those with a problem come last. Throws kIo if one cannot be
+// read, after some tries: nothing is known of it, so it is neither good nor bad. For people, `unreadable_too` lists it
+// with that as its problem.
+std::vector<CheckpointEntry> list_checkpoints(const RunFolder& run, bool unreadable_too = false);
 
-// The newest checkpoint that verifies, or "" if there is none at all. Newer ones that do not verify, and those of
-// another run than `run_id` (if given), are warned of and quarantined (renamed to *.bad) unless `read_only`. Throws
-// kCheckpoint and touches nothing if checkpoints exist and none verifies, or if one is of another format version; kIo
-// if a file cannot be read: a passing disk trouble must not cost an interval. For tools: one process, which hashes all.
+// The newest checkpoint that verifies and is finite, or "" if there is none at all. Newer ones that are not, and those
+// of another run than `run_id` (if given), are warned of and quarantined (renamed to *.bad) unless `read_only`. Throws
+// kCheckpoint and touches nothing if checkpoints exist and none will do, or if one is of another format version; kIo
+// and touches nothing if a file cannot be read, after some tries: trouble that passes must not cost an interval. For
+// tools: one process, which hashes all.
 std::string newest_good_checkpoint(const RunFolder& run, bool read_only = false, const std::string& run_id = "");
 
 // The same for a resume, collective: rank 0 lists and sets aside, every rank hashes its share of the files (round
@@ -140,7 +147,8 @@ struct KeepPolicy {
   double min_temporary_age_seconds = 0;   // leaves younger *.tmp-* alone: they may belong to a save of another process
   int64_t generation = kEveryGeneration;  // leaves *.tmp-* of later ones alone: this process may have been replaced
 };
-// Removes what the policy does not keep: rename to .trash first, newest one verified before anything goes. Returns the
+// Removes what the policy does not keep: rename to .trash first; before anything goes the newest one must verify and be
+// finite, and every other be readable (throws kCheckpoint, kNumeric, kIo). Returns the
 // paths that were (or, with dry_run, would be) removed. Also clears *.tmp-* and .trash-* left by killed jobs, not those
 // of saves under way in this process. Never touches checkpoints with a problem. Rank 0 only.
 std::vector<std::string> prune_checkpoints(const RunFolder& run, const KeepPolicy& policy, bool dry_run = false);

@@ -12,6 +12,7 @@
 #include "checkpoint/strict_json.h"
 #include "core/files.h"
 #include "core/hash.h"
+#include "core/json_text.h"
 #include "core/log.h"
 
 namespace nexus {
@@ -105,12 +106,12 @@ std::string make_temporary_folder(const RunFolder& run, const CheckpointId& id, 
 
 std::string shard_to_text(const ShardRecord& shard) {
   if (shard.file.name.empty()) return "";
-  return ordered_json{{"file", file_to_json(shard.file)}, {"tensors", tensors_to_json(shard.tensors)}}.dump();
+  return json_text(ordered_json{{"file", file_to_json(shard.file)}, {"tensors", tensors_to_json(shard.tensors)}});
 }
 
 int64_t commit_folder(const RunFolder& run, const CheckpointId& id, const std::string& temporary,
                       const std::vector<std::string>& shards, const json& state, const Fence& fence) {
-  const std::string state_text = state.dump(1) + "\n";
+  const std::string state_text = json_text(state, 1) + "\n";
   const Manifest manifest = make_manifest(run, id, shards, state_text);
   const std::string manifest_text = manifest_to_text(manifest);
   NX_CHECK(static_cast<int64_t>(state_text.size()) <= kMaxStateBytes, "state of {} bytes", state_text.size());

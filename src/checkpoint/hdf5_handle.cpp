@@ -3,6 +3,8 @@
 #include <mutex>
 #include <utility>
 
+#include "checkpoint/strict_json.h"
+
 namespace nexus {
 namespace {
 
@@ -13,20 +15,31 @@ std::recursive_mutex& hdf5_mutex() {
 
 thread_local int locks_held = 0;
 
-herr_t keep_innermost(unsigned index, const H5E_error2_t* error, void* text) {
-  if (index == 0 && error->desc != nullptr) *static_cast<std::string*>(text) = error->desc;
+// Why the last call failed. `passing`: the system refused to read, write or give memory, which says nothing about what
+// is in the file.
+struct Reason {
+  std::string text;
+  bool passing = false;
+};
+
+herr_t keep_innermost(unsigned index, const H5E_error2_t* error, void* to) {
+  if (index > 0) return 0;
+  auto& reason = *static_cast<Reason*>(to);
+  reason.passing = error->maj_num == H5E_RESOURCE && (error->min_num == H5E_NOSPACE || error->min_num == H5E_CANTALLOC);
+  if (error->desc != nullptr) reason.text = error->desc;
   return 0;
 }
 
-// "file write failed: ... errno = 28, error message = 'No space left on device', ..." -> the part in quotes.
-std::string innermost_reason() {
-  std::string text;
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, &text);
+// "file write failed: ... errno = 28, error message = 'No space left on device', ..." -> the part in quotes. Only what
+// HDF5 asked of the system has that form.
+Reason innermost_reason() {
+  Reason reason;
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, &reason);
   const std::string mark = "error message = '";
-  const size_t begin = text.find(mark);
-  if (begin == std::string::npos) return text.empty() ? "HDF5 gives no reason" : text;
-  const size_t end = text.find('\'', begin + mark.size());
-  return text.substr(begin + mark.size(), end - begin - mark.size());
+  const size_t begin = reason.text.rfind(mark);
+  if (begin == std::string::npos) return reason.text.empty() ? Reason{"HDF5 gives no reason"} : reason;
+  const size_t end = reason.text.find('\'', begin + mark.size());
+  return {reason.text.substr(begin + mark.size(), end - begin - mark.size()), true};
 }
 
 }  // namespace
@@ -77,9 +90,19 @@ void Hdf5Context::check(bool succeeded, const std::string& operation) const {
 }
 
 void Hdf5Context::fail(const std::string& operation) const {
-  const char* todo = kind_ == ErrorKind::kIo ? "check free space, quota and the disk, then run the same command again"
-                                             : "resume from an older checkpoint (`nexus ckpt ls RUN` lists them)";
-  throw Error(kind_, fmt::format("cannot {}: {}", operation, innermost_reason()), where_, todo);
+  const Reason reason = innermost_reason();
+  const ErrorKind kind = reason.passing ? ErrorKind::kIo : kind_;
+  const char* todo = kind == ErrorKind::kIo ? "check free space, quota and the disk, then run the same command again"
+                                            : "resume from an older checkpoint (`nexus ckpt ls RUN` lists them)";
+  throw Error(kind, fmt::format("cannot {}: {}", operation, reason.text), where_, todo);
+}
+
+void Hdf5Context::refuse(const std::string& what) const {
+  NX_CHECK(Hdf5Lock::held(), "HDF5 was called without its lock: {}", what);
+  if (const Reason reason = innermost_reason(); reason.passing)
+    throw Error(ErrorKind::kIo, "cannot read: " + reason.text, where_,
+                "check the disk, then run the same command again");
+  throw_damaged(what, where_);
 }
 
 void initialize_hdf5() {
@@ -89,11 +112,12 @@ void initialize_hdf5() {
     // in it.
     H5dont_atexit();
     H5open();
-    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
     H5PLset_loading_state(0);
     return true;
   }();
+  thread_local const bool quiet = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;  // each thread has its own errors
   static_cast<void>(done);
+  static_cast<void>(quiet);
 }
 
 Hdf5Handle shard_access_properties(const Hdf5Context& context) {

@@ -53,7 +53,10 @@ class Hdf5Context {
   // Takes ownership of `id`; throws "cannot OPERATION" if it is negative.
   Hdf5Handle own(hid_t id, Hdf5Handle::Close close, const std::string& operation) const;
   void check(bool succeeded, const std::string& operation) const;
+  // Throws "cannot OPERATION" with HDF5's reason: of this context's kind, but kIo where the system failed under HDF5.
   [[noreturn]] void fail(const std::string& operation) const;
+  // For an answer of the latest call that a sound file does not give: damage, unless the system failed under HDF5.
+  [[noreturn]] void refuse(const std::string& what) const;
 
  private:
   ErrorKind kind_;

@@ -9,6 +9,7 @@
 #include <random>
 #include <set>
 
+#include "checkpoint/retry_io.h"
 #include "core/error.h"
 #include "core/files.h"
 
@@ -33,6 +34,23 @@ struct LivePaths {
 LivePaths& live_paths() {
   static LivePaths live;
   return live;
+}
+
+std::vector<StageEntry> list_stages(const RunFolder& run) {
+  std::vector<StageEntry> entries;
+  try {
+    if (!fs::is_directory(run.checkpoints())) return entries;
+    for (const auto& stage : fs::directory_iterator(run.checkpoints())) {
+      if (!stage.is_directory() || !is_safe_name(stage.path().filename().string())) continue;
+      for (const auto& entry : fs::directory_iterator(stage.path()))
+        entries.push_back({stage.path().filename().string(), entry.path().filename().string(), entry.path().string()});
+    }
+  } catch (const fs::filesystem_error& e) {
+    throw Error(ErrorKind::kIo, fmt::format("cannot list folder: {}", e.code().message()), e.path1().string(),
+                "check the path and its permissions");
+  }
+  std::sort(entries.begin(), entries.end(), [](const StageEntry& a, const StageEntry& b) { return a.path < b.path; });
+  return entries;
 }
 
 }  // namespace
@@ -83,20 +101,7 @@ std::optional<int64_t> step_of_name(const std::string& name) {
 }
 
 std::vector<StageEntry> stage_entries(const RunFolder& run) {
-  std::vector<StageEntry> entries;
-  if (!fs::is_directory(run.checkpoints())) return entries;
-  try {
-    for (const auto& stage : fs::directory_iterator(run.checkpoints())) {
-      if (!stage.is_directory() || !is_safe_name(stage.path().filename().string())) continue;
-      for (const auto& entry : fs::directory_iterator(stage.path()))
-        entries.push_back({stage.path().filename().string(), entry.path().filename().string(), entry.path().string()});
-    }
-  } catch (const fs::filesystem_error& e) {
-    throw Error(ErrorKind::kIo, fmt::format("cannot list folder: {}", e.code().message()), e.path1().string(),
-                "check the path and its permissions");
-  }
-  std::sort(entries.begin(), entries.end(), [](const StageEntry& a, const StageEntry& b) { return a.path < b.path; });
-  return entries;
+  return retry_io([&] { return list_stages(run); });
 }
 
 std::string normal_path(const std::string& path) {

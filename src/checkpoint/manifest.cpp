@@ -5,9 +5,11 @@
 #include <set>
 
 #include "checkpoint/cover.h"
+#include "checkpoint/raw_file.h"
 #include "checkpoint/strict_json.h"
 #include "core/files.h"
 #include "core/hash.h"
+#include "core/json_text.h"
 
 namespace nexus {
 namespace {
@@ -45,7 +47,7 @@ Shape shape_from(const json& list, const std::string& where) {
   for (const json& value : list) {
     extents.push_back(strict_integer(value, 1, kMaxBytes, "shape", where));
     if (__builtin_mul_overflow(bytes, extents.back(), &bytes) || bytes > kMaxBytes)
-      throw_damaged(fmt::format("shape {} is absurdly large", list.dump()), where);
+      throw_damaged(fmt::format("shape {} is absurdly large", json_text(list)), where);
   }
   return Shape(extents);
 }
@@ -198,7 +200,7 @@ std::string manifest_to_text(const Manifest& manifest) {
                              {"hdf5", manifest.hdf5},
                              {"files", files},
                              {"tensors", tensors_to_json(manifest.tensors)}};
-  std::string text = body.dump(1);
+  std::string text = json_text(body, 1);
   text.resize(text.size() - 2);  // the closing "\n}" comes after the seal
   return text + seal_of(text);
 }
@@ -235,13 +237,14 @@ Manifest manifest_from_text(const std::string& text, const std::string& where, j
 
 Manifest read_manifest(const std::string& folder, json* document) {
   const std::string path = folder + "/" + kManifestName;
-  if (!path_exists(path)) throw_damaged("no MANIFEST.json: this is no committed checkpoint", folder);
+  if (require_status(path).type() == std::filesystem::file_type::not_found)
+    throw_damaged("no MANIFEST.json: this is no committed checkpoint", folder);
   std::string text;
   try {
     text = read_text_file(path, kMaxManifestBytes);
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::kData) throw;
-    throw_damaged("the manifest is no regular file of at most 32 MiB", path);
+    throw_damaged("the manifest is no regular file of at most 128 MiB", path);
   }
   return manifest_from_text(text, path, document);
 }

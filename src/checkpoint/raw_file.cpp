@@ -4,10 +4,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
+#include <vector>
 
+#include "checkpoint/strict_json.h"
 #include "core/error.h"
+#include "core/hash.h"
 
 namespace nexus {
 
@@ -45,6 +49,28 @@ int64_t RawFile::read_at(int64_t position, void* target, int64_t size_bytes) con
     got += n;
   }
   return got;
+}
+
+std::string RawFile::digest(int64_t size_bytes) const {
+  Hasher hasher;
+  std::vector<char> block(kReadBlockBytes);
+  for (int64_t done = 0; done < size_bytes;) {
+    const int64_t got = read_at(done, block.data(), std::min(kReadBlockBytes, size_bytes - done));
+    if (got == 0 && this->size_bytes() < size_bytes) throw_damaged("the file has become shorter", path_);
+    if (got == 0)
+      throw Error(ErrorKind::kIo, fmt::format("cannot read: the file ends at byte {} of {}", done, size_bytes), path_,
+                  "check the disk or network file system, then run the same command again");
+    hasher.add(block.data(), static_cast<size_t>(got));
+    done += got;
+  }
+  return hasher.digest();
+}
+
+std::filesystem::file_status require_status(const std::string& path) {
+  std::error_code code;
+  const std::filesystem::file_status status = std::filesystem::symlink_status(path, code);
+  if (status.type() == std::filesystem::file_type::not_found || !code) return status;
+  throw Error(ErrorKind::kIo, "cannot stat: " + code.message(), path, "check the path and its permissions");
 }
 
 }  // namespace nexus

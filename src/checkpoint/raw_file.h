@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 
 namespace nexus {
@@ -20,10 +21,16 @@ class RawFile {
   int64_t size_bytes() const;
   // Bytes got: fewer than asked for only at the end of the file. Throws kIo.
   int64_t read_at(int64_t position, void* target, int64_t size_bytes) const;
+  // Of the whole file, which should have `size_bytes`. Throws kCheckpoint if it has become shorter, kIo if it has not
+  // and ends early all the same.
+  std::string digest(int64_t size_bytes) const;
 
  private:
   std::string path_;
   int fd_ = -1;
 };
+
+// What lies at a path: `not_found`, or its kind. Throws kIo where the system cannot tell.
+std::filesystem::file_status require_status(const std::string& path);
 
 }  // namespace nexus

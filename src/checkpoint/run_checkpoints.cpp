@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-CheckpointEntry examine(const StageEntry& folder, int64_t step) {
+CheckpointEntry examine(const StageEntry& folder, int64_t step, bool unreadable_too) {
   CheckpointEntry entry;
   entry.path = folder.path;
   entry.id.stage = folder.stage;
@@ -32,7 +32,8 @@ CheckpointEntry examine(const StageEntry& folder, int64_t step) {
     if (state.contains("tokens") && state["tokens"].is_number_integer()) entry.tokens = state["tokens"];
     if (state.contains("pinned") && state["pinned"].is_boolean()) entry.pinned = state["pinned"];
   } catch (const Error& e) {
-    entry.problem = e.what();
+    if (e.kind() == ErrorKind::kIo && !unreadable_too) throw;
+    entry.problem = (e.kind() == ErrorKind::kIo ? "could not be read: " : "") + std::string(e.what());
   }
   return entry;
 }
@@ -62,13 +63,14 @@ std::string problem_of(const std::string& path, const std::string& run_id, int p
     const Checkpoint checkpoint(path, /*verify_data=*/false);
     if (!run_id.empty()) checkpoint.require_run(run_id);
     checkpoint.verify(part, parts);
+    checkpoint.require_finite(part, parts);
     if (part == 0)
       for (const std::string& name : checkpoint.extra_files()) warn("{} holds a file of no checkpoint: {}", path, name);
     return "";
   } catch (const OtherVersion&) {
     throw;
   } catch (const Error& e) {
-    if (e.kind() != ErrorKind::kCheckpoint) throw;
+    if (e.kind() != ErrorKind::kCheckpoint && e.kind() != ErrorKind::kNumeric) throw;
     return e.what();
   }
 }
@@ -119,7 +121,7 @@ std::string newest_good(Communicator& comm, const RunFolder& run, bool read_only
       comm.barrier();  // until then a rank might meet a folder that is about to be renamed
       return path;
     }
-    if (leader) warn("checkpoint does not verify: {}", problem);
+    if (leader) warn("checkpoint cannot be resumed from: {}", problem);
     bad.push_back(path);
   }
   if (bad.empty()) return "";
@@ -127,13 +129,16 @@ std::string newest_good(Communicator& comm, const RunFolder& run, bool read_only
               "nothing was changed: restore one from a copy, or move the folder away to start afresh");
 }
 
-// Seconds since anything in a folder was last written.
+// Seconds since anything in a folder was last written. What cannot be told, because somebody is at work in the folder
+// or it cannot be read, counts as written now.
 double age_seconds(const std::string& folder) {
-  std::error_code code;
-  fs::file_time_type last = fs::last_write_time(folder, code);
-  for (const auto& entry : fs::directory_iterator(folder, code))
-    last = std::max(last, fs::last_write_time(entry.path(), code));
-  return std::chrono::duration<double>(fs::file_time_type::clock::now() - last).count();
+  try {
+    fs::file_time_type last = fs::last_write_time(folder);
+    for (const auto& entry : fs::directory_iterator(folder)) last = std::max(last, fs::last_write_time(entry.path()));
+    return std::chrono::duration<double>(fs::file_time_type::clock::now() - last).count();
+  } catch (const fs::filesystem_error&) {
+    return 0;
+  }
 }
 
 // A copy of a job that was stopped between its fence and here may have been followed by another: what that one is
@@ -164,10 +169,10 @@ std::vector<std::string> given_up(const std::vector<CheckpointEntry>& good, cons
 
 }  // namespace
 
-std::vector<CheckpointEntry> list_checkpoints(const RunFolder& run) {
+std::vector<CheckpointEntry> list_checkpoints(const RunFolder& run, bool unreadable_too) {
   std::vector<CheckpointEntry> entries;
   for (const StageEntry& folder : stage_entries(run))
-    if (const auto step = step_of_name(folder.name)) entries.push_back(examine(folder, *step));
+    if (const auto step = step_of_name(folder.name)) entries.push_back(examine(folder, *step, unreadable_too));
   std::stable_sort(entries.begin(), entries.end(), [](const CheckpointEntry& a, const CheckpointEntry& b) {
     return std::make_tuple(!a.problem.empty(), a.sequence, a.id.step) <
            std::make_tuple(!b.problem.empty(), b.sequence, b.id.step);
@@ -200,7 +205,7 @@ std::vector<std::string> prune_checkpoints(const RunFolder& run, const KeepPolic
   const std::vector<std::string> paths = given_up(good, policy);
   if (dry_run) return paths;
   if (!paths.empty() && normal_path(good.back().path) != normal_path(policy.verified))
-    static_cast<void>(Checkpoint(good.back().path));  // throws before anything is removed
+    Checkpoint(good.back().path).require_finite();  // throws before anything is removed
   for (const std::string& path : paths) rename_durably(path, trash_path(path));
   clear_leftovers(run, policy);
   return paths;

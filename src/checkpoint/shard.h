@@ -20,8 +20,8 @@ struct ShardRecord {
 };
 
 // Writes, closes, reads back (one pass proves every slice and gives the file's digest) and fsyncs FOLDER/NAME.
-// Throws kIo; empty slices are left out. May run on any thread; holds the HDF5 lock for one slice at a time. Calls
-// `alive` whenever some more bytes are written or read.
+// Throws kIo, or kNumeric for a slice that must be finite and is not; empty slices are left out. May run on any thread;
+// holds the HDF5 lock for one slice at a time. Calls `alive` whenever some more bytes are written or read.
 ShardRecord write_shard(
     const std::string& folder, const std::string& name, const std::vector<TensorSlice>& slices,
     const std::function<void()>& alive = [] {});
@@ -32,6 +32,17 @@ std::string hdf5_version();
 // Types and extents of a slice's dataset: those of the tensor if the slice is whole rows, a matrix otherwise.
 hid_t file_type(DType dtype);
 std::vector<hsize_t> dataset_extents(const TensorRecord& tensor, const Box& box);
+
+// Whose values some bytes are: of the box of a tensor.
+struct ValuesOf {
+  const std::string& tensor;
+  DType dtype;
+  const Box& box;
+};
+// Throws kNumeric naming the tensor and the place of the first value that is not finite among `size_bytes` at `data`,
+// which lie `offset_bytes` from the box's begin.
+void require_finite_values(const char* data, int64_t size_bytes, int64_t offset_bytes, const ValuesOf& of,
+                           const std::string& where);
 
 // An existing shard. The caller has checked the file's digest; every dataset is still examined before it is read.
 // Errors are kCheckpoint, or kIo if the file cannot be read.
@@ -46,6 +57,8 @@ class ShardReader {
   // Compares the slice's digest if all its bytes are read on the way.
   void read(const std::string& tensor, const TensorRecord& record, const SliceRecord& slice, const Box& cut,
             char* target, int64_t pitch_bytes) const;
+  // Throws kNumeric if a value of the slice is not finite.
+  void require_finite(const std::string& tensor, const TensorRecord& record, const SliceRecord& slice) const;
   // Where the slice's bytes begin in the file.
   int64_t offset_bytes(const std::string& tensor, const TensorRecord& record, const SliceRecord& slice) const;
 

@@ -3,6 +3,7 @@
 #include "checkpoint/shard.h"
 #include "checkpoint/strict_json.h"
 #include "core/hash.h"
+#include "tensor/finite.h"
 
 namespace nexus {
 namespace {
@@ -53,7 +54,9 @@ class Cutter {
 ShardReader::ShardReader(const std::string& path) : context_(ErrorKind::kCheckpoint, path), raw_(path) {
   const Hdf5Lock lock;
   const Hdf5Handle access = shard_access_properties(context_);
-  file_ = context_.own(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose, "open shard");
+  const hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get());
+  if (id < 0) static_cast<void>(require_status(path));  // HDF5 asks as well, and does not tell of an error in that
+  file_ = context_.own(id, H5Fclose, "open shard");
 }
 
 // One path component at a time: a soft or external link anywhere on the way could lead into another file.
@@ -66,14 +69,14 @@ Hdf5Handle ShardReader::open(const std::string& dataset) const {
     const hid_t parent = begin == 0 ? file_.get() : group.get();
     H5L_info_t link;
     if (H5Lget_info(parent, component.c_str(), &link, H5P_DEFAULT) < 0)
-      throw_damaged(fmt::format("dataset '{}' is missing", dataset), context_.where());
+      context_.refuse(fmt::format("dataset '{}' is missing", dataset));
     if (link.type != H5L_TYPE_HARD)
       throw_damaged(fmt::format("'{}' is reached by a link that is not hard", dataset), context_.where());
     const std::string operation = fmt::format("open '{}'", dataset);
     Hdf5Handle object = context_.own(H5Oopen(parent, component.c_str(), H5P_DEFAULT), H5Oclose, operation);
     const bool last = end == std::string::npos;
     if (H5Iget_type(object.get()) != (last ? H5I_DATASET : H5I_GROUP))
-      throw_damaged(fmt::format("'{}' is not a dataset inside groups", dataset), context_.where());
+      context_.refuse(fmt::format("'{}' is not a dataset inside groups", dataset));
     if (last) return object;
     group = std::move(object);
     begin = end + 1;
@@ -85,7 +88,7 @@ Hdf5Handle ShardReader::open_checked(const std::string& name, const TensorRecord
   const std::string dataset = dataset_name(name, tensor, slice);
   Hdf5Handle set = open(dataset);
   const std::string operation = fmt::format("examine '{}'", dataset);
-  const auto refuse = [&](const char* what) { throw_damaged(fmt::format("'{}' {}", dataset, what), context_.where()); };
+  const auto refuse = [&](const char* what) { context_.refuse(fmt::format("'{}' {}", dataset, what)); };
   const Hdf5Handle create = context_.own(H5Dget_create_plist(set.get()), H5Pclose, operation);
   if (H5Pget_layout(create.get()) != H5D_CONTIGUOUS) refuse("is not stored contiguously");
   if (H5Pget_external_count(create.get()) != 0) refuse("keeps its data in another file");
@@ -137,6 +140,31 @@ void ShardReader::read(const std::string& name, const TensorRecord& tensor, cons
   }
   if (whole && cutter.digest() != slice.digest)
     throw_damaged(fmt::format("tensor '{}' does not match its digest in the manifest", name), context_.where());
+}
+
+void ShardReader::require_finite(const std::string& name, const TensorRecord& tensor, const SliceRecord& slice) const {
+  const int64_t begin = offset_bytes(name, tensor, slice), bytes = tensor.size_bytes(slice.box);
+  std::vector<char> block(static_cast<size_t>(std::min(kReadBlockBytes, bytes)));
+  for (int64_t done = 0; done < bytes; done += kReadBlockBytes) {
+    const int64_t part = std::min(kReadBlockBytes, bytes - done);
+    if (raw_.read_at(begin + done, block.data(), part) != part)
+      throw_damaged("the file ends inside a tensor", raw_.path());
+    require_finite_values(block.data(), part, done, {name, tensor.dtype, slice.box}, raw_.path());
+  }
+}
+
+void require_finite_values(const char* data, int64_t size_bytes, int64_t offset_bytes, const ValuesOf& of,
+                           const std::string& where) {
+  const int64_t element = size_of(of.dtype);
+  const int64_t bad = first_nonfinite(data, of.dtype, size_bytes / element);
+  if (bad < 0) return;
+  const int64_t index = offset_bytes / element + bad;
+  throw Error(ErrorKind::kNumeric,
+              fmt::format("tensor '{}' holds a value that is not finite, at row {} column {}", of.tensor,
+                          of.box.begin_row + index / of.box.columns, of.box.begin_column + index % of.box.columns),
+              where,
+              "`nexus ckpt verify RUN` says which checkpoints are sound: --resume auto takes the newest of them, "
+              "--resume PATH any");
 }
 
 }  // namespace nexus

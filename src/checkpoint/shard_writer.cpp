@@ -5,6 +5,7 @@
 #include <set>
 
 #include "checkpoint/fault_points.h"
+#include "checkpoint/retry_io.h"
 #include "checkpoint/shard.h"
 #include "core/files.h"
 #include "core/hash.h"
@@ -18,25 +19,42 @@ hid_t memory_type(DType dtype) {
   return dtype == DType::kF64 ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT;
 }
 
+// Properties of a file, group or dataset that keeps no times: equal states are equal files.
+Hdf5Handle timeless_properties(const Hdf5Context& context, hid_t kind) {
+  const char* operation = "set HDF5 properties";
+  Hdf5Handle create = context.own(H5Pcreate(kind), H5Pclose, operation);
+  context.check(H5Pset_obj_track_times(create.get(), false) >= 0, operation);
+  return create;
+}
+
 Hdf5Handle dataset_properties(const Hdf5Context& context) {
   const char* operation = "set HDF5 dataset properties";
-  Hdf5Handle create = context.own(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, operation);
+  Hdf5Handle create = timeless_properties(context, H5P_DATASET_CREATE);
   context.check(H5Pset_layout(create.get(), H5D_CONTIGUOUS) >= 0, operation);
   context.check(H5Pset_fill_time(create.get(), H5D_FILL_TIME_NEVER) >= 0, operation);
   return create;
+}
+
+// The groups above a dataset that are not there yet. (Those that HDF5 makes by itself on the way keep times.)
+void make_groups(const Hdf5Context& context, hid_t file, const std::string& dataset, std::set<std::string>& groups) {
+  for (size_t end = dataset.find('/'); end != std::string::npos; end = dataset.find('/', end + 1)) {
+    const std::string group = dataset.substr(0, end);
+    if (!groups.insert(group).second) continue;
+    const Hdf5Handle create = timeless_properties(context, H5P_GROUP_CREATE);
+    context.own(H5Gcreate2(file, group.c_str(), H5P_DEFAULT, create.get(), H5P_DEFAULT), H5Gclose,
+                fmt::format("create group '{}'", group));
+  }
 }
 
 void write_slice(const Hdf5Context& context, hid_t file, const TensorSlice& slice, const TensorRecord& tensor,
                  const std::string& dataset) {
   const std::string operation = fmt::format("write tensor '{}'", slice.name);
   const Hdf5Handle create = dataset_properties(context);
-  const Hdf5Handle link = context.own(H5Pcreate(H5P_LINK_CREATE), H5Pclose, operation);
-  context.check(H5Pset_create_intermediate_group(link.get(), 1) >= 0, operation);
   const std::vector<hsize_t> extents = dataset_extents(tensor, slice.box);
   const Hdf5Handle space =
       context.own(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr), H5Sclose, operation);
   Hdf5Handle set = context.own(
-      H5Dcreate2(file, dataset.c_str(), file_type(slice.dtype), space.get(), link.get(), create.get(), H5P_DEFAULT),
+      H5Dcreate2(file, dataset.c_str(), file_type(slice.dtype), space.get(), H5P_DEFAULT, create.get(), H5P_DEFAULT),
       H5Dclose, operation);
   context.check(H5Dwrite(set.get(), memory_type(slice.dtype), H5S_ALL, H5S_ALL, H5P_DEFAULT, slice.host) >= 0,
                 operation);
@@ -57,7 +75,8 @@ void start_writeback(hid_t file) {
 Hdf5Handle create_file(const Hdf5Context& context) {
   const Hdf5Lock lock;
   const Hdf5Handle access = shard_access_properties(context);
-  const hid_t id = H5Fcreate(context.where().c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access.get());
+  const Hdf5Handle create = timeless_properties(context, H5P_FILE_CREATE);  // of the root group
+  const hid_t id = H5Fcreate(context.where().c_str(), H5F_ACC_EXCL, create.get(), access.get());
   return context.own(id, H5Fclose, "create shard");
 }
 
@@ -113,6 +132,18 @@ FileRecord read_back(const std::string& path, const ShardRecord& shard, const st
   return read_back(path, std::move(extents), alive);
 }
 
+// Nothing that is wrong with a file that was written just now is damage to a checkpoint: it is trouble of the disk, and
+// the same command may go on elsewhere.
+FileRecord prove(const std::string& path, const ShardRecord& shard, const std::function<void()>& alive) {
+  try {
+    return retry_io([&] { return read_back(path, shard, alive); });
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kCheckpoint) throw;
+    throw Error(ErrorKind::kIo, "the file just written does not read back: " + error.fact(), path,
+                "suspect this node's memory or disk: run the same command on another one");
+  }
+}
+
 void check_slice(const TensorSlice& slice) {
   NX_CHECK(is_tensor_name(slice.name), "tensor name '{}'", slice.name);
   NX_CHECK(slice.dtype == DType::kF32 || slice.dtype == DType::kF64, "'{}' holds {}", slice.name, name_of(slice.dtype));
@@ -123,15 +154,28 @@ void check_slice(const TensorSlice& slice) {
   NX_CHECK(slice.host != nullptr, "'{}' has no memory", slice.name);
 }
 
+// Digest of what is in memory, which is looked at on the way while it is in the processor's cache.
+std::string examine(const std::string& path, const TensorSlice& slice, int64_t size_bytes) {
+  Hasher hasher;
+  const auto* data = static_cast<const char*>(slice.host);
+  for (int64_t done = 0; done < size_bytes; done += kReadBlockBytes) {
+    const int64_t part = std::min(kReadBlockBytes, size_bytes - done);
+    if (slice.must_be_finite)
+      require_finite_values(data + done, part, done, {slice.name, slice.dtype, slice.box}, path);
+    hasher.add(data + done, static_cast<size_t>(part));
+  }
+  return hasher.digest();
+}
+
 // A new slice of the tensor in the record of this shard; its digest comes from memory.
-SliceRecord& add_slice(ShardRecord& shard, const TensorSlice& slice) {
+SliceRecord& add_slice(const std::string& path, ShardRecord& shard, const TensorSlice& slice) {
   TensorRecord& tensor = shard.tensors[slice.name];
   NX_CHECK(tensor.slices.empty() || (tensor.dtype == slice.dtype && tensor.shape == slice.shape),
            "slices of '{}' disagree", slice.name);
   tensor.dtype = slice.dtype;
   tensor.shape = slice.shape;
   tensor.slices.push_back({shard.file.name, slice.box, ""});
-  tensor.slices.back().digest = hash_bytes(slice.host, static_cast<size_t>(tensor.size_bytes(slice.box)));
+  tensor.slices.back().digest = examine(path, slice, tensor.size_bytes(slice.box));
   return tensor.slices.back();
 }
 
@@ -140,18 +184,19 @@ void write_slices(const std::string& path, const std::vector<TensorSlice>& slice
   const Hdf5Context context(ErrorKind::kIo, path);
   fault_point("shard-open");
   Hdf5Handle file = create_file(context);
-  std::set<std::string> datasets;
+  std::set<std::string> datasets, groups;
   int64_t unflushed = 0;
   for (const TensorSlice& slice : slices) {
     if (slice.box.empty()) continue;
     check_slice(slice);
     fault_point("shard-write");
     alive();
-    const SliceRecord& record = add_slice(shard, slice);
+    const SliceRecord& record = add_slice(path, shard, slice);
     const TensorRecord& tensor = shard.tensors.at(slice.name);
     const std::string dataset = dataset_name(slice.name, tensor, record);
     NX_CHECK(datasets.insert(dataset).second, "'{}' is held twice", dataset);
     const Hdf5Lock lock;
+    make_groups(context, file.get(), dataset, groups);
     write_slice(context, file.get(), slice, tensor, dataset);
     unflushed += tensor.size_bytes(slice.box);
     if (unflushed < kWritebackBytes) continue;
@@ -194,7 +239,7 @@ ShardRecord write_shard(const std::string& folder, const std::string& name, cons
   const std::string path = folder + "/" + name;
   write_slices(path, slices, shard, alive);
   fault_point("read-back");
-  shard.file = read_back(path, shard, alive);
+  shard.file = prove(path, shard, alive);
   shard.file.name = name;
   fault_point("shard-sync");
   fsync_path(path);

@@ -1,4 +1,5 @@
 #include "checkpoint/strict_json.h"
+#include "core/json_text.h"
 
 #include <algorithm>
 #include <utility>
@@ -46,7 +47,7 @@ int64_t strict_integer(const json& value, int64_t min, int64_t max, const std::s
   // Values beyond int64 are held as uint64 and would wrap.
   const bool huge = value.is_number_unsigned() && value.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX);
   if (huge || value.get<int64_t>() < min || value.get<int64_t>() > max)
-    throw_damaged(fmt::format("'{}' is {}, outside {} to {}", name, value.dump(), min, max), where);
+    throw_damaged(fmt::format("'{}' is {}, outside {} to {}", name, json_text(value), min, max), where);
   return value.get<int64_t>();
 }
 

@@ -5,8 +5,10 @@
 #include "cli/bench_report.h"
 #include "cli/commands.h"
 #include "cli/launch.h"
+#include "cli/option_checks.h"
 #include "config/config.h"
 #include "core/files.h"
+#include "core/json_text.h"
 
 namespace nexus {
 namespace {
@@ -96,7 +98,7 @@ int bench_step(const BenchArguments& arguments, std::unique_ptr<Communicator> wo
   if (!arguments.no_families)
     report.profile = profile_steps(spec, *machine.backend, *machine.grid, arguments.warmup, arguments.steps);
   if (machine.grid->rank() != 0) return 0;
-  const std::string document = bench_json(report).dump(2) + "\n";
+  const std::string document = json_text(bench_json(report), 2) + "\n";
   if (!arguments.out.empty()) write_file_durably(arguments.out, document);
   const std::string text = arguments.json ? document : bench_text(report);
   std::fputs(text.c_str(), stdout);
@@ -119,12 +121,13 @@ void add_bench_command(CLI::App& app, Action& action) {
   step->add_option("--micro", arguments->micro, "sizes of micro-batch to compare, e.g. 4,8,16 (default: batch.micro)")
       ->delimiter(',')
       ->allow_extra_args(false)
-      ->check(CLI::Range(1, 1 << 20));
-  step->add_option("--steps", arguments->steps, "timed steps")->check(CLI::Range(1, 100000));
-  step->add_option("--warmup", arguments->warmup, "steps before them")->check(CLI::Range(0, 1000));
+      ->check(whole_number(1, 1 << 20));
+  step->add_option("--steps", arguments->steps, "timed steps")->check(whole_number(1, 100000));
+  step->add_option("--warmup", arguments->warmup, "steps before them")->check(whole_number(0, 1000));
   step->add_flag("--no-families", arguments->no_families, "time whole steps only");
   step->add_flag("--json", arguments->json, "machine-readable, on stdout");
-  step->add_option("--out", arguments->out, "file for the machine-readable figures, besides");
+  step->add_option("--out", arguments->out, "file for the machine-readable figures, besides")
+      ->transform(path_of_shell());
   step->callback([arguments, &action] {
     action = [arguments] {
       return run_under_mpi(

@@ -7,13 +7,17 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "campaign/launch_liveness.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/commands.h"
+#include "cli/option_checks.h"
 #include "core/error.h"
 #include "core/files.h"
+#include "core/json_text.h"
 #include "core/units.h"
 
 namespace nexus {
@@ -22,7 +26,7 @@ namespace {
 using nlohmann::ordered_json;
 
 void print_json(const ordered_json& json) {
-  fmt::print("{}\n", json.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+  fmt::print("{}\n", json_text(json, 2));
 }
 
 RunFolder run_at(const std::string& path) {
@@ -39,7 +43,7 @@ ordered_json entry_to_json(const CheckpointEntry& entry) {
 }
 
 int list(const std::string& path, bool json) {
-  const std::vector<CheckpointEntry> entries = list_checkpoints(run_at(path));
+  const std::vector<CheckpointEntry> entries = list_checkpoints(run_at(path), /*unreadable_too=*/true);
   if (json) {
     ordered_json all = ordered_json::array();
     for (const CheckpointEntry& entry : entries) all.push_back(entry_to_json(entry));
@@ -108,29 +112,33 @@ int info(const std::string& path, bool tensors, bool json) {
   if (tensors)
     for (const std::string& name : checkpoint.tensor_names())
       fmt::print("{} {} {}\n", name, name_of(checkpoint.info(name).dtype), checkpoint.info(name).shape.str());
-  fmt::print("state {}\n", checkpoint.state().dump(1, ' ', false, nlohmann::json::error_handler_t::replace));
+  fmt::print("state {}\n", json_text(checkpoint.state(), 1));
   return 0;
 }
 
-// One line; true if every byte is as it was written and nothing was added.
-bool verify_one(const std::string& path) {
+enum class Verdict { kGood, kBad, kUnreadable };
+
+// One line. Good: every byte is as it was written, every value is finite and nothing was added.
+Verdict verify_one(const std::string& path) {
   const auto start = std::chrono::steady_clock::now();
   try {
     const Checkpoint checkpoint(path);
+    checkpoint.require_finite();
     const std::vector<std::string> extra = checkpoint.extra_files();
     if (!extra.empty()) {
       fmt::print("bad {} | file {} is in the folder, but not in the manifest: remove it\n", path,
-                 ordered_json(extra.front()).dump());
-      return false;
+                 json_text(ordered_json(extra.front())));
+      return Verdict::kBad;
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     fmt::print("ok {} | tensors {} | gb {:.2f} | seconds {:.1f}\n", path, checkpoint.tensor_names().size(),
                static_cast<double>(checkpoint.size_bytes()) * 1e-9, seconds);
-    return true;
+    return Verdict::kGood;
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kCheckpoint) throw;
-    fmt::print("bad {} | {}\n", path, error.what());
-    return false;
+    const bool bad = error.kind() == ErrorKind::kCheckpoint || error.kind() == ErrorKind::kNumeric;
+    if (!bad && error.kind() != ErrorKind::kIo) throw;
+    fmt::print("{} {} | {}\n", bad ? "bad" : "unreadable", path, error.what());
+    return bad ? Verdict::kBad : Verdict::kUnreadable;
   }
 }
 
@@ -138,14 +146,20 @@ int verify(const std::string& path) {
   std::vector<std::string> paths{path};
   if (path_exists(RunFolder{path}.checkpoints())) {
     paths.clear();
-    for (const CheckpointEntry& entry : list_checkpoints(RunFolder{path})) paths.push_back(entry.path);
+    for (const CheckpointEntry& entry : list_checkpoints(RunFolder{path}, /*unreadable_too=*/true))
+      paths.push_back(entry.path);
   }
-  std::vector<std::string> bad;
-  for (const std::string& one : paths)
-    if (!verify_one(one)) bad.push_back(one);
+  std::vector<std::string> bad, unreadable;
+  for (const std::string& one : paths) {
+    const Verdict verdict = verify_one(one);
+    if (verdict != Verdict::kGood) (verdict == Verdict::kBad ? bad : unreadable).push_back(one);
+  }
   if (!bad.empty())
     throw Error(ErrorKind::kCheckpoint, fmt::format("{} of {} checkpoints do not verify", bad.size(), paths.size()),
                 bad.back(), "its line above says what is wrong; training falls back to the newest one that verifies");
+  if (!unreadable.empty())
+    throw Error(ErrorKind::kIo, fmt::format("{} of {} checkpoints could not be read", unreadable.size(), paths.size()),
+                unreadable.back(), "nothing is known of them: check the disk or network file system, then try again");
   return 0;
 }
 
@@ -180,21 +194,33 @@ int diff(const std::string& path_a, const std::string& path_b, bool json) {
   }
   for (const ordered_json& change : state)
     fmt::print("state {} {} | {}\n", change["op"].get<std::string>(), change["path"].get<std::string>(),
-               change.contains("value") ? change["value"].dump() : "");
-  fmt::print("tensors {} | differing {} | state_changes {}\n", diffs.size(), report["differing"].dump(), state.size());
+               change.contains("value") ? json_text(change["value"]) : "");
+  fmt::print("tensors {} | differing {} | state_changes {}\n", diffs.size(), json_text(report["differing"]),
+             state.size());
   return 0;
 }
 
-// A whole-run command cannot know whether a training run is saving right now; a save touches its folder more often than
-// this.
+// Of an unfinished save without a launch that would answer for it (`nexus grow`): such a save touches its folder more
+// often than this.
 constexpr double kTemporaryAgeSeconds = 3600;
+
+// The newest launch of the run, or the one before it while that one lives and may be saving. By leases: the age of
+// files is told by clocks that may be hours off.
+std::optional<int64_t> newest_dead_launch(const RunFolder& run) {
+  const std::vector<LeaseRecord> leases = read_leases(run);
+  if (leases.empty()) return std::nullopt;
+  return launches_gone({run})[0] ? leases.back().generation : leases.back().generation - 1;
+}
 
 // Besides the newest ones, the last checkpoint of every stage stays, and those that the trainer pinned.
 int prune(const std::string& path, int keep_last, bool dry_run) {
   const RunFolder run = run_at(path);
   KeepPolicy policy;
   policy.keep_last = keep_last;
-  policy.min_temporary_age_seconds = kTemporaryAgeSeconds;
+  if (const auto dead = newest_dead_launch(run))
+    policy.generation = *dead;
+  else
+    policy.min_temporary_age_seconds = kTemporaryAgeSeconds;
   const std::vector<std::string> removed = prune_checkpoints(run, policy, dry_run);
   for (const std::string& gone : removed) fmt::print("{} {}\n", dry_run ? "would remove" : "removed", gone);
   fmt::print("{} {} checkpoints\n", dry_run ? "would remove" : "removed", removed.size());
@@ -227,7 +253,9 @@ void add_ckpt_command(CLI::App& app, Action& action) {
                                [](const Arguments& a) { return info(a.path, a.tensors, a.json); });
   info_command->add_flag("--tensors", arguments->tensors, "Also list every tensor");
   add_json(info_command);
-  add("verify", "Read every byte of a checkpoint, or of all of a run, and compare digests; exit 3 if one is bad",
+  add("verify",
+      "Read every byte of a checkpoint, or of all of a run, and compare digests, and look for values that are not "
+      "finite; exit 3 if one is bad, 74 if one cannot be read",
       "PATH", [](const Arguments& a) { return verify(a.path); });
   CLI::App* diff_command = add("diff", "Tensors and state values in which two checkpoints differ", "A",
                                [](const Arguments& a) { return diff(a.path, a.other, a.json); });
@@ -236,7 +264,7 @@ void add_ckpt_command(CLI::App& app, Action& action) {
   CLI::App* prune_command = add("prune", "Remove older checkpoints; the last of each stage and pinned ones stay", "RUN",
                                 [](const Arguments& a) { return prune(a.path, a.keep_last, a.dry_run); });
   prune_command->add_option("--keep-last", arguments->keep_last, "Newest checkpoints to keep")
-      ->check(CLI::Range(1, 1000000))
+      ->check(whole_number(1, 1000000))
       ->capture_default_str();
   prune_command->add_flag("--dry-run", arguments->dry_run, "Only say what would be removed");
 }

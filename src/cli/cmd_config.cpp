@@ -1,8 +1,9 @@
 // nexus config: is a campaign file right, what does it resolve to, and which keys are there. Needs neither MPI nor
-// data.
+// data; where the data is there, `check` says how often it is read.
 #include <cstdio>
 #include <memory>
 
+#include "campaign/data_review.h"
 #include "cli/commands.h"
 #include "config/cluster.h"
 #include "config/config.h"
@@ -16,7 +17,7 @@ namespace {
 struct ConfigArguments {
   std::string file;
   std::vector<std::string> more_files, assignments;
-  bool json = false, cluster = false;
+  bool json = false, cluster = false, classes = false;
 };
 
 LoadedCampaign load(const ConfigArguments& arguments) {
@@ -43,6 +44,9 @@ int check(const ConfigArguments& arguments) {
   fmt::print("ok: {} | arch {} params {} | stages {} tokens {} steps {} | out {} | digest {}\n", spec.name,
              name_of(spec.model.arch), parameter_range(spec), spec.stages.size(), format_count(tokens), steps, spec.out,
              campaign.digest);
+  const DataReview review = review_data(spec);
+  for (const std::string& line : review.lines) fmt::print("{}\n", line);
+  for (const std::string& text : review.warnings) warn_text(text);
   return 0;
 }
 
@@ -82,9 +86,15 @@ void add_config_command(CLI::App& app, Action& action) {
       command->add_subcommand("reference", "every key with its default (configs/reference.yaml)");
   reference_command->add_flag("--cluster", arguments->cluster,
                               "those of cluster files (configs/clusters/reference.yaml)");
+  reference_command->add_flag("--classes", arguments->classes,
+                              "what a change of each key in a begun run needs (Markdown)");
   reference_command->callback([arguments, &action] {
     action = [arguments] {
-      std::fputs((arguments->cluster ? cluster_reference_yaml() : reference_yaml()).c_str(), stdout);
+      std::fputs((arguments->classes   ? key_classes_markdown()
+                  : arguments->cluster ? cluster_reference_yaml()
+                                       : reference_yaml())
+                     .c_str(),
+                 stdout);
       return 0;
     };
   });

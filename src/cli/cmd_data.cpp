@@ -3,18 +3,22 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/option_checks.h"
 #include "core/error.h"
 #include "core/files.h"
+#include "core/json_text.h"
 #include "core/log.h"
 #include "core/units.h"
 #include "data/dataset_builder.h"
 #include "data/sampler.h"
+#include "data/text_overlap.h"
 #include "data/token_file.h"
 #include "data/token_file_info.h"
 #include "data/tokenizer.h"
@@ -22,8 +26,10 @@
 namespace nexus {
 namespace {
 
-// `name` is the prefix of a token file, or of a build: then its parts.
-std::vector<std::string> parts_of(const std::string& name) {
+// `name` is the prefix of a token file, or one of its files, or the prefix of a build: then its parts.
+std::vector<std::string> parts_of(std::string name) {
+  for (const char* suffix : {".bin", ".idx", ".json"})
+    if (name.ends_with(suffix) && path_exists(name)) name.resize(name.size() - std::strlen(suffix));
   if (path_exists(name + ".idx")) return {name};
   std::vector<std::string> parts;
   for (const std::string& prefix : {train_prefix(name), valid_prefix(name)})
@@ -82,9 +88,11 @@ nlohmann::ordered_json describe(const std::string& prefix) {
                                  {"sequences", file.sequences()},
                                  {"type", token_type_name(file.type())},
                                  {"bin_bytes", file.bin_bytes()}};
+  if (file.has_modes()) json["modes"] = "there, and read past";
   if (const std::optional<TokenFileInfo> info = read_token_file_info(prefix)) {
     json["text_bytes"] = info->text_bytes;
     json["bytes_per_token"] = info->bytes_per_token();
+    if (info->unknown_tokens) json["unknown_tokens"] = *info->unknown_tokens;
     json["vocab_size"] = info->vocab_size;
     json["tokenizer"] = tokenizer_path(prefix, *info);
     json["document_mode"] = info->document_mode;
@@ -98,23 +106,74 @@ int run_info(const std::string& name, bool as_json) {
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (const std::string& prefix : parts_of(name)) all.push_back(describe(prefix));
   if (as_json) {
-    fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    fmt::print("{}\n", json_text(all, 2));
     return 0;
   }
   for (const auto& part : all)
     for (const auto& [key, value] : part.items()) {
       const bool is_path = key == "path";
-      const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+      const std::string text = value.is_string() ? value.get<std::string>() : json_text(value);
       fmt::print("{}{:<{}}  {}\n", is_path ? "" : "  ", key, is_path ? 17 : 15, text);
     }
   return 0;
 }
 
-int run_verify(const std::string& name) {
-  for (const std::string& prefix : parts_of(name)) {
+struct VerifyFlags {
+  std::string name, against, tokenizer;
+};
+
+// Files that another program wrote have no description to be compared with.
+void verify_undescribed(const std::string& prefix, const std::string& tokenizer) {
+  const TokenFile file(prefix);
+  check_ids(file, tokenizer.empty() ? int64_t{1} << 31 : Tokenizer(tokenizer).vocab_size());
+  fmt::print("ok {}: sizes and borders agree, ids are {}; not made by 'nexus data build': no digests to compare\n",
+             prefix,
+             tokenizer.empty() ? "not negative (--tokenizer FILE.model compares them with its vocabulary)"
+                               : "inside the vocabulary");
+}
+
+// Throws where text of `prefix` is in `other` too.
+void verify_apart(const std::string& prefix, const std::string& other) {
+  const auto refuse = [&](ErrorKind kind, const std::string& what, const std::string& todo) {
+    throw Error(kind, what, prefix + " against " + other, todo);
+  };
+  constexpr const char* kHoldOut = "train on one part and validate on the other part of one build";
+  const TokenFile file(prefix), other_file(other);
+  if (const std::string reason = same_text_reason(prefix, other);
+      reason.starts_with("is ") || reason.starts_with("has "))
+    refuse(ErrorKind::kData, "the first " + reason + " as the second", kHoldOut);
+  const auto info = read_token_file_info(prefix), other_info = read_token_file_info(other);
+  if (info && other_info && info->tokenizer_digest != other_info->tokenizer_digest)
+    refuse(ErrorKind::kConfig, "these files come from different tokenizers: their tokens cannot be compared",
+           "build one of them with the other's --tokenizer");
+  const TextOverlap overlap = find_text_overlap(file, other_file);
+  const std::string counts = fmt::format(
+      "{} of {} documents (of at least {} tokens) and {} of {} sampled runs of {} tokens", overlap.documents_found,
+      overlap.documents, TextOverlap::kLeastDocumentTokens, overlap.runs_found, overlap.runs, TextOverlap::kRunTokens);
+  // A licence or a greeting recurs in any text; one run in a hundred is more than that.
+  if (overlap.documents_found > 0 || overlap.runs_found * 100 > overlap.runs)
+    refuse(ErrorKind::kData,
+           counts + " of the first are in the second too" +
+               (overlap.first_found >= 0 ? fmt::format(", document {} the first", overlap.first_found) : ""),
+           kHoldOut);
+  fmt::print("ok {} against {}: {} are in both\n", prefix, other, counts);
+}
+
+int run_verify(const VerifyFlags& flags) {
+  const std::vector<std::string> parts = parts_of(flags.name);
+  for (const std::string& prefix : parts) {
+    if (!read_token_file_info(prefix)) {
+      verify_undescribed(prefix, flags.tokenizer);
+      continue;
+    }
     verify_token_file(prefix);
     fmt::print("ok {}: sizes, borders, digests and ids agree\n", prefix);
   }
+  if (flags.against.empty()) return 0;
+  const std::vector<std::string> others = parts_of(flags.against);
+  for (const std::string& prefix : parts)
+    for (const std::string& other : others)
+      if (prefix != other || (parts.size() == 1 && others.size() == 1)) verify_apart(prefix, other);
   return 0;
 }
 
@@ -130,6 +189,8 @@ int run_sample(const SampleFlags& flags) {
   if (!info && flags.tokenizer.empty())
     throw Error(ErrorKind::kConfig, "the tokenizer of these files is not known", prefix, "say --tokenizer FILE.model");
   const Tokenizer tokenizer(flags.tokenizer.empty() ? tokenizer_path(prefix, *info) : flags.tokenizer);
+  if (info && !info->tokenizer_digest.empty() && info->tokenizer_digest != tokenizer.digest())
+    warn("these tokens were made by another tokenizer: what follows is not their text");
   DataOptions options;
   options.train = {{prefix, 1.0}};
   options.context = flags.context;
@@ -149,15 +210,19 @@ void declare_build(CLI::App& data, Action& action) {
   auto flags = std::make_shared<BuildFlags>();
   BuildOptions& options = flags->options;
   build->add_option("inputs", options.inputs, "text files: plain, .xz or .zst")->required();
-  build->add_option("--out", options.out, "prefix of the files to write")->required();
+  build->add_option("--out", options.out, "prefix of the files to write")->required()->transform(path_of_shell());
   build->add_option("--documents", flags->documents, "what one document is")
       ->check(CLI::IsMember({"file", "blank-line", "line", "jsonl"}))
       ->capture_default_str();
   build->add_option("--vocab", flags->vocab, "train a vocabulary of this many pieces (8000, 32K)");
-  build->add_option("--tokenizer", options.tokenizer, "use this SentencePiece model instead");
+  build->add_option("--tokenizer", options.tokenizer, "use this SentencePiece model instead")
+      ->transform(path_of_shell());
   build->add_option("--valid-share", options.valid_share, "share held out for validation; 0: none")
+      ->check(number_from(0, 0.5))
       ->capture_default_str();
-  build->add_option("--workers", options.workers, "threads; 0: one per core")->capture_default_str();
+  build->add_option("--workers", options.workers, "threads; 0: one per core")
+      ->check(whole_number(0))
+      ->capture_default_str();
   build->add_option("--json-field", options.json_field, "jsonl: the field with the text")->capture_default_str();
   build->add_flag("--force", options.force, "replace files built from other text or options");
   build->callback([flags, &action] { action = [flags] { return run_build(*flags); }; });
@@ -171,19 +236,23 @@ void declare_readers(CLI::App& data, Action& action) {
   info->add_flag("--json", *as_json, "for programs");
   info->callback([=, &action] { action = [=] { return run_info(*name, *as_json); }; });
 
+  auto to_verify = std::make_shared<VerifyFlags>();
   CLI::App* verify = data.add_subcommand("verify", "read every byte and compare it with the description");
-  verify->add_option("prefix", *name, "prefix of a build or of one token file")->required();
-  verify->callback([=, &action] { action = [=] { return run_verify(*name); }; });
+  verify->add_option("prefix", to_verify->name, "prefix of a build or of one token file")->required();
+  verify->add_option("--against", to_verify->against, "other token files: is text of the first in them too?");
+  verify->add_option("--tokenizer", to_verify->tokenizer, "SentencePiece model that files without a .json belong to");
+  verify->callback([=, &action] { action = [=] { return run_verify(*to_verify); }; });
 
   auto flags = std::make_shared<SampleFlags>();
   CLI::App* sample = data.add_subcommand("sample", "print some training samples as text");
   sample->add_option("prefix", flags->name, "prefix of a build or of one token file")->required();
-  sample->add_option("-n", flags->count, "how many")->check(CLI::PositiveNumber)->capture_default_str();
+  sample->add_option("-n", flags->count, "how many")->check(whole_number(1))->capture_default_str();
   sample->add_option("--context", flags->context, "tokens per sample")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+      ->check(whole_number(1, 1 << 20))
       ->capture_default_str();
-  sample->add_option("--seed", flags->seed, "of the sample order")->capture_default_str();
-  sample->add_option("--tokenizer", flags->tokenizer, "SentencePiece model; by default the one of the build");
+  sample->add_option("--seed", flags->seed, "of the sample order")->check(whole_number(0))->capture_default_str();
+  sample->add_option("--tokenizer", flags->tokenizer, "SentencePiece model; by default the one of the build")
+      ->transform(path_of_shell());
   sample->callback([=, &action] { action = [=] { return run_sample(*flags); }; });
 }
 

@@ -12,8 +12,10 @@
 #include "checkpoint/library_versions.h"
 #include "cli/build_facts.h"
 #include "cli/commands.h"
+#include "cli/option_checks.h"
 #include "config/config.h"
 #include "core/files.h"
+#include "core/json_text.h"
 #include "core/run_folder.h"
 #include "data/library_versions.h"
 #include "doctor/checks.h"
@@ -196,7 +198,7 @@ int doctor(const DoctorArguments& arguments) {
     document["nexus"] = version();
     document["host"] = launch.host;
     document["ranks"] = launch.size;
-    std::fputs((document.dump(2) + "\n").c_str(), stdout);
+    std::fputs((json_text(document, 2) + "\n").c_str(), stdout);
   } else {
     std::fputs(findings_text(findings).c_str(), stdout);
   }
@@ -216,12 +218,14 @@ void add_doctor_command(CLI::App& app, Action& action) {
   command->add_option("AREA", arguments->area, "all, mpi, cuda, fs, slurm, clocks or versions")
       ->capture_default_str()
       ->check(check_area);
-  command->add_option("--run", arguments->run,
-                      "run folder, there or to be: what to try the file system of (default: .)");
-  command->add_option("--campaign", arguments->campaign, "campaign file: is there room for its checkpoints?");
+  command
+      ->add_option("--run", arguments->run, "run folder, there or to be: what to try the file system of (default: .)")
+      ->transform(path_of_shell());
+  command->add_option("--campaign", arguments->campaign, "campaign file: is there room for its checkpoints?")
+      ->transform(path_of_shell());
   command->add_option("--mib", arguments->mib, "size of the file whose writing is timed, in MiB")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
+      ->check(whole_number(1, 1 << 20));
   command->add_flag("--json", arguments->json, "machine-readable, on stdout");
   command->callback([arguments, &action] { action = [arguments] { return doctor(*arguments); }; });
 }

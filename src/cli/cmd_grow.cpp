@@ -8,10 +8,13 @@
 #include "checkpoint/checkpoint.h"
 #include "cli/commands.h"
 #include "cli/launch.h"
+#include "cli/option_checks.h"
+#include "cli/thread_check.h"
 #include "config/config.h"
 #include "core/files.h"
 #include "core/log.h"
 #include "core/units.h"
+#include "data/data_check.h"
 #include "data/sampler.h"
 #include "train/checkpoint_io.h"
 
@@ -53,9 +56,11 @@ GrowthOptions growth_options(const GrowArguments& arguments) {
   return options;
 }
 
-std::optional<GrowthBatch> check_batch(const GrowArguments& arguments, int64_t vocab) {
+std::optional<GrowthBatch> check_batch(const GrowArguments& arguments, const TrainState& state) {
   if (arguments.check.empty()) return std::nullopt;
-  const EvalWindows windows(arguments.check, arguments.context, vocab);
+  const EvalWindows windows(arguments.check, arguments.context, state.model.vocab);
+  const TokenizerIdentity trained_on{arguments.in, state.data.tokenizer};
+  check_descriptions({name_token_file("--check", windows.file())}, trained_on, state.model.vocab);
   GrowthBatch batch;
   batch.context = arguments.context;
   batch.sequences = std::min(kCheckSequences, windows.count());
@@ -76,16 +81,18 @@ void print_check(const GrowthCheck& check) {
 int grow(const GrowArguments& arguments) {
   const GrowthOptions options = growth_options(arguments);
   const Checkpoint checkpoint(arguments.in);
+  checkpoint.require_finite();
   TrainState state = train_state_from_json(checkpoint.state(), arguments.in);
   if (const auto problem = policy_problem(options, state.model))
     throw Error(ErrorKind::kConfig, problem->what, "--init", problem->todo + " (--allow-dead, --not-lossless)");
   const std::unique_ptr<Backend> backend = make_cpu_backend(threads_per_rank());
   const DType dtype = checkpoint.info("master/embed.weight").dtype;
   ProcessGrid grid(make_self_communicator(), 1, 1);
+  warn_of_threads(grid.world(), threads_per_rank());
   Trained before(state.model, *backend, dtype);
   load_training(checkpoint, before.params);
-  GrowthOutcome outcome = grow_trained(grid, before, options, state.seed, check_batch(arguments, state.model.vocab),
-                                       arguments.learning_rate, state);
+  GrowthOutcome outcome =
+      grow_trained(grid, before, options, state.seed, check_batch(arguments, state), arguments.learning_rate, state);
   if (outcome.check) {
     print_check(*outcome.check);
     require_sound_growth(*outcome.check, options, arguments.in);
@@ -118,10 +125,14 @@ void add_grow_command(CLI::App& app, Action& action) {
       "--init", arguments->init,
       "zero_rows, zero_all, zero_columns, random; Tokenformer: released, zero_key, zero_key_fixed_scale");
   command->add_option("--optimizer", arguments->moments, "keep, keep_v or reset");
-  command->add_option("--column-std", arguments->column_std, "standard deviation of new random entries");
-  command->add_option("--check", arguments->check, "token file (prefix) to prove the growth on");
-  command->add_option("--context", arguments->context, "tokens per sequence of the check");
-  command->add_option("--lr", arguments->learning_rate, "learning rate of the check's two updates");
+  command->add_option("--column-std", arguments->column_std, "standard deviation of new random entries")
+      ->check(number_above(0, 100));
+  command->add_option("--check", arguments->check, "token file (prefix) to prove the growth on")
+      ->transform(path_of_shell());
+  command->add_option("--context", arguments->context, "tokens per sequence of the check")
+      ->check(whole_number(1, 1 << 20));
+  command->add_option("--lr", arguments->learning_rate, "learning rate of the check's two updates")
+      ->check(number_above(0, 1000));
   command->add_flag("--not-lossless", arguments->not_lossless, "accept a growth that changes the function");
   command->add_flag("--allow-dead", arguments->allow_dead, "accept new blocks that can never move");
   command->callback([arguments, &action] { action = [arguments] { return grow(*arguments); }; });

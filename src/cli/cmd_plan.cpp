@@ -1,9 +1,13 @@
-// nexus plan: what a campaign will cost, on a cluster too; needs neither MPI nor data.
+// nexus plan: what a campaign will cost, on a cluster too; needs neither MPI nor data
+// (where the data is there, it says how often it is read).
 #include <cstdio>
 
+#include "campaign/data_review.h"
 #include "cli/commands.h"
+#include "cli/option_checks.h"
 #include "config/cluster.h"
 #include "config/config.h"
+#include "core/json_text.h"
 #include "core/log.h"
 #include "core/units.h"
 #include "plan/cluster_plan.h"
@@ -26,17 +30,12 @@ MeasuredSpeed speed_of(const PlanArguments& arguments) {
   speed.mfu = arguments.mfu;
   for (const std::string& rate : arguments.rates) {
     const auto count = parse_count(rate);
-    if (!count)
+    if (!count || *count == 0)
       throw Error(ErrorKind::kConfig, "'" + rate + "' is no number of tokens per second", "--tok-per-s",
                   "write for example 850K or 1200000");
     speed.tokens_per_second.push_back(static_cast<double>(*count));
   }
-  if (!arguments.save_stop.empty()) {
-    speed.save_stop = parse_duration(arguments.save_stop);
-    if (!speed.save_stop)
-      throw Error(ErrorKind::kConfig, "'" + arguments.save_stop + "' is no time", "--save-stop",
-                  "write for example 2.5s");
-  }
+  if (!arguments.save_stop.empty()) speed.save_stop = parse_duration(arguments.save_stop);
   return speed;
 }
 
@@ -57,22 +56,32 @@ int plan(const PlanArguments& arguments) {
     document["cluster"] = cluster_plan_json(plan);
     text += cluster_plan_text(plan);
   }
-  std::fputs((arguments.json ? document.dump(2) + "\n" : text).c_str(), stdout);
+  const DataReview review = review_data(loaded.spec);
+  for (const std::string& warning : review.warnings) warn_text(warning);
+  for (const DatasetUse& use : review.datasets)
+    document["data"].push_back({{"path", use.path}, {"tokens", use.tokens}, {"epochs", use.passes}});
+  for (const std::string& line : review.lines) text += line + "\n";
+  std::fputs((arguments.json ? json_text(document, 2) + "\n" : text).c_str(), stdout);
   return 0;
 }
 
 void add_cluster_options(CLI::App& command, PlanArguments& arguments) {
   CLI::Option* cluster =
-      command.add_option("--cluster", arguments.cluster,
-                         "cluster file: plan for slurm.nodes of its nodes; jobs, hours, cost, saves, failures");
+      command
+          .add_option("--cluster", arguments.cluster,
+                      "cluster file: plan for slurm.nodes of its nodes; jobs, hours, cost, saves, failures")
+          ->transform(path_of_shell());
   command
       .add_option("--tok-per-s", arguments.rates,
                   "tokens per second of the whole job: one, or one for each stage (a,b)")
       ->delimiter(',')
       ->needs(cluster);
-  command.add_option("--mfu", arguments.mfu, "or the share of account.peak_tflops that is reached")->needs(cluster);
+  command.add_option("--mfu", arguments.mfu, "or the share of account.peak_tflops that is reached")
+      ->needs(cluster)
+      ->check(number_above(0, 1));
   command.add_option("--save-stop", arguments.save_stop, "how long an asynchronous save stops training (3s)")
-      ->needs(cluster);
+      ->needs(cluster)
+      ->check(duration());
 }
 
 }  // namespace
@@ -85,8 +94,10 @@ void add_plan_command(CLI::App& app, Action& action) {
   command->add_option("-c,--config", arguments->more_files, "more configuration, merged over the campaign file")
       ->allow_extra_args(false);
   command->add_option("-s,--set", arguments->assignments, "key=value, over everything else")->allow_extra_args(false);
-  command->add_option("--ranks", arguments->ranks,
-                      "plan for this many ranks (default: parallel.dp, or 1; with --cluster: all of slurm.nodes)");
+  command
+      ->add_option("--ranks", arguments->ranks,
+                   "plan for this many ranks (default: parallel.dp, or 1; with --cluster: all of slurm.nodes)")
+      ->check(whole_number(1, 1 << 20));
   command->add_option(
       "--device", arguments->device,
       "cpu or cuda: a GPU needs memory of its own beside the buffers (default: cpu, or what the cluster has)");

@@ -6,7 +6,9 @@
 
 #include "cli/build_facts.h"
 #include "cli/commands.h"
+#include "cli/option_checks.h"
 #include "core/error.h"
+#include "core/json_text.h"
 #include "core/log.h"
 #include "report/curves_json.h"
 #include "report/html.h"
@@ -81,7 +83,7 @@ int report(const Arguments& arguments) {
     summary["folder"] = result.folder;
     summary["pictures"] = result.pictures;
     summary["warnings"] = result.warnings;
-    std::cout << summary.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << std::endl;
+    std::cout << json_text(summary, 2) << std::endl;
     return 0;
   }
   for (const std::string& sentence : findings(result.data)) log_text(sentence);
@@ -95,12 +97,17 @@ void add_report_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("report", "Tables, pictures and compute saved at matched perplexity of runs");
   const auto arguments = std::make_shared<Arguments>();
   command->add_option("RUN", arguments->runs, "Run folders")->required();
-  command->add_option("--baseline", arguments->baseline,
-                      "Run to compare with (default: the first Tokenformer, else transformer, else the last run)");
-  command->add_option("--out", arguments->out, "Folder of the report (default: the first RUN's report/)");
+  command
+      ->add_option("--baseline", arguments->baseline,
+                   "Run to compare with (default: the first Tokenformer, else transformer, else the last run)")
+      ->transform(path_of_shell());
+  command->add_option("--out", arguments->out, "Folder of the report (default: the first RUN's report/)")
+      ->transform(path_of_shell());
   command->add_option("--label", arguments->labels, "RUN=NAME: call that run NAME")->allow_extra_args(false);
-  command->add_option("--target-ppl", arguments->target_ppl,
-                      "Perplexity at which compute is compared (default: the best that both runs reach)");
+  command
+      ->add_option("--target-ppl", arguments->target_ppl,
+                   "Perplexity at which compute is compared (default: the best that both runs reach)")
+      ->check(number_above(1, 1e12));
   command->add_flag("--no-pictures", arguments->no_pictures, "Tables and page only; no Python is needed");
   command->add_flag("--json", arguments->json, "The figures as JSON on stdout");
   command->callback([arguments, &action] { action = [arguments] { return report(*arguments); }; });

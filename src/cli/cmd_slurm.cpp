@@ -2,10 +2,12 @@
 #include <cstdio>
 
 #include "cli/commands.h"
+#include "cli/option_checks.h"
 #include "config/cluster.h"
 #include "config/config.h"
 #include "core/error.h"
 #include "core/files.h"
+#include "core/json_text.h"
 #include "core/log.h"
 #include "core/run_folder.h"
 #include "slurm/job_book.h"
@@ -31,9 +33,9 @@ RenderTask load_task(const RenderArguments& arguments, const std::string& file, 
                      std::optional<std::string> out) {
   std::vector<std::string> assignments = arguments.assignments;
   if (seed) {
-    // The run folder without the seed comes from the campaign itself.
-    if (!out) out = load_campaign(file, arguments.more_files, assignments).spec.out;
-    out = absolute_path(*out) + fmt::format("-seed{}", *seed);
+    // The run folder without the seed comes from the campaign itself, or from --out as a value of its key.
+    out = absolute_path(load_campaign(file, arguments.more_files, assignments, out).spec.out) +
+          fmt::format("-seed{}", *seed);
     assignments.push_back(fmt::format("seed={}", *seed));
   }
   const LoadedCampaign loaded = load_campaign(file, arguments.more_files, assignments, out);
@@ -46,9 +48,8 @@ RenderInput render_input(const RenderArguments& arguments) {
   if (!arguments.cluster.empty()) input.cluster = load_cluster(arguments.cluster);
   input.array = !arguments.seeds.empty() || !arguments.baselines.empty();
   input.throttle = arguments.throttle;
-  if (arguments.throttle < 0 || (arguments.throttle > 0 && !input.array))
-    throw Error(ErrorKind::kConfig, "a throttle needs a job array", "--throttle",
-                "use it with --seeds or --baseline, and a positive number");
+  if (arguments.throttle > 0 && !input.array)
+    throw Error(ErrorKind::kConfig, "a throttle needs a job array", "--throttle", "use it with --seeds or --baseline");
   const std::optional<std::string> out = arguments.out.empty() ? std::nullopt : std::optional(arguments.out);
   std::vector<std::string> files = {arguments.file};
   files.insert(files.end(), arguments.baselines.begin(), arguments.baselines.end());
@@ -111,17 +112,16 @@ int status(const std::string& run, bool json) {
   }
   std::vector<std::string> runs = read_job_book(run).tasks;
   if (runs.empty()) runs = {run};
+  const std::vector<bool> gone = runs_without_process(runs, queue);
   nlohmann::ordered_json documents = nlohmann::ordered_json::array();
   for (size_t i = 0; i < runs.size(); ++i) {
-    const RunView view = view_run(campaign_of_run(runs[i]), absolute_path(runs[i]), queue);
+    const RunView view = view_run(campaign_of_run(runs[i]), absolute_path(runs[i]), queue, gone[i]);
     if (json)
       documents.push_back(run_json(view));
     else
       fmt::print("{}{}", i == 0 ? "" : "\n", run_text(view));
   }
-  if (json)
-    fmt::print("{}\n", (runs.size() == 1 ? documents[0] : documents)
-                           .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  if (json) fmt::print("{}\n", json_text(runs.size() == 1 ? documents[0] : documents, 2));
   return 0;
 }
 
@@ -144,22 +144,25 @@ void add_render_options(CLI::App& command, RenderArguments& arguments) {
       ->allow_extra_args(false);
   command.add_option("-s,--set", arguments.assignments, "key=value, over everything else")->allow_extra_args(false);
   command.add_option("--out", arguments.out, "run folder");
-  command.add_option(
-      "--cluster", arguments.cluster,
-      "cluster file, e.g. configs/clusters/NAME.yaml (default: whatever the cluster itself defaults to)");
+  command
+      .add_option("--cluster", arguments.cluster,
+                  "cluster file, e.g. configs/clusters/NAME.yaml (default: whatever the cluster itself defaults to)")
+      ->transform(path_of_shell());
   command.add_option("--seeds", arguments.seeds, "1,2,3: a job array, one run per seed in OUT-seed1, OUT-seed2, ...")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(whole_number(0));
   command.add_option("--baseline", arguments.baselines, "another campaign for the array; may be given again")
       ->allow_extra_args(false);
-  command.add_option("--throttle", arguments.throttle, "most tasks of the array that run at a time");
+  command.add_option("--throttle", arguments.throttle, "most tasks of the array that run at a time")
+      ->check(whole_number(1));
 }
 
 void add_settle(CLI::App& group, Action& action) {
   const auto options = std::make_shared<SettleOptions>();
   CLI::App* command = group.add_subcommand("settle", "what job scripts do at their end: queue the job again, or not");
   command->add_option("RUN", options->run, "run folder")->required();
-  command->add_option("--code", options->code, "exit code of the launcher")->required();
-  command->add_option("--max-requeues", options->max_requeues, "most restarts of this job");
+  command->add_option("--code", options->code, "exit code of the launcher")->required()->check(whole_number(0, 255));
+  command->add_option("--max-requeues", options->max_requeues, "most restarts of this job")->check(whole_number(0));
   command->callback([options, &action] { action = [options] { return settle(*options); }; });
 }
 
@@ -180,8 +183,10 @@ void add_preempt(CLI::App& group, Action& action) {
   CLI::App* command =
       group.add_subcommand("simulate-preempt", "preempt the running job, and measure how it comes back");
   command->add_option("RUN", options->run, "run folder")->required();
-  command->add_option("--grace", options->grace_seconds, "seconds between notice and requeue (default: 30)");
-  command->add_option("--timeout", options->patience_seconds, "seconds to wait for a new commit (default: 1800)");
+  command->add_option("--grace", options->grace_seconds, "seconds between notice and requeue (default: 30)")
+      ->check(number_from(0, 1e9));
+  command->add_option("--timeout", options->patience_seconds, "seconds to wait for a new commit (default: 1800)")
+      ->check(number_from(0, 1e9));
   command->callback([options, &action] { action = [options] { return preempt(*options); }; });
 }
 

@@ -2,10 +2,12 @@
 #include <cstdio>
 
 #include "campaign/campaign.h"
+#include "campaign/launch_inputs.h"
 #include "campaign/run_lease.h"
 #include "cli/build_facts.h"
 #include "cli/commands.h"
 #include "cli/launch.h"
+#include "cli/option_checks.h"
 #include "config/config.h"
 #include "core/files.h"
 #include "core/log.h"
@@ -38,11 +40,7 @@ LaunchOptions launch_options(const TrainArguments& arguments) {
   launch.until_stage = arguments.until_stage;
   launch.version = version();
   launch.command_line = command_line();
-  if (arguments.stop_after.empty()) return launch;
-  launch.stop_after_seconds = parse_duration(arguments.stop_after);
-  if (!launch.stop_after_seconds)
-    throw Error(ErrorKind::kConfig, "'" + arguments.stop_after + "' is no duration", "--stop-after",
-                "write 90s, 30min or 2h");
+  if (!arguments.stop_after.empty()) launch.stop_after_seconds = parse_duration(arguments.stop_after);
   return launch;
 }
 
@@ -57,12 +55,14 @@ int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, 
   const LoadedCampaign loaded = load_campaign(arguments.file, arguments.more_files, arguments.assignments, out);
   if (world->rank() == 0)
     for (const std::string& text : loaded.warnings) warn("{}", text);
+  require_changeable(loaded, arguments.allowed_changes);
   if (arguments.dry_run) {
     const Forecast forecast = make_forecast(loaded.spec, world->size(), planned_device(arguments.device));
     if (world->rank() == 0) std::fputs(forecast_text(forecast).c_str(), stdout);
+    require_inputs(loaded.spec);
     return 0;
   }
-  const CampaignInput input{loaded.spec, loaded.file_text, loaded.resolved_yaml, loaded.stage_numerics};
+  const CampaignInput input{loaded.spec, loaded.file_text, loaded.resolved_yaml, loaded.stage_numerics, class_of_key};
   Device device = open_device(arguments.device, loaded.spec.precision.deterministic, std::move(world));
   LaunchOptions launch = launch_options(arguments);
   launch.on_open = [&run](const std::string& folder, const LaunchMark& mark) { run = {folder, mark}; };
@@ -86,15 +86,20 @@ void add_train_command(CLI::App& app, Action& action) {
       ->allow_extra_args(false);
   command->add_option("-s,--set", arguments->assignments, "key=value, over everything else")->allow_extra_args(false);
   command->add_option("--out", arguments->out, "run folder");
-  command->add_option("--resume", arguments->resume, "auto, never, or a checkpoint folder of this run");
-  command->add_option("--stop-after", arguments->stop_after, "save and exit with 75 after this time, e.g. 2h");
+  command
+      ->add_option("--resume", arguments->resume,
+                   "auto, never (begin anew where no checkpoint is left), or a checkpoint of this run")
+      ->transform(path_of_shell());
+  command->add_option("--stop-after", arguments->stop_after, "save and exit with 75 after this time, e.g. 2h")
+      ->check(duration());
   command->add_option("--until-stage", arguments->until_stage, "end, with 0, when this stage is finished");
   command->add_option("--device", arguments->device, "cpu or cuda");
   command
       ->add_option("--allow-schedule-change", arguments->allowed_changes,
-                   "key of a finished or running stage that may differ from the checkpoint's")
+                   "key of class schedule whose value may differ from what the run was trained with")
       ->allow_extra_args(false);
-  command->add_flag("--dry-run", arguments->dry_run, "check the configuration and print the plan only");
+  command->add_flag("--dry-run", arguments->dry_run,
+                    "check the configuration, print the plan, and open what it names; train nothing");
   command->callback([arguments, &action] {
     action = [arguments] {
       OwnRun run;

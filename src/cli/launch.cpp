@@ -11,6 +11,9 @@
 #include <thread>
 
 #include "campaign/slurm_job.h"
+#include "campaign/stale_slurm.h"
+#include "cli/thread_check.h"
+#include "comm/exit_guard.h"
 #include "core/host.h"
 #include "core/log.h"
 #ifdef NEXUS_CUDA
@@ -82,13 +85,14 @@ Device open_cuda(bool, std::unique_ptr<Communicator>) {
 }  // namespace
 
 Device open_device(const std::string& device, bool deterministic, std::unique_ptr<Communicator> world) {
+  warn_of_threads(*world, threads_per_rank());
   if (device == "cpu") return {make_cpu_backend(threads_per_rank()), std::move(world)};
   if (device == "cuda") return open_cuda(deterministic, std::move(world));
   throw Error(ErrorKind::kConfig, "unknown device '" + device + "'", "--device", "use cpu or cuda");
 }
 
 int threads_per_rank() {
-  if (const int threads = int_from_environment("OMP_NUM_THREADS"); threads > 0) return threads;
+  if (const std::optional<int> threads = threads_from_environment()) return *threads;
   cpu_set_t set;
   CPU_ZERO(&set);
   const int bound = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
@@ -98,6 +102,7 @@ int threads_per_rank() {
 
 int run_under_mpi(const std::function<int(std::unique_ptr<Communicator>)>& body,
                   const std::function<void(const std::string&, int)>& on_error) {
+  leave_out_stale_slurm();
   MpiSession session(nullptr, nullptr);
   std::unique_ptr<Communicator> world = session.world();
   const int rank = world->rank(), size = world->size();
@@ -121,6 +126,7 @@ int run_under_mpi(const std::function<int(std::unique_ptr<Communicator>)>& body,
     if (on_error) on_error(rank == 0 ? text : fmt::format("rank {}: {}", rank, text), code);
   } catch (const std::exception&) {  // the error that is being reported is the one that matters
   }
+  guard_exit_code(code);  // what is still to end is not ours
   if (size > 1) MpiSession::abort(code);
   return code;
 }

@@ -1,13 +1,17 @@
 // The `nexus` program: reads the command line, runs one command, turns errors into one last line and an exit code.
 #include <cstdio>
 #include <string>
+#include <system_error>
 
 #include "cli/build_facts.h"
 #include "cli/commands.h"
 #include "cli/launch.h"
 #include "core/error.h"
+#include "core/standard_streams.h"
 
-int main(int argc, char** argv) {
+namespace {
+
+int run_command(int argc, char** argv) {
   CLI::App app{"nexus trains Nexusformer language models in growing stages"};
   app.require_subcommand(0, 1);
   bool show_version = false;
@@ -45,7 +49,22 @@ int main(int argc, char** argv) {
     nexus::print_error(error.what(), 0);
     return nexus::exit_code(error.kind());
   } catch (const std::exception& error) {
+    const bool of_a_file = dynamic_cast<const std::system_error*>(&error) != nullptr;
+    if (of_a_file && !nexus::standard_output_trouble().empty()) return 0;  // of a print: main says so
     nexus::print_error(std::string(error.what()) + "; ; this is a bug in nexus: please report it", 0);
     return 1;
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  nexus::secure_standard_streams();
+  const int code = run_command(argc, argv);
+  const std::string trouble = nexus::standard_output_trouble();
+  if (code != 0 || trouble.empty()) return code;
+  nexus::print_error("what was printed is not all written: " + trouble +
+                         "; standard output; what the command has written to files is whole: print to another place",
+                     0);
+  return nexus::exit_code(nexus::ErrorKind::kIo);
 }

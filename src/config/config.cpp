@@ -9,7 +9,9 @@
 #include "config/render.h"
 #include "config/schema.h"
 #include "config/validate.h"
+#include "core/error.h"
 #include "core/hash.h"
+#include "core/json_text.h"
 
 namespace nexus {
 namespace {
@@ -52,10 +54,10 @@ class SettingWriter {
   std::vector<Setting> settings_;
 };
 
-std::vector<std::map<std::string, std::string>> numerics_of_stages(const LoadedCampaign& campaign) {
-  std::vector<std::map<std::string, std::string>> stages(campaign.spec.stages.size());
+std::vector<StageNumerics> numerics_of_stages(const LoadedCampaign& campaign) {
+  std::vector<StageNumerics> stages(campaign.spec.stages.size());
   for (const Setting& setting : campaign.settings) {
-    if (setting.key_class != KeyClass::kNumerics) continue;
+    if (!is_numerics(setting.key_class)) continue;
     for (size_t i = 0; i < stages.size(); ++i)
       if (!setting.key.starts_with("stages.") || setting.key.starts_with(fmt::format("stages.{}.", i)))
         stages[i][setting.key] = setting.value;
@@ -94,6 +96,9 @@ LoadedCampaign load_campaign(const std::string& file, const std::vector<std::str
   for (const std::string& more : more_files) merge(root, parse_config_file(read_config_file(more), more, kReference));
   for (const std::string& assignment : assignments) assign(root, assignment);
   if (out) {
+    int line = 0;
+    if (const std::string bad = find_bad_character(*out, false, line); !bad.empty())
+      throw Error(ErrorKind::kConfig, "the run folder's name holds " + bad, "--out " + *out, "choose another name");
     Node value;
     value.kind = Node::Kind::kScalar;
     value.scalar = *out;
@@ -132,7 +137,7 @@ std::string show_as_json(const LoadedCampaign& campaign) {
                                            {"digest", campaign.digest},
                                            {"settings", settings},
                                            {"warnings", campaign.warnings}};
-  return document.dump(2);
+  return json_text(document, 2);
 }
 
 }  // namespace nexus

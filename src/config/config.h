@@ -4,29 +4,21 @@
 // ErrorKind::kConfig: "WHAT; campaign.yaml:12 key model.M; do THIS".
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "campaign/campaign_spec.h"
+#include "campaign/key_class.h"
 
 namespace nexus {
-
-// What a change of a key does to a run.
-enum class KeyClass {
-  kNumerics,   // changes the numbers of training: refused for finished stages
-  kPlacement,  // changes where and how it runs, is saved and is stopped (and at most the rounding)
-  kCosmetic    // changes names and reports only
-};
-std::string name_of(KeyClass key_class);
 
 // One key of the resolved configuration.
 struct Setting {
   std::string key;     // "stages.1.grow.M"
   std::string value;   // canonical YAML (and JSON) text
   std::string source;  // "campaign.yaml:12", "default" or "command line"
-  KeyClass key_class = KeyClass::kNumerics;
+  KeyClass key_class = KeyClass::kFixed;
 };
 
 struct LoadedCampaign {
@@ -36,9 +28,9 @@ struct LoadedCampaign {
   std::string resolved_yaml;          // the settings as a document, which loads to the same settings
   std::string digest;                 // of resolved_yaml
   std::vector<std::string> warnings;  // odd but possible; the caller prints them
-  // Per stage, key -> value of all that determines its numbers: model, data, optimizer, seed, ..., and its own settings
-  // but not those of other stages. A finished stage must find its own again.
-  std::vector<std::map<std::string, std::string>> stage_numerics;
+  // Per stage all that determines its numbers: model, data, optimizer, seed, ..., and its own settings but not those of
+  // other stages (campaign/changed_settings.h compares them with what a run was trained by).
+  std::vector<StageNumerics> stage_numerics;
 };
 
 // Reads `file`, lays `more_files` upon it (maps merge, everything else replaces), then `assignments` (KEY=VALUE as
@@ -57,5 +49,13 @@ std::string show_as_json(const LoadedCampaign& campaign);
 
 // configs/reference.yaml: every key with its default and one comment.
 std::string reference_yaml();
+
+// The class of a full key, with an index in the place of a list's item: "stages.1.lr.peak".
+std::optional<KeyClass> class_of_key(const std::string& key);
+// The table of classes in docs/configuration.md.
+std::string key_classes_markdown();
+// Refuses keys of --allow-schedule-change that are unknown or name no stage of the campaign (with the nearest that is),
+// and those of other classes than schedule and data: they need no permission, or none helps.
+void require_changeable(const LoadedCampaign& campaign, const std::vector<std::string>& keys);
 
 }  // namespace nexus

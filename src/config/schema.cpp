@@ -16,31 +16,30 @@ using Rows = Table<CampaignSpec>;
 void add_run(Rows& t) {
   add(t, "name", "", TextType{}, at(&CampaignSpec::name), kCosmetic, "letters, digits, dots, dashes and underscores")
       .example = "reference";
-  add(t, "out", "runs/%name", TextType{}, at(&CampaignSpec::out), kPlacement, "run folder; %name is the name");
-  add(t, "seed", "1234", CountType{0, INT64_MAX}, at(&CampaignSpec::seed), kNumerics,
+  add(t, "out", "runs/%name", PathType{}, at(&CampaignSpec::out), kPlacement, "run folder; %name is the name");
+  add(t, "seed", "1234", CountType{0, INT64_MAX}, at(&CampaignSpec::seed), kFixed,
       "seed of the initial weights and of the sample order");
-  add(t, "init_from", "null", TextType{true}, at(&CampaignSpec::init_from), kNumerics,
+  add(t, "init_from", "null", PathType{true}, at(&CampaignSpec::init_from), kFixed,
       "checkpoint of another run; its stages become this run's frozen past");
 }
 
-// A list of maps that have a table of their own.
-void add_list(Rows& t, const std::string& key, ListKey list) {
-  Field<CampaignSpec>& field = t.emplace_back();
-  field.key = key;
+// A list of maps that have a table of their own. Its class is that of its content as a whole.
+void add_list(Rows& t, const std::string& key, ListKey list, KeyClass key_class) {
+  Field<CampaignSpec>& field = t.emplace_back(key, key_class);
   field.list = list;
   field.optional = true;
 }
 
 void add_data(Rows& t) {
-  add(t, "tokenizer.path", "null", TextType{true}, at(&CampaignSpec::tokenizer), kPlacement,
+  add(t, "tokenizer.path", "null", PathType{true}, at(&CampaignSpec::tokenizer), kData,
       "SentencePiece model; null: V stands alone");
-  add_list(t, "data.train", ListKey::kDatasets);
-  add(t, "data.valid", "null", TextType{true}, at(&CampaignSpec::data, &DataOptions::valid), kPlacement,
+  add_list(t, "data.train", ListKey::kDatasets, kData);
+  add(t, "data.valid", "null", PathType{true}, at(&CampaignSpec::data, &DataOptions::valid), kData,
       "held-out token file; null: no evaluation");
-  add(t, "data.context", "1024", CountType{1, kMaxWidth}, at(&CampaignSpec::data, &DataOptions::context), kNumerics,
+  add(t, "data.context", "1024", CountType{1, kMaxWidth}, at(&CampaignSpec::data, &DataOptions::context), kFixed,
       "tokens per sample");
   add(t, "batch.global_tokens", "1Mi", CountType{1, kMaxGlobalTokens},
-      at(&CampaignSpec::batch, &BatchSpec::global_tokens), kNumerics,
+      at(&CampaignSpec::batch, &BatchSpec::global_tokens), kFixed,
       "tokens of a step over all ranks; a multiple of context * micro * dp");
   add(t, "batch.micro", "16", CountType{1, kMaxMicro}, at(&CampaignSpec::batch, &BatchSpec::micro), kPlacement,
       "samples per rank and pass; a matter of memory");
@@ -48,8 +47,7 @@ void add_data(Rows& t) {
 
 // One key for two members.
 void add_betas(Rows& t) {
-  Field<CampaignSpec>& field = t.emplace_back();
-  field.key = "optimizer.betas";
+  Field<CampaignSpec>& field = t.emplace_back("optimizer.betas", kSchedule);
   field.preset = "[0.9, 0.95]";
   field.comment = "decay rates of the two moments";
   field.set = [](CampaignSpec& spec, const Node& node, const std::string& key) {
@@ -65,18 +63,17 @@ void add_betas(Rows& t) {
 }
 
 void add_optimizer(Rows& t) {
-  Field<CampaignSpec>& type = t.emplace_back();  // the only one: no member holds it
-  type.key = "optimizer.type";
+  Field<CampaignSpec>& type = t.emplace_back("optimizer.type", kFixed);  // the only one: no member holds it
   type.preset = "adamw";
   type.comment = "AdamW with decoupled decay";
   type.set = [](CampaignSpec&, const Node& node, const std::string& key) { parse_choice(node, key, {"adamw"}); };
   type.get = [](const CampaignSpec&) -> std::optional<std::string> { return "adamw"; };
   add_betas(t);
-  add(t, "optimizer.eps", "1e-8", RealType{0, 1, true}, at(&CampaignSpec::optimizer, &OptimizerSpec::eps), kNumerics,
+  add(t, "optimizer.eps", "1e-8", RealType{0, 1, true}, at(&CampaignSpec::optimizer, &OptimizerSpec::eps), kSchedule,
       "added to the root of the second moment");
   add(t, "optimizer.weight_decay", "0.1", RealType{0, 100}, at(&CampaignSpec::optimizer, &OptimizerSpec::weight_decay),
-      kNumerics, "decay of matrices and embeddings");
-  add(t, "optimizer.clip", "1", RealType{0, 1e12}, at(&CampaignSpec::optimizer, &OptimizerSpec::clip), kNumerics,
+      kSchedule, "decay of matrices and embeddings");
+  add(t, "optimizer.clip", "1", RealType{0, 1e12}, at(&CampaignSpec::optimizer, &OptimizerSpec::clip), kSchedule,
       "largest global gradient norm; 0: no clipping");
 }
 
@@ -91,7 +88,7 @@ void add_placement(Rows& t) {
   add(t, "parallel.sequence", "true", FlagType{}, at(&CampaignSpec::parallel, &ParallelSpec::sequence), kPlacement,
       "split the tokens of the residual stream over tp: less memory, as much communication");
   add(t, "precision.compute", "f32", choice_of({DType::kF32, DType::kBF16, DType::kF64}),
-      at(&CampaignSpec::precision, &PrecisionSpec::compute), kNumerics, "f32, bf16 or f64; bf16 keeps f32 masters");
+      at(&CampaignSpec::precision, &PrecisionSpec::compute), kSchedule, "f32, bf16 or f64; bf16 keeps f32 masters");
   add(t, "precision.deterministic", "false", FlagType{}, at(&CampaignSpec::precision, &PrecisionSpec::deterministic),
       kPlacement, "GPU: the same bits on every rerun; slower attention. The CPU always has them");
   add(t, "precision.recompute", "none", choice_of({Recompute::kNone, Recompute::kActivations}),
@@ -134,7 +131,7 @@ void add_reports(Rows& t) {
       "the same later; longer than the slowest micro-batch");
   add(t, "safety.replica_check", "1000", CountType{0, kMaxSteps}, at(&CampaignSpec::safety, &SafetySpec::replica_check),
       kPlacement, "steps between comparisons of the ranks' copies; 0: only before each save");
-  add(t, "account.flops_def", "gemm_causal", flops, at(&CampaignSpec::account, &AccountSpec::flops_def), kCosmetic,
+  add(t, "account.flops_def", "gemm_causal", flops, at(&CampaignSpec::account, &AccountSpec::flops_def), kAccount,
       flops.describe());
   add(t, "account.peak_tflops", "null", OptionalRealType{{0, 1e9, true}},
       at(&CampaignSpec::account, &AccountSpec::peak_tflops), kCosmetic, "peak of one rank, for MFU; null: no MFU");
@@ -178,15 +175,6 @@ void add_slurm(Rows& t) {
 
 }  // namespace
 
-std::string name_of(KeyClass key_class) {
-  switch (key_class) {
-    case KeyClass::kNumerics: return "numerics";
-    case KeyClass::kPlacement: return "placement";
-    case KeyClass::kCosmetic: return "cosmetic";
-  }
-  return "?";
-}
-
 const Rows& campaign_table() {
   static const Rows table = [] {
     Rows t;
@@ -195,7 +183,7 @@ const Rows& campaign_table() {
     add_data(t);
     add_optimizer(t);
     add_placement(t);
-    add_list(t, "stages", ListKey::kStages);
+    add_list(t, "stages", ListKey::kStages, kFixed);
     add_saving(t);
     add_reports(t);
     add_budget(t);
@@ -208,9 +196,9 @@ const Rows& campaign_table() {
 const Table<DatasetRef>& dataset_table() {
   static const Table<DatasetRef> table = [] {
     Table<DatasetRef> t;
-    add(t, "path", "", TextType{}, at(&DatasetRef::path), kNumerics, "prefix of PATH.bin and PATH.idx").example =
+    add(t, "path", "", PathType{}, at(&DatasetRef::path), kData, "prefix of PATH.bin and PATH.idx").example =
         "data/train";
-    add(t, "weight", "1", RealType{0, 1e12, true}, at(&DatasetRef::weight), kNumerics,
+    add(t, "weight", "1", RealType{0, 1e12, true}, at(&DatasetRef::weight), kFixed,
         "share of the samples, relative to the other datasets");
     return t;
   }();

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "campaign/campaign_spec.h"
@@ -21,11 +22,14 @@ enum class ListKey { kNone, kDatasets, kStages };
 // One row. `Spec` is what the keys of this table describe: the campaign, one of its stages or datasets, or a cluster.
 template <typename Spec>
 struct Field {
-  std::string key;                 // dotted, relative to the map that the table describes: "lr.peak"
+  // No row without a class.
+  Field(std::string name, KeyClass of_change) : key(std::move(name)), key_class(of_change) {}
+
+  std::string key;  // dotted, relative to the map that the table describes: "lr.peak"
+  KeyClass key_class;
   std::string preset;              // YAML text used where the key is absent; empty: the key must be given
   std::string tokenformer_preset;  // the same for arch tokenformer, if it differs
   std::string example;             // what reference.yaml shows where there is no preset
-  KeyClass key_class = KeyClass::kNumerics;
   std::string comment;
   bool optional = false;  // absent means absent: there is no preset, and the key need not be given
   ListKey list = ListKey::kNone;

@@ -49,7 +49,7 @@ void add_launch(Rows& t) {
       .misplaced = srun_only;
   add(t, "launcher_options", "[]", TextListType{true}, at(&ClusterSpec::launcher_options), kPlacement,
       "further arguments of the launcher, one each: [--cpu-bind=cores]");
-  add(t, "nexus", "nexus", TextType{}, at(&ClusterSpec::nexus), kPlacement, "the program: a name in PATH, or a path");
+  add(t, "nexus", "nexus", PathType{}, at(&ClusterSpec::nexus), kPlacement, "the program: a name in PATH, or a path");
   add(t, "modules", "[]", TextListType{}, at(&ClusterSpec::modules), kPlacement,
       "environment modules to load, in order: [cuda/12.4, openmpi/5.0.3]");
   add(t, "environment", "{}", EnvironmentType{}, at(&ClusterSpec::environment), kPlacement,

@@ -29,21 +29,21 @@ std::string linear_mlp_only(const CampaignSpec&, const ModelConfig& m) {
 // A width that every model has.
 void add_shape(Rows& t) {
   const CountType width{1, kMaxWidth};
-  add(t, "model.D", "768", width, model(&ModelConfig::d), kNumerics, "width of the residual stream");
-  add(t, "model.L", "12", CountType{1, kMaxLayers}, model(&ModelConfig::layers), kNumerics, "blocks");
-  add(t, "model.H", "12", width, model(&ModelConfig::heads), kNumerics, "attention heads; divides D");
-  add(t, "model.kv_heads", "null", CountType{1, kMaxWidth, "null"}, model(&ModelConfig::kv_heads), kNumerics,
+  add(t, "model.D", "768", width, model(&ModelConfig::d), kFixed, "width of the residual stream");
+  add(t, "model.L", "12", CountType{1, kMaxLayers}, model(&ModelConfig::layers), kFixed, "blocks");
+  add(t, "model.H", "12", width, model(&ModelConfig::heads), kFixed, "attention heads; divides D");
+  add(t, "model.kv_heads", "null", CountType{1, kMaxWidth, "null"}, model(&ModelConfig::kv_heads), kFixed,
       "heads of keys and values; divides H; null: as H");
-  add(t, "model.V", "32000", width, model(&ModelConfig::vocab), kNumerics, "vocabulary; must cover the tokenizer's");
+  add(t, "model.V", "32000", width, model(&ModelConfig::vocab), kFixed, "vocabulary; must cover the tokenizer's");
 }
 
 void add_nexus_widths(Rows& t) {
   const CountType width{1, kMaxWidth};
-  add(t, "model.M", "1024", width, model(&ModelConfig::m), kNumerics, "first inner width of Nexus-Rank layers; grows")
+  add(t, "model.M", "1024", width, model(&ModelConfig::m), kFixed, "first inner width of Nexus-Rank layers; grows")
       .misplaced = nexusformer_only;
-  add(t, "model.A", "1152", width, model(&ModelConfig::a), kNumerics, "second inner width of Nexus-Rank layers; grows")
+  add(t, "model.A", "1152", width, model(&ModelConfig::a), kFixed, "second inner width of Nexus-Rank layers; grows")
       .misplaced = nexusformer_only;
-  add(t, "model.F", "2048", width, model(&ModelConfig::f), kNumerics, "outer width of the MLP").misplaced =
+  add(t, "model.F", "2048", width, model(&ModelConfig::f), kFixed, "outer width of the MLP").misplaced =
       not_tokenformer;
 }
 
@@ -56,7 +56,7 @@ void add_parameter_tokens(Rows& t) {
        {Row{"model.n_qkv", "576", "parameter tokens of q, k and v; grows", &ModelConfig::n_qkv},
         Row{"model.n_proj", "576", "parameter tokens of the output projection; grows", &ModelConfig::n_proj},
         Row{"model.n_ffn", "2304", "parameter tokens of the feed-forward layer; grows", &ModelConfig::n_ffn}}) {
-    auto& field = add(t, row.key, "", CountType{1, kMaxWidth}, model(row.member), kNumerics, row.comment);
+    auto& field = add(t, row.key, "", CountType{1, kMaxWidth}, model(row.member), kFixed, row.comment);
     field.example = row.example;
     field.misplaced = tokenformer_only;
   }
@@ -65,7 +65,7 @@ void add_parameter_tokens(Rows& t) {
         Row{"model.scale_proj", "", "n_scale of the output projection; null: n_proj at birth",
             &ModelConfig::scale_proj},
         Row{"model.scale_ffn", "", "n_scale of the feed-forward layer; null: n_ffn at birth", &ModelConfig::scale_ffn}})
-    add(t, row.key, "null", CountType{1, kMaxWidth, "null"}, model(row.member), kNumerics, row.comment).misplaced =
+    add(t, row.key, "null", CountType{1, kMaxWidth, "null"}, model(row.member), kFixed, row.comment).misplaced =
         tokenformer_only;
 }
 
@@ -73,19 +73,17 @@ void add_details(Rows& t) {
   const ChoiceType<NormKind> norm{{{"l2", NormKind::kL2}, {"none", NormKind::kNone}}};
   const ChoiceType<GeluKind> gelu{{{"erf", GeluKind::kErf}, {"tanh", GeluKind::kTanh}}};
   const ChoiceType<GateKind> gate{{{"swiglu", GateKind::kSwiGlu}, {"gelu", GateKind::kGelu}}};
-  add(t, "model.norm", "l2", norm, model(&ModelConfig::norm), kNumerics,
+  add(t, "model.norm", "l2", norm, model(&ModelConfig::norm), kFixed,
       "l2 or none: norm before GELU in Nexus-Rank layers")
       .misplaced = nexusformer_only;
-  add(t, "model.gelu", "erf", gelu, model(&ModelConfig::gelu), kNumerics,
-      "exact GELU (erf) or its approximation (tanh)");
-  add(t, "model.mlp", "swiglu", gate, model(&ModelConfig::mlp), kNumerics, "swiglu or gelu").misplaced =
-      linear_mlp_only;
-  add(t, "model.tie", "false", FlagType{}, model(&ModelConfig::tie), kNumerics,
+  add(t, "model.gelu", "erf", gelu, model(&ModelConfig::gelu), kFixed, "exact GELU (erf) or its approximation (tanh)");
+  add(t, "model.mlp", "swiglu", gate, model(&ModelConfig::mlp), kFixed, "swiglu or gelu").misplaced = linear_mlp_only;
+  add(t, "model.tie", "false", FlagType{}, model(&ModelConfig::tie), kFixed,
       "the head shares the embedding's matrix; tokenformer: true")
       .tokenformer_preset = "true";
-  add(t, "model.rope_theta", "10000", RealType{0, 1e12, true}, model(&ModelConfig::rope_theta), kNumerics,
+  add(t, "model.rope_theta", "10000", RealType{0, 1e12, true}, model(&ModelConfig::rope_theta), kFixed,
       "base of the rotary angles");
-  add(t, "model.rotary_share", "1", RealType{0, 1, true}, model(&ModelConfig::rotary_share), kNumerics,
+  add(t, "model.rotary_share", "1", RealType{0, 1, true}, model(&ModelConfig::rotary_share), kFixed,
       "share of a head that rotates; tokenformer: 0.25")
       .tokenformer_preset = "0.25";
 }
@@ -95,8 +93,8 @@ void add_details(Rows& t) {
 void add_model_rows(Rows& t) {
   // What decides which keys belong comes first: rows are read in this order.
   add(t, "model.arch", "nexusformer", choice_of({Arch::kNexusformer, Arch::kTokenformer, Arch::kTransformer}),
-      model(&ModelConfig::arch), kNumerics, "nexusformer, tokenformer or transformer");
-  add(t, "model.variant", "full", choice_of({Variant::kFull, Variant::kQkv}), model(&ModelConfig::variant), kNumerics,
+      model(&ModelConfig::arch), kFixed, "nexusformer, tokenformer or transformer");
+  add(t, "model.variant", "full", choice_of({Variant::kFull, Variant::kQkv}), model(&ModelConfig::variant), kFixed,
       "Nexus-Rank in q, k, v, o and the MLP (full), or in q, k, v only (qkv)")
       .misplaced = nexusformer_only;
   add_shape(t);

@@ -13,7 +13,10 @@ namespace nexus {
 // Largest width that is taken for meant; the product of any two stays far from overflow.
 constexpr int64_t kMaxWidth = 1 << 24;
 
-constexpr auto kNumerics = KeyClass::kNumerics;
+constexpr auto kFixed = KeyClass::kFixed;
+constexpr auto kSchedule = KeyClass::kSchedule;
+constexpr auto kData = KeyClass::kData;
+constexpr auto kAccount = KeyClass::kAccount;
 constexpr auto kPlacement = KeyClass::kPlacement;
 constexpr auto kCosmetic = KeyClass::kCosmetic;
 
@@ -35,10 +38,8 @@ auto at(Part Spec::*part, Member Part::*member) {
 template <typename Spec, typename Type, typename Access>
 Field<Spec>& add(Table<Spec>& table, const std::string& key, const std::string& preset, const Type& type, Access access,
                  KeyClass key_class, const std::string& comment) {
-  Field<Spec>& field = table.emplace_back();
-  field.key = key;
+  Field<Spec>& field = table.emplace_back(key, key_class);
   field.preset = preset;
-  field.key_class = key_class;
   field.comment = comment;
   field.set = [type, access](Spec& spec, const Node& node, const std::string& path) {
     access(spec) = static_cast<std::decay_t<decltype(access(spec))>>(type.parse(node, path));

@@ -33,16 +33,16 @@ std::string nexusformer_only(const StageSpec&, const ModelConfig& model) {
 void add_learning_rate(Rows& t) {
   const ChoiceType<ScheduleKind> schedule{
       {{"constant", ScheduleKind::kConstant}, {"cosine", ScheduleKind::kCosine}, {"wsd", ScheduleKind::kWsd}}};
-  add(t, "lr.peak", "", RealType{0, 1e3, true}, rate(&LearningRateSpec::peak), kNumerics,
+  add(t, "lr.peak", "", RealType{0, 1e3, true}, rate(&LearningRateSpec::peak), kSchedule,
       "learning rate at the end of the warm-up")
       .example = "6e-4";
-  add(t, "lr.schedule", "cosine", schedule, rate(&LearningRateSpec::kind), kNumerics,
+  add(t, "lr.schedule", "cosine", schedule, rate(&LearningRateSpec::kind), kSchedule,
       "constant, cosine or wsd (stable, then a linear decay)");
-  add(t, "lr.warmup", "1%", SpanType{}, rate(&LearningRateSpec::warmup), kNumerics,
+  add(t, "lr.warmup", "1%", SpanType{}, rate(&LearningRateSpec::warmup), kSchedule,
       "linear warm-up: a share, steps or tokens");
-  add(t, "lr.min", "0", RealType{0, 1e3}, rate(&LearningRateSpec::min), kNumerics, "learning rate of the last step")
+  add(t, "lr.min", "0", RealType{0, 1e3}, rate(&LearningRateSpec::min), kSchedule, "learning rate of the last step")
       .misplaced = not_constant;
-  add(t, "lr.decay", "20%", SpanType{}, rate(&LearningRateSpec::decay), kNumerics, "length of the final decay")
+  add(t, "lr.decay", "20%", SpanType{}, rate(&LearningRateSpec::decay), kSchedule, "length of the final decay")
       .misplaced = wsd_only;
 }
 
@@ -61,8 +61,7 @@ constexpr std::array<GrowableWidth, 5> kGrowable{
 
 Field<StageSpec> growth_row(const GrowableWidth& entry) {
   const CountType type{1, kMaxWidth};
-  Field<StageSpec> field;
-  field.key = fmt::format("grow.{}", name_of(entry.width));
+  Field<StageSpec> field(fmt::format("grow.{}", name_of(entry.width)), kFixed);
   field.example = entry.example;
   field.comment = entry.comment;
   field.optional = true;
@@ -83,17 +82,17 @@ Field<StageSpec> growth_row(const GrowableWidth& entry) {
 void add_growth_options(Rows& t) {
   using enum GrowthInit;
   const auto init = choice_of({kZeroRows, kZeroAll, kZeroColumns, kRandom, kReleased, kZeroKey, kZeroKeyFixedScale});
-  add(t, "grow.init", "zero_rows", init, growth(&GrowthOptions::init), kNumerics,
+  add(t, "grow.init", "zero_rows", init, growth(&GrowthOptions::init), kFixed,
       "zero_rows, zero_all, zero_columns, random; tokenformer: zero_key_fixed_scale, zero_key, released")
       .tokenformer_preset = "zero_key_fixed_scale";
-  add(t, "grow.column_std", "0.02", RealType{0, 100, true}, growth(&GrowthOptions::column_std), kNumerics,
+  add(t, "grow.column_std", "0.02", RealType{0, 100, true}, growth(&GrowthOptions::column_std), kFixed,
       "standard deviation of the new entries that are not zero")
       .misplaced = nexusformer_only;
   add(t, "grow.optimizer", "keep", choice_of({MomentPolicy::kKeep, MomentPolicy::kKeepV, MomentPolicy::kReset}),
-      growth(&GrowthOptions::moments), kNumerics, "moments of the old entries: keep, keep_v or reset");
-  add(t, "grow.new.lr_mult", "1", RealType{0, 1e3, true}, growth(&GrowthOptions::new_lr_mult), kNumerics,
+      growth(&GrowthOptions::moments), kFixed, "moments of the old entries: keep, keep_v or reset");
+  add(t, "grow.new.lr_mult", "1", RealType{0, 1e3, true}, growth(&GrowthOptions::new_lr_mult), kSchedule,
       "learning-rate multiplier of the new blocks");
-  add(t, "grow.new.warmup", "0", SpanType{}, at(&StageSpec::grow_warmup), kNumerics,
+  add(t, "grow.new.warmup", "0", SpanType{}, at(&StageSpec::grow_warmup), kSchedule,
       "linear warm-up of the new blocks' own: a share, steps or tokens");
   add(t, "grow.lossless", "true", FlagType{}, growth(&GrowthOptions::lossless), kPlacement,
       "stop the campaign if the growth changes the outputs");
@@ -121,8 +120,8 @@ void add_growth(Rows& t) {
 const Rows& stage_table() {
   static const Rows table = [] {
     Rows t;
-    add(t, "name", "", TextType{}, at(&StageSpec::name), kNumerics, "name of the stage").example = "s0";
-    add(t, "tokens", "", CountType{1, kMaxStageTokens}, at(&StageSpec::tokens), kNumerics,
+    add(t, "name", "", TextType{}, at(&StageSpec::name), kFixed, "name of the stage").example = "s0";
+    add(t, "tokens", "", CountType{1, kMaxStageTokens}, at(&StageSpec::tokens), kSchedule,
         "length in tokens; rounded up to whole steps")
         .example = "100B";
     add_learning_rate(t);

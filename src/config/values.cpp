@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "core/expand_path.h"
+
 namespace nexus {
 namespace {
 
@@ -66,8 +68,26 @@ std::optional<Length> parse_length(std::string_view text) {
   return count ? std::optional(Length{false, static_cast<double>(*count)}) : std::nullopt;
 }
 
+// How a number with a unit in small letters is written: "; 5k is written 5K". Empty for anything else.
+std::string capital_hint(const Node& node) {
+  std::string_view text = node.scalar;
+  for (const std::string_view noun : {"steps", "step", "tokens"}) text = before_unit(text, noun).value_or(text);
+  std::string written(text);
+  const size_t unit = written.find_last_of("kmgtb");
+  if (unit == std::string::npos || unit == 0 || !(is_digit(written[unit - 1]) || written[unit - 1] == '.')) return "";
+  written[unit] = static_cast<char>(written[unit] - 'a' + 'A');
+  if (written.ends_with('G')) written.back() = 'B';
+  return parse_count(written) ? fmt::format("; {} is written {}", text, written) : "";
+}
+
 [[noreturn]] void refuse_value(const Node& node, const std::string& key, const std::string& wanted) {
   refuse(node.location, key, fmt::format("{} is {}, not {}", key, describe(node), wanted), "write " + wanted);
+}
+
+// The same where numbers may have units.
+[[noreturn]] void refuse_count(const Node& node, const std::string& key, const std::string& wanted) {
+  refuse(node.location, key, fmt::format("{} is {}, not {}", key, describe(node), wanted),
+         "write " + wanted + capital_hint(node));
 }
 
 // A time that says its unit.
@@ -140,7 +160,7 @@ std::string quoted_text(const std::string& text) {
 int64_t CountType::parse(const Node& node, const std::string& key) const {
   if (!word.empty() && (word == "null" ? node.kind == Node::Kind::kNull : node.scalar == word)) return 0;
   const auto value = parse_whole(scalar_of(node, key, describe()));
-  if (!value || *value < min || *value > max) refuse_value(node, key, describe());
+  if (!value || *value < min || *value > max) refuse_count(node, key, describe());
   return *value;
 }
 
@@ -185,6 +205,17 @@ std::string TextType::parse(const Node& node, const std::string& key) const {
   return text;
 }
 
+std::string PathType::parse(const Node& node, const std::string& key) const {
+  const ExpandedPath expanded = expand_path(TextType{nullable}.parse(node, key));
+  int line = 0;
+  const std::string bad = find_bad_character(expanded.path, false, line);
+  if (!expanded.problem.empty() || !bad.empty())
+    refuse(node.location, key,
+           fmt::format("{} is {}: {}", key, describe(node), bad.empty() ? expanded.problem : "a variable holds " + bad),
+           bad.empty() ? expanded.todo : "write the path out");
+  return expanded.path;
+}
+
 Span SpanType::parse(const Node& node, const std::string& key) const {
   const std::string text = scalar_of(node, key, describe());
   if (text == "0") return {Span::Unit::kSteps, 0};
@@ -197,7 +228,7 @@ Span SpanType::parse(const Node& node, const std::string& key) const {
     refuse(node.location, key, fmt::format("{} is {}, which has no unit", key, text),
            fmt::format("write '{0} steps', '{0} tokens' or a share such as 1%", text));
   }
-  refuse_value(node, key, describe());
+  refuse_count(node, key, describe());
 }
 
 std::string SpanType::text(const Value& value) const {
@@ -220,7 +251,7 @@ Period PeriodType::parse(const Node& node, const std::string& key) const {
     return {length->steps ? Period::Unit::kSteps : Period::Unit::kTokens, length->value};
   // 30m is half an hour to some and 30 million tokens to others.
   const double seconds = before_unit(text, "m") ? 0 : parse_duration(text).value_or(0);
-  if (!allow_seconds || seconds < kMinPeriodSeconds || seconds > kMaxPeriodSeconds) refuse_value(node, key, describe());
+  if (!allow_seconds || seconds < kMinPeriodSeconds || seconds > kMaxPeriodSeconds) refuse_count(node, key, describe());
   return {Period::Unit::kSeconds, seconds};
 }
 

@@ -69,6 +69,15 @@ struct TextType {
   std::string describe() const { return nullable ? "a text, or null" : "a text"; }
 };
 
+// A file or folder: `~` and variables are expanded (core/expand_path.h), so that the value is what was meant on the
+// machine that read it. `nullable`: null means empty.
+struct PathType {
+  using Value = std::string;
+  bool nullable = false;
+  Value parse(const Node& node, const std::string& key) const;
+  std::string text(const Value& value) const { return TextType{nullable}.text(value); }
+};
+
 // A length of training: "1%" of the stage, "200 steps", "1.2B" or "1200000 tokens". A bare number has no unit: refused.
 struct SpanType {
   using Value = Span;

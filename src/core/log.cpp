@@ -6,13 +6,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <mutex>
 
 #include "core/error.h"
+#include "core/standard_streams.h"
 #include "core/units.h"
 
 namespace nexus {
@@ -21,6 +24,7 @@ namespace {
 struct Sinks {
   std::mutex mutex;
   int rank = 0;
+  bool output_broken = false;  // and it has been said
   std::shared_ptr<spdlog::logger> out, err, file;
   Sinks() {
     out = std::make_shared<spdlog::logger>("out", std::make_shared<spdlog::sinks::stdout_sink_mt>());
@@ -35,6 +39,19 @@ struct Sinks {
 Sinks& sinks() {
   static Sinks instance;
   return instance;
+}
+
+// Work goes on where its lines cannot be printed: whoever read them has gone, or a disk is full. `main` answers for it.
+void print_line(Sinks& s, const std::string& text) {
+  if (!standard_output_wanted()) return;
+  errno = 0;
+  s.out->info("{}", text);
+  if (s.output_broken || std::ferror(stdout) == 0) return;
+  s.output_broken = true;
+  const std::string warning = fmt::format("warning: standard output cannot be written ({}): the work goes on{}",
+                                          std::strerror(errno), s.file ? ", its lines in the log file only" : "");
+  s.err->info("{}", warning);
+  if (s.file) s.file->info("{}", warning);
 }
 
 double now_seconds() {
@@ -65,7 +82,7 @@ void log_text(const std::string& text) {
   Sinks& s = sinks();
   if (s.rank != 0) return;
   std::lock_guard lock(s.mutex);
-  s.out->info("{}", text);
+  print_line(s, text);
   if (s.file) s.file->info("{}", text);
 }
 

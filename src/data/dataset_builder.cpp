@@ -5,6 +5,7 @@
 #include <deque>
 #include <filesystem>
 #include <future>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
@@ -12,10 +13,14 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/hash.h"
+#include "core/json_text.h"
 #include "core/log.h"
 #include "core/units.h"
+#include "data/data_check.h"
+#include "data/text_splitter.h"
 #include "data/text_survey.h"
 #include "data/token_file.h"
+#include "data/token_file_content.h"
 #include "data/tokenizer.h"
 #include "data/vocabulary.h"
 #include "data/worker_pool.h"
@@ -28,8 +33,12 @@ constexpr int64_t kVocabularySampleBytes = 8 << 20;
 // One task: long enough that handing it over costs nothing, short enough that what waits between threads stays small.
 constexpr size_t kBatchBytes = 1 << 16;
 constexpr int kMaxWorkers = 256;
-// Raised when the same text would give other files, so that re-entrant builds notice.
-constexpr int kBuilderVersion = 1;
+// Raised when the same text would give other files, so that re-entrant builds notice. 2: documents without blanks give
+// their share for validation, and byte order marks are no text.
+constexpr int kBuilderVersion = 2;
+constexpr double kLargestValidShare = 0.5;
+// Above this share of unknown tokens a tokenizer does not fit a text.
+constexpr double kManyUnknown = 0.02;
 
 void check_options(const BuildOptions& options) {
   const auto refuse = [](const std::string& what, const std::string& todo) {
@@ -37,13 +46,21 @@ void check_options(const BuildOptions& options) {
   };
   if (options.inputs.empty()) refuse("no input files", "name one or more text files");
   if (options.out.empty()) refuse("no output prefix", "say --out PREFIX");
+  if (Utf8Checker utf8; utf8.feed(options.out) || !utf8.complete())
+    throw Error(ErrorKind::kConfig, "the name given with --out is not UTF-8: no campaign file could name it",
+                options.out, "choose a name in UTF-8");
   if ((options.vocab_size > 0) == !options.tokenizer.empty())
     refuse("the vocabulary is not clear", "say either --vocab N (train one) or --tokenizer FILE.model");
-  if (!(options.valid_share >= 0 && options.valid_share <= 0.5))
-    refuse(fmt::format("a validation share of {}", options.valid_share), "choose a share from 0 to 0.5");
+  if (!(options.valid_share >= 0 && options.valid_share <= kLargestValidShare))
+    refuse(fmt::format("a validation share of {}", options.valid_share),
+           fmt::format("choose a share from 0 to {}", kLargestValidShare));
   if (options.workers < 0 || options.workers > kMaxWorkers)
     refuse(fmt::format("{} workers", options.workers),
            fmt::format("choose 1 to {}, or 0 for one per core", kMaxWorkers));
+}
+
+DocumentReader open_documents(const BuildOptions& options) {
+  return {options.inputs, options.documents, options.json_field};
 }
 
 std::vector<TextFileRef> describe_sources(const std::vector<std::string>& inputs) {
@@ -55,29 +72,51 @@ std::vector<TextFileRef> describe_sources(const std::vector<std::string>& inputs
   return sources;
 }
 
+void warn_of_repeated_sources(const std::vector<TextFileRef>& sources) {
+  std::map<std::string, std::string> paths;
+  for (const TextFileRef& source : sources) {
+    const auto [first, is_new] = paths.emplace(source.digest, source.path);
+    if (!is_new && source.size_bytes > 0)
+      warn("{} has the same content as {}: this text is in the data twice, and can be in both training and validation",
+           source.path, first->second);
+  }
+}
+
 // Everything that determines the files; not the number of workers, nor the names of the inputs.
-std::string digest_of_build(const BuildOptions& options, const std::vector<TextFileRef>& sources) {
-  nlohmann::json json = {{"version", kBuilderVersion},
+std::string digest_of_build(const BuildOptions& options, const std::vector<TextFileRef>& sources, int version) {
+  nlohmann::json json = {{"version", version},
                          {"documents", document_mode_name(options.documents)},
                          {"valid_share", options.valid_share},
                          {"vocab_size", options.vocab_size}};
   if (options.documents == DocumentMode::kJsonLines) json["json_field"] = options.json_field;
   if (!options.tokenizer.empty()) json["tokenizer"] = Tokenizer(options.tokenizer).digest();
   for (const TextFileRef& source : sources) json["sources"].push_back(source.digest);
-  return hash_text(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  return hash_text(json_text(json));
+}
+
+// Throws where the files are not those that the description beside them was written for. Reads those that were touched;
+// `nexus data verify` reads every byte.
+void require_as_built(const std::string& prefix) {
+  const TokenFile file(prefix);
+  const NamedTokenFile named = name_token_file("nexus data build", file);
+  if (named.info) check_content(named, content_of(file), named.info->vocab_size);
 }
 
 // The finished result of the same build; nothing where there is none. Throws where PREFIX holds something else.
-std::optional<BuildResult> find_finished(const BuildOptions& options, const std::string& digest) {
+std::optional<BuildResult> find_finished(const BuildOptions& options, const TokenFileInfo& wanted) {
   if (options.force) return std::nullopt;
   const std::string train = train_prefix(options.out), valid = valid_prefix(options.out);
   const std::optional<TokenFileInfo> info = read_token_file_info(train);
-  if (info && info->build_digest == digest) {
-    // Opening checks the sizes; `nexus data verify` reads every byte.
-    const TokenFile train_file(train);
+  const bool is_older = info && info->build_digest == digest_of_build(options, wanted.sources, kBuilderVersion - 1);
+  if (is_older)
+    warn(
+        "{} was built by an older nexus, which left documents without blanks out of validation; --force builds it anew",
+        train);
+  if (info && (is_older || info->build_digest == wanted.build_digest)) {
+    require_as_built(train);
     BuildResult result{true, *info, std::nullopt};
     if (options.valid_share > 0) {
-      const TokenFile valid_file(valid);
+      require_as_built(valid);
       result.valid = read_token_file_info(valid);
     }
     if (result.valid.has_value() == (options.valid_share > 0)) return result;
@@ -109,13 +148,13 @@ void store_tokenizer(const BuildOptions& options, const Tokenizer& tokenizer) {
 
 // Descriptions first: a token file without one is never taken for finished.
 void remove_old_files(const std::string& out) {
-  for (const char* suffix : {".json", ".idx", ".bin"})
+  for (const char* suffix : {".json", ".digest", ".idx", ".bin"})
     for (const std::string& prefix : {train_prefix(out), valid_prefix(out)}) std::remove((prefix + suffix).c_str());
 }
 
 struct EncodedPiece {
   std::vector<int32_t> ids;  // with BOS where a document begins
-  int64_t text_bytes = 0;
+  int64_t text_bytes = 0, unknown_tokens = 0;
   Part part = Part::kTrain;
   bool ends_document = false;
 };
@@ -132,6 +171,7 @@ std::vector<EncodedPiece> encode_batch(const Tokenizer& tokenizer, const std::ve
       encoded.ids = tokenizer.encode_continuation(item.piece.text);
     }
     encoded.text_bytes = static_cast<int64_t>(item.piece.text.size());
+    encoded.unknown_tokens = std::count(encoded.ids.begin(), encoded.ids.end(), tokenizer.unknown_id());
     encoded.part = item.part;
     encoded.ends_document = item.piece.ends_document;
     result.push_back(std::move(encoded));
@@ -142,7 +182,7 @@ std::vector<EncodedPiece> encode_batch(const Tokenizer& tokenizer, const std::ve
 struct PartWriter {
   PartWriter(const std::string& prefix, TokenType type) : file(prefix, type) {}
   TokenFileWriter file;
-  int64_t text_bytes = 0;
+  int64_t text_bytes = 0, unknown_tokens = 0;
 };
 
 // Hands batches to the workers and writes the results in the order of the text.
@@ -183,6 +223,7 @@ class OrderedEncoder {
       writer.file.append(piece.ids.data(), static_cast<int64_t>(piece.ids.size()));
       if (piece.ends_document) writer.file.end_document();
       writer.text_bytes += piece.text_bytes;
+      writer.unknown_tokens += piece.unknown_tokens;
       done_bytes_ += piece.text_bytes;
     }
     progress_.update(done_bytes_);
@@ -205,14 +246,49 @@ TokenFileInfo finish_part(const std::string& prefix, TokenFileInfo info, PartWri
   info.documents = part.file.documents();
   info.tokens = part.file.tokens();
   info.text_bytes = part.text_bytes;
+  info.unknown_tokens = part.unknown_tokens;
   info.bin_digest = part.file.bin_digest();
   info.idx_digest = part.file.idx_digest();
+  keep_content(TokenFile(prefix), {info.bin_digest, part.file.largest_id(), part.file.largest_at()});
   write_token_file_info(prefix, info);
   return info;
 }
 
-BuildResult encode_text(const BuildOptions& options, const TextSurvey& survey, const Tokenizer& tokenizer,
-                        const TokenFileInfo& info) {
+void warn_of_oddities(const BuildResult& result, double valid_share) {
+  int64_t tokens = 0, unknown = 0, bytes = 0;
+  for (const TokenFileInfo* part : {&result.train, result.valid ? &*result.valid : nullptr}) {
+    if (part == nullptr) continue;
+    tokens += part->tokens;
+    unknown += part->unknown_tokens.value_or(0);
+    bytes += part->text_bytes;
+  }
+  const double unknown_share = static_cast<double>(unknown) / static_cast<double>(std::max<int64_t>(tokens, 1));
+  if (unknown_share >= kManyUnknown)
+    warn(
+        "{:.1f} % of the tokens stand for text that this tokenizer does not know, which is lost; use a tokenizer of "
+        "this language, or train one with --vocab N",
+        100 * unknown_share);
+  if (!result.valid) return;
+  const double share = static_cast<double>(result.valid->text_bytes) / static_cast<double>(bytes);
+  if (share > 2 * valid_share || share < valid_share / 2)
+    warn(
+        "the validation part holds {:.2g} % of the text instead of {:.2g} %: the documents are few or differ much in "
+        "length",
+        100 * share, 100 * valid_share);
+}
+
+[[noreturn]] void refuse_empty_validation(const BuildOptions& options, const TextSurvey& survey) {
+  const std::optional<double> least = least_valid_share(survey, kLargestValidShare);
+  throw Error(ErrorKind::kData,
+              fmt::format("{} document{} with {} bytes of text are too little for a validation share of {}",
+                          survey.documents, survey.documents == 1 ? "" : "s", survey.text_bytes, options.valid_share),
+              options.inputs.front(),
+              least ? fmt::format("say --valid-share {:.2g} or more, or 0 for no validation part", *least)
+                    : "give more text, or say --valid-share 0 for no validation part");
+}
+
+BuildResult encode_text(const BuildOptions& options, const TextSurvey& survey, TextSplitter splitter,
+                        const Tokenizer& tokenizer, const TokenFileInfo& info) {
   const std::string train_name = train_prefix(options.out), valid_name = valid_prefix(options.out);
   const TokenType type = token_type_for(tokenizer.vocab_size());
   PartWriter train(train_name, type);
@@ -222,19 +298,17 @@ BuildResult encode_text(const BuildOptions& options, const TextSurvey& survey, c
   const int cores = std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxWorkers);
   OrderedEncoder encoder(tokenizer, options.workers > 0 ? options.workers : cores, survey.text_bytes, train,
                          valid ? &*valid : nullptr);
-  DocumentReader reader(options.inputs, options.documents, options.json_field);
-  TextSplitter splitter(survey, options.valid_share);
+  DocumentReader reader = open_documents(options);
   while (std::optional<TextPiece> piece = reader.next())
     for (SplitPiece& part : splitter.split(std::move(*piece))) encoder.add(std::move(part));
   encoder.finish();
-  if (valid && valid->file.tokens() == 0)
-    throw Error(ErrorKind::kData, "this text leaves nothing for validation", options.inputs.front(),
-                "give more text, raise --valid-share, or say --valid-share 0");
+  if (valid && valid->file.tokens() == 0) refuse_empty_validation(options, survey);
 
   remove_old_files(options.out);
   BuildResult result;
   if (valid) result.valid = finish_part(valid_name, info, *valid);
   result.train = finish_part(train_name, info, train);
+  warn_of_oddities(result, options.valid_share);
   return result;
 }
 
@@ -252,17 +326,19 @@ BuildResult build_dataset(const BuildOptions& options) {
   const std::filesystem::path out(options.out);
   TokenFileInfo info;
   info.sources = describe_sources(options.inputs);
-  info.build_digest = digest_of_build(options, info.sources);
-  if (std::optional<BuildResult> finished = find_finished(options, info.build_digest)) return *finished;
+  info.build_digest = digest_of_build(options, info.sources, kBuilderVersion);
+  if (std::optional<BuildResult> finished = find_finished(options, info)) return *finished;
+  warn_of_repeated_sources(info.sources);
   if (out.has_parent_path()) make_folders(out.parent_path().string());
 
   VocabularySample sample(kVocabularySampleBytes);
   const bool trains = options.vocab_size > 0;
-  const TextSurvey survey =
-      survey_text(DocumentReader(options.inputs, options.documents, options.json_field), trains ? &sample : nullptr);
+  const TextSurvey survey = survey_text(open_documents(options), trains ? &sample : nullptr);
   if (survey.documents == 0)
     throw Error(ErrorKind::kData, "there is no text", options.inputs.front(), "give files with text");
   log("data survey | documents {} | text {}", survey.documents, format_bytes(survey.text_bytes));
+  TextSplitter splitter(survey, options.valid_share, open_documents(options));
+  if (splitter.holds_out_nothing()) refuse_empty_validation(options, survey);
 
   const Tokenizer tokenizer = make_tokenizer(options, std::move(sample));
   if (tokenizer.bos_id() < 0)
@@ -276,7 +352,7 @@ BuildResult build_dataset(const BuildOptions& options) {
   info.tokenizer_digest = tokenizer.digest();
   info.document_mode = document_mode_name(options.documents);
   info.valid_share = options.valid_share;
-  return encode_text(options, survey, tokenizer, info);
+  return encode_text(options, survey, std::move(splitter), tokenizer, info);
 }
 
 }  // namespace nexus

@@ -4,8 +4,11 @@
 //   PREFIX-train.{bin,idx,json}      training part
 //   PREFIX-valid.{bin,idx,json}      validation part (none where the share is 0)
 //
+//   PREFIX-train.digest, ...         what the .bin holds (token_file_content.h)
+//
 // PREFIX-train.json is written last: where it exists, the build is complete. All files are byte-identical whatever the
-// number of workers. The text is read twice (survey, then encoding) and never held: memory does not depend on its size.
+// number of workers, but for the times in .digest. The text is read twice (survey, then encoding), in between once more
+// where the tails of its documents are held out, and never held: memory does not depend on its size.
 #pragma once
 
 #include <cstdint>

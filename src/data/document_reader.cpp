@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/error.h"
+#include "data/foreign_format.h"
+#include "data/json_line.h"
 
 namespace nexus {
 namespace {
@@ -79,8 +80,12 @@ std::optional<TextPiece> PieceCutter::take() {
 std::optional<int64_t> Utf8Checker::feed(std::string_view block) {
   for (size_t i = 0; i < block.size(); ++i) {
     const auto byte = static_cast<uint8_t>(block[i]);
-    if (missing_ == 0 && byte < 0x80) continue;
-    if (!accept(byte)) return offset_ + static_cast<int64_t>(i);
+    if (missing_ == 0) {
+      if (byte < 0x80) continue;
+      lead_ = byte;
+      lead_offset_ = offset_ + static_cast<int64_t>(i);
+    }
+    if (!accept(byte)) return lead_offset_;
   }
   offset_ += static_cast<int64_t>(block.size());
   return std::nullopt;
@@ -118,28 +123,46 @@ std::optional<TextPiece> DocumentReader::next() {
   }
 }
 
+std::string_view DocumentReader::open_next() {
+  source_ = open_text(paths_[path_index_]);
+  utf8_ = Utf8Checker();
+  line_number_ = block_lines_ = 0;
+  size_t size = 0;
+  for (size_t got = 1; got > 0 && size < kFormatStartBytes; size += got)
+    got = source_->read(block_.data() + size, block_.size() - size);
+  start_.assign(block_, 0, std::min(size, kFormatStartBytes));
+  refuse_foreign_format(start_, paths_[path_index_]);
+  return {block_.data(), size};
+}
+
 bool DocumentReader::read_block() {
   if (path_index_ == paths_.size()) return false;
-  const std::string& path = paths_[path_index_];
-  if (!source_) {
-    source_ = open_text(path);
-    utf8_ = Utf8Checker();
-    line_number_ = 0;
-  }
-  const std::string_view block(block_.data(), source_->read(block_.data(), block_.size()));
-  const std::optional<int64_t> bad = utf8_.feed(block);
-  if (bad || (block.empty() && !utf8_.complete()))
-    throw Error(ErrorKind::kData,
-                bad ? fmt::format("byte {} of the text is not UTF-8", *bad) : "the text ends inside a character", path,
-                "convert it first, for example with iconv -f LATIN1 -t UTF-8");
-  if (!block.empty()) {
-    consume(block);
-  } else {
+  const bool opens = !source_;
+  std::string_view block =
+      opens ? open_next() : std::string_view(block_.data(), source_->read(block_.data(), block_.size()));
+  check_utf8(block);
+  if (block.empty()) {
     end_file();
     source_.reset();
     ++path_index_;
+    return true;
   }
+  if (opens && block.starts_with("\xEF\xBB\xBF")) block.remove_prefix(3);
+  consume(block);
   return true;
+}
+
+void DocumentReader::check_utf8(std::string_view block) {
+  const std::string& path = paths_[path_index_];
+  const int64_t begin = utf8_.offset();
+  if (const std::optional<int64_t> bad = utf8_.feed(block)) {
+    const auto at = static_cast<size_t>(std::max<int64_t>(*bad - begin, 0));
+    const int64_t line = block_lines_ + 1 + std::count(block.begin(), block.begin() + static_cast<int64_t>(at), '\n');
+    refuse_encoding(start_, fmt::format("byte {} of the text is not UTF-8 (0x{:02X})", *bad, utf8_.lead()),
+                    fmt::format("{}:{}", path, line));
+  }
+  if (block.empty() && !utf8_.complete()) refuse_encoding(start_, "the text ends inside a character", path);
+  block_lines_ += std::count(block.begin(), block.end(), '\n');
 }
 
 void DocumentReader::consume(std::string_view block) {
@@ -189,14 +212,7 @@ void DocumentReader::end_file() {
 }
 
 void DocumentReader::add_json(const std::string& line) {
-  const std::string where = fmt::format("{}:{}", paths_[path_index_], line_number_);
-  const nlohmann::json value = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!value.is_object()) throw Error(ErrorKind::kData, "this line is not a JSON object", where, "mend or remove it");
-  const auto field = value.find(json_field_);
-  if (field == value.end() || !field->is_string())
-    throw Error(ErrorKind::kData, fmt::format("no text in the field '{}'", json_field_), where,
-                "name the field that holds the text with --json-field");
-  cutter_.append(field->get_ref<const std::string&>());
+  cutter_.append(text_of_json_line(line, json_field_, {paths_[path_index_], line_number_}));
   cutter_.end_document();
 }
 

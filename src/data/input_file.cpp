@@ -10,8 +10,20 @@
 #include <utility>
 
 #include "core/error.h"
+#include "data/bus_error.h"
 
 namespace nexus {
+namespace {
+
+int64_t nanoseconds(const timespec& time) {
+  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+}  // namespace
+
+std::string FileStamp::str() const {
+  return fmt::format("{} {} {} {}", size_bytes, mtime_ns, ctime_ns, inode);
+}
 
 InputFile::InputFile(const std::string& path) : path_(path) {
   // O_NONBLOCK: opening a FIFO must not wait for a writer. It means nothing for regular files.
@@ -50,21 +62,33 @@ void InputFile::rewind() {
   if (::lseek(descriptor_, 0, SEEK_SET) != 0) throw_errno("seek in", path_);
 }
 
+FileStamp InputFile::stamp() const {
+  struct stat info {};
+  if (::fstat(descriptor_, &info) != 0) throw_errno("stat", path_);
+  return {info.st_size, nanoseconds(info.st_mtim), nanoseconds(info.st_ctim), static_cast<int64_t>(info.st_ino)};
+}
+
 MappedFile::MappedFile(const std::string& path) {
   const InputFile file(path);
+  stamp_ = file.stamp();
   if (file.size_bytes() == 0) return;
   const auto size = static_cast<size_t>(file.size_bytes());
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.descriptor(), 0);
   if (data == MAP_FAILED) throw_errno("map", path);
   data_ = data;
   size_bytes_ = size;
+  watch_mapping(data_, size_bytes_, path);
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(data_, size_bytes_);
+  if (data_ == nullptr) return;
+  unwatch_mapping(data_);
+  ::munmap(data_, size_bytes_);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_bytes_(std::exchange(other.size_bytes_, 0)) {}
+    : stamp_(other.stamp_),
+      data_(std::exchange(other.data_, nullptr)),
+      size_bytes_(std::exchange(other.size_bytes_, 0)) {}
 
 }  // namespace nexus

@@ -11,6 +11,14 @@
 
 namespace nexus {
 
+// Tells two states of one file apart without reading it: whoever writes to a file, or puts another in its place,
+// changes one of these (ctime cannot be set back, as mtime can).
+struct FileStamp {
+  int64_t size_bytes = 0, mtime_ns = 0, ctime_ns = 0, inode = 0;
+  bool operator==(const FileStamp&) const = default;
+  std::string str() const;
+};
+
 class InputFile {
  public:
   explicit InputFile(const std::string& path);
@@ -26,6 +34,7 @@ class InputFile {
   const std::string& path() const { return path_; }
   int64_t size_bytes() const { return size_bytes_; }
   int descriptor() const { return descriptor_; }
+  FileStamp stamp() const;  // of this moment
 
  private:
   std::string path_;
@@ -34,7 +43,8 @@ class InputFile {
 };
 
 // The bytes of a file, mapped. A file that another program truncates while it is mapped raises SIGBUS: token files are
-// replaced by rename, never rewritten in place, so that a mapping keeps the old content.
+// replaced by rename, never rewritten in place, so that a mapping keeps the old content. If it happens all the same, or
+// the disk fails, the process ends as data/bus_error.h says.
 class MappedFile {
  public:
   explicit MappedFile(const std::string& path);
@@ -43,8 +53,10 @@ class MappedFile {
   MappedFile& operator=(MappedFile&&) = delete;
 
   std::string_view bytes() const { return {static_cast<const char*>(data_), size_bytes_}; }
+  const FileStamp& stamp() const { return stamp_; }  // when it was opened
 
  private:
+  FileStamp stamp_;
   void* data_ = nullptr;  // null when the file is empty
   size_t size_bytes_ = 0;
 };

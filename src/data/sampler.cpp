@@ -103,7 +103,7 @@ void WindowFile::fetch(int64_t window, int32_t* tokens, int32_t* targets) const 
 Sampler::Sampler(const DataOptions& options, uint64_t seed, int64_t vocab_size)
     : context_(options.context), files_(open_all(options, vocab_size)), order_(order_of(options, files_, seed)) {}
 
-std::string Sampler::digest() const {
+std::string Sampler::index_digest() const {
   std::string indexes;
   for (const WindowFile& file : files_) indexes += file.file().index_digest();
   return hash_text(indexes);
@@ -113,6 +113,12 @@ int64_t Sampler::samples_per_epoch() const {
   int64_t sum = 0;
   for (const WindowFile& file : files_) sum += file.count();
   return sum;
+}
+
+double Sampler::passes(size_t dataset, double samples) const {
+  const auto share =
+      static_cast<double>(order_.quota(static_cast<int64_t>(dataset))) / static_cast<double>(order_.cycle());
+  return samples * share / static_cast<double>(files_.at(dataset).count());
 }
 
 void Sampler::fetch(int64_t global_sample, int32_t* tokens, int32_t* targets) const {

@@ -72,9 +72,13 @@ class Sampler {
   // Sample `global_sample` (from 0) of the run: tokens[0, T) and targets[0, T).
   void fetch(int64_t global_sample, int32_t* tokens, int32_t* targets) const;
   int64_t context() const { return context_; }
-  // Of the files' indexes, in order: the same samples come out of the same digest, seed and context, wherever the files
-  // lie.
-  std::string digest() const;
+  int64_t tokens(size_t dataset) const { return files_.at(dataset).file().tokens(); }
+  // How often `samples` samples of the mixture read each window of this dataset, on average.
+  double passes(size_t dataset, double samples) const;
+  // Of the files' indexes, in order; what the .bin files hold is told by data/token_file_content.h.
+  std::string index_digest() const;
+  size_t files() const { return files_.size(); }
+  const TokenFile& file(size_t index) const { return files_.at(index).file(); }
 
  private:
   int64_t context_;
@@ -92,6 +96,7 @@ class EvalWindows {
   // UTF-8 bytes of text per token, for bits per byte = loss / ln 2 / bytes_per_token; nothing where PREFIX.json is
   // missing.
   std::optional<double> bytes_per_token() const { return bytes_per_token_; }
+  const TokenFile& file() const { return windows_.file(); }
 
  private:
   WindowFile windows_;

@@ -45,8 +45,11 @@ TokenFile::TokenFile(const std::string& prefix) : prefix_(prefix), idx_(prefix +
   type_ = static_cast<TokenType>(type);
   const auto sequences = load<uint64_t>(bytes.data() + 18), boundaries = load<uint64_t>(bytes.data() + 26);
   const size_t room = bytes.size() - kHeaderBytes;
-  // The first two conditions keep the third from overflowing.
-  if (sequences > room / 12 || boundaries > room / 8 || sequences * 12 + boundaries * 8 != room)
+  // The first two conditions keep the sums from overflowing.
+  const bool in_room = sequences <= room / 12 && boundaries <= room / 8;
+  const uint64_t described = in_room ? sequences * 12 + boundaries * 8 : 0;
+  has_modes_ = in_room && sequences > 0 && described + sequences == room;
+  if (!in_room || (described != room && !has_modes_))
     damaged(
         fmt::format("{} bytes do not fit {} sequences and {} document borders", bytes.size(), sequences, boundaries),
         path);

@@ -3,7 +3,8 @@
 //
 //   .idx: "MMIDIDX\0\0", u64 version 1, u8 type (4 int32, 8 uint16), u64 sequences, u64 boundaries,
 //         i32 length[sequences] (tokens), i64 pointer[sequences] (byte offset in .bin),
-//         i64 boundary[boundaries] (first sequence of each document, then the number of sequences)
+//         i64 boundary[boundaries] (first sequence of each document, then the number of sequences),
+//         i8 mode[sequences] (only in files that Megatron wrote as multimodal; 0 is text)
 //
 // Nexus writes one sequence per document (more where a document has over 2^30 tokens), BOS first.
 #pragma once
@@ -41,10 +42,12 @@ class TokenFile {
   int64_t tokens() const { return tokens_; }
   int64_t documents() const { return boundaries_ - 1; }
   int64_t sequences() const { return sequences_; }
+  bool has_modes() const { return has_modes_; }  // read past: a sequence is its ids, whatever its mode
   // Digest of the index: of every length and document boundary. Text that was tokenized anew practically never has the
   // same.
   std::string index_digest() const;
   int64_t bin_bytes() const { return static_cast<int64_t>(bin_.bytes().size()); }
+  const FileStamp& bin_stamp() const { return bin_.stamp(); }
 
   struct Document {
     int64_t first_token = 0;
@@ -64,6 +67,7 @@ class TokenFile {
   MappedFile idx_, bin_;
   TokenType type_ = TokenType::kUint16;
   int64_t tokens_ = 0, sequences_ = 0, boundaries_ = 0;
+  bool has_modes_ = false;
   const char* lengths_ = nullptr;
   const char* pointers_ = nullptr;
   const char* document_starts_ = nullptr;
@@ -89,12 +93,16 @@ class TokenFileWriter {
 
   int64_t tokens() const { return tokens_; }
   int64_t documents() const { return documents_; }
+  // The largest id so far and the first token that has it; -1 where there is none.
+  int64_t largest_id() const { return largest_id_; }
+  int64_t largest_at() const { return largest_at_; }
   std::string bin_digest() const { return bin_.digest(); }
   std::string idx_digest() const { return idx_.digest(); }
 
  private:
   struct LengthSpool;
   void end_sequence();
+  void look_at_ids(const int32_t* ids, int64_t count);
 
   TokenType type_;
   int64_t max_sequence_tokens_;
@@ -102,6 +110,7 @@ class TokenFileWriter {
   std::unique_ptr<LengthSpool> lengths_;
   int64_t tokens_ = 0, documents_ = 0, sequences_ = 0;
   int64_t sequence_tokens_ = 0;  // of the open sequence
+  int64_t largest_id_ = -1, largest_at_ = 0;
   bool inside_document_ = false, continues_ = false;
 };
 

@@ -6,7 +6,10 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/hash.h"
+#include "core/json_text.h"
+#include "data/input_file.h"
 #include "data/token_file.h"
+#include "data/token_file_content.h"
 #include "data/tokenizer.h"
 
 namespace nexus {
@@ -20,19 +23,28 @@ TokenFileInfo from_json(const Json& json) {
   info.documents = json.at("documents");
   info.tokens = json.at("tokens");
   info.text_bytes = json.at("text_bytes");
+  if (json.contains("unknown_tokens")) info.unknown_tokens = json.at("unknown_tokens").get<int64_t>();
   info.vocab_size = json.at("vocab_size");
   info.bos_id = json.at("bos_id");
   info.type = json.at("type");
-  info.bin_digest = json.at("bin_digest");
-  info.idx_digest = json.at("idx_digest");
+  info.bin_digest = json.value("bin_digest", "");
+  info.idx_digest = json.value("idx_digest", "");
   info.tokenizer = json.at("tokenizer");
-  info.tokenizer_digest = json.at("tokenizer_digest");
+  info.tokenizer_digest = json.value("tokenizer_digest", "");
   info.document_mode = json.at("document_mode");
   info.valid_share = json.at("valid_share");
   info.build_digest = json.at("build_digest");
   for (const Json& source : json.at("sources"))
     info.sources.push_back({source.at("path"), source.at("size_bytes"), source.at("digest")});
   return info;
+}
+
+// A PREFIX.json of another program (the text that the tokens were made of, say) describes nothing.
+bool is_ours(const std::string& path) {
+  InputFile file(path);
+  std::string begin(4096, '\0');
+  begin.resize(file.read(begin.data(), begin.size()));
+  return begin.find("nexus-tokens") != std::string::npos;
 }
 
 void expect_equal(const std::string& found, const std::string& expected, const char* what, const std::string& path) {
@@ -60,9 +72,10 @@ std::string to_json(const TokenFileInfo& info) {
                {"valid_share", info.valid_share},
                {"build_digest", info.build_digest},
                {"sources", Json::array()}};
+  if (info.unknown_tokens) json["unknown_tokens"] = *info.unknown_tokens;
   for (const TextFileRef& source : info.sources)
     json["sources"].push_back({{"path", source.path}, {"size_bytes", source.size_bytes}, {"digest", source.digest}});
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(json, 2) + "\n";
 }
 
 void write_token_file_info(const std::string& prefix, const TokenFileInfo& info) {
@@ -71,7 +84,7 @@ void write_token_file_info(const std::string& prefix, const TokenFileInfo& info)
 
 std::optional<TokenFileInfo> read_token_file_info(const std::string& prefix) {
   const std::string path = prefix + ".json";
-  if (!path_exists(path)) return std::nullopt;
+  if (!path_exists(path) || !is_ours(path)) return std::nullopt;
   const std::string text = read_text_file(path, kMaxInfoBytes);
   try {
     const Json json = Json::parse(text);
@@ -101,12 +114,14 @@ void verify_token_file(const std::string& prefix) {
   expect_equal(std::to_string(file.tokens()), std::to_string(info->tokens), "the number of tokens", idx);
   expect_equal(std::to_string(file.documents()), std::to_string(info->documents), "the number of documents", idx);
   expect_equal(hash_file(idx), info->idx_digest, "the digest", idx);
-  expect_equal(hash_file(bin), info->bin_digest, "the digest", bin);
-  check_ids(file, info->vocab_size);
+  const TokenFileContent content = read_content(file);  // whatever is kept
+  expect_equal(content.bin_digest, info->bin_digest, "the digest", bin);
+  if (content.largest_id >= info->vocab_size) check_ids(file, info->vocab_size);  // names the place
   const Tokenizer tokenizer(tokenizer_path(prefix, *info));
   expect_equal(tokenizer.digest(), info->tokenizer_digest, "the digest", tokenizer_path(prefix, *info));
   expect_equal(std::to_string(tokenizer.vocab_size()), std::to_string(info->vocab_size), "the vocabulary size",
                tokenizer_path(prefix, *info));
+  if (kept_content(file) != content) keep_content(file, content);
 }
 
 }  // namespace nexus

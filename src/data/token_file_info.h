@@ -19,6 +19,8 @@ struct TokenFileInfo {
   int64_t documents = 0;
   int64_t tokens = 0;      // with BOS
   int64_t text_bytes = 0;  // UTF-8, of these documents
+  // Tokens that stand for text which the tokenizer does not know, and that is lost; nothing in files of older builds.
+  std::optional<int64_t> unknown_tokens;
   int64_t vocab_size = 0;
   int64_t bos_id = 0;
   std::string type;  // "uint16" or "int32"
@@ -37,13 +39,14 @@ struct TokenFileInfo {
 
 std::string to_json(const TokenFileInfo& info);
 void write_token_file_info(const std::string& prefix, const TokenFileInfo& info);
-// Nothing where PREFIX.json does not exist (files made by others); ErrorKind::kData where it cannot be understood.
+// Nothing where PREFIX.json does not exist or is another program's (files made by others); ErrorKind::kData where it is
+// ours and cannot be understood.
 std::optional<TokenFileInfo> read_token_file_info(const std::string& prefix);
 // The tokenizer's path, seen from where the caller is.
 std::string tokenizer_path(const std::string& prefix, const TokenFileInfo& info);
 
 // Opens the files and compares sizes, counts, digests and ids with PREFIX.json. Throws ErrorKind::kData at the first
-// difference. Reads every byte.
+// difference. Reads every byte, whatever PREFIX.digest says, and renews that.
 void verify_token_file(const std::string& prefix);
 
 }  // namespace nexus

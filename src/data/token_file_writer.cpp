@@ -51,6 +51,7 @@ TokenFileWriter::~TokenFileWriter() = default;
 
 void TokenFileWriter::append(const int32_t* ids, int64_t count) {
   inside_document_ = true;
+  look_at_ids(ids, count);
   while (count > 0) {
     if (sequence_tokens_ == max_sequence_tokens_) {
       end_sequence();
@@ -72,6 +73,14 @@ void TokenFileWriter::append(const int32_t* ids, int64_t count) {
     ids += now;
     count -= now;
   }
+}
+
+void TokenFileWriter::look_at_ids(const int32_t* ids, int64_t count) {
+  for (int64_t i = 0; i < count; ++i)
+    if (ids[i] > largest_id_) {
+      largest_id_ = ids[i];
+      largest_at_ = tokens_ + i;
+    }
 }
 
 void TokenFileWriter::end_sequence() {

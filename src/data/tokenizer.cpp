@@ -48,6 +48,7 @@ Tokenizer::Tokenizer(std::string model, const std::string& name) : model_(std::m
   NX_CHECK(vocab_size_ == outline.pieces, "{} pieces, not {}", vocab_size_, outline.pieces);
   bos_id_ = processor_->bos_id();
   eos_id_ = processor_->eos_id();
+  unknown_id_ = processor_->unk_id();
   // A model that also strips leading spaces needs its dummy prefix: it stands for the space that the cut begins with.
   if (outline.adds_dummy_prefix && !outline.removes_extra_whitespace) {
     // Serialised messages that are concatenated merge: this one says normalizer_spec { add_dummy_prefix: false }.

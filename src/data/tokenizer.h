@@ -27,6 +27,7 @@ class Tokenizer {
   int64_t vocab_size() const { return vocab_size_; }
   int32_t bos_id() const { return bos_id_; }  // -1 where the model has none
   int32_t eos_id() const { return eos_id_; }
+  int32_t unknown_id() const { return unknown_id_; }
 
   // A whole text, without BOS or EOS.
   std::vector<int32_t> encode(std::string_view text) const;
@@ -46,7 +47,7 @@ class Tokenizer {
   std::unique_ptr<sentencepiece::SentencePieceProcessor> processor_;
   std::unique_ptr<sentencepiece::SentencePieceProcessor> continuation_;  // null: `processor_` serves
   int64_t vocab_size_ = 0;
-  int32_t bos_id_ = -1, eos_id_ = -1;
+  int32_t bos_id_ = -1, eos_id_ = -1, unknown_id_ = -1;
 };
 
 }  // namespace nexus

@@ -1,4 +1,5 @@
 #include "doctor/launcher_output.h"
+#include "core/json_text.h"
 
 #include <sstream>
 
@@ -16,11 +17,11 @@ LaunchTrouble launch_trouble(std::string_view output) {
 }
 
 std::string probe_line(const WorldFacts& facts) {
-  return std::string(kProbeMark) + world_json(facts).dump() + "\n";
+  return std::string(kProbeMark) + json_text(world_json(facts)) + "\n";
 }
 
 std::string singleton_line(const std::string& why) {
-  return std::string(kProbeMark) + nlohmann::json{{"singleton", why}}.dump() + "\n";
+  return std::string(kProbeMark) + json_text(nlohmann::json{{"singleton", why}}) + "\n";
 }
 
 ProbeOutput parse_probe_output(std::string_view output) {

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "core/hash.h"
+#include "core/json_text.h"
 #include "doctor/launch_context.h"
 #include "doctor/storage.h"
 
@@ -118,7 +119,7 @@ WorldFacts examine_world(Communicator& world, const RankFacts& mine) {
   WorldFacts facts;
   measure_sums(world, facts);
   const std::vector<double> offsets = clock_offsets(world);
-  for (const std::string& text : world.all_gather_text(facts_json(mine).dump())) {
+  for (const std::string& text : world.all_gather_text(json_text(facts_json(mine)))) {
     facts.ranks.push_back(facts_from_json(nlohmann::json::parse(text)));
     RankFacts& rank = facts.ranks.back();
     rank.rank = static_cast<int>(facts.ranks.size()) - 1;

@@ -92,7 +92,7 @@ class Probe {
   void add_gradients(int64_t sequence) {
     run(sequence, [&](LayerContext& ctx, const Tensor& tokens, const Tensor& targets) {
       const Tensor out = ctx.alloc_wide({batch_.context});
-      const auto scale = static_cast<float>(1.0 / static_cast<double>(batch_.context * batch_.sequences));
+      const double scale = 1.0 / static_cast<double>(batch_.context * batch_.sequences);
       model_.forward_backward(ctx, tokens, targets, scale, out, {});
     });
   }

@@ -15,7 +15,7 @@ int64_t Head::chunk_rows(int64_t rows) {
 }
 
 void Head::cross_entropy(const LayerContext& ctx, const Tensor& logits, const Tensor& targets, const Tensor& losses,
-                         float grad_scale) const {
+                         double grad_scale) const {
   if (ctx.tp_size() == 1) return ctx.backend.cross_entropy(logits, targets, losses, grad_scale);
   const Arena::Frame frame(ctx.arena);
   const int64_t rows = logits.shape[0], first_token = ctx.params.table()[weight_].local.begin_row;
@@ -25,7 +25,7 @@ void Head::cross_entropy(const LayerContext& ctx, const Tensor& logits, const Te
   ctx.backend.cross_entropy_from(logits, targets, first_token, all_stats, losses, grad_scale);
 }
 
-void Head::forward_backward(const LayerContext& ctx, const Tensor& x, const Tensor& targets, float grad_scale,
+void Head::forward_backward(const LayerContext& ctx, const Tensor& x, const Tensor& targets, double grad_scale,
                             const Tensor& losses) const {
   const Arena::Frame frame(ctx.arena);
   const Tensor weight = ctx.params.weight(weight_), dweight = ctx.params.grad(weight_);
@@ -50,7 +50,7 @@ void Head::evaluate(const LayerContext& ctx, const Tensor& x, const Tensor& targ
     const int64_t rows = std::min(chunk, ctx.rows() - begin);
     const Tensor logits = buffer.rows(0, rows);
     ctx.backend.matmul(x.rows(begin, rows), Mat(weight).t(), logits);
-    cross_entropy(ctx, logits, targets.rows(begin, rows), losses.rows(begin, rows), 0.0f);
+    cross_entropy(ctx, logits, targets.rows(begin, rows), losses.rows(begin, rows), 0.0);
   }
 }
 

@@ -20,7 +20,7 @@ class Head {
   // Training: losses wide [rows]; x [rows, D] becomes the gradient of grad_scale * sum(losses), and W's is added to the
   // store. A target of -1 is ignored. Over tensor-parallel ranks each has a slice of the vocabulary: the losses are
   // those of the whole, and x becomes a partial sum.
-  void forward_backward(const LayerContext& ctx, const Tensor& x, const Tensor& targets, float grad_scale,
+  void forward_backward(const LayerContext& ctx, const Tensor& x, const Tensor& targets, double grad_scale,
                         const Tensor& losses) const;
   // Evaluation: losses wide [rows] from wide logits.
   void evaluate(const LayerContext& ctx, const Tensor& x, const Tensor& targets, const Tensor& losses) const;
@@ -30,7 +30,7 @@ class Head {
  private:
   // Losses, and the logits' gradients in their place if grad_scale is not 0.
   void cross_entropy(const LayerContext& ctx, const Tensor& logits, const Tensor& targets, const Tensor& losses,
-                     float grad_scale) const;
+                     double grad_scale) const;
 
   int weight_;
 };

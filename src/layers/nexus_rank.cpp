@@ -36,7 +36,7 @@ NormGelu activation_of(const NexusRankOptions& o) {
   NormGelu op;
   op.norm = o.norm;
   op.gelu = o.gelu;
-  for (const int64_t out : o.outs) op.scales.push_back(static_cast<float>(std::sqrt(static_cast<double>(out))));
+  for (const int64_t out : o.outs) op.scales.push_back(std::sqrt(static_cast<double>(out)));
   return op;
 }
 

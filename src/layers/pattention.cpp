@@ -28,7 +28,7 @@ NormGelu activation_of(size_t groups, const PattentionOptions& o) {
   op.norm = NormKind::kL2;
   op.gelu = o.gelu;
   op.eps = 0;
-  op.scales.assign(groups, static_cast<float>(std::sqrt(static_cast<double>(o.scale_tokens))));
+  op.scales.assign(groups, std::sqrt(static_cast<double>(o.scale_tokens)));
   return op;
 }
 

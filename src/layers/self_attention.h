@@ -12,7 +12,7 @@ namespace nexus {
 struct SelfAttentionOptions {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;  // heads of this rank
   int64_t rotary_dim = 0;                         // leading elements of each head that rotate
-  float theta = 10000.0f;
+  double theta = 10000.0;
 };
 
 class SelfAttention {

@@ -13,8 +13,8 @@ namespace {
 
 using Prefixes = std::vector<std::string>;
 
-constexpr RowNorm kRmsNorm{RowNormKind::kRms, 1e-6f};
-constexpr RowNorm kLayerNorm{RowNormKind::kLayer, 1e-5f};  // the epsilon of the released Tokenformer
+constexpr RowNorm kRmsNorm{RowNormKind::kRms, 1e-6};
+constexpr RowNorm kLayerNorm{RowNormKind::kLayer, 1e-5};  // the epsilon of the released Tokenformer
 
 // o and the MLP are Nexus-Rank layers in the published code, plain ones in the abstract's variant.
 bool has_nexus_mlp(const ModelConfig& c) {
@@ -81,7 +81,7 @@ RowNormLayer make_branch_norm(const ModelConfig& c, const std::string& weight_na
 Block make_block(const ModelConfig& config, int64_t layer, ParamTable& table) {
   const std::string name = fmt::format("layers.{}", layer);
   const SelfAttentionOptions heads{table.local(config.heads), table.local(config.kv()), config.head_dim(),
-                                   config.rotary_dim(), static_cast<float>(config.rope_theta)};
+                                   config.rotary_dim(), config.rope_theta};
   // The order of these lines is the order of the table.
   const RowNormLayer attention_norm = make_branch_norm(config, name + ".attn_norm.weight", table);
   Made qkv = make_qkv(config, name, table);

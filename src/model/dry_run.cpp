@@ -16,7 +16,7 @@ DryRun dry_run(const ModelConfig& config, DType compute, int64_t batch, int64_t 
   const Tensor tokens{nullptr, DType::kI32, {ctx.rows()}};
   const Tensor losses{nullptr, params.wide_dtype(), {ctx.rows()}};
   switch (use) {
-    case ModelUse::kTraining: model.forward_backward(ctx, tokens, tokens, 1.0f, losses); break;
+    case ModelUse::kTraining: model.forward_backward(ctx, tokens, tokens, 1.0, losses); break;
     case ModelUse::kEvaluation: model.evaluate(ctx, tokens, tokens, losses); break;
     case ModelUse::kLogits:
       model.logits(ctx, tokens, Tensor{nullptr, params.wide_dtype(), {ctx.rows(), model.local_vocab()}});

@@ -89,7 +89,7 @@ int64_t Model::local_vocab() const {
   return table_[embedding_.param()].local.rows;  // the head is cut alike
 }
 
-void Model::forward_backward(const LayerContext& ctx, const Tensor& tokens, const Tensor& targets, float grad_scale,
+void Model::forward_backward(const LayerContext& ctx, const Tensor& tokens, const Tensor& targets, double grad_scale,
                              const Tensor& losses, const GradsReady& ready) {
   const Arena::Frame frame(ctx.arena);
   const LayerContext training = with_pass(ctx, Pass::kTraining);

@@ -34,7 +34,7 @@ class Model {
   // One micro-batch of training. tokens and targets are i32 [rows] (a target of -1 is ignored), losses wide [rows].
   // Adds the gradient of grad_scale * sum(losses) to the store's gradients; grad_scale is 1 / (tokens of the global
   // batch). `ready` hears of every bucket exactly once, last block first.
-  void forward_backward(const LayerContext& ctx, const Tensor& tokens, const Tensor& targets, float grad_scale,
+  void forward_backward(const LayerContext& ctx, const Tensor& tokens, const Tensor& targets, double grad_scale,
                         const Tensor& losses, const GradsReady& ready = {});
   // losses wide [rows], without gradients and in constant memory per layer.
   void evaluate(const LayerContext& ctx, const Tensor& tokens, const Tensor& targets, const Tensor& losses);

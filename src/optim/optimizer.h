@@ -34,8 +34,9 @@ class Optimizer {
 
   // One update of what this rank keeps optimizer state of. `grad_sum_squares` is as Backend::adamw takes it. The newest
   // generation uses `newest_learning_rate` if there has been a growth; everything else `learning_rate`. With ZeRO-1,
-  // all_gather_weights must follow.
-  void step(ParamStore& params, const Tensor& grad_sum_squares, double learning_rate, double newest_learning_rate);
+  // all_gather_weights must follow. `nonfinite`: as Backend::adamw writes it.
+  void step(ParamStore& params, const Tensor& grad_sum_squares, double learning_rate, double newest_learning_rate,
+            const Tensor& nonfinite = {});
 
   const std::vector<Generation>& generations() const { return generations_; }
   // The rectangles of the next update; public for tests.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "report/eval_basis.h"
 #include "report/tables.h"
 
 namespace nexus {
@@ -97,19 +98,20 @@ Json run_json(const RunSummary& run) {
           {"rank_seconds", number(run.rank_seconds)},
           {"final", perplexity_json(run.final_ppl)},
           {"saving", run.saving ? saving_json(*run.saving) : Json(nullptr)},
+          {"incomparable", run.incomparable.empty() ? Json(nullptr) : Json(run.incomparable)},
           {"stages", stages}};
 }
 
 Json evals_json(const RunHistory& run) {
   Json rows = Json::array();
-  for (const EvalRow& row : run.evals)
-    rows.push_back({{"stage", row.stage},
-                    {"stage_index", row.stage_index},
-                    {"event", row.event},
-                    {"tokens", row.tokens},
-                    {"flops", number(row.flops)},
-                    {"loss", number(row.loss)},
-                    {"loss_se", number(row.loss_se)}});
+  for (const EvalRow* row : comparable_evals(run))
+    rows.push_back({{"stage", row->stage},
+                    {"stage_index", row->stage_index},
+                    {"event", row->event},
+                    {"tokens", row->tokens},
+                    {"flops", number(row->flops)},
+                    {"loss", number(row->loss)},
+                    {"loss_se", number(row->loss_se)}});
   return rows;
 }
 

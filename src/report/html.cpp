@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/files.h"
+#include "core/json_text.h"
 #include "core/units.h"
 #include "report/pictures.h"
 #include "report/tables.h"
@@ -111,11 +112,10 @@ std::string warning_box(const std::vector<std::string>& warnings) {
 std::string facts(const ReportData& data) {
   std::string text = "<h2>Where the figures come from</h2>\n";
   for (size_t i = 0; i < data.runs.size(); ++i)
-    text +=
-        fmt::format("<details><summary>{} <span class=\"soft\">{}{}</span></summary><pre>{}</pre></details>\n",
-                    escape_html(data.runs[i].label), escape_html(data.runs[i].folder),
-                    data.runs[i].status.empty() ? "" : fmt::format(": {}", escape_html(data.runs[i].status)),
-                    escape_html(data.histories[i].facts.dump(2, ' ', false, nlohmann::json::error_handler_t::replace)));
+    text += fmt::format("<details><summary>{} <span class=\"soft\">{}{}</span></summary><pre>{}</pre></details>\n",
+                        escape_html(data.runs[i].label), escape_html(data.runs[i].folder),
+                        data.runs[i].status.empty() ? "" : fmt::format(": {}", escape_html(data.runs[i].status)),
+                        escape_html(json_text(data.histories[i].facts, 2)));
   return text;
 }
 
@@ -142,9 +142,11 @@ std::string finding(const RunSummary& run, const RunSummary& baseline) {
   const bool less = saving.saved >= 0;
   const double share = less ? saving.saved : -saving.saved;
   const double low = less ? saving.low : -saving.high, high = less ? saving.high : -saving.low;
-  return fmt::format("{} needs {} % [{}, {}] {} compute than {} to reach perplexity {}.", run.label,
-                     format_percent(share), format_percent(low), format_percent(high), less ? "less" : "more",
-                     baseline.label, target);
+  const std::string interval =
+      saving.has_interval() ? fmt::format(" [{}, {}]", format_percent(low), format_percent(high)) : "";
+  return fmt::format("{} needs {} %{} {} compute than {} to reach perplexity {}{}.", run.label, format_percent(share),
+                     interval, less ? "less" : "more", baseline.label, target,
+                     saving.has_interval() ? "" : " (one validation window: no interval)");
 }
 
 }  // namespace
@@ -152,7 +154,11 @@ std::string finding(const RunSummary& run, const RunSummary& baseline) {
 std::vector<std::string> findings(const ReportData& data) {
   std::vector<std::string> result;
   for (const RunSummary& run : data.runs)
-    if (run.saving) result.push_back(finding(run, data.runs[*data.baseline]));
+    if (run.saving)
+      result.push_back(finding(run, data.runs[*data.baseline]));
+    else if (!run.incomparable.empty())
+      result.push_back(fmt::format("{} against {}: no saving is computed ({}).", run.label,
+                                   data.runs[*data.baseline].label, run.incomparable));
   return result;
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/rng.h"
+#include "report/eval_basis.h"
 
 namespace nexus {
 namespace {
@@ -16,6 +17,10 @@ double best_loss(const Curve& curve) {
   double best = kInfinity;
   for (const CurvePoint& point : curve) best = std::min(best, point.loss);
   return best;
+}
+
+bool has_errors(const Curve& curve) {
+  return std::all_of(curve.begin(), curve.end(), [](const CurvePoint& point) { return std::isfinite(point.loss_se); });
 }
 
 Curve shifted(const Curve& curve, double standard_errors) {
@@ -80,11 +85,8 @@ std::string reason_without_number(const Crossing& run, const Crossing& baseline)
 
 Curve perplexity_curve(const RunHistory& run) {
   Curve curve;
-  for (const EvalRow& row : run.evals)
-    if (row.flops > 0 && std::isfinite(row.loss)) {
-      const double loss_se = std::isfinite(row.loss_se) ? row.loss_se : 0.0;  // one window has no standard error
-      curve.push_back({row.flops, row.loss, loss_se});
-    }
+  for (const EvalRow* row : comparable_evals(run))
+    if (row->flops > 0 && std::isfinite(row->loss)) curve.push_back({row->flops, row->loss, row->loss_se});
   std::stable_sort(curve.begin(), curve.end(),
                    [](const CurvePoint& a, const CurvePoint& b) { return a.flops < b.flops; });
   return curve;
@@ -119,7 +121,8 @@ Saving compute_saved(const Curve& run, const Curve& baseline, std::optional<doub
   const bool baseline_reached = saving.baseline.kind == Crossing::Kind::kReached;
   saving.kind = baseline_reached ? Saving::Kind::kExact : Saving::Kind::kAtLeast;
   saving.saved = 1.0 - saving.run.flops / saving.baseline.flops;
-  add_interval(run, baseline, target_loss, options, saving);
+  saving.low = saving.high = std::numeric_limits<double>::quiet_NaN();
+  if (has_errors(run) && has_errors(baseline)) add_interval(run, baseline, target_loss, options, saving);
   return saving;
 }
 

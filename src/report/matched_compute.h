@@ -6,6 +6,7 @@
 // answer falls monotonically with the target, as a running-minimum envelope's would.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,11 +19,12 @@ namespace nexus {
 struct CurvePoint {
   double flops;    // cumulative training FLOPs, > 0
   double loss;     // nats per token
-  double loss_se;  // standard error of loss over the validation windows
+  double loss_se;  // standard error of loss over the validation windows; NaN: unknown
 };
 using Curve = std::vector<CurvePoint>;  // by flops, ascending
 
-// Evaluations with positive FLOPs and a finite loss; an untrained model has no place on a logarithmic axis.
+// Evaluations with positive FLOPs and a finite loss that compare with the run's last (eval_basis.h); an untrained model
+// has no place on a logarithmic axis.
 Curve perplexity_curve(const RunHistory& run);
 
 struct Crossing {
@@ -53,8 +55,9 @@ struct Saving {
   Kind kind = Kind::kUndetermined;
   double target_loss = 0;
   Crossing run, baseline;
-  double saved = 0, low = 0, high = 0;  // fractions; low may be -infinity ("no lower bound")
+  double saved = 0, low = 0, high = 0;  // fractions; low may be -infinity ("no lower bound"); both NaN: no interval
   std::string reason;
+  bool has_interval() const { return !std::isnan(low) && !std::isnan(high); }
 };
 
 // Without `target_loss` the target is the best loss that both reach, max(min run, min baseline), chosen anew in every
@@ -64,7 +67,8 @@ struct Saving {
 // times one standard normal, because all evaluations of a run read the same validation windows and so share their
 // error. The two runs are shifted independently although they share windows too: the interval is conservative. Draws in
 // which a curve does not cross the target enter the lower end with the least and the upper end with the most saving
-// that they allow. Differences between training seeds are *not* in it.
+// that they allow. There is none where some evaluation has no standard error: one window has none. Differences between
+// training seeds are *not* in it.
 Saving compute_saved(const Curve& run, const Curve& baseline, std::optional<double> target_loss,
                      const BootstrapOptions& options = {});
 

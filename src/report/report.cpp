@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/files.h"
+#include "core/json_text.h"
 #include "core/run_folder.h"
 #include "report/curves_json.h"
 #include "report/html.h"
@@ -55,9 +56,7 @@ ReportResult write_report(const ReportOptions& options) {
   make_folders(result.folder);
   const auto path = [&result](const char* name) { return result.folder + "/" + name; };
   write_file_durably(path("tables.csv"), to_csv(result.data));
-  // A label may hold bytes that are no UTF-8; they must not stop the report.
-  const auto replace = nlohmann::ordered_json::error_handler_t::replace;
-  write_file_durably(path("curves.json"), curves_json(result.data).dump(1, ' ', false, replace) + "\n");
+  write_file_durably(path("curves.json"), json_text(curves_json(result.data), 1) + "\n");
   if (options.pictures) result.pictures = draw_pictures(path("curves.json"), result.folder, result.warnings);
   write_file_durably(path("tables.md"), render_markdown(result.data, result.warnings));
   const HtmlPage page{&result.data,    result.folder,  result.pictures, commands_of(options, result.folder),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 
 #include "core/error.h"
 #include "core/files.h"
@@ -40,7 +41,10 @@ EvalRow eval_row(const JsonRecord& record) {
   row.eval_tokens = record.count("eval_tokens");
   row.flops = record.number("flops");
   row.loss = record.number("loss");
-  row.loss_se = record.number("loss_se");
+  row.loss_se = row.windows > 1 ? record.number("loss_se") : std::numeric_limits<double>::quiet_NaN();
+  row.context = row.windows > 0 ? row.eval_tokens / row.windows : 0;
+  if (record.has("valid_digest")) row.valid_digest = record.text("valid_digest");
+  if (record.has("tokenizer_digest")) row.tokenizer_digest = record.text("tokenizer_digest");
   if (record.has("bits_per_byte")) row.bits_per_byte = record.number("bits_per_byte");
   return row;
 }

@@ -21,10 +21,11 @@ struct StepRow {
 // One evaluation on the validation windows (eval.jsonl).
 struct EvalRow {
   std::string stage, event, flops_def;  // event: start, periodic, end, before_growth, after_growth
-  int64_t stage_index = 0, step = 0, steps = 0, tokens = 0, windows = 0, eval_tokens = 0;
+  int64_t stage_index = 0, step = 0, steps = 0, tokens = 0, windows = 0, eval_tokens = 0, context = 0;
   double flops = 0;
   double loss = 0;     // nats per token, mean over windows
-  double loss_se = 0;  // standard error of that mean over windows
+  double loss_se = 0;  // standard error of that mean over windows; NaN where there is one window
+  std::string valid_digest, tokenizer_digest;  // of what it is over; empty where an older nexus wrote the row
   std::optional<double> bits_per_byte;
 
   double ppl() const;

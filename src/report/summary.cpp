@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "report/eval_basis.h"
 
 namespace nexus {
 namespace {
@@ -44,6 +45,22 @@ StageSummary summarise_stage(const RunHistory& run, const StageRow& row) {
   return stage;
 }
 
+constexpr char kMixed[] = " + ";
+
+// The definitions that a run's FLOPs were counted by, "6n + palm" for a run of an older nexus that changed it: such a
+// total is comparable with none.
+std::string definitions_of(const RunHistory& history) {
+  std::set<std::string> names;
+  for (const StageRow& row : history.stages) names.insert(row.flops_def);
+  for (const EvalRow& row : history.evals) names.insert(row.flops_def);
+  names.erase("");
+  return fmt::format("{}", fmt::join(names, kMixed));
+}
+
+bool is_mixed(const RunSummary& run) {
+  return run.flops_def.find(kMixed) != std::string::npos;
+}
+
 RunSummary summarise_run(const RunHistory& history, const std::string& label) {
   RunSummary run;
   run.label = label;
@@ -52,10 +69,8 @@ RunSummary summarise_run(const RunHistory& history, const std::string& label) {
   run.status = history.status;
   run.done = history.done;
   for (const StageRow& row : history.stages) run.stages.push_back(summarise_stage(history, row));
-  if (!history.stages.empty()) {
-    run.final_params = history.stages.back().params;
-    run.flops_def = history.stages.back().flops_def;
-  }
+  if (!history.stages.empty()) run.final_params = history.stages.back().params;
+  run.flops_def = definitions_of(history);
   for (const CommitRow& account : history.commits) {
     run.seconds += account.stage_seconds;
     run.rank_seconds += account.stage_rank_seconds;
@@ -69,8 +84,6 @@ RunSummary summarise_run(const RunHistory& history, const std::string& label) {
   }
   if (!history.evals.empty()) {
     run.final_ppl = perplexity_of(&history.evals.back());
-    run.eval_tokens = history.evals.back().eval_tokens;
-    if (run.flops_def.empty()) run.flops_def = history.evals.back().flops_def;
   }
   run.curve = perplexity_curve(history);
   return run;
@@ -103,32 +116,39 @@ std::optional<size_t> baseline_of(const std::vector<RunSummary>& runs, const std
   return runs.size() - 1;
 }
 
-// The vocabulary of the run's last stage; perplexities per token of different tokenizers do not compare.
-std::optional<int64_t> vocabulary_of(const RunHistory& run) {
-  if (run.stages.empty()) return std::nullopt;
-  const auto& model = run.stages.back().model;
-  const auto found = model.is_object() ? model.find("V") : model.end();
-  if (found == model.end() || !found->is_number_integer()) return std::nullopt;
-  return found->get<int64_t>();
+// Text of a pair's bits per byte, for runs whose perplexities per token do not compare; empty where one is not known.
+std::string bits_per_byte_of(const RunHistory& run, const RunHistory& baseline) {
+  const auto &a = run.evals.back().bits_per_byte, &b = baseline.evals.back().bits_per_byte;
+  if (!a || !b) return "";
+  return fmt::format(" (their last bits per byte are {:.3f} and {:.3f}: they compare where the text is the same)", *a,
+                     *b);
 }
 
-void warn_of_differences(ReportData& data) {
-  const RunSummary& base = data.runs[*data.baseline];
-  const auto base_vocabulary = vocabulary_of(data.histories[*data.baseline]);
-  for (size_t i = 0; i < data.runs.size(); ++i) {
-    const RunSummary& run = data.runs[i];
-    const auto vocabulary = vocabulary_of(data.histories[i]);
-    if (vocabulary && base_vocabulary && *vocabulary != *base_vocabulary)
-      data.warnings.push_back(
-          fmt::format("{}: its vocabulary has {} tokens, that of {} has {}: perplexities per token do not compare",
-                      run.label, *vocabulary, base.label, *base_vocabulary));
-    if (run.flops_def != base.flops_def)
-      data.warnings.push_back(fmt::format("{} counts FLOPs by {}, {} by {}: no saving is computed", run.label,
-                                          run.flops_def, base.label, base.flops_def));
-    if (run.eval_tokens != base.eval_tokens)
-      data.warnings.push_back(fmt::format("{} is evaluated on {} tokens, {} on {}: their perplexities may not compare",
-                                          run.label, run.eval_tokens, base.label, base.eval_tokens));
+// Why the saving of a run against the baseline would mean nothing; every reason is warned of.
+std::string find_differences(ReportData& data, size_t index) {
+  const RunSummary &run = data.runs[index], &base = data.runs[*data.baseline];
+  const RunHistory &history = data.histories[index], &base_history = data.histories[*data.baseline];
+  std::string brief;
+  if (run.flops_def != base.flops_def || is_mixed(run)) {
+    brief = "FLOP definitions differ";
+    data.warnings.push_back(fmt::format("{} counts FLOPs by {}, {} by {}: no saving is computed", run.label,
+                                        run.flops_def, base.label, base.flops_def));
   }
+  if (history.evals.empty() || base_history.evals.empty()) return brief;
+  const EvalBasis basis = basis_of(history, history.evals.back());
+  const EvalBasis base_basis = basis_of(base_history, base_history.evals.back());
+  for (const BasisDifference& found : differences(basis, run.label, base_basis, base.label)) {
+    if (brief.empty()) brief = found.brief;
+    data.warnings.push_back(fmt::format("{}: their perplexities per token do not compare, no saving is computed{}",
+                                        found.text,
+                                        found.of_tokenizers ? bits_per_byte_of(history, base_history) : ""));
+  }
+  if (brief.empty() && (basis.valid_digest.empty() || base_basis.valid_digest.empty()))
+    data.warnings.push_back(fmt::format(
+        "{} against {}: an older nexus did not record which tokens a perplexity is over; only their numbers and the "
+        "vocabularies were compared",
+        run.label, base.label));
+  return brief;
 }
 
 void warn_of_gaps(ReportData& data) {
@@ -136,12 +156,16 @@ void warn_of_gaps(ReportData& data) {
     const RunSummary& run = data.runs[i];
     if (run.curve.empty())
       data.warnings.push_back(fmt::format("{} has no evaluations after its first step", run.label));
+    const size_t left_out = data.histories[i].evals.size() - comparable_evals(data.histories[i]).size();
+    if (left_out > 0)
+      data.warnings.push_back(fmt::format(
+          "{}: {} evaluations are over other tokens or windows than its last one: they are left out of curve "
+          "and saving",
+          run.label, left_out));
     if (!run.done) data.warnings.push_back(fmt::format("{} is not finished: its figures are those so far", run.label));
-    std::set<std::string> definitions;
-    for (const StageRow& stage : data.histories[i].stages) definitions.insert(stage.flops_def);
-    if (definitions.size() > 1)
-      data.warnings.push_back(fmt::format("{} changes its FLOP definition between stages ({}): its total mixes them",
-                                          run.label, fmt::join(definitions, ", ")));
+    if (is_mixed(run))
+      data.warnings.push_back(fmt::format("{} has counted FLOPs by several definitions ({}): its total is none of them",
+                                          run.label, run.flops_def));
   }
 }
 
@@ -151,7 +175,9 @@ void compare(ReportData& data) {
   if (data.target_ppl) target_loss = std::log(*data.target_ppl);
   for (size_t i = 0; i < data.runs.size(); ++i) {
     RunSummary& run = data.runs[i];
-    if (i == *data.baseline || run.flops_def != base.flops_def) continue;
+    if (i == *data.baseline) continue;
+    run.incomparable = find_differences(data, i);
+    if (!run.incomparable.empty()) continue;
     run.saving = compute_saved(run.curve, base.curve, target_loss, data.bootstrap);
     run.saving_curve = saving_curve(run.curve, base.curve, kSavingCurvePoints, data.bootstrap);
   }
@@ -180,10 +206,7 @@ ReportData summarise(const SummaryOptions& options) {
   for (size_t i = 0; i < labels.size(); ++i) data.runs.push_back(summarise_run(data.histories[i], labels[i]));
   data.baseline = baseline_of(data.runs, options.baseline);
   warn_of_gaps(data);
-  if (data.baseline) {
-    warn_of_differences(data);
-    compare(data);
-  }
+  if (data.baseline) compare(data);
   return data;
 }
 

@@ -30,13 +30,14 @@ struct StageSummary {
 struct RunSummary {
   std::string label, folder, arch, flops_def, status;
   bool done = false;
-  int64_t final_params = 0, total_tokens = 0, inherited_tokens = 0, eval_tokens = 0;
+  int64_t final_params = 0, total_tokens = 0, inherited_tokens = 0;
   double total_flops = 0, inherited_flops = 0, seconds = 0, rank_seconds = 0;
   std::optional<Perplexity> final_ppl;  // the last evaluation
   std::vector<StageSummary> stages;
   Curve curve;
-  // Against the baseline; nothing for the baseline itself, and where the FLOP definitions differ.
+  // Against the baseline; nothing for the baseline itself, and where `incomparable` says why.
   std::optional<Saving> saving;
+  std::string incomparable;  // "other tokenizer", "FLOP definitions differ"
   std::vector<Saving> saving_curve;
 };
 

@@ -41,6 +41,11 @@ std::vector<std::string> headers_of(const Table& table) {
   return headers;
 }
 
+std::string format_interval(const Saving& saving) {
+  if (!saving.has_interval()) return "(no interval)";
+  return fmt::format("[{}, {}]", format_percent(saving.low), format_percent(saving.high));
+}
+
 void check_shape(const Table& table) {
   for (const auto& row : table.rows)
     NX_CHECK(row.size() == table.columns.size(), "table '{}': {} cells, {} columns", table.title, row.size(),
@@ -117,13 +122,14 @@ std::string format_percent(double fraction) {
 std::string format_saving(const Saving& saving) {
   switch (saving.kind) {
     case Saving::Kind::kUndetermined: return saving.reason;
-    case Saving::Kind::kAtLeast:
-      return fmt::format("≥ {} % [{}, –] (baseline: not reached)", format_percent(saving.saved),
-                         format_percent(saving.low));
+    case Saving::Kind::kAtLeast: {
+      const std::string low =
+          saving.has_interval() ? fmt::format("[{}, –]", format_percent(saving.low)) : format_interval(saving);
+      return fmt::format("≥ {} % {} (baseline: not reached)", format_percent(saving.saved), low);
+    }
     case Saving::Kind::kExact: break;
   }
-  return fmt::format("{} % [{}, {}]", format_percent(saving.saved), format_percent(saving.low),
-                     format_percent(saving.high));
+  return fmt::format("{} % {}", format_percent(saving.saved), format_interval(saving));
 }
 
 }  // namespace nexus

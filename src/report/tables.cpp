@@ -64,7 +64,7 @@ std::string flops_to_target(const Crossing& crossing) {
 std::string saving_cell(const ReportData& data, size_t index) {
   if (data.baseline == index) return "baseline";
   const auto& saving = data.runs[index].saving;
-  if (!saving) return data.baseline ? "FLOP definitions differ" : kNothing;
+  if (!saving) return data.baseline ? "none: " + data.runs[index].incomparable : kNothing;
   return format_saving(*saving);
 }
 
@@ -72,6 +72,10 @@ std::vector<std::string> run_cells(const ReportData& data, size_t index) {
   const RunSummary& run = data.runs[index];
   std::string flops = format_flops(run.total_flops);
   if (run.inherited_flops > 0) flops += fmt::format(" ({} inherited)", format_flops(run.inherited_flops));
+  const auto differs = [&](const RunSummary& other) {
+    return other.flops_def != run.flops_def && !other.flops_def.empty() && !run.flops_def.empty();
+  };
+  if (std::any_of(data.runs.begin(), data.runs.end(), differs)) flops += " by " + run.flops_def;
   const bool compared = run.saving.has_value();
   return {run.label,
           run.arch,
@@ -158,7 +162,7 @@ void csv_run(const ReportData& data, const RunSummary& run, std::string& csv) {
 std::string perplexity_definition() {
   return "Perplexity is exp(mean loss in nats per token) on the validation windows; ± is one standard error, the "
          "spread "
-         "of the windows' mean losses divided by the root of their number.";
+         "of the windows' mean losses divided by the root of their number; a single window has none.";
 }
 
 std::string flops_definition_text(const ReportData& data) {

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/hash.h"
+#include "core/json_text.h"
 #include "core/run_folder.h"
 
 namespace nexus {
@@ -81,8 +82,7 @@ void write_job_book(const std::string& run, const JobBook& book) {
   ordered_json document = {
       {"cluster", book.cluster}, {"run", book.run}, {"token", book.token}, {"jobs", std::move(jobs)}};
   if (!book.tasks.empty()) document["tasks"] = book.tasks;
-  write_file_durably(RunFolder{run}.jobs(),
-                     document.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+  write_file_durably(RunFolder{run}.jobs(), json_text(document, 1) + "\n");
 }
 
 }  // namespace nexus

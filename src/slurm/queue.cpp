@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "campaign/slurm_job.h"
 #include "core/error.h"
 
 namespace nexus {
@@ -40,9 +41,7 @@ std::string said(const ProcessResult& result) {
 }  // namespace
 
 bool QueuedJob::live() const {
-  static const std::vector<std::string> ended = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE",      "FAILED",
-                                                 "NODE_FAIL", "PREEMPTED", "REVOKED",   "OUT_OF_MEMORY", "TIMEOUT"};
-  return std::find(ended.begin(), ended.end(), state) == ended.end();
+  return !has_ended(state);
 }
 
 ProcessResult run_slurm(const std::vector<std::string>& arguments) {
@@ -57,8 +56,8 @@ ProcessResult run_slurm(const std::vector<std::string>& arguments) {
 }
 
 std::vector<QueuedJob> read_queue() {
-  const ProcessResult result = run_slurm({"squeue", "--noheader", "--array", "--states=all",
-                                          fmt::format("--user={}", ::geteuid()), std::string("--format=") + kFormat});
+  const std::string user = fmt::format("--user={}", ::geteuid()), format = fmt::format("--format={}", kFormat);
+  const ProcessResult result = run_slurm({"squeue", "--noheader", "--array", "--states=all", user, format});
   std::vector<QueuedJob> jobs;
   std::istringstream lines(result.output);
   for (std::string line; std::getline(lines, line);) {

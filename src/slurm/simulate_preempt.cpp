@@ -146,7 +146,7 @@ class Rehearsal {
     Position head{0, 0}, furthest{0, 0};
     for (const RunRecord& record : records_from(run_.metrics(), from)) {
       if (record.kind == "resume") {
-        if (record.time >= notice_)
+        if (record.value.value("generation", result_.old_generation) > result_.old_generation)
           result_.steps_lost += std::max<int64_t>(0, steps_until(head) - steps_until(record.at));
         head = record.at;
       }

@@ -6,6 +6,7 @@
 #include "accounting/flops.h"
 #include "campaign/budget.h"
 #include "campaign/committed_state.h"
+#include "campaign/launch_liveness.h"
 #include "campaign/run_lease.h"
 #include "core/error.h"
 #include "core/files.h"
@@ -165,11 +166,30 @@ std::string table_text(const std::vector<std::vector<std::string>>& rows) {
 
 }  // namespace
 
-RunView view_run(const CampaignSpec& spec, const std::string& run, const std::vector<QueuedJob>& queue) {
+std::vector<bool> runs_without_process(const std::vector<std::string>& runs, const std::vector<QueuedJob>& queue) {
+  std::vector<RunFolder> folders;
+  std::vector<size_t> places;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    if (!first_line(RunFolder{runs[i]}.status()).starts_with("running")) continue;
+    folders.push_back({runs[i]});
+    places.push_back(i);
+  }
+  const auto vouched = [&](const LeaseRecord& lease) {
+    return std::any_of(queue.begin(), queue.end(),
+                       [&](const QueuedJob& job) { return job.id == lease.job.id && job.state == "RUNNING"; });
+  };
+  const std::vector<bool> answers = launches_gone(folders, vouched);
+  std::vector<bool> gone(runs.size(), false);
+  for (size_t i = 0; i < places.size(); ++i) gone[places[i]] = answers[i];
+  return gone;
+}
+
+RunView view_run(const CampaignSpec& spec, const std::string& run, const std::vector<QueuedJob>& queue, bool gone) {
   RunView view;
   view.run = run;
   view.campaign = spec.name;
   view.status = first_line(RunFolder{run}.status());
+  if (gone) view.status = status_of_gone(view.status);
   const std::vector<LeaseRecord> leases = read_leases(RunFolder{run});
   view.starts = leases.empty() ? 0 : leases.back().generation;
   const Pace pace = read_pace(run);

@@ -33,7 +33,7 @@ struct SpentView {
 };
 
 struct RunView {
-  std::string run, campaign, status;  // status: the line of RUN/STATUS
+  std::string run, campaign, status;  // status: the line of RUN/STATUS, "killed ..." if gone
   int64_t starts = 0;                 // generations
   std::vector<StageView> stages;
   std::vector<JobView> jobs;
@@ -43,8 +43,13 @@ struct RunView {
   std::vector<SpentView> spent;
 };
 
-// `queue`: all jobs of this user. Never fails on what a running job is just writing.
-RunView view_run(const CampaignSpec& spec, const std::string& run, const std::vector<QueuedJob>& queue);
+// Of those of `runs` whose STATUS says that they run, which do not (campaign/launch_liveness.h). Where Slurm says that
+// a launch's job runs, it is believed.
+std::vector<bool> runs_without_process(const std::vector<std::string>& runs, const std::vector<QueuedJob>& queue);
+
+// `queue`: all jobs of this user. `gone`: the run's process is. Never fails on what a running job is just writing.
+RunView view_run(const CampaignSpec& spec, const std::string& run, const std::vector<QueuedJob>& queue,
+                 bool gone = false);
 
 std::string run_text(const RunView& view);
 nlohmann::ordered_json run_json(const RunView& view);

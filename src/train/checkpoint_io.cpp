@@ -62,7 +62,8 @@ std::unique_ptr<PendingSave> start_saving(ProcessGrid& grid, const RunFolder& ru
       const ParamSpec& spec = params.table()[piece.param];
       const Tensor mine = part.state.flat(piece.state_offset, piece.box.count());
       params.backend().copy_out(to, mine);
-      slices.push_back({part.prefix + spec.name, params.wide_dtype(), spec.shape(), piece.box, to});
+      slices.push_back(
+          {part.prefix + spec.name, params.wide_dtype(), spec.shape(), piece.box, to, /*must_be_finite=*/true});
       to += mine.size_bytes();
     }
   }

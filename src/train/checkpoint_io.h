@@ -16,7 +16,8 @@ namespace nexus {
 
 // Copies this rank's part of weights and moments and begins to write it while the caller goes on; `commit` of the
 // result ends the save. Collective. A pinned checkpoint is never pruned. Throws ErrorKind::kDevice where replicas
-// differ: ranks that drifted apart would be stitched into one checkpoint that verifies. `generation`: see PendingSave.
+// differ: ranks that drifted apart would be stitched into one checkpoint that verifies. Its commit throws kNumeric
+// where a value is not finite: every later start would be lost. `generation`: see PendingSave.
 std::unique_ptr<PendingSave> start_saving(ProcessGrid& grid, const RunFolder& run, const std::string& run_id,
                                           const ParamStore& params, const TrainState& state, bool pinned = false,
                                           int64_t generation = 0);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "comm/progress.h"
@@ -65,8 +66,8 @@ std::optional<EvalRecord> evaluate(Backend& backend, ProcessGrid& grid, Arena& a
   EvalRecord record;
   const auto n = static_cast<double>(wanted);
   record.loss = sums[0] / n;
-  const double variance = wanted > 1 ? std::max(0.0, (sums[1] - n * record.loss * record.loss) / (n - 1)) : 0.0;
-  record.loss_se = std::sqrt(variance / n);
+  record.loss_se = std::numeric_limits<double>::quiet_NaN();
+  if (wanted > 1) record.loss_se = std::sqrt(std::max(0.0, (sums[1] - n * record.loss * record.loss) / (n - 1)) / n);
   record.windows = wanted;
   record.tokens = wanted * context;
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

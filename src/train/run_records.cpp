@@ -4,8 +4,10 @@
 #include <cmath>
 
 #include "core/files.h"
+#include "core/json_text.h"
 #include "core/log.h"
 #include "core/units.h"
+#include "train/earlier_records.h"
 
 namespace nexus {
 namespace {
@@ -15,6 +17,11 @@ using nlohmann::json;
 constexpr double kLineSeconds = 5;
 constexpr double kGiB = 1 << 30;
 
+double steady_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// When something happened, for readers: nothing here waits by it.
 double unix_seconds() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
@@ -28,6 +35,14 @@ std::string inside(const RunFolder& run, const std::string& path) {
   return path.rfind(run.root + "/", 0) == 0 ? path.substr(run.root.size() + 1) : path;
 }
 
+// Whether STATUS says how this launch has ended. The other ranks write that if this one was stopped for too long;
+// should it wake before it is killed, it must not say again that it runs.
+bool told_end(const std::string& path, const LaunchMark& launch) {
+  if (launch.generation == 0 || !path_exists(path)) return false;
+  const std::string line = read_text_file(path);
+  return line.find(" | exit ") != line.npos && line.ends_with(launch.status_groups() + "\n");
+}
+
 }  // namespace
 
 std::string LaunchMark::status_groups(std::optional<int> exit_code) const {
@@ -37,14 +52,17 @@ std::string LaunchMark::status_groups(std::optional<int> exit_code) const {
   return text;
 }
 
-RunRecords::RunRecords(RunFolder run, bool is_writer, std::string flops_def)
-    : run_(std::move(run)), is_writer_(is_writer), flops_def_(std::move(flops_def)) {}
+RunRecords::RunRecords(RunFolder run, bool is_writer, std::string flops_def, std::function<double()> clock)
+    : run_(std::move(run)),
+      is_writer_(is_writer),
+      flops_def_(std::move(flops_def)),
+      clock_(clock ? std::move(clock) : steady_seconds) {}
 
 void RunRecords::append(const std::string& path, json record) {
   if (!is_writer_) return;
   record["time"] = unix_seconds();
   record["generation"] = launch_.generation;
-  append_line(path, record.dump());
+  append_line(path, json_text(record));
 }
 
 void RunRecords::step(const TrainState& state, const StepRecord& r) {
@@ -64,8 +82,8 @@ void RunRecords::step(const TrainState& state, const StepRecord& r) {
   if (!r.updated) record["updated"] = false;
   append(run_.metrics(), record);
   // metrics.jsonl has every step; people get a line every few seconds, and the first and the last.
-  const double now = unix_seconds();
-  if (now - last_line_seconds_ < kLineSeconds && r.step != r.steps && r.step != 1) return;
+  const double now = clock_();
+  if (last_line_seconds_ && now - *last_line_seconds_ < kLineSeconds && r.step != r.steps && r.step != 1) return;
   last_line_seconds_ = now;
   LineBuilder line(fmt::format("stage {} step {} of {}", state.stage(), r.step, r.steps));
   line.group("tokens {}", format_count(state.total_tokens())).group("loss {:.4f}", r.loss);
@@ -96,10 +114,16 @@ void RunRecords::eval(const TrainState& state, int64_t steps, const EvalRecord& 
                  {"ppl", std::exp(r.loss)},
                  {"bits_per_byte", r.bits_per_byte < 0 ? json() : json(r.bits_per_byte)},
                  {"eval_tokens", r.tokens},
+                 {"context", r.windows > 0 ? r.tokens / r.windows : 0},
                  {"seconds", r.seconds}});
+  // What the perplexity is over: figures over other tokens do not compare.
+  if (!state.data.valid.empty()) record["valid_digest"] = state.data.valid;
+  if (!state.data.tokenizer.empty()) record["tokenizer_digest"] = state.data.tokenizer;
   append(run_.evals(), record);
   LineBuilder line(fmt::format("stage {} eval {}", state.stage(), state.step));
-  std::string figures = fmt::format("loss {:.4f} se {:.4f} ppl {:.2f}", r.loss, r.loss_se, std::exp(r.loss));
+  std::string figures = fmt::format("loss {:.4f}", r.loss);
+  if (std::isfinite(r.loss_se)) figures += fmt::format(" se {:.4f}", r.loss_se);
+  figures += fmt::format(" ppl {:.2f}", std::exp(r.loss));
   if (r.bits_per_byte >= 0) figures += fmt::format(" bits_per_byte {:.3f}", r.bits_per_byte);
   line.group("{}", figures).group("tokens {}", format_count(r.tokens)).group("seconds {:.1f}", r.seconds);
   log("{}", line.str());
@@ -172,8 +196,9 @@ void RunRecords::commit(const TrainState& state, int64_t steps, const std::strin
 
 void RunRecords::begin() {
   if (!is_writer_) return;
-  for (const std::string& file : files())
-    if (path_exists(file)) write_file_durably(file, "");
+  const auto all = files();
+  if (const std::string kept = set_aside(run_, {all.begin(), all.end()}); !kept.empty())
+    log("records of a start that has committed nothing are kept | path {}", inside(run_, kept));
   append(run_.ledger(), {{"kind", "begin"}, {"job", launch_.job}, {"restart", launch_.restart}});
 }
 
@@ -214,7 +239,8 @@ void RunRecords::spent(const TrainState& state, const json& figures, const std::
 }
 
 void RunRecords::status(const std::string& text, std::optional<int> exit_code) {
-  if (is_writer_) replace_file(run_.status(), text + launch_.status_groups(exit_code) + "\n");
+  if (!is_writer_ || (!exit_code && told_end(run_.status(), launch_))) return;
+  replace_file(run_.status(), text + launch_.status_groups(exit_code) + "\n");
 }
 
 }  // namespace nexus

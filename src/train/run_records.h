@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -31,8 +32,9 @@ struct StepRecord {
 };
 
 struct EvalRecord {
-  std::string event;             // start | after_growth | periodic | end
-  double loss = 0, loss_se = 0;  // mean nats per token over windows, and its standard error
+  std::string event;   // start | after_growth | periodic | end
+  double loss = 0;     // mean nats per token over windows
+  double loss_se = 0;  // its standard error; NaN where there is one window, which has none
   int64_t windows = 0, tokens = 0;
   double bits_per_byte = -1;  // negative: the file does not say how many bytes its text has
   double seconds = 0;
@@ -49,7 +51,8 @@ struct LaunchMark {
 
 class RunRecords {
  public:
-  RunRecords(RunFolder run, bool is_writer, std::string flops_def);
+  // `clock`: seconds of a clock that nobody sets; the machine's own where none is given.
+  RunRecords(RunFolder run, bool is_writer, std::string flops_def, std::function<double()> clock = {});
   void set_launch(const LaunchMark& launch) { launch_ = launch; }
 
   void step(const TrainState& state, const StepRecord& record);
@@ -60,10 +63,11 @@ class RunRecords {
               const GrowthOptions& options, const GrowthCheck& check);
   void commit(const TrainState& state, int64_t steps, const std::string& path, int64_t size_bytes, double seconds);
   // Before anything else of a launch: `begin` for a run without a checkpoint, whose records (of a launch that was
-  // killed before its first commit) describe nothing that exists; `resume` for one that continues.
+  // killed before its first commit) describe nothing that exists, and are set aside (train/earlier_records.h); `resume`
+  // for one that continues.
   void begin();
   void resume(const TrainState& state, int64_t steps, const std::string& path);
-  // A change to the frozen past that the launch allowed.
+  // A changed setting that the launch allowed; it holds from here on.
   void change(const TrainState& state, const std::string& key, const std::string& text);
   void done(const TrainState& state);
   // Makes everything written so far durable.
@@ -81,7 +85,8 @@ class RunRecords {
   bool is_writer_;
   std::string flops_def_;
   LaunchMark launch_;
-  double last_line_seconds_ = 0;
+  std::function<double()> clock_;
+  std::optional<double> last_line_seconds_;
 };
 
 }  // namespace nexus

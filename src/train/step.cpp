@@ -7,6 +7,7 @@
 #include "comm/progress.h"
 #include "core/log.h"
 #include "model/dry_run.h"
+#include "train/finite_state.h"
 #include "train/memory_advice.h"
 
 namespace nexus {
@@ -52,9 +53,13 @@ StepRunner::StepRunner(Backend& backend, ProcessGrid& grid, Model& model, ParamS
       arena_(allocate_activations(
           backend, {model.config(), params.compute_dtype(), layout, params.table().sharding(), options})),
       host_batch_(host_buffer(2 * layout.micro * layout.context * size_of(DType::kI32))),
-      loss_buffer_(backend.allocate(size_of(DType::kF64), "the sum of losses")),
-      loss_sum_(loss_buffer_.tensor(DType::kF64, {1})),
-      exchange_(grid, params) {}
+      facts_buffer_(backend.allocate(2 * size_of(DType::kF64), "the sum of losses")),
+      facts_(facts_buffer_.tensor(DType::kF64, {2})),
+      loss_sum_(facts_.flat(0, 1)),
+      nonfinite_(facts_.flat(1, 1)),
+      exchange_(grid, params) {
+  backend_.zero(facts_);
+}
 
 int64_t StepRunner::arena_bytes(const ModelConfig& config, DType compute, const BatchLayout& layout,
                                 const Sharding& sharding, Recompute recompute) {
@@ -79,7 +84,7 @@ void StepRunner::micro_batch(const FetchSample& fetch, const StepInput& input, i
   Model::GradsReady ready;
   if (index + 1 == layout_.accumulation) ready = [this](int bucket) { exchange_.start(bucket); };
   const LayerContext ctx{backend_, arena_, params_, layout_.micro, context, Pass::kTraining, &grid_.tp(), recompute_};
-  const auto grad_scale = static_cast<float>(1.0 / static_cast<double>(layout_.tokens()));
+  const double grad_scale = 1.0 / static_cast<double>(layout_.tokens());
   model_.forward_backward(ctx, batch.tokens, batch.targets, grad_scale, batch.losses, ready);
   backend_.add_sum(batch.losses, loss_sum_);
   progress::tick();
@@ -93,15 +98,16 @@ StepOutput StepRunner::run(const FetchSample& fetch, Optimizer& optimizer, const
   exchange_.finish();
   // The only wait of a step, in two copies: the host must know that loss and gradients are finite before it lets the
   // weights change.
-  double loss_sum = 0;
-  backend_.copy_out(&loss_sum, loss_sum_);
+  double mine[2] = {};  // loss_sum_, nonfinite_
+  backend_.copy_out(mine, facts_);
   const double sum_squares = exchange_.sum_squares();
 
-  // One small reduction carries the loss and the requests, so that every rank acts on the same facts. Tensor-parallel
-  // ranks have the same losses: one of them speaks.
+  // One small reduction carries the loss, the requests and what the last update left, so that every rank acts on the
+  // same facts. Tensor-parallel ranks have the same losses: one of them speaks.
   const Requests asked = input.poll ? input.poll() : Requests{};
-  double facts[3] = {grid_.tp_rank() == 0 ? loss_sum : 0.0, asked.stop ? 1.0 : 0.0, asked.save ? 1.0 : 0.0};
+  double facts[4] = {grid_.tp_rank() == 0 ? mine[0] : 0.0, asked.stop ? 1.0 : 0.0, asked.save ? 1.0 : 0.0, mine[1]};
   grid_.world().sum(facts);
+  if (facts[3] > 0) refuse_nonfinite_state(grid_, params_);
 
   StepOutput output;
   output.loss = facts[0] / static_cast<double>(layout_.tokens());
@@ -110,9 +116,15 @@ StepOutput StepRunner::run(const FetchSample& fetch, Optimizer& optimizer, const
   output.save = facts[2] > 0 || output.stop;
   output.data_seconds = data_seconds_;
   if (!std::isfinite(output.loss) || !std::isfinite(output.grad_norm)) return refuse_update(output);
-  optimizer.step(params_, exchange_.norm_parts(), input.learning_rate, input.newest_learning_rate);
+  optimizer.step(params_, exchange_.norm_parts(), input.learning_rate, input.newest_learning_rate, nonfinite_);
   exchange_.share_weights();
   return output;
+}
+
+void StepRunner::require_finite_state() {
+  double mine = 0;
+  backend_.copy_out(&mine, nonfinite_);
+  if (grid_.world().any(mine > 0)) refuse_nonfinite_state(grid_, params_);
 }
 
 StepOutput StepRunner::refuse_update(StepOutput output) {

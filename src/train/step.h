@@ -62,7 +62,11 @@ class StepRunner {
   StepRunner(Backend& backend, ProcessGrid& grid, Model& model, ParamStore& params, const BatchLayout& layout,
              const SafetySpec& safety, const StepOptions& options = {});
 
+  // Throws ErrorKind::kNumeric on every rank: before the update where loss or gradients are not finite (unless
+  // safety.nonfinite is skip), and where the update before this one has left such weights or moments.
   StepOutput run(const FetchSample& fetch, Optimizer& optimizer, const StepInput& input);
+  // Collective: the same for what the last update has left, before anybody else looks at it.
+  void require_finite_state();
 
   // Exact bytes of activations and scratch of one training micro-batch, from a dry run (no memory is touched).
   static int64_t arena_bytes(const ModelConfig& config, DType compute, const BatchLayout& layout,
@@ -85,8 +89,10 @@ class StepRunner {
   Recompute recompute_;
   Arena arena_;
   Buffer host_batch_;
-  Buffer loss_buffer_;
-  Tensor loss_sum_;  // f64 [1], of the step under way
+  Buffer facts_buffer_;
+  Tensor facts_;      // f64 [2], read by the host in one copy:
+  Tensor loss_sum_;   // [0], of the step under way
+  Tensor nonfinite_;  // [1], 1 once an update has left something that is not finite
   GradientExchange exchange_;
   double data_seconds_ = 0;
 };

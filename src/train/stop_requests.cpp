@@ -1,8 +1,11 @@
 #include "train/stop_requests.h"
 
+#include <time.h>
 #include <unistd.h>
 
-#include <csignal>
+#include <atomic>
+#include <cerrno>
+#include <string_view>
 
 #include "core/files.h"
 
@@ -11,37 +14,83 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-volatile std::sig_atomic_t signal_seen = 0;
+constexpr int kStopSignals[] = {SIGTERM, SIGUSR2, SIGUSR1, SIGINT, SIGHUP};
+// A Ctrl-C that a script passes on as well comes twice at once; nobody presses it so fast.
+constexpr int64_t kSecondPressMs = 500;
 
-void on_signal(int number) {
-  signal_seen = number;
+volatile std::sig_atomic_t signal_seen = 0;
+std::atomic<int64_t> interrupted_at{0};  // the first INT, in milliseconds; 0: none yet
+static_assert(std::atomic<int64_t>::is_always_lock_free);
+
+std::string_view name_of_signal(int number) {
+  switch (number) {
+    case SIGTERM: return "TERM";
+    case SIGUSR2: return "USR2";
+    case SIGUSR1: return "USR1";
+    case SIGINT: return "INT";
+    default: return "HUP";
+  }
 }
 
-void install(int signal_number, void (*handler)(int)) {
-  struct sigaction action {};
-  action.sa_handler = handler;
-  action.sa_flags = SA_RESTART;
-  sigaction(signal_number, &action, nullptr);
+int64_t now_ms() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000 + 1;  // never 0
+}
+
+void say(std::string_view text) {
+  [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
+// A second INT ends the process as if nothing had been caught: what is not committed is lost, as by a kill.
+void on_interrupt() {
+  int64_t first = 0;
+  if (interrupted_at.compare_exchange_strong(first, now_ms()))
+    return say("\nnexus: interrupted: saves after this step and ends; once more ends at once\n");
+  if (now_ms() - first < kSecondPressMs) return;
+  std::signal(SIGINT, SIG_DFL);
+  std::raise(SIGINT);  // comes when the handler has returned
+}
+
+// Whatever is called here must be allowed in a handler.
+void on_signal(int number) {
+  const int error = errno;
+  if (number == SIGINT) on_interrupt();
+  signal_seen = number;
+  errno = error;
 }
 
 }  // namespace
 
 StopRequests::StopRequests(RunFolder run, bool is_rank_0, std::optional<double> stop_after_seconds)
     : run_(std::move(run)), is_rank_0_(is_rank_0) {
-  signal_seen = 0;
   add_source(true, [this] { return path_exists(run_.stop_request()) ? "the file STOP" : ""; });
   if (stop_after_seconds) {
     const auto end =
         Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(*stop_after_seconds));
     add_source(false, [end] { return Clock::now() >= end ? "--stop-after" : ""; });
   }
-  install(SIGUSR2, on_signal);
-  install(SIGTERM, on_signal);
+  catch_signals();
 }
 
 StopRequests::~StopRequests() {
-  install(SIGUSR2, SIG_DFL);
-  install(SIGTERM, SIG_DFL);
+  for (const auto& [number, action] : former_) ::sigaction(number, &action, nullptr);
+}
+
+// nohup ignores HUP, and shells ignore INT for what they start in the background: both mean it.
+void StopRequests::catch_signals() {
+  signal_seen = 0;
+  interrupted_at = 0;
+  for (const int number : kStopSignals) {
+    struct sigaction action {
+    }, former{};
+    ::sigaction(number, nullptr, &former);
+    if ((number == SIGINT || number == SIGHUP) && former.sa_handler == SIG_IGN) continue;
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART;
+    ::sigaction(number, &action, nullptr);
+    former_.emplace_back(number, former);
+  }
 }
 
 void StopRequests::add_source(bool urgent, std::function<std::string()> reason) {
@@ -52,7 +101,7 @@ void StopRequests::add_source(bool urgent, std::function<std::string()> reason) 
 void StopRequests::look() {
   if (urgent_) return;
   if (signal_seen != 0) {
-    reason_ = signal_seen == SIGTERM ? "signal TERM" : "signal USR2";
+    reason_ = "signal " + std::string(name_of_signal(signal_seen));
     urgent_ = true;
     return;
   }

@@ -6,9 +6,11 @@
 #pragma once
 
 #include <chrono>
+#include <csignal>
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/run_folder.h"
@@ -23,8 +25,9 @@ struct Requests {
 
 class StopRequests {
  public:
-  // Catches SIGUSR2 and SIGTERM from now on (process-wide). Files are looked at by rank 0 only: network file systems
-  // answer differently on different nodes.
+  // Catches TERM, USR2, USR1, INT and HUP from now on (process-wide), but not INT or HUP where they were ignored. The
+  // second INT, half a second or more after the first, ends the process at once. Files are looked at by rank 0 only:
+  // network file systems answer differently on different nodes.
   StopRequests(RunFolder run, bool is_rank_0, std::optional<double> stop_after_seconds);
   ~StopRequests();
   StopRequests(const StopRequests&) = delete;
@@ -46,11 +49,13 @@ class StopRequests {
     bool urgent;
     std::function<std::string()> reason;  // "": none
   };
+  void catch_signals();
   void look();
 
   RunFolder run_;
   bool is_rank_0_;
   std::vector<Source> sources_;
+  std::vector<std::pair<int, struct sigaction>> former_;
   std::string reason_;
   bool urgent_ = false;
 };

@@ -138,9 +138,11 @@ json to_json(const TrainState& state) {
                 {"samples", state.samples},
                 {"seed", state.seed},
                 {"data_digest", state.data_digest},
+                {"data", to_json(state.data)},
                 {"eval_pending", state.eval_pending},
                 {"tokens", state.total_tokens()},
                 {"flops", state.total_flops()},
+                {"flops_def", state.flops_def},
                 {"model", to_json(state.model)},
                 {"inherited_tokens", state.inherited_tokens},
                 {"inherited_flops", state.inherited_flops},
@@ -162,10 +164,12 @@ TrainState train_state_from_json(const json& document, const std::string& where)
     document.at("samples").get_to(state.samples);
     document.at("seed").get_to(state.seed);
     document.at("data_digest").get_to(state.data_digest);
+    if (document.contains("data")) state.data = data_identity_from_json(document.at("data"));  // not in older ones
     document.at("eval_pending").get_to(state.eval_pending);
     state.model = model_config_from_json(document.at("model"), where);
     document.at("inherited_tokens").get_to(state.inherited_tokens);
     document.at("inherited_flops").get_to(state.inherited_flops);
+    state.flops_def = document.value("flops_def", "");
     document.at("stage_numerics").get_to(state.stage_numerics);
     for (const json& generation : document.at("generations")) state.generations.push_back(generation_from(generation));
     for (const json& account : document.at("stages")) state.stages.push_back(account_from(account));

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "data/data_identity.h"
 #include "model/model_config.h"
 #include "optim/optimizer.h"
 
@@ -16,7 +17,7 @@ namespace nexus {
 struct StageAccount {
   std::string stage;
   int64_t tokens = 0;
-  double flops = 0;         // by the campaign's definition
+  double flops = 0;         // by the state's definition
   double seconds = 0;       // wall clock inside steps, evaluations and saves
   double rank_seconds = 0;  // seconds times ranks
 };
@@ -26,12 +27,14 @@ struct TrainState {
   int64_t step = 0;         // steps of it that are done
   int64_t samples = 0;      // global sample cursor: the next sample to read, counted over the whole lineage
   uint64_t seed = 0;
-  std::string data_digest;    // Sampler::digest of the training data: another text must not slip in
+  std::string data_digest;    // Sampler::index_digest of the training data
+  DataIdentity data;          // what the files hold: another text must not slip in. Empty in older checkpoints
   bool eval_pending = false;  // the evaluation of this step was put off by a request to stop
   ModelConfig model;
   std::vector<Generation> generations;
   int64_t inherited_tokens = 0;  // of ancestors through init_from
   double inherited_flops = 0;
+  std::string flops_def;  // by which all FLOPs are counted (accounting/flops.h); empty: an older nexus did not say
   std::vector<StageAccount> stages;  // finished ones and the one under way
   // What determined the numbers of each of `stages` (configuration key -> value): finished stages are frozen.
   std::vector<std::map<std::string, std::string>> stage_numerics;

@@ -190,6 +190,7 @@ std::optional<int64_t> StageTrainer::device_bytes() {
 
 bool StageTrainer::evaluate_now(const std::string& event) {
   if (run_.valid == nullptr) return true;
+  runner_.require_finite_state();
   const progress::Phase phase(fmt::format("stage {} evaluation after step {}", state_.stage(), state_.step));
   std::optional<EvalRecord> evaluated =
       evaluate(run_.backend, run_.grid, runner_.arena(), model_, params_, *run_.valid, options_.batch.micro,
@@ -215,6 +216,7 @@ void StageTrainer::check_replicas_if_due() {
 
 void StageTrainer::start_save() {
   finish_save();
+  runner_.require_finite_state();  // before a copy is taken: what is not finite must not be committed
   const progress::Phase phase(fmt::format("stage {} saving step {}", state_.stage(), state_.step));
   count_time();
   const bool pinned =
@@ -254,8 +256,9 @@ void StageTrainer::finish_save() {
   if (!pending_save_) return;
   const progress::Phase phase(fmt::format("stage {} committing step {}", saving_.stage(), saving_.step));
   await_shards();
-  const SaveResult saved = pending_save_->commit(run_.fence);
-  pending_save_.reset();
+  const std::unique_ptr<PendingSave> save =
+      std::move(pending_save_);  // whatever comes of it, it is not committed twice
+  const SaveResult saved = save->commit(run_.fence);
   if (serves_request_) run_.requests.clear_save_request();
   serves_request_ = false;
   run_.records.commit(saving_, plan_.steps, saved.path, saved.size_bytes, saved.seconds);
@@ -277,7 +280,12 @@ void StageTrainer::prune(const std::string& newest) const {
   policy.keep_last = options_.checkpoint.keep_last;
   policy.verified = newest;  // its digests were compared when it was written
   policy.generation = run_.generation;
-  prune_checkpoints(run_.run, policy);
+  try {
+    prune_checkpoints(run_.run, policy);
+  } catch (const Error& error) {  // the commit has succeeded, and there will be another one to prune after
+    if (error.kind() != ErrorKind::kIo) throw;
+    warn("older checkpoints are not pruned this time: {}", error.what());
+  }
 }
 
 void StageTrainer::count_time() {

@@ -205,7 +205,7 @@ void bench_adamw(benchmark::State& state, DType dtype) {
   const Operand grad(wide, {kParameters}), m(wide, {kParameters}, 0), v(wide, {kParameters}, 0);
   const Operand master(wide, {kParameters}), compute(dtype, {kParameters});
   const std::vector<UpdateBlock> blocks = {{0, 0, 1, kParameters, 0, 1e-4, 0.1, 10, 10}};
-  for ([[maybe_unused]] auto _ : state) backend().adamw({}, blocks, Tensor(), grad, m, v, master, compute);
+  for ([[maybe_unused]] auto _ : state) backend().adamw({}, blocks, Tensor(), grad, m, v, master, compute, Tensor());
   report_bytes(state, 7 * master.tensor.size_bytes() + compute.tensor.size_bytes());
 }
 

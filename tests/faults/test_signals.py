@@ -1,26 +1,27 @@
-"""Requests: USR2, TERM and a STOP file end the job with 75 and a checkpoint; CHECKPOINT_NOW saves and goes on."""
+"""Requests: signals and a STOP file end the job with 75 and a checkpoint; CHECKPOINT_NOW saves and goes on. Ignored signals
+stay ignored."""
 import os
 import signal
+import subprocess
 import sys
-import time
 
-from harness import Workspace, fail, ranks_of
+from harness import PATIENCE, Workspace, fail, kill_session, ranks_of, wait_until
 
 nexus, folder, ranks = sys.argv[1], sys.argv[2], int(sys.argv[3])
 work = Workspace(nexus, folder, ranks)
-campaign = work.campaign("run", steps_per_stage=4000, every="1h")
+# Stages that no host comes to the end of.
+campaign = work.campaign("run", steps_per_stage=10**7, every="1h")
+metrics = work.folder / "run" / "metrics.jsonl"
+
+
+def steps_made():
+    return metrics.read_bytes().count(b'"kind":"step"') if metrics.exists() else 0
 
 
 def run_until(action):
+    enough = steps_made() + 3
     process = work.start(campaign)
-    metrics = work.folder / "run" / "metrics.jsonl"
-    before = metrics.stat().st_size if metrics.exists() else 0
-    for _ in range(400):
-        time.sleep(0.05)
-        if metrics.exists() and metrics.stat().st_size > before + 400:
-            break
-    else:
-        fail("the run made no step in 20 s")
+    wait_until(lambda: steps_made() >= enough or process.poll() is not None, f"step {enough}")
     action(process)
     return process
 
@@ -28,10 +29,10 @@ def run_until(action):
 def expect_stop(name, action):
     process = run_until(action)
     try:
-        process.wait(timeout=30)
-    except Exception:
-        process.kill()
-        fail(f"{name}: still running after 30 s")
+        process.wait(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        kill_session(process)
+        fail(f"{name}: still running after {PATIENCE} s")
     if process.returncode != 75:
         fail(f"{name}: exit code {process.returncode} instead of 75")
     if "stopped" not in (work.folder / "run" / "STATUS").read_text():
@@ -40,8 +41,15 @@ def expect_stop(name, action):
     print(f"{name}: exit 75 with a checkpoint")
 
 
-expect_stop("SIGUSR2", lambda p: os.kill(ranks_of(p)[-1], signal.SIGUSR2))  # one rank is enough
-expect_stop("SIGTERM", lambda p: os.kill(ranks_of(p)[-1], signal.SIGTERM))
+def ignore_interrupts(action):
+    """For what is started from here on: a shell that starts something in the background, and nohup."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, action)
+
+
+ignore_interrupts(signal.SIG_DFL)  # whoever runs this test may have ignored them
+for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP):
+    expect_stop(number.name, lambda p: os.kill(ranks_of(p)[-1], number))  # one rank is enough
 expect_stop("STOP", lambda p: (work.folder / "run" / "STOP").touch())
 
 before = work.newest("run")
@@ -50,12 +58,7 @@ before = work.newest("run")
 def ask_for_checkpoint(process):
     request = work.folder / "run" / "CHECKPOINT_NOW"
     request.touch()
-    for _ in range(200):
-        time.sleep(0.05)
-        if not request.exists():
-            break
-    else:
-        fail("CHECKPOINT_NOW was not served in 10 s")
+    wait_until(lambda: not request.exists() or process.poll() is not None, "CHECKPOINT_NOW to be served")
     if process.poll() is not None:
         fail("CHECKPOINT_NOW ended the job")
     os.kill(ranks_of(process)[0], signal.SIGUSR2)
@@ -64,3 +67,19 @@ def ask_for_checkpoint(process):
 expect_stop("CHECKPOINT_NOW then SIGUSR2", ask_for_checkpoint)
 if work.newest("run") == before:
     fail("no new checkpoint after CHECKPOINT_NOW")
+
+
+def ignored_then_asked(process):
+    victim = ranks_of(process)[0]
+    for number in (signal.SIGINT, signal.SIGHUP):
+        os.kill(victim, number)
+    enough = steps_made() + 10
+    wait_until(lambda: steps_made() >= enough or process.poll() is not None, "steps after ignored signals")
+    if process.poll() is not None:
+        fail("a signal that was ignored when nexus started ended the job")
+    os.kill(victim, signal.SIGUSR2)
+
+
+if ranks == 1:  # mpirun gives its ranks signals of its own
+    ignore_interrupts(signal.SIG_IGN)
+    expect_stop("ignored INT and HUP, then SIGUSR2", ignored_then_asked)

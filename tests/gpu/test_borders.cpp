@@ -67,7 +67,8 @@ TEST_P(Parity, ManyBlocksAreOneBlock) {
       const Tensor moment1 = side.updated("moment1", side.wide(), {kBlocks}, kExact);
       const Tensor moment2 = side.written("moment2", kExact, side.positive_as(side.wide(), {kBlocks}, 0.1));
       const Tensor master = side.updated("master", side.wide(), {kBlocks}, kExact);
-      side.backend.adamw({}, blocks, Tensor(), grad, moment1, moment2, master, side.output("compute", {kBlocks}));
+      side.backend.adamw({}, blocks, Tensor(), grad, moment1, moment2, master, side.output("compute", {kBlocks}),
+                         Tensor());
     });
   };
   expect_same_bits(update(single), update({whole}));

@@ -357,7 +357,7 @@ TEST_P(Parity, Optimizer) {
           with_compute ? side.updated("compute", side.dtype(), {kCount}, bound_of(side.dtype())) : Tensor();
       AdamW op;
       op.clip = 1.0;
-      side.backend.adamw(op, blocks, squares, grad, moment1, moment2, master, compute);
+      side.backend.adamw(op, blocks, squares, grad, moment1, moment2, master, compute, Tensor());
     });
   }
 }

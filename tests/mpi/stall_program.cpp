@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -47,13 +48,12 @@ template <typename Act>
 void rank_1_acts(Communicator& world, Act act) {
   progress::begin_phase(PhaseKind::kSteps, "stage s1 step 12");
   reduce_some(world, 20);
-  if (world.rank() == 0) std::printf("BEGIN\n"), std::fflush(stdout);
   if (world.rank() == 1) act();
   reduce_some(world, 20);
 }
 
-// Steady signs of life, far apart enough to tell them from none and close enough for the limit, on a busy machine.
-void work_steadily(Communicator& world) {
+// Steady signs of life for several times the limit, on a busy machine: far apart enough to tell them from none.
+void work_steadily(Communicator& world, double limit) {
   std::atomic<bool> done{false};
   std::vector<std::thread> load;
   for (int i = 0; i < 4; ++i)
@@ -62,20 +62,20 @@ void work_steadily(Communicator& world) {
       }
     });
   progress::begin_phase(PhaseKind::kSteps, "steady work");
-  for (const double end = now_seconds() + 5; world.max(now_seconds()) < end;) {
-    nap(0.1);
+  for (const double end = world.max(now_seconds()) + 3 * limit; world.max(now_seconds()) < end;) {
+    nap(limit / 20);
     progress::tick();
   }
   done = true;
   for (std::thread& thread : load) thread.join();
 }
 
-// Prints its process id, then works for 2 s of its own time; the test stops and continues it meanwhile.
-void work_while_being_stopped() {
+// Prints its process id, then works until it has been stopped and continued.
+void work_while_being_stopped(double limit) {
   progress::begin_phase(PhaseKind::kSteps, "work");
   std::printf("PID %d\n", static_cast<int>(::getpid())), std::fflush(stdout);
-  for (int i = 0; i < 20; ++i) {
-    nap(0.1);
+  for (double last = now_seconds(); now_seconds() < last + 2 * limit; nap(limit / 20)) {
+    last = now_seconds();
     progress::tick();
   }
 }
@@ -100,35 +100,49 @@ void stop_with_a_hook_that_hangs(Communicator& world) {
   rank_1_acts(world, [] { sleep_for_ever(); });
 }
 
-int run(Communicator& world, const std::string& what, const std::string& folder) {
+int run(Communicator& world, const std::string& what, const std::string& folder, double limit) {
   if (what == "failsafe") block_in_the_callback(world, folder);
   if (what == "off") {
     const Watchdog watchdog(options_for(world, folder, 0, 0));
-    nap(2);
+    nap(limit);
     return 0;
   }
   if (what == "start") {  // the longer limit holds until a first step is reported
-    const Watchdog watchdog(options_for(world, folder, 2, 0.5));
-    nap(1.5);
+    const Watchdog watchdog(options_for(world, folder, 2 * limit, limit / 2));
+    nap(limit);
     std::printf("ALIVE\n"), std::fflush(stdout);
     sleep_for_ever();
   }
-  const Watchdog watchdog(options_for(world, folder, 10, what == "late" ? 4 : 1.5));
+  const Watchdog watchdog(options_for(world, folder, 10 * limit, limit));
   if (what == "stop") rank_1_acts(world, [] { ::raise(SIGSTOP); });
   if (what == "skip") rank_1_acts(world, [] { sleep_for_ever(); });
   if (what == "astray")  // rank 1 waits in a collective that the others never call
     rank_1_acts(world, [&] { world.split(0, 0, "other")->barrier(); });
-  if (what == "late")  // rank 1's own limit ends 3 s after the others'
-    rank_1_acts(world, [] {
-      nap(3);
+  if (what == "late")  // rank 1's own limit ends later than the others'
+    rank_1_acts(world, [limit] {
+      nap(0.75 * limit);
       progress::tick();
       sleep_for_ever();
     });
   if (what == "hook") stop_with_hooks(world, folder);
   if (what == "stuck_hook") stop_with_a_hook_that_hangs(world);
-  if (what == "steady") work_steadily(world);
-  if (what == "continued") work_while_being_stopped();
+  if (what == "steady") work_steadily(world, limit);
+  if (what == "continued") work_while_being_stopped(limit);
   return 0;
+}
+
+// Seconds; far more than this host, as busy as it is, needs for a step, and not so many that the cases take minutes.
+// The same on every rank, and told by rank 0.
+double limit_for(Communicator& world) {
+  double slowest = 0;
+  for (int step = 0; step < 5; ++step) {
+    const double begin = now_seconds();
+    reduce_some(world, 20);
+    slowest = std::max(slowest, now_seconds() - begin);
+  }
+  const double limit = std::clamp(10 * world.max(slowest), 1.5, 15.0);
+  if (world.rank() == 0) std::printf("LIMIT %.3f\n", limit), std::fflush(stdout);
+  return limit;
 }
 
 }  // namespace nexus::stall
@@ -136,6 +150,7 @@ int run(Communicator& world, const std::string& what, const std::string& folder)
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
   nexus::MpiSession session(&argc, &argv);
+  const double limit = nexus::stall::limit_for(*session.world());
   const auto world = session.world();
-  return nexus::stall::run(*world, argv[1], argv[2]);
+  return nexus::stall::run(*world, argv[1], argv[2], limit);
 }

@@ -3,7 +3,9 @@
 // same older checkpoint. Run by mpirun; exits 0 if all ranks agree that all is well.
 #include <sys/resource.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -18,6 +20,7 @@
 #include "checkpoint/pending_save.h"
 #include "comm/communicator.h"
 #include "core/files.h"
+#include "support/failing_io.h"
 
 namespace nexus {
 namespace {
@@ -180,6 +183,56 @@ void check_choice(Communicator& comm, const RunFolder& run) {
   EXPECT(chosen("run-a") == run.checkpoint("s1", 3));
 }
 
+// Reading that fails on one rank: once, and it is tried again; for ever, and all ranks stop. No checkpoint is touched.
+void check_read_errors(Communicator& comm, const RunFolder& run) {
+  const int last = comm.size() - 1;
+  save(comm, run, 12);
+  for (const int code : {EIO, ESTALE}) {
+    for (const char* call : {"pread", "open", "stat"}) {
+      for (const long count : {1L, -1L}) {
+        std::string path, message;
+        {
+          const FailingIo failing(call, code, "0000012/shard", count, 0, last);
+          try {
+            path = newest_good_checkpoint(comm, run, "run-a");
+          } catch (const Error& error) {
+            EXPECT(error.kind() == ErrorKind::kIo);
+            message = error.what();
+          }
+          comm.barrier();
+        }
+        EXPECT(count == 1 ? path == run.checkpoint("s1", 12)
+                          : message.find(fmt::format("failed on rank {}", last)) != std::string::npos);
+        EXPECT(path_exists(run.checkpoint("s1", 12)));
+      }
+    }
+  }
+}
+
+// A value of the last rank that is not finite: not committed where it must be, and otherwise not resumed from.
+void check_finite(Communicator& comm, const RunFolder& run) {
+  const int last = comm.size() - 1;
+  Held held(comm, 13);
+  if (comm.rank() == last) held.small = std::nan("");
+  for (TensorSlice& slice : held.slices) slice.must_be_finite = true;
+  std::string message;
+  try {
+    save_checkpoint(comm, run, {"run-a", "s1", 13}, held.slices, {});
+  } catch (const Error& error) {
+    EXPECT(error.kind() == ErrorKind::kNumeric);
+    message = error.what();
+  }
+  EXPECT(message.find(fmt::format("rank {}: tensor 'small' holds a value that is not finite", last)) !=
+         std::string::npos);
+  EXPECT(newest_good_checkpoint(comm, run, "run-a") == run.checkpoint("s1", 12));
+  comm.barrier();
+  for (TensorSlice& slice : held.slices) slice.must_be_finite = false;
+  save_checkpoint(comm, run, {"run-a", "s1", 13}, held.slices, {});
+  EXPECT(newest_good_checkpoint(comm, run, "run-a") == run.checkpoint("s1", 12));
+  EXPECT(path_exists(run.checkpoint("s1", 13) + ".bad"));
+  comm.barrier();
+}
+
 void check_all(Communicator& comm, const RunFolder& run) {
   EXPECT(newest_good_checkpoint(comm, run, "run-a").empty());
   save(comm, run, 1);
@@ -194,14 +247,16 @@ void check_all(Communicator& comm, const RunFolder& run) {
   expect_holds(run, 2, comm.size());
   check_background(comm, run);
   check_choice(comm, run);
+  check_read_errors(comm, run);
+  check_finite(comm, run);
   // Another number of ranks reads and writes the same run: here, one.
   if (comm.rank() == 0) {
     const auto alone = make_self_communicator();
-    save(*alone, run, 11);
-    expect_holds(run, 11, 1);
+    save(*alone, run, 14);
+    expect_holds(run, 14, 1);
   }
   comm.barrier();
-  EXPECT(newest_good_checkpoint(run, /*read_only=*/true) == run.checkpoint("s1", 11));
+  EXPECT(newest_good_checkpoint(run, /*read_only=*/true) == run.checkpoint("s1", 14));
 }
 
 }  // namespace

@@ -1,4 +1,7 @@
-// check_replicas: agrees with ranks that agree, and names rank and tensor of a planted difference of one bit.
+// check_replicas: agrees with ranks that agree, and names rank and tensor of a planted difference of one bit. And what
+// a step does where one rank's state is not finite.
+#include <limits>
+
 #include "support/grid_rig.h"
 #include "support/mpi_expect.h"
 
@@ -67,6 +70,32 @@ void test(ProcessGrid& grid, bool zero) {
   }
 }
 
+// A moment of the last rank that is not finite stops all ranks after the update that it has passed through, with the
+// same words. With ZeRO-1 no other rank holds it.
+void test_finite(ProcessGrid& grid, bool zero) {
+  const ModelConfig config = testing::divisible_models()[0].config;
+  GridRig rig(grid, config, {DType::kBF16, zero});
+  rig.step(1e-3);
+  const ParamPiece piece = owned_pieces(rig.table()).back();
+  const int last = grid.world().size() - 1;
+  if (grid.rank() == last) {
+    const float infinity = std::numeric_limits<float>::infinity();
+    rig.params().backend().copy_in(rig.params().moment2().flat(piece.state_offset, 1), &infinity);
+  }
+  rig.step(1e-3);
+  std::string report;
+  try {
+    rig.step(1e-3);
+  } catch (const Error& error) {
+    MPI_EXPECT(error.kind() == ErrorKind::kNumeric, error.what());
+    MPI_EXPECT(error.where() == fmt::format("rank {}", last), error.what());
+    report = error.fact();
+  }
+  MPI_EXPECT(report.find("moment2 of ") != std::string::npos, "the report: " + report);
+  MPI_EXPECT(report.find(" is inf") != std::string::npos, "the report: " + report);
+  grid.world().require_equal("the report", report);
+}
+
 }  // namespace
 }  // namespace nexus
 
@@ -75,7 +104,10 @@ int main(int argc, char** argv) {
   const int size = session.world()->size();
   for (int tp = 1; tp <= size; tp *= 2) {
     nexus::ProcessGrid grid(session.world(), size / tp, tp);
-    for (const bool zero : {false, true}) nexus::test(grid, zero);
+    for (const bool zero : {false, true}) {
+      nexus::test(grid, zero);
+      nexus::test_finite(grid, zero);
+    }
   }
   return 0;
 }

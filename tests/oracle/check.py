@@ -6,9 +6,10 @@ import sys
 import tempfile
 
 SKIPPED = 77
-# Both sides compute in f64; sums run in another order. Measured differences are below 1e-13 of a tensor's length, and a wrong
-# formula is wrong by far more than this.
-TOLERANCE = 1e-10
+# Both sides compute in f64; sums run in another order. The largest difference seen is 1.5e-14 of a tensor's length (NexusFull),
+# other processors add in yet another order. A wrong formula is wrong by far more than this, and a single constant that is a
+# float by 1e-9 to 5e-8.
+TOLERANCE = 3e-13
 
 
 def read(folder):

@@ -9,11 +9,6 @@ import numpy as np
 from tape import concat, erf, exp, log, power, tanh
 
 
-def f32(value):
-    """Epsilons and norm scales are f32 constants in nexus, whatever the compute type."""
-    return float(np.float32(value))
-
-
 def gelu(x, kind):
     if kind == "erf":
         return x * 0.5 * (erf(x * math.sqrt(0.5)) + 1.0)
@@ -25,16 +20,16 @@ def silu(x):
 
 
 def l2(h, scale, eps):
-    return h / (power((h * h).sum(-1), 0.5) + f32(eps)) * f32(scale)
+    return h / (power((h * h).sum(-1), 0.5) + eps) * scale
 
 
 def rms_norm(x, weight):
-    return x * power((x * x).mean(-1) + f32(1e-6), -0.5) * weight
+    return x * power((x * x).mean(-1) + 1e-6, -0.5) * weight
 
 
 def layer_norm(x, weight=None):
     centred = x - x.mean(-1)
-    normed = centred * power((centred * centred).mean(-1) + f32(1e-5), -0.5)
+    normed = centred * power((centred * centred).mean(-1) + 1e-5, -0.5)
     return normed if weight is None else normed * weight
 
 

@@ -46,8 +46,8 @@ def run_all(bed, nexus, folder, names):
         while name := next_of(waiting, running):
             waiting.remove(name)
             running.append(start(nexus, folder, name))
-        time.sleep(0.2)
-        bed.serve_power_buttons()
+        time.sleep(0.3)
+        bed.serve()
         for entry in [entry for entry in running if entry[1].poll() is not None]:
             running.remove(entry)
             name, process, began = entry

@@ -12,7 +12,6 @@ from harness import Workspace, fail, wait_until
 
 STEPS = 40  # of a stage; a run has three
 TOKENS_PER_STEP = 256
-PATIENCE = 300  # seconds for what takes at most a minute on an idle host
 
 CLUSTER = """\
 name: testbed
@@ -22,7 +21,7 @@ launcher: {launcher}
 launcher_options: {options}
 nexus: {nexus}
 environment: {{OMP_NUM_THREADS: 1, OMPI_ALLOW_RUN_AS_ROOT: 1, OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: 1, OMPI_MCA_mpi_yield_when_idle: 1,
-  OMPI_MCA_btl_vader_single_copy_mechanism: none}}
+  OMPI_MCA_btl_vader_single_copy_mechanism: none, {variables}}}
 """
 
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "OUT_OF_MEMORY"}
@@ -60,9 +59,6 @@ class Job:
     def ended(self):
         return self.state() in ENDED
 
-    def wait_for_state(self, *states, seconds=PATIENCE):
-        wait_until(lambda: self.state() in states, seconds, f"job {self.id} to be {' or '.join(states)}, is {self.state()}", 0.2)
-
     def ranks(self, node=None):
         """Process ids, as the host counts them, of the job's ranks on one node or on all."""
         found = []
@@ -97,8 +93,9 @@ class Rig(Workspace):
     def cluster(self, partition="batch", launcher="srun", tasks=1, nexus=None):
         options = '[--bind-to, none, --mca, plm_rsh_agent, "false"]' if launcher == "mpirun" else "[]"
         path = self.folder / f"{self.name}-cluster.yaml"
+        variables = ", ".join(f"{name}: {json.dumps(value)}" for name, value in self.hold_variables(self.run).items())
         path.write_text(CLUSTER.format(partition=partition, launcher=launcher, tasks=tasks, options=options,
-                                       nexus=nexus or self.nexus))
+                                       nexus=nexus or self.nexus, variables=variables))
         return path
 
     def chained_campaign(self, chain="stages", nodes=2, time_limit="5min", every="10 steps", margin="5s", extra=""):
@@ -137,8 +134,18 @@ class Rig(Workspace):
         """Steps that the run has made so far, repeated ones included."""
         return sum(row["kind"] == "step" for row in self.rows())
 
-    def wait_for_steps(self, count, seconds=PATIENCE):
-        wait_until(lambda: self.steps_made() >= count, seconds, f"{count} steps of {self.name}, has {self.steps_made()}")
+    def hold(self, steps, part="/metrics.jsonl"):
+        """Of this scenario's run; see Workspace.hold. Jobs that are submitted later can be held."""
+        return super().hold(self.name, steps, part)
+
+    def hold_in_save(self, steps):
+        """In the commit of the first save after so many steps."""
+        return self.hold(steps, "/state.json")
+
+    def wait_for_hold(self, hold, job):
+        if not hold.wait(job.ended):
+            fail(f"job {job.id} is {job.state()} and was never held")
+        self.say(f"job {job.id} is held after {self.steps_made()} steps")
 
     def lost_steps(self):
         """Steps that were made and then thrown away by a resume from an older checkpoint."""
@@ -152,8 +159,8 @@ class Rig(Workspace):
         path = self.run / "STATUS"
         return path.read_text().strip() if path.exists() else "no STATUS"
 
-    def wait_for_end(self, jobs, seconds=PATIENCE):
-        wait_until(lambda: all(job.ended() for job in jobs), seconds, f"the end of jobs {[job.id for job in jobs]} of {self.name}", 0.5)
+    def wait_for_end(self, jobs):
+        wait_until(lambda: all(job.ended() for job in jobs), f"the end of jobs {[job.id for job in jobs]} of {self.name}", 0.5)
         self.say("; ".join(f"job {job.id} {job.state()} exit {job.exit_code()} restarts {job.restarts()}" for job in jobs))
 
     # --- the end
@@ -196,10 +203,26 @@ class Rig(Workspace):
         """For a failed scenario: all that one needs to see why."""
         print(f"--- STATUS: {self.status()}\n--- leases: {json.dumps(self.leases()) if (self.run / 'lease').exists() else 'none'}")
         print("--- squeue\n" + slurm("squeue", "-o", "%i %P %T %r %N %k", check=False))
+        ids = [job.id for job in self.jobs()] if (self.run / "jobs.json").exists() else []
+        for log in [self.testbed / "controller.log", *sorted(self.testbed.glob("nodes/*/slurmd.log"))]:
+            about = [line for line in log.read_text(errors="replace").splitlines() if set(re.findall(r"\d+", line)) & set(ids)]
+            print(f"--- of jobs {ids} in {log}\n" + "\n".join(about[-60:]))
         for log in sorted(self.folder.glob(f"{self.name}*/logs/*.out")):
             print(f"--- {log}\n" + "\n".join(log.read_text(errors='replace').splitlines()[-40:]))
 
     # --- nodes of the testbed
+
+    def step_daemon(self, job):
+        """Process id of the slurmstepd of the job's first step on the node n1."""
+        first = (self.testbed / "nodes" / "n1" / "first.pid").read_text()
+        for entry in Path("/proc").iterdir():
+            try:
+                here = entry.name.isdigit() and os.readlink(entry / "ns" / "pid") == os.readlink(f"/proc/{first}/ns/pid")
+                if here and f"slurmstepd: [{job.id}.0]" in (entry / "cmdline").read_text():
+                    return int(entry.name)
+            except OSError:
+                continue
+        fail(f"job {job.id} has no step on n1")
 
     def inside(self, node, *command):
         """Runs a command as a process of the node."""
@@ -209,6 +232,10 @@ class Rig(Workspace):
     def kill_slurmd(self, node):
         self.inside(node, "kill", "-9", (self.testbed / "nodes" / node / "slurmd.pid").read_text().strip())
         self.say(f"killed slurmd of {node}")
+
+    def give_up(self, node):
+        """What Slurm does by itself with a node that has said nothing for SlurmdTimeout."""
+        slurm("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=not responding")
 
     def start_slurmd(self, node):
         self.inside(node, "slurmd", "-f", self.testbed / "slurm.conf", "-N", node)
@@ -223,5 +250,5 @@ class Rig(Workspace):
         """run.py starts the node anew."""
         button = self.testbed / "nodes" / node / "power_on"
         button.touch()
-        wait_until(lambda: not button.exists(), 30, f"{node} to start", 0.1)
+        wait_until(lambda: not button.exists(), f"{node} to start", 0.1)
         self.say(f"started {node}")

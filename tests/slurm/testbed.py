@@ -19,11 +19,13 @@ import uuid
 from pathlib import Path
 
 SKIPPED = 77  # ctest's SKIP_RETURN_CODE
+PATIENCE = 300  # seconds after which a start counts as hung
 NODES = 6
 CPUS = 8  # of a node, whatever the host has: jobs of several scenarios share a node
 
 # Pairs of nodes: `batch` for most; `contested`, which `urgent` preempts; `fragile`, whose slurmd gets killed.
-# cred_expire is also how long a requeued job waits: 120 s by default.
+# Whatever Slurm would take for a failure because it takes long takes minutes: the host may be busy. cred_expire is also how
+# long a requeued job waits; `hurry` shortens that.
 CONFIGURATION = """\
 ClusterName=nexus
 SlurmctldHost={host}(127.0.0.1)
@@ -52,13 +54,15 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 ReturnToService=2
 KillWait=5
-SlurmdTimeout=20
+MessageTimeout=90
+BatchStartTimeout=300
+SlurmdTimeout=600
 MinJobAge=3600
 JobCompType=jobcomp/filetxt
 JobCompLoc={folder}/finished.txt
 {nodes}
 PartitionName=batch Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP
-PartitionName=contested Nodes=n[3-4] MaxTime=INFINITE PriorityTier=1 GraceTime=10 State=UP
+PartitionName=contested Nodes=n[3-4] MaxTime=INFINITE PriorityTier=1 GraceTime=120 State=UP
 PartitionName=urgent Nodes=n[3-4] MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF State=UP
 PartitionName=fragile Nodes=n[5-6] MaxTime=INFINITE State=UP
 """
@@ -102,11 +106,12 @@ def die_with_parent():
 class Testbed:
     """`with Testbed(folder)`: SLURM_CONF of this process and its children names a running Slurm until the block ends."""
 
-    def __init__(self, folder, *shared, requeue_delay=10):
+    def __init__(self, folder, *shared, requeue_delay=120):
         self.folder = Path(folder).resolve()
         self.shared = [Path(path).resolve() for path in shared]
         self.daemons = []
         self.machines = {}  # name of a node: what started its first process
+        self.hurried = {}  # id of a job that waited to be started again: when it was told to hurry
         if len(f"{self.folder}/munge/socket") > 100:
             sys.exit(f"FAILED: {self.folder} is too long a path for a socket; give the tests a shorter folder")
         if f" {self.folder}/" in Path("/proc/self/mountinfo").read_text():
@@ -151,7 +156,7 @@ class Testbed:
         """The node's first process, as this host counts processes, is written down for the scenarios."""
         self.machines[name] = self.spawn("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc",
                               Path(__file__).parent / "node.sh", name, self.folder, *self.shared)
-        first = self.wait(lambda: children_of(self.machines[name].pid), 5, f"node {name} to start")[0]
+        first = self.wait(lambda: children_of(self.machines[name].pid), f"node {name} to start")[0]
         (self.folder / "nodes" / name / "first.pid").write_text(str(first))
 
     def make_disk(self, name):
@@ -169,6 +174,37 @@ class Testbed:
             (node / kept).rename(node / f"{kept}-{time.time_ns()}")
         self.make_disk(name)
 
+    def serve(self):
+        """To be called again and again while scenarios run."""
+        self.serve_power_buttons()
+        self.hurry()
+
+    def hurry(self):
+        """A job that was queued again may start in two seconds, later than the second in which its first start was ended, once
+        nothing of that start is left: a slurmstepd goes on for seconds after its job has ended, on a busy host for many, and
+        holds PMIx's socket, without which the next start's step of the same number fails."""
+        waiting = [line.split() for line in said("squeue", "--noheader", "--states=PENDING", "--format=%i %r")]
+        jobs = [job for job, reason in waiting if reason == "BeginTime" and time.monotonic() > self.hurried.get(job, 0) + 20]
+        left = self.jobs_with_daemons() if jobs else set()
+        for job in set(jobs) - left:
+            self.hurried[job] = time.monotonic()
+            said("scontrol", "update", f"JobId={job}", "StartTime=now+2")
+
+    def jobs_with_daemons(self):
+        """Ids of jobs of which a node that is up has a slurmstepd."""
+        down = set(said("sinfo", "-h", "-N", "-t", "down", "-o", "%N"))
+        up = set()
+        for name in set(self.names) - down:
+            with contextlib.suppress(OSError):
+                first = (self.folder / "nodes" / name / "first.pid").read_text()
+                up.add(os.readlink(f"/proc/{first}/ns/pid"))
+        jobs = set()
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and (entry / "comm").read_text() == "slurmstepd\n" and os.readlink(entry / "ns" / "pid") in up:
+                    jobs.update(re.findall(r"\[(\d+)\.", (entry / "cmdline").read_text()))
+        return jobs
+
     def serve_power_buttons(self):
         """Starts nodes anew whose power a scenario has cut and, by a file `power_on`, asked for again."""
         for name in self.names:
@@ -180,14 +216,14 @@ class Testbed:
                 self.start_node(name)
                 button.unlink()
 
-    def wait(self, condition, seconds, what):
-        deadline = time.monotonic() + seconds
+    def wait(self, condition, what):
+        deadline = time.monotonic() + PATIENCE
         while not (answer := condition()):
             if time.monotonic() > deadline or any(d.poll() is not None for d in self.daemons):
                 logs = [self.folder / "start.log", self.folder / "controller.log", *self.folder.glob("nodes/*/slurmd.log")]
                 ends = "".join(f"--- {log}\n{tail(log)}" for log in logs)
                 self.stop()
-                sys.exit(f"FAILED: the testbed waited {seconds} s in vain for {what}\n{ends}")
+                sys.exit(f"FAILED: the testbed waited {PATIENCE} s in vain for {what}\n{ends}")
             time.sleep(0.1)
         return answer
 
@@ -195,11 +231,11 @@ class Testbed:
         os.environ["PATH"] = search_path()
         os.environ["SLURM_CONF"] = str(self.configuration)
         self.start_munge()
-        self.wait((self.folder / "munge" / "socket").exists, 10, "munged")
+        self.wait((self.folder / "munge" / "socket").exists, "munged")
         self.start_controller()
         for name in self.names:
             self.start_node(name)
-        self.wait(lambda: idle_nodes() == set(self.names), 60, "all nodes to be idle")
+        self.wait(lambda: idle_nodes() == set(self.names), "all nodes to be idle")
         return self
 
     def stop(self):
@@ -233,9 +269,13 @@ def children_of(pid):
     return found
 
 
+def said(*command):
+    """Lines of one of Slurm's commands; none where it fails."""
+    return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+
+
 def idle_nodes():
-    out = subprocess.run(["sinfo", "-h", "-N", "-t", "idle", "-o", "%N"], capture_output=True, text=True).stdout
-    return set(out.split())
+    return set(said("sinfo", "-h", "-N", "-t", "idle", "-o", "%N"))
 
 
 def main():

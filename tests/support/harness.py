@@ -57,19 +57,46 @@ eval: {{max_tokens: 512}}
 ROUNDING = {"f32": 1e-5, "f64": 1e-13}
 
 
+# Seconds after which something counts as hung. Nothing is judged by it: a busy host and a debug build may take their time.
+PATIENCE = 600
+
+
 def fail(text):
     print("FAILED: " + text)
     sys.exit(1)
 
 
-def wait_until(condition, seconds, what, every=0.02):
+def wait_until(condition, what, every=0.02):
     """Waits for a true answer of `condition` and returns it."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while not (answer := condition()):
         if time.monotonic() > deadline:
-            fail(f"waited {seconds} s in vain: {what}")
+            fail(f"waited {PATIENCE} s in vain: {what}")
         time.sleep(every)
     return answer
+
+
+class Hold:
+    """Keeps a run at an exact moment, however fast the host is: rank 0 waits before it opens a file whose path contains
+    `part` once the run has made `steps` steps, until it is released, a rank catches a signal (hold.cpp), or another hold
+    of the same run is made."""
+
+    def __init__(self, run, part, steps):
+        self.run, self.steps = run, steps
+        self.rule, self.held = Path(f"{run}.hold"), Path(f"{run}.hold.held")
+        self.held.unlink(missing_ok=True)
+        draft = Path(f"{self.rule}.draft")
+        draft.write_text(f"{part}\n{run / 'metrics.jsonl'}\n{steps}\n")
+        draft.rename(self.rule)
+
+    def wait(self, ended=lambda: False):
+        """Until the run is held; False where `ended` came true instead."""
+        wait_until(lambda: self.held.exists() or ended(), f"{self.run} to be held after step {self.steps}", every=0.005)
+        return self.held.exists()
+
+    def release(self):
+        self.rule.unlink(missing_ok=True)
+        self.held.unlink(missing_ok=True)
 
 
 class Workspace:
@@ -80,6 +107,7 @@ class Workspace:
         self.recipe = RECIPES[recipe]
         self.ranks = ranks
         self.settings = []  # key=value, over the campaign file
+        self.variables = {}  # of every launch's environment
         # The same tests serve GPUs, where equal bits need the deterministic mode.
         self.device = os.environ.get("NEXUS_TEST_DEVICE", "cpu")
         self.folder = Path(folder)
@@ -127,12 +155,13 @@ class Workspace:
 
     def environment(self):
         return {**os.environ, "OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-                "PMIX_MCA_psec": "^munge"}  # a munged that was killed would cost 2 s a launch
+                "PMIX_MCA_psec": "^munge",  # a munged that was killed would cost 2 s a launch
+                **self.variables}
 
     def train(self, campaign, *more):
         """Runs to the end; returns (exit code, output)."""
         done = subprocess.run(self.command(campaign, *more), env=self.environment(), stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=300)
+                              stderr=subprocess.STDOUT, text=True, timeout=PATIENCE)
         return done.returncode, done.stdout
 
     def train_to_end(self, campaign, *more):
@@ -145,6 +174,20 @@ class Workspace:
     def start(self, campaign, errors=subprocess.DEVNULL):
         return subprocess.Popen(self.command(campaign), env=self.environment(), stdout=subprocess.DEVNULL,
                                 stderr=errors, start_new_session=True)
+
+    def hold(self, name, steps, part="/metrics.jsonl"):
+        """Later launches of the run `name` wait after so many steps: by default as they are about to record the next one."""
+        run = self.folder / name
+        self.variables = self.hold_variables(run)
+        return Hold(run, part, steps)
+
+    def hold_variables(self, run):
+        """Of an environment in which this run can be held."""
+        library = Path(self.nexus).resolve().parent / "tests" / "support" / "libhold.so"
+        if not library.exists():
+            fail(f"there is no {library}: build the target `hold`")
+        asan = os.environ.get("ASAN_OPTIONS", "allocator_may_return_null=1") + ":verify_asan_link_order=0"
+        return {"LD_PRELOAD": str(library), "NEXUS_TEST_HOLD": f"{run}.hold", "ASAN_OPTIONS": asan}
 
     def newest(self, name):
         rows = json.loads(self.call("ckpt", "ls", self.folder / name, "--json"))
@@ -287,15 +330,15 @@ def kill_session(process):
             pass
 
 
-def wait_for_end(process, seconds=60, after="one of its ranks was killed"):
+def wait_for_end(process, after="one of its ranks was killed"):
     """Until the launcher has ended, and all that it had started."""
     try:
-        process.wait(timeout=seconds)
+        process.wait(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         kill_session(process)
-        fail(f"the job still ran {seconds} s after {after}")
-    # mpirun reaps its ranks before it leaves; what is left a second later was forgotten.
-    deadline = time.monotonic() + 1
+        fail(f"the job still ran {PATIENCE} s after {after}")
+    # mpirun reaps its ranks before it leaves; what is left much later was forgotten.
+    deadline = time.monotonic() + PATIENCE / 10
     while left := session_of(process):
         if time.monotonic() > deadline:
             kill_session(process)

@@ -43,7 +43,7 @@ class ModelRig {
   }
 
   Tensor losses_view() { return losses_.tensor(params_.wide_dtype(), {rows()}); }
-  void forward_backward(float grad_scale = 1.0f, const Model::GradsReady& ready = {}) {
+  void forward_backward(double grad_scale = 1.0, const Model::GradsReady& ready = {}) {
     model_.forward_backward(context(), view_of(tokens_), view_of(targets_), grad_scale, losses_view(), ready);
   }
   void evaluate() { model_.evaluate(context(), view_of(tokens_), view_of(targets_), losses_view()); }

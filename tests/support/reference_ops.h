@@ -74,8 +74,8 @@ inline double norm_scale(const NormGelu& op, const double* row, int64_t width, i
   if (op.norm == NormKind::kNone) return 1.0;
   double squares = 0;
   for (int64_t j = 0; j < width; ++j) squares += row[j] * row[j];
-  const double length = std::sqrt(squares) + static_cast<double>(op.eps);
-  return length == 0 ? 0.0 : static_cast<double>(op.scales[static_cast<size_t>(group)]) / length;
+  const double length = std::sqrt(squares) + op.eps;
+  return length == 0 ? 0.0 : op.scales[static_cast<size_t>(group)] / length;
 }
 
 struct NormGeluResult {
@@ -111,8 +111,7 @@ inline Values norm_gelu_backward(const NormGelu& op, const Values& da, const Val
       double sum = 0;
       for (int64_t i = 0; i < width; ++i) {
         double jacobian = i == j ? scale : 0.0;
-        if (op.norm == NormKind::kL2 && norm > 0)
-          jacobian -= scale * in[i] * in[j] / (norm * (norm + static_cast<double>(op.eps)));
+        if (op.norm == NormKind::kL2 && norm > 0) jacobian -= scale * in[i] * in[j] / (norm * (norm + op.eps));
         sum += da[static_cast<size_t>(row * width + i)] * gelu_slope(op.gelu, scale * in[i]) * jacobian;
       }
       dh[static_cast<size_t>(row * width + j)] = sum;
@@ -190,7 +189,7 @@ inline RowNormResult row_norm(const RowNorm& op, const Values& x, const Values& 
       for (int64_t j = 0; j < width; ++j) mean += in[j] / static_cast<double>(width);
     }
     for (int64_t j = 0; j < width; ++j) squares += (in[j] - mean) * (in[j] - mean) / static_cast<double>(width);
-    const double inverse = 1.0 / std::sqrt(squares + static_cast<double>(op.eps));
+    const double inverse = 1.0 / std::sqrt(squares + op.eps);
     result.stats[static_cast<size_t>(row * 2)] = mean;
     result.stats[static_cast<size_t>(row * 2 + 1)] = inverse;
     for (int64_t j = 0; j < width; ++j)
@@ -237,7 +236,7 @@ inline void rope(const Rope& op, double* x, int64_t tokens, bool inverse) {
       for (int64_t i = 0; i < op.rotary_dim / 2; ++i) {
         const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(op.rotary_dim);
         const double position = static_cast<double>(token % op.context);
-        const double angle = (inverse ? -1.0 : 1.0) * position * std::pow(static_cast<double>(op.theta), exponent);
+        const double angle = (inverse ? -1.0 : 1.0) * position * std::pow(op.theta, exponent);
         const double a = first[i], b = second[i];
         first[i] = a * std::cos(angle) - b * std::sin(angle);
         second[i] = b * std::cos(angle) + a * std::sin(angle);

@@ -77,25 +77,26 @@ class Writer {
     const double exact = flops_ > 0 ? run_.loss_at(flops_) : std::log(static_cast<double>(run_.vocab));
     const bool same_as_before = std::string(event) == "after_growth";
     if (!same_as_before) loss_ = exact + run_.noise * noise_.normal(counter_++);
-    evals_ += Json{{"kind", "eval"},
-                   {"stage", stage.name},
-                   {"stage_index", index},
-                   {"step", step},
-                   {"steps", stage.steps},
-                   {"tokens", tokens_},
-                   {"flops", flops_},
-                   {"flops_def", run_.flops_def},
-                   {"event", event},
-                   {"loss", loss_},
-                   {"loss_se", run_.loss_se},
-                   {"windows", 256},
-                   {"ppl", std::exp(loss_)},
-                   {"bits_per_byte", nullptr},
-                   {"eval_tokens", run_.eval_tokens},
-                   {"seconds", 3.0},
-                   {"time", time_}}
-                  .dump() +
-              "\n";
+    Json row{{"kind", "eval"},
+             {"stage", stage.name},
+             {"stage_index", index},
+             {"step", step},
+             {"steps", stage.steps},
+             {"tokens", tokens_},
+             {"flops", flops_},
+             {"flops_def", run_.flops_def},
+             {"event", event},
+             {"loss", loss_},
+             {"loss_se", run_.loss_se},
+             {"windows", run_.windows},
+             {"ppl", std::exp(loss_)},
+             {"bits_per_byte", nullptr},
+             {"eval_tokens", run_.eval_tokens},
+             {"seconds", 3.0},
+             {"time", time_}};
+    if (!run_.valid_digest.empty()) row["valid_digest"] = run_.valid_digest;
+    if (!run_.tokenizer_digest.empty()) row["tokenizer_digest"] = run_.tokenizer_digest;
+    evals_ += row.dump() + "\n";
   }
 
   void write_stage_record(int64_t index) {

@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <atomic>
+#include <bit>
 #include <cmath>
+#include <limits>
 
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/parallel.h"
@@ -47,12 +50,22 @@ struct UpdateBuffers {
   }
 };
 
+// The least magnitude that is not finite once it is stored as T. bf16 rounds to infinity from half a step above its
+// greatest number on.
+template <typename T>
+constexpr Wide<T> kTooLarge = std::numeric_limits<Wide<T>>::infinity();
+template <>
+constexpr float kTooLarge<Bf16> = std::bit_cast<float>(0x7F7F8000u);
+
 // No product is left that the compiler could fuse with a sum: the vector body of the loop, its scalar rest and its copy
-// without `compute` round alike, so an element's bits do not depend on how a block is cut or where it lies.
+// without `compute` round alike, so an element's bits do not depend on how a block is cut or where it lies. Returns
+// whether all that was written is finite.
 template <bool kCompute, typename T>
-void update_span(const UpdateFactors<Wide<T>> f, const UpdateBuffers<T> to, int64_t count) {
+bool update_span(const UpdateFactors<Wide<T>> f, const UpdateBuffers<T> to, int64_t count) {
   using C = Wide<T>;
-#pragma omp simd
+  constexpr C kInfinity = std::numeric_limits<C>::infinity();
+  int bad = 0;
+#pragma omp simd reduction(| : bad)
   for (int64_t i = 0; i < count; ++i) {
     const C grad = f.grad_scale * to.grad[i];
     const C m = multiply_add(f.beta1, to.moment1[i], f.rest1 * grad);
@@ -63,7 +76,9 @@ void update_span(const UpdateFactors<Wide<T>> f, const UpdateBuffers<T> to, int6
     to.moment2[i] = v;
     to.master[i] = x;
     if constexpr (kCompute) store(to.compute[i], x);
+    bad |= !(std::abs(m) < kInfinity) | !(v < kInfinity) | !(std::abs(x) < kTooLarge<T>);  // true of NaN as well
   }
+  return bad == 0;
 }
 
 // Element i is added to lane i % kLanes, and lanes in order: a plain reduction loop may run up to an aligned address
@@ -131,11 +146,13 @@ double sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges) {
 
 template <typename T>
 void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, double grad_sum_squares, const Tensor& grad,
-           const Tensor& moment1, const Tensor& moment2, const Tensor& master, const Tensor& compute) {
+           const Tensor& moment1, const Tensor& moment2, const Tensor& master, const Tensor& compute,
+           const Tensor& nonfinite) {
   using C = Wide<T>;
   const UpdateBuffers<T> buffers = {grad.as<C>(), moment1.as<C>(), moment2.as<C>(), master.as<C>(),
                                     compute.defined() ? compute.as<T>() : nullptr};
   const double grad_scale = clip_factor(op, grad_sum_squares);
+  std::atomic<bool> all_finite{true};
   for (const UpdateBlock& block : blocks) {
     const UpdateFactors<C> f = factors<C>(op, block, grad_scale);
     const int64_t pieces = (block.cols + kElementChunk - 1) / kElementChunk;  // of one row
@@ -143,15 +160,17 @@ void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, double grad_
       const int64_t begin = task % pieces * kElementChunk, at = task / pieces * block.row_stride + begin;
       const UpdateBuffers<T> to = buffers.from(block.offset + at, block.state_offset + at);
       const int64_t count = std::min(kElementChunk, block.cols - begin);
-      to.compute ? update_span<true>(f, to, count) : update_span<false>(f, to, count);
+      const bool finite = to.compute ? update_span<true>(f, to, count) : update_span<false>(f, to, count);
+      if (!finite) all_finite.store(false, std::memory_order_relaxed);
     });
   }
+  if (nonfinite.defined() && !all_finite) *nonfinite.as<double>() = 1;
 }
 
 #define NX_INSTANTIATE(T)                                                                                     \
   template double sum_squares<T>(const Tensor&, const std::vector<FlatRange>&);                               \
   template void adamw<T>(const AdamW&, const std::vector<UpdateBlock>&, double, const Tensor&, const Tensor&, \
-                         const Tensor&, const Tensor&, const Tensor&);
+                         const Tensor&, const Tensor&, const Tensor&, const Tensor&);
 NX_INSTANTIATE(float)
 NX_INSTANTIATE(Bf16)
 NX_INSTANTIATE(double)

@@ -134,7 +134,7 @@ class CpuBackend final : public Backend {
     shapes::check_embedding_backward(tokens, dout, first_token, dweight);
     cpu::with_scalar(dout.dtype, [&]<typename T>() { cpu::embedding_backward<T>(tokens, dout, first_token, dweight); });
   }
-  void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, float grad_scale) override {
+  void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, double grad_scale) override {
     shapes::check_cross_entropy(logits, targets, losses);
     cpu::with_scalar(logits.dtype, [&]<typename T>() { cpu::cross_entropy<T>(logits, targets, losses, grad_scale); });
   }
@@ -146,7 +146,7 @@ class CpuBackend final : public Backend {
                      [&]<typename T>() { cpu::cross_entropy_stats<T>(logits, targets, first_token, stats); });
   }
   void cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t first_token, const Tensor& all_stats,
-                          const Tensor& losses, float grad_scale) override {
+                          const Tensor& losses, double grad_scale) override {
     shapes::check_cross_entropy_from(logits, targets, first_token, all_stats, losses);
     cpu::with_scalar(logits.dtype, [&]<typename T>() {
       cpu::cross_entropy_from<T>(logits, targets, first_token, all_stats, losses, grad_scale);
@@ -159,12 +159,13 @@ class CpuBackend final : public Backend {
   }
   void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares,
              const Tensor& grad, const Tensor& moment1, const Tensor& moment2, const Tensor& master,
-             const Tensor& compute) override {
-    shapes::check_adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute);
+             const Tensor& compute, const Tensor& nonfinite) override {
+    shapes::check_adamw(op, blocks, grad_sum_squares, grad, moment1, moment2, master, compute, nonfinite);
     double sum = 0;
     for (int64_t i = 0; op.clip > 0 && i < grad_sum_squares.count(); ++i) sum += grad_sum_squares.as<double>()[i];
-    cpu::with_scalar(compute.defined() ? compute.dtype : master.dtype,
-                     [&]<typename T>() { cpu::adamw<T>(op, blocks, sum, grad, moment1, moment2, master, compute); });
+    cpu::with_scalar(compute.defined() ? compute.dtype : master.dtype, [&]<typename T>() {
+      cpu::adamw<T>(op, blocks, sum, grad, moment1, moment2, master, compute, nonfinite);
+    });
   }
 
  private:

@@ -68,18 +68,19 @@ void embedding_backward(const Tensor& tokens, const Tensor& dout, int64_t first_
 
 // --- loss.cpp
 template <typename T>
-void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, float grad_scale);
+void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, double grad_scale);
 template <typename T>
 void cross_entropy_stats(const Tensor& logits, const Tensor& targets, int64_t first_token, const Tensor& stats);
 template <typename T>
 void cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t first_token, const Tensor& all_stats,
-                        const Tensor& losses, float grad_scale);
+                        const Tensor& losses, double grad_scale);
 
 // --- adamw.cpp: T is the type of `compute` (of the master parameters where there is no copy)
 template <typename T>
 double sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges);
 template <typename T>
 void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, double grad_sum_squares, const Tensor& grad,
-           const Tensor& moment1, const Tensor& moment2, const Tensor& master, const Tensor& compute);
+           const Tensor& moment1, const Tensor& moment2, const Tensor& master, const Tensor& compute,
+           const Tensor& nonfinite);
 
 }  // namespace nexus::cpu

@@ -92,7 +92,7 @@ constexpr int64_t kAnyVocabulary = std::numeric_limits<int64_t>::max();
 }  // namespace
 
 template <typename T>
-void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, float grad_scale) {
+void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, double grad_scale) {
   using C = Wide<T>;
   const int64_t rows = logits.shape[0], width = logits.shape[1];
   check_targets(targets, width);
@@ -128,7 +128,7 @@ void cross_entropy_stats(const Tensor& logits, const Tensor& targets, int64_t fi
 
 template <typename T>
 void cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t first_token, const Tensor& all_stats,
-                        const Tensor& losses, float grad_scale) {
+                        const Tensor& losses, double grad_scale) {
   using C = Wide<T>;
   const int64_t ranks = all_stats.shape[0], rows = logits.shape[0], width = logits.shape[1];
   check_targets(targets, kAnyVocabulary);
@@ -143,9 +143,9 @@ void cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t fir
 }
 
 #define NX_INSTANTIATE(T)                                                                     \
-  template void cross_entropy<T>(const Tensor&, const Tensor&, const Tensor&, float);         \
+  template void cross_entropy<T>(const Tensor&, const Tensor&, const Tensor&, double);        \
   template void cross_entropy_stats<T>(const Tensor&, const Tensor&, int64_t, const Tensor&); \
-  template void cross_entropy_from<T>(const Tensor&, const Tensor&, int64_t, const Tensor&, const Tensor&, float);
+  template void cross_entropy_from<T>(const Tensor&, const Tensor&, int64_t, const Tensor&, const Tensor&, double);
 NX_INSTANTIATE(float)
 NX_INSTANTIATE(Bf16)
 NX_INSTANTIATE(double)

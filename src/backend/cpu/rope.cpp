@@ -35,12 +35,12 @@ RotationTable<C> make_table(int64_t context, int64_t rotary_dim, double theta) {
 template <typename C>
 const RotationTable<C>& rotation_table(const Rope& op) {
   static std::mutex mutex;
-  static std::map<std::tuple<int64_t, int64_t, float>, RotationTable<C>> tables;
+  static std::map<std::tuple<int64_t, int64_t, double>, RotationTable<C>> tables;
   const std::lock_guard lock(mutex);
-  const auto key = std::tuple(op.context, op.rotary_dim, op.theta);
+  const double theta = static_cast<double>(static_cast<C>(op.theta));
+  const auto key = std::tuple(op.context, op.rotary_dim, theta);
   auto found = tables.find(key);
-  if (found == tables.end())
-    found = tables.emplace(key, make_table<C>(op.context, op.rotary_dim, static_cast<double>(op.theta))).first;
+  if (found == tables.end()) found = tables.emplace(key, make_table<C>(op.context, op.rotary_dim, theta)).first;
   return found->second;
 }
 

@@ -64,7 +64,7 @@ TEST_P(OptimizerTest, AdamwMatchesTheScalarFormulaInEveryBlock) {
     const TestTensor sum(device(), DType::kF64, {1}, {squares}), gradient(device(), wide(), {kCount}, grad);
     TestTensor moment1(device(), wide(), {kCount}, m), moment2(device(), wide(), {kCount}, v);
     TestTensor parameters(device(), wide(), {kCount}, master), compute(device(), dtype(), {kCount});
-    device().adamw(op, blocks, sum, gradient, moment1, moment2, parameters, compute);
+    device().adamw(op, blocks, sum, gradient, moment1, moment2, parameters, compute, Tensor());
 
     Values expected = master, expected_m = m, expected_v = v;
     std::vector<bool> touched(kCount, false);
@@ -105,7 +105,7 @@ TEST_P(OptimizerTest, AdamwWorksWithoutAComputeCopy) {
                                             .weight_decay = 0.5}};
   const Values ones(50, 1.0), zeros(50, 0.0);
   TestTensor m(device(), wide(), {50}, zeros), v(device(), wide(), {50}, zeros), x(device(), wide(), {50}, ones);
-  device().adamw({}, blocks, Tensor(), TestTensor(device(), wide(), {50}, ones), m, v, x, Tensor());
+  device().adamw({}, blocks, Tensor(), TestTensor(device(), wide(), {50}, ones), m, v, x, Tensor(), Tensor());
   // First step: 1 - 0.1 * 0.5 - 0.1 * sign(gradient), up to eps = 1e-8 and one rounding of f32.
   expect_close(x.values(), Values(50, 0.85), 0, 2e-7, "parameters");
 }
@@ -143,7 +143,7 @@ class CutBlocks {
       return TestTensor(device(), wide_, {kCount + shift}, moved);
     };
     const TestTensor m = shifted(m_), v = shifted(v_), master = shifted(master_);
-    device().adamw(op, blocks, sum, grad, m, v, master, with_compute ? compute.tensor() : Tensor());
+    device().adamw(op, blocks, sum, grad, m, v, master, with_compute ? compute.tensor() : Tensor(), Tensor());
     const auto bits = [&](const TestTensor& state) {
       const std::vector<char> raw = state.raw();
       return std::vector<char>(raw.begin() + shift * size_of(wide_), raw.end());
@@ -198,8 +198,8 @@ TEST_P(OptimizerTest, ShardedStateOfRectanglesGivesTheWholesBits) {
   TestTensor m_half(device(), wide(), {kHalf}, half_zeros), v_half(device(), wide(), {kHalf}, half_zeros);
   TestTensor master_half(device(), wide(), {kHalf}, Values(x.begin() + kHalf, x.end()));
   TestTensor compute(device(), dtype(), {kCount}), compute_half(device(), dtype(), {kCount}, zeros);
-  device().adamw({}, blocks(0, 40, 0), Tensor(), gradient, m, v, master, compute);
-  device().adamw({}, blocks(20, 20, 0), Tensor(), gradient, m_half, v_half, master_half, compute_half);
+  device().adamw({}, blocks(0, 40, 0), Tensor(), gradient, m, v, master, compute, Tensor());
+  device().adamw({}, blocks(20, 20, 0), Tensor(), gradient, m_half, v_half, master_half, compute_half, Tensor());
   const auto upper = [](const Values& values) { return Values(values.begin() + kHalf, values.end()); };
   EXPECT_EQ(master_half.values(), upper(master.values()));
   EXPECT_EQ(m_half.values(), upper(m.values()));
@@ -218,7 +218,7 @@ TEST_P(OptimizerTest, ClippingAddsTheSumsOfSquaresInOrder) {
     TestTensor m(device(), wide(), {20}, Values(20, 0.0)), v(device(), wide(), {20}, Values(20, 0.0));
     TestTensor x(device(), wide(), {20}, Values(20, 1.0));
     const TestTensor parts(device(), DType::kF64, {static_cast<int64_t>(sums.size())}, sums);
-    device().adamw(op, blocks, parts, TestTensor(device(), wide(), {20}, Values(20, 1.0)), m, v, x, Tensor());
+    device().adamw(op, blocks, parts, TestTensor(device(), wide(), {20}, Values(20, 1.0)), m, v, x, Tensor(), Tensor());
     return m.values();
   };
   EXPECT_EQ(update({100.0, 0.0, 44.0}), update({144.0}));
@@ -237,8 +237,68 @@ TEST_P(OptimizerTest, AdamwLetsNanThrough) {
   TestTensor m(device(), wide(), {20}, Values(20, 0.0)), v(device(), wide(), {20}, Values(20, 0.0));
   TestTensor x(device(), wide(), {20}, Values(20, 1.0));
   device().adamw(op, blocks, TestTensor(device(), DType::kF64, {1}, {std::nan("")}),
-                 TestTensor(device(), wide(), {20}, Values(20, 1.0)), m, v, x, Tensor());
+                 TestTensor(device(), wide(), {20}, Values(20, 1.0)), m, v, x, Tensor(), Tensor());
   for (const double value : x.values()) EXPECT_TRUE(std::isnan(value));
+}
+
+// What one update of 40000 elements tells where element `at` of one operand is `value` beforehand.
+class NonfiniteFlag {
+ public:
+  enum class Operand { kNone, kGrad, kMoment1, kMoment2, kMaster };
+  NonfiniteFlag(Backend& backend, DType dtype, DType wide) : backend_(backend), dtype_(dtype), wide_(wide) {}
+
+  double after(Operand operand, int64_t at, double value, bool with_compute = true, double before = 0) const {
+    const auto filled = [&](Operand which, double fill) {
+      Values values(kCount, fill);
+      if (which == operand) values[static_cast<size_t>(at)] = value;
+      return TestTensor(backend_, wide_, {kCount}, values);
+    };
+    // Two blocks, one of rows that lie apart; element 100 belongs to none.
+    const std::vector<UpdateBlock> blocks = {{.rows = 10, .cols = 9, .row_stride = 10, .learning_rate = 1e-3},
+                                             {.offset = 101, .state_offset = 101, .cols = kCount - 101}};
+    const TestTensor grad = filled(Operand::kGrad, 1e-3), m = filled(Operand::kMoment1, 1e-3);
+    const TestTensor v = filled(Operand::kMoment2, 1e-6), master = filled(Operand::kMaster, 0.5);
+    const TestTensor compute(backend_, dtype_, {kCount}), flag(backend_, DType::kF64, {1}, {before});
+    backend_.adamw({}, blocks, Tensor(), grad, m, v, master, with_compute ? compute.tensor() : Tensor(), flag);
+    return flag.values()[0];
+  }
+
+  static constexpr int64_t kCount = 40000;
+
+ private:
+  Backend& backend_;
+  DType dtype_, wide_;
+};
+
+TEST_P(OptimizerTest, AdamwTellsWhetherAllThatItWroteIsFinite) {
+  using Operand = NonfiniteFlag::Operand;
+  const double infinity = std::numeric_limits<double>::infinity();
+  for_every_sharing_of_work([&](Backend& backend, const std::string& what) {
+    const NonfiniteFlag flag(backend, dtype(), wide());
+    for (const bool with_compute : {true, false}) {
+      EXPECT_EQ(flag.after(Operand::kNone, 0, 0, with_compute), 0) << what;
+      EXPECT_EQ(flag.after(Operand::kNone, 0, 0, with_compute, 1), 1) << "it is never taken back";
+      for (const Operand operand : {Operand::kGrad, Operand::kMoment1, Operand::kMoment2, Operand::kMaster})
+        for (const int64_t at : {0L, 8L, 101L, 104L, 20003L, NonfiniteFlag::kCount - 1})
+          for (const double value : {std::nan(""), infinity, -infinity})
+            EXPECT_EQ(flag.after(operand, at, value, with_compute), 1)
+                << what << ": operand " << static_cast<int>(operand) << " element " << at << " was " << value;
+      // Between the rows, and between the blocks.
+      for (const int64_t at : {9L, 99L, 100L}) EXPECT_EQ(flag.after(Operand::kMaster, at, infinity, with_compute), 0);
+    }
+  });
+}
+
+// Each operand is finite, and what comes of them is not: a square that overflows, and a weight beyond the numbers of
+// bf16 (3.3895e38; half a step above them begins what rounds to infinity).
+TEST_P(OptimizerTest, AdamwTellsOfWhatOverflowsInTheUpdate) {
+  using Operand = NonfiniteFlag::Operand;
+  const NonfiniteFlag flag(device(), dtype(), wide());
+  EXPECT_EQ(flag.after(Operand::kGrad, 700, wide() == DType::kF64 ? 1e180 : 1e22), 1);
+  EXPECT_EQ(flag.after(Operand::kGrad, 700, 1e15), 0);
+  EXPECT_EQ(flag.after(Operand::kMaster, 700, 3.394e38), 0) << "rounds down";
+  EXPECT_EQ(flag.after(Operand::kMaster, 700, 3.4e38), dtype() == DType::kBF16 ? 1 : 0);
+  EXPECT_EQ(flag.after(Operand::kMaster, 700, 3.4e38, /*with_compute=*/false), 0);
 }
 
 TEST_P(OptimizerTest, SumSquaresIsExactHoweverTheWorkIsShared) {
@@ -300,18 +360,18 @@ NX_FOR_EVERY_TYPE(OptimizerTest);
 TEST(Optimizer, BlocksOutsideTheBufferAreRefused) {
   TestTensor x(device(), DType::kF32, {10});
   const std::vector<UpdateBlock> blocks = {{.offset = 4, .state_offset = 4, .rows = 1, .cols = 7, .row_stride = 0}};
-  EXPECT_THROW(device().adamw({}, blocks, Tensor(), x, x, x, x, Tensor()), Error);
+  EXPECT_THROW(device().adamw({}, blocks, Tensor(), x, x, x, x, Tensor(), Tensor()), Error);
   TestTensor state(device(), DType::kF32, {4});
   const std::vector<UpdateBlock> sharded = {{.offset = 4, .state_offset = 1, .cols = 4}};
-  EXPECT_THROW(device().adamw({}, sharded, Tensor(), x, state, state, state, Tensor()), Error);
+  EXPECT_THROW(device().adamw({}, sharded, Tensor(), x, state, state, state, Tensor(), Tensor()), Error);
 }
 
 TEST(Optimizer, ClippingNeedsASumOfSquares) {
   TestTensor x(device(), DType::kF32, {10});
   AdamW op;
   op.clip = 1.0;
-  EXPECT_THROW(device().adamw(op, {}, Tensor(), x, x, x, x, Tensor()), Error);
-  EXPECT_THROW(device().adamw(op, {}, x, x, x, x, x, Tensor()), Error);
+  EXPECT_THROW(device().adamw(op, {}, Tensor(), x, x, x, x, Tensor(), Tensor()), Error);
+  EXPECT_THROW(device().adamw(op, {}, x, x, x, x, x, Tensor(), Tensor()), Error);
 }
 
 }  // namespace

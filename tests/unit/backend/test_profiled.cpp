@@ -118,7 +118,7 @@ TEST_F(Profiled, CountsThirtyBytesPerParameterOfAnUpdateInBf16) {
   block.rows = 4;
   block.cols = 10;
   block.row_stride = 10;
-  profiled_.adamw({}, {block}, norm, wide, wide, wide, wide, compute);
+  profiled_.adamw({}, {block}, norm, wide, wide, wide, wide, compute, Tensor());
   EXPECT_EQ(bytes("optimizer"), 30 * 40 + 8);
   profiled_.reset();
   profiled_.sum_squares(wide, {{0, 10}, {20, 5}}, norm);

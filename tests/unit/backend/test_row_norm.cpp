@@ -19,7 +19,7 @@ class RowNormTest : public EveryType {
           SCOPED_TRACE(::testing::Message() << size.rows << "x" << size.width << " rms " << (kind == RowNormKind::kRms)
                                             << " weighted " << weighted);
           // A large eps keeps the width-1 layer norm (deviation 0) well conditioned.
-          check(RowNorm{kind, size.width == 1 ? 0.5f : 1e-6f}, size, weighted);
+          check(RowNorm{kind, size.width == 1 ? 0.5 : 1e-6}, size, weighted);
         }
       }
     }

@@ -11,7 +11,7 @@ struct Losses {
   Values losses, logits;  // logits as the operation leaves them
 };
 
-Losses run_whole(DType dtype, const Values& logits, const std::vector<int32_t>& targets, float grad_scale) {
+Losses run_whole(DType dtype, const Values& logits, const std::vector<int32_t>& targets, double grad_scale) {
   const int64_t rows = static_cast<int64_t>(targets.size()), width = static_cast<int64_t>(logits.size()) / rows;
   TestTensor data(device(), dtype, {rows, width}, logits), losses(device(), wide_of(dtype), {rows});
   device().cross_entropy(data, TestTensor(device(), targets), losses, grad_scale);
@@ -19,7 +19,7 @@ Losses run_whole(DType dtype, const Values& logits, const std::vector<int32_t>& 
 }
 
 // Every rank's half, the statistics gathered in rank order, then every rank's other half.
-Losses run_split(DType dtype, const Values& logits, const std::vector<int32_t>& targets, float grad_scale,
+Losses run_split(DType dtype, const Values& logits, const std::vector<int32_t>& targets, double grad_scale,
                  const Ends& ends) {
   const int64_t rows = static_cast<int64_t>(targets.size()), width = ends.back();
   const int64_t ranks = static_cast<int64_t>(ends.size());

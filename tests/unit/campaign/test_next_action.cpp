@@ -6,8 +6,6 @@
 namespace nexus {
 namespace {
 
-using Numerics = std::vector<std::map<std::string, std::string>>;
-
 CampaignSpec spec_of(size_t stages) {
   CampaignSpec spec;
   spec.batch.global_tokens = 100;
@@ -20,10 +18,7 @@ TrainState state_at(int64_t stage, int64_t step) {
   TrainState state;
   state.stage_index = stage;
   state.step = step;
-  for (int64_t i = 0; i <= stage; ++i) {
-    state.stages.push_back({"s" + std::to_string(i)});
-    state.stage_numerics.push_back({{"model.D", "64"}, {"stages.lr.peak", "1e-3"}});
-  }
+  for (int64_t i = 0; i <= stage; ++i) state.stages.push_back({"s" + std::to_string(i)});
   return state;
 }
 
@@ -54,27 +49,6 @@ TEST(NextAction, AnEvaluationThatWasPutOffComesBeforeTheNextStage) {
 TEST(NextAction, RefusesACampaignThatLostTheStageTheRunStandsIn) {
   EXPECT_NEXUS_ERROR(next_action(spec_of(1), state_at(1, 3)), ErrorKind::kConfig,
                      ::testing::HasSubstr("only 1 stages"));
-}
-
-TEST(FrozenChanges, NoneWhereThePastIsAsItWas) {
-  const TrainState state = state_at(1, 3);
-  Numerics numerics = state.stage_numerics;
-  numerics.push_back({{"model.D", "something else in the future"}});
-  EXPECT_TRUE(frozen_changes(spec_of(3), numerics, state).empty());
-}
-
-TEST(FrozenChanges, NameKeyOldAndNewValueForChangedAddedAndRemovedKeys) {
-  const TrainState state = state_at(1, 3);
-  Numerics numerics = state.stage_numerics;
-  numerics[0]["model.D"] = "65";
-  numerics[1].erase("stages.lr.peak");
-  numerics[1]["optimizer.clip"] = "1";
-  const auto changes = frozen_changes(spec_of(2), numerics, state);
-  ASSERT_EQ(changes.size(), 3u);
-  EXPECT_EQ(changes[0].key, "model.D");
-  EXPECT_EQ(changes[0].text, "s0: model.D was 64, is 65");
-  EXPECT_EQ(changes[1].text, "s1: stages.lr.peak was 1e-3, is absent");
-  EXPECT_EQ(changes[2].text, "s1: optimizer.clip was absent, is 1");
 }
 
 }  // namespace

@@ -76,7 +76,7 @@ TEST(RunLease, WaitsForAnOwnerThatIsEnding) {
     std::this_thread::sleep_for(std::chrono::milliseconds(700));
     first.reset();
   });
-  EXPECT_EQ(RunLease(run.run, 1, 1, ignore_loss, {0.05, 5, 30}).generation(), 2);
+  EXPECT_EQ(RunLease(run.run, 1, 1, ignore_loss, {0.05, 5, 300}).generation(), 2);
   ending.join();
 }
 
@@ -84,8 +84,8 @@ TEST(RunLease, ADeadOwnerOnThisMachineIsFollowedAtOnce) {
   const OneRun run;
   run.write(1, run.foreign(this_machine(run)));
   const auto start = std::chrono::steady_clock::now();
-  EXPECT_EQ(RunLease(run.run, 1, 1, ignore_loss, {0.05, 100, 100}).generation(), 2);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+  EXPECT_EQ(RunLease(run.run, 1, 1, ignore_loss, {0.05, 1000, 1000}).generation(), 2);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(900));
 }
 
 TEST(RunLease, AnOwnerElsewhereIsDeadOnceItRenewsNothing) {
@@ -106,7 +106,7 @@ TEST(RunLease, AnOwnerElsewhereThatRenewsIsLeftAlone) {
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
   });
-  EXPECT_NEXUS_ERROR(RunLease(run.run, 1, 1, ignore_loss, {0.05, 30, 30}), ErrorKind::kConfig, HasSubstr("job 345"));
+  EXPECT_NEXUS_ERROR(RunLease(run.run, 1, 1, ignore_loss, {0.05, 300, 300}), ErrorKind::kConfig, HasSubstr("job 345"));
   over = true;
   owner.join();
 }
@@ -132,40 +132,8 @@ TEST(RunLease, ALaterStartOfTheSameSlurmJobTakesOverFromALivingOne) {
   EXPECT_EQ(newer.generation(), 2);
   EXPECT_NEXUS_ERROR(older.require_current(), ErrorKind::kFenced, HasSubstr("generation 2"));
   EXPECT_NO_THROW(newer.require_current());
-  for (int i = 0; i < 200 && !lost; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  for (int i = 0; i < 6000 && !lost; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
   EXPECT_TRUE(lost) << "the older owner was not told";
-}
-
-TEST(RunLease, OfSeveralThatStartAtOnceOneWins) {
-  for (int round = 0; round < 10; ++round) {
-    const OneRun run;
-    std::vector<pid_t> children;
-    for (int i = 0; i < 4; ++i) {
-      const pid_t child = ::fork();
-      if (child == 0) {
-        int code = 9;
-        try {
-          const RunLease lease(run.run, 1, 1, ignore_loss, {0.05, 0.3, 0.3});
-          std::this_thread::sleep_for(std::chrono::milliseconds(800));
-          lease.require_current();
-          code = 0;
-        } catch (const Error& error) {
-          code = error.kind() == ErrorKind::kConfig ? 2 : 3;
-        }
-        ::_exit(code);
-      }
-      children.push_back(child);
-    }
-    int winners = 0, refused = 0;
-    for (const pid_t child : children) {
-      int status = 0;
-      ::waitpid(child, &status, 0);
-      winners += WEXITSTATUS(status) == 0 ? 1 : 0;
-      refused += WEXITSTATUS(status) == 2 ? 1 : 0;
-    }
-    EXPECT_EQ(winners, 1);
-    EXPECT_EQ(refused, 3);
-  }
 }
 
 // Claims the run and holds it until `hold` is closed. 0: had it, and still does; 2: refused; 3: anything else.
@@ -181,38 +149,47 @@ int claim_and_hold(const RunFolder& run, const LeaseTimes& times, int hold) {
   }
 }
 
+// Starts `count` processes that claim the run at once; the one that gets it holds it until all others have ended.
+// Checks that one did, that the others were refused, and that there are `generations` then.
+void expect_one_winner(const OneRun& run, int count, size_t generations) {
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  for (int i = 0; i < count; ++i) {
+    if (::fork() != 0) continue;
+    ::close(pipe[1]);
+    ::_exit(claim_and_hold(run.run, {0.05, 0.6, 0.3}, pipe[0]));
+  }
+  ::close(pipe[0]);
+  std::map<int, int> ends;  // exit code: how many
+  const auto wait_for = [&](int more, int flags) {
+    int status = 0, ended = 0;
+    while (ended<more&& ::waitpid(-1, &status, flags)> 0) ++ends[WEXITSTATUS(status)], ++ended;
+    return ended;
+  };
+  int ended = 0;
+  // A refusal takes a second; the rest is for a host that is busy with other things.
+  for (int i = 0; i < 6000 && ended < count - 1; ++i) {
+    ended += wait_for(count - 1 - ended, WNOHANG);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  EXPECT_EQ(owns_run(run.run, static_cast<int64_t>(generations)), true) << "one claimed it, and once";
+  ::close(pipe[1]);
+  wait_for(count - ended, 0);
+  EXPECT_EQ(ends[0], 1);
+  EXPECT_EQ(ends[2], count - 1);
+  EXPECT_EQ(read_leases(run.run).size(), generations);
+}
+
+TEST(RunLease, OfSeveralThatStartAtOnceOneWins) {
+  for (int round = 0; round < 5 && !testing::Test::HasFailure(); ++round) expect_one_winner(OneRun(), 4, 1);
+}
+
 // All of them wait for the same sign of life from a host that is no more, and find it dead at the same moment.
 TEST(RunLease, OfSeveralThatWaitForADeadOwnerElsewhereOneWins) {
-  constexpr int kStarters = 6;
-  for (int round = 0; round < 5 && !HasFailure(); ++round) {
+  for (int round = 0; round < 5 && !testing::Test::HasFailure(); ++round) {
     const OneRun run;
     run.write(1, run.foreign("another"));
-    int pipe[2];
-    ASSERT_EQ(::pipe(pipe), 0);
-    for (int i = 0; i < kStarters; ++i) {
-      if (::fork() != 0) continue;
-      ::close(pipe[1]);
-      ::_exit(claim_and_hold(run.run, {0.05, 0.6, 0.3}, pipe[0]));
-    }
-    ::close(pipe[0]);
-    std::map<int, int> ends;  // exit code: how many
-    const auto wait_for = [&](int count, int flags) {
-      int status = 0, ended = 0;
-      while (ended<count&& ::waitpid(-1, &status, flags)> 0) ++ends[WEXITSTATUS(status)], ++ended;
-      return ended;
-    };
-    int ended = 0;
-    // A refusal takes a second; a minute is for a host that is busy with other things.
-    for (int i = 0; i < 1200 && ended < kStarters - 1; ++i) {
-      ended += wait_for(kStarters - 1 - ended, WNOHANG);
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    }
-    EXPECT_EQ(owns_run(run.run, 2), true) << "the dead owner was followed once, by generation 2";
-    ::close(pipe[1]);
-    wait_for(kStarters - ended, 0);
-    EXPECT_EQ(ends[0], 1);
-    EXPECT_EQ(ends[2], kStarters - 1);
-    EXPECT_EQ(read_leases(run.run).size(), 2u);
+    expect_one_winner(run, 6, 2);
   }
 }
 
@@ -229,35 +206,49 @@ TEST(RunLease, UsageAndTheLatestSaveCoverAllGenerations) {
 }
 
 TEST(IdleStarts, CountTheLatestOnesOfThisJobThatCommittedNothing) {
-  const auto start = [](const std::string& job, int64_t found) {
+  const auto start = [](const std::string& job, int64_t restart, int64_t found) {
     LeaseRecord record;
-    record.job.id = job;
+    record.job = {job, restart, 1};
     record.found = found;
     return record;
   };
-  const SlurmJob job{"7", 3, 1};
+  const SlurmJob job{"7", 4, 1};
   EXPECT_EQ(idle_starts({}, job, 0), 0);
-  EXPECT_EQ(idle_starts({start("7", 0), start("7", 0)}, job, 0), 2);
-  EXPECT_EQ(idle_starts({start("7", 0), start("7", 0)}, job, 1), 0);
-  EXPECT_EQ(idle_starts({start("7", 1), start("6", 2), start("7", 2)}, job, 2), 1);
-  EXPECT_EQ(idle_starts({start("", 2), start("", 2)}, {}, 2), 0) << "only Slurm starts by itself";
-  EXPECT_EQ(idle_starts({start("7", 1), start("7", 2), start("7", -1), start("7", 2)}, job, 2), 3)
+  EXPECT_EQ(idle_starts({start("7", 0, 0), start("7", 1, 0)}, job, 0), 2);
+  EXPECT_EQ(idle_starts({start("7", 0, 0), start("7", 1, 0)}, job, 1), 0);
+  EXPECT_EQ(idle_starts({start("7", 0, 1), start("6", 0, 2), start("7", 1, 2)}, job, 2), 1);
+  EXPECT_EQ(idle_starts({start("", 0, 2), start("", 0, 2)}, {}, 2), 0) << "only Slurm starts by itself";
+  EXPECT_EQ(idle_starts({start("7", 0, 1), start("7", 1, 2), start("7", 2, -1), start("7", 3, 2)}, job, 2), 3)
       << "one that looked for no checkpoint committed nothing, and hides nothing";
+}
+
+// In an interactive allocation, which has no restarts, a person starts and breaks off as often as he likes.
+TEST(IdleStarts, AreSlurmsNotThoseOfSomebodyAtAShell) {
+  const auto start = [](int64_t restart) {
+    LeaseRecord record;
+    record.job = {"7", restart, 1};
+    record.found = 0;
+    return record;
+  };
+  EXPECT_EQ(idle_starts({start(0), start(0), start(0), start(0)}, {"7", 0, 1}, 0), 0);
+  EXPECT_EQ(idle_starts({start(0), start(0), start(0), start(1)}, {"7", 1, 1}, 0), 1) << "a script tries again itself";
 }
 
 // A start that finds the newest checkpoint damaged sets it aside: the numbers go back.
 TEST(IdleStarts, AreToldByCommitsAlsoWhereTheNewestCheckpointWasSetAside) {
-  const auto start = [](int64_t found, int64_t commits) {
+  const auto start = [](int64_t restart, int64_t found, int64_t commits) {
     LeaseRecord record;
-    record.job.id = "7";
+    record.job = {"7", restart, 1};
     record.found = found;
     record.commits = commits;
     return record;
   };
   const SlurmJob job{"7", 3, 1};
-  EXPECT_EQ(idle_starts({start(5, 1), start(5, 1), start(5, 1)}, job, 5), 0) << "each set 5 aside and made it again";
-  EXPECT_EQ(idle_starts({start(5, 0), start(4, 0), start(3, 0)}, job, 3), 3) << "each set one aside and made none";
-  EXPECT_EQ(idle_starts({start(5, 2), start(6, 0)}, job, 6), 1);
+  EXPECT_EQ(idle_starts({start(0, 5, 1), start(1, 5, 1), start(2, 5, 1)}, job, 5), 0)
+      << "each set 5 aside and made it again";
+  EXPECT_EQ(idle_starts({start(0, 5, 0), start(1, 4, 0), start(2, 3, 0)}, job, 3), 3)
+      << "each set one aside and made none";
+  EXPECT_EQ(idle_starts({start(0, 5, 2), start(1, 6, 0)}, job, 6), 1);
 }
 
 TEST(IdleStarts, CommitsAreInTheLeaseBeforeAnythingElseHappens) {

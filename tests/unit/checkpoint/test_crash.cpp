@@ -131,9 +131,10 @@ TEST_F(Crash, AKillBeforeTheFirstCommitLeavesNoCheckpoint) {
 TEST_F(Crash, KillsAtRandomMomentsNeverLoseACommittedCheckpoint) {
   std::mt19937 random(7);
   int64_t done = 1;
-  const auto micros = static_cast<int64_t>(save(done).seconds * 1e6) + 1;  // of one save on this disk
+  auto micros = static_cast<int64_t>(save(done).seconds * 1e6) + 1;  // of one save on this disk
   int killed = 0;
-  for (int round = 0; round < 40; ++round) {
+  for (int round = 0; round < 40 || done == 1; ++round) {
+    if (round >= 40) micros *= 2;  // the host has become slower since: no round was long enough for a save
     const pid_t child = ::fork();
     if (child == 0) {
       try {
@@ -160,8 +161,7 @@ TEST_F(Crash, KillsAtRandomMomentsNeverLoseACommittedCheckpoint) {
     expect_holds(newest, step);
     done = step;
   }
-  EXPECT_EQ(killed, 40);
-  EXPECT_GT(done, 1) << "the rounds were too short to save anything";
+  EXPECT_GE(killed, 40);
 }
 
 TEST_F(Crash, AFullDiskAtAnyByteFailsTheSaveAndTheProcessGoesOn) {

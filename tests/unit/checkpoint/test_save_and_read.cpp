@@ -1,4 +1,5 @@
 #include <cmath>
+#include <ctime>
 #include <limits>
 
 #include "scratch_run.h"
@@ -32,6 +33,20 @@ TEST_F(SaveAndRead, KeepsNanPayloadsSignedZerosAndDenormals) {
   std::vector<float> back(4);
   Checkpoint(run_.checkpoint("s1", 1)).read("odd", {0, 4, 0, 1}, back.data());
   EXPECT_EQ(std::memcmp(back.data(), odd.data(), 16), 0);
+}
+
+// Neither the time nor the folder enters.
+TEST_F(SaveAndRead, EqualStatesAreEqualFiles) {
+  const std::string first = save(12).path;
+  const std::time_t saved = std::time(nullptr);
+  while (std::time(nullptr) == saved) {  // HDF5 would keep whole seconds
+  }
+  const TempFolder folder;
+  const RunFolder other{folder.path()};
+  const nlohmann::json state = Checkpoint(first).state();
+  const std::string second = save_checkpoint(*comm_, other, {"run-a", "s1", 12}, slices(12), state).path;
+  for (const char* name : {"shard-0000.h5", "state.json", "MANIFEST.json"})
+    EXPECT_TRUE(read_text_file(first + "/" + name) == read_text_file(second + "/" + name)) << name;
 }
 
 TEST_F(SaveAndRead, ReadsAnyRowsAcrossSlices) {

@@ -48,8 +48,8 @@ TEST_F(AbortHooks, WhatHangsOrThrowsStopsNeitherTheOthersNorTheLeaving) {
   const AbortHook second = add_abort_hook([] { throw std::runtime_error("no"); });
   const AbortHook third = add_abort_hook(says("let go"));
   const auto start = std::chrono::steady_clock::now();
-  EXPECT_EXIT(leave(74, 0.5), testing::ExitedWithCode(74), "let go");
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+  EXPECT_EXIT(leave(74, 2), testing::ExitedWithCode(74), "let go");
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(300));
 }
 
 TEST_F(AbortHooks, ASecondThreadThatLeavesDoesNotRunThemAgain) {

@@ -7,6 +7,7 @@
 #include "core/hash.h"
 #include "data/token_file.h"
 #include "sample_text.h"
+#include "sentence_lines.h"
 #include "support/expect_error.h"
 #include "support/temp_folder.h"
 
@@ -18,6 +19,17 @@ using ::testing::HasSubstr;
 using testing::sample_text;
 using testing::sample_tokenizer;
 using testing::write_file;
+
+std::string train_latin_model_without_bytes() {
+  std::string text, model;
+  for (int i = 0; i < 200; ++i) text += "plain words of a little text " + std::to_string(i) + "\n";
+  testing::Lines lines(text);
+  const auto status = sentencepiece::SentencePieceTrainer::Train(
+      {{"model_type", "unigram"}, {"vocab_size", "40"}, {"hard_vocab_limit", "false"}, {"minloglevel", "2"}}, &lines,
+      &model);
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  return model;
+}
 
 class DatasetBuilderTest : public ::testing::Test {
  protected:
@@ -112,6 +124,39 @@ TEST_F(DatasetBuilderTest, DoesNothingWhenTheSameIsBuiltAgain) {
   EXPECT_EQ(std::filesystem::last_write_time(train_prefix(build.out) + ".bin"), time);
 }
 
+TEST_F(DatasetBuilderTest, DoesNotCallOtherTokensComplete) {
+  const BuildOptions build = options(sample_text(20000));
+  build_dataset(build);
+  const std::string bin = train_prefix(build.out) + ".bin", good = file_content(bin);
+  write_file(bin, std::string(good.size(), '\1'));
+  EXPECT_NEXUS_ERROR(build_dataset(build), ErrorKind::kData, HasSubstr("the .bin is not the one"));
+  write_file(bin, good);
+  EXPECT_TRUE(build_dataset(build).was_complete);
+}
+
+TEST_F(DatasetBuilderTest, TakesWhatAnOlderNexusBuiltFromTheSame) {
+  std::string text;
+  for (int i = 0; i < 300; ++i) text += "line " + std::to_string(i) + " of a small text\n";
+  BuildOptions build = options(text, DocumentMode::kLine);
+  build.tokenizer.clear();
+  build.vocab_size = 300;
+  build_dataset(build);
+  TokenFileInfo info = read_token_file_info(train_prefix(build.out)).value();
+  info.build_digest = "da138e94c316a4edabc3bfe52be32386";  // as version 1 of the builder wrote it
+  write_token_file_info(train_prefix(build.out), info);
+  ::testing::internal::CaptureStderr();
+  EXPECT_TRUE(build_dataset(build).was_complete);
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("was built by an older nexus"));
+}
+
+TEST_F(DatasetBuilderTest, WarnsOfATextThatIsNamedTwice) {
+  BuildOptions build = options(sample_text(20000));
+  build.inputs.push_back(write_file(folder_ / "copy.txt", file_content(build.inputs[0])));
+  ::testing::internal::CaptureStderr();
+  build_dataset(build);
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("copy.txt has the same content as"));
+}
+
 TEST_F(DatasetBuilderTest, ReplacesOtherFilesOnlyByForce) {
   build_dataset(options(sample_text(20000)));
   BuildOptions changed = options(sample_text(30000));
@@ -140,6 +185,44 @@ TEST_F(DatasetBuilderTest, FinishesWhatWasInterruptedBeforeTheLastFile) {
   EXPECT_EQ(hash_file(train_prefix(build.out) + ".bin"), digest);
 }
 
+TEST_F(DatasetBuilderTest, RefusesANameThatIsNotUtf8BeforeItReadsAnything) {
+  BuildOptions build = options(sample_text(1000));
+  build.out = folder_ / "caf\xE9";
+  build.inputs = {folder_ / "not there"};
+  EXPECT_NEXUS_ERROR(build_dataset(build), ErrorKind::kConfig, HasSubstr("is not UTF-8"));
+}
+
+TEST_F(DatasetBuilderTest, BuildsFromTextsWhoseNamesAreNotUtf8) {
+  BuildOptions build = options(sample_text(50000));
+  build.inputs = {write_file(folder_ / "caf\xE9.txt", sample_text(50000))};
+  build_dataset(build);
+  verify_token_file(train_prefix(build.out));
+  EXPECT_THAT(read_token_file_info(train_prefix(build.out))->sources.at(0).path, HasSubstr("caf\xEF\xBF\xBD.txt"));
+}
+
+TEST_F(DatasetBuilderTest, CountsTheTokensThatTheTokenizerDoesNotKnow) {
+  // A unigram model of Latin text without byte pieces: other scripts are unknown to it.
+  write_file(folder_ / "latin.model", train_latin_model_without_bytes());
+  BuildOptions build = options("plain words\n東 京\nplain words\n", DocumentMode::kLine, 0);
+  build.tokenizer = folder_ / "latin.model";
+  ::testing::internal::CaptureStderr();
+  const BuildResult result = build_dataset(build);
+  EXPECT_EQ(result.train.unknown_tokens, 2);
+  EXPECT_EQ(read_token_file_info(train_prefix(build.out))->unknown_tokens, 2);
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("does not know, which is lost"));
+}
+
+TEST_F(DatasetBuilderTest, NamesAShareThatWorksWhereTheTextIsTooLittleForTheValidationPart) {
+  BuildOptions build = options("one two\nthree\nfour five six\n", DocumentMode::kLine, 0.02);
+  EXPECT_NEXUS_ERROR(build_dataset(build), ErrorKind::kData,
+                     ::testing::AllOf(HasSubstr("3 documents with 25 bytes"), HasSubstr("--valid-share 0.17 or more")));
+  build.valid_share = 0.17;
+  EXPECT_GT(build_dataset(build).valid->tokens, 0);
+  build = options("abc", DocumentMode::kFile, 0.5);
+  build.force = true;
+  EXPECT_NEXUS_ERROR(build_dataset(build), ErrorKind::kData, HasSubstr("give more text"));
+}
+
 TEST_F(DatasetBuilderTest, RefusesOptionsThatMakeNoSense) {
   const std::string text = sample_text(2000);
   const auto refused = [&](ErrorKind kind, const char* why, auto change) {
@@ -154,7 +237,7 @@ TEST_F(DatasetBuilderTest, RefusesOptionsThatMakeNoSense) {
   refused(ErrorKind::kConfig, "-1 workers", [](auto& b) { b.workers = -1; });
   refused(ErrorKind::kData, "No such file", [](auto& b) { b.inputs = {"no/such/file"}; });
   refused(ErrorKind::kData, "there is no text", [](auto& b) { write_file(b.inputs[0], ""); });
-  refused(ErrorKind::kData, "leaves nothing for validation", [](auto& b) { write_file(b.inputs[0], "word"); });
+  refused(ErrorKind::kData, "too little for a validation share", [](auto& b) { write_file(b.inputs[0], "word"); });
 }
 
 TEST_F(DatasetBuilderTest, VerifiesEveryByte) {

@@ -168,6 +168,23 @@ TEST(TokenFile, RefusesDamageWithAReason) {
   refused("document border 2 lies before", [&](auto& i, auto&) { put(i, 66, int64_t{5}); });
 }
 
+TEST(TokenFile, ReadsFilesThatMegatronWroteAsMultimodal) {
+  const TempFolder folder;
+  write_documents(folder / "t", TokenType::kUint16, {{1, 2, 3}, {1, 4}});
+  EXPECT_FALSE(TokenFile(folder / "t").has_modes());
+  const std::string idx = file_content(folder / "t.idx");
+  write_file(folder / "t.idx", idx + std::string("\0\x01", 2));  // a mode for each of the two sequences
+  const TokenFile file(folder / "t");
+  EXPECT_TRUE(file.has_modes());
+  EXPECT_EQ(file.tokens(), 5);
+  EXPECT_EQ(file.documents(), 2);
+  EXPECT_EQ(read_like_megatron(folder / "t"), (Documents{{1, 2, 3}, {1, 4}}));
+  for (const char* modes : {"x", "xxx", "xxxxxxxx"}) {
+    write_file(folder / "t.idx", idx + modes);
+    EXPECT_NEXUS_ERROR(TokenFile(folder / "t"), ErrorKind::kData, HasSubstr("do not fit"));
+  }
+}
+
 TEST(TokenFile, RefusesMissingFiles) {
   const TempFolder folder;
   EXPECT_NEXUS_ERROR(TokenFile(folder / "none"), ErrorKind::kData, HasSubstr("none.idx"));

@@ -1,11 +1,8 @@
 #include "data/tokenizer.h"
 
-#include <sentencepiece_trainer.h>
-
-#include <sstream>
-
 #include "data/document_reader.h"
 #include "sample_text.h"
+#include "sentence_lines.h"
 #include "support/expect_error.h"
 #include "support/temp_folder.h"
 
@@ -16,23 +13,9 @@ using ::testing::HasSubstr;
 using testing::sample_text;
 using testing::sample_tokenizer;
 
-class Lines : public sentencepiece::SentenceIterator {
- public:
-  explicit Lines(const std::string& text) : stream_(text) { Next(); }
-  bool done() const override { return done_; }
-  void Next() override { done_ = !std::getline(stream_, line_); }
-  const std::string& value() const override { return line_; }
-  sentencepiece::util::Status status() const override { return {}; }
-
- private:
-  std::istringstream stream_;
-  std::string line_;
-  bool done_ = false;
-};
-
 // A model as others train it: with a dummy prefix, `kind` bpe or unigram.
 Tokenizer foreign_tokenizer(const std::string& kind, bool removes_spaces, const std::string& normalization) {
-  Lines lines(sample_text(60000));
+  testing::Lines lines(sample_text(60000));
   std::string model;
   const auto status =
       sentencepiece::SentencePieceTrainer::Train({{"model_type", kind},

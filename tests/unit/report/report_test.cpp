@@ -66,6 +66,46 @@ TEST_F(ReportTest, WritesTablesPageAndCurvesIntoTheFirstRunsFolder) {
   EXPECT_EQ(curves["baseline"], "tokenformer grown");
 }
 
+TEST_F(ReportTest, RunsOverDifferentTokensAreMarkedEverywhere) {
+  SyntheticRun other = grown_run("nexus grown", "nexusformer", 380.0);
+  other.valid_digest = other.tokenizer_digest = "other";
+  write_synthetic_run(other, temp_ / "n");
+  options_.out = temp_ / "out";
+  const ReportResult result = write_report(options_);  // with pictures, where they can be drawn
+  EXPECT_THAT(result.warnings, Contains(HasSubstr("different tokenizers")));
+  const std::string html = read_text_file(temp_ / "out/report.html"), tables = read_text_file(temp_ / "out/tables.md");
+  for (const std::string& text : {html, tables}) {
+    EXPECT_TRUE(contains(text, "nexus grown against tokenformer grown: no saving is computed (other tokenizer)."));
+    EXPECT_TRUE(contains(text, "none: other tokenizer"));
+    EXPECT_TRUE(contains(text, "different tokenizers"));
+    EXPECT_FALSE(contains(text, "less compute than"));
+  }
+  const auto curves = nlohmann::json::parse(read_text_file(temp_ / "out/curves.json"));
+  EXPECT_EQ(curves["runs"][0]["incomparable"], "other tokenizer");
+  EXPECT_TRUE(curves["runs"][0]["saving"].is_null());
+}
+
+TEST_F(ReportTest, OneWindowShowsNoErrorAndNoIntervalAnywhere) {
+  for (const char* folder : {"n", "t"}) {
+    SyntheticRun run =
+        grown_run(folder, *folder == 'n' ? "nexusformer" : "tokenformer", *folder == 'n' ? 380.0 : 400.0);
+    run.windows = 1;
+    run.loss_se = 0;
+    write_synthetic_run(run, temp_ / folder);
+  }
+  options_.out = temp_ / "out";
+  const ReportResult result = write_report(options_);
+  EXPECT_EQ(result.warnings.size(), result.pictures.empty() ? 1u : 0u);  // the pictures cope
+  const std::string html = read_text_file(temp_ / "out/report.html"), tables = read_text_file(temp_ / "out/tables.md");
+  EXPECT_TRUE(contains(html, "(one validation window: no interval)"));
+  EXPECT_TRUE(contains(tables, " % (no interval) |"));
+  EXPECT_THAT(tables, Not(ContainsRegex("[0-9] ± [0-9]")));
+  EXPECT_FALSE(contains(tables, "% ["));
+  const auto curves = nlohmann::json::parse(read_text_file(temp_ / "out/curves.json"));
+  EXPECT_TRUE(curves["runs"][0]["saving"]["low"].is_null());
+  EXPECT_TRUE(curves["runs"][0]["final"]["loss_se"].is_null());
+}
+
 TEST_F(ReportTest, DrawsEveryPictureIntoASelfContainedPage) {
   if (find_plot_python().empty()) GTEST_SKIP() << "no python3 with matplotlib";
   options_.out = temp_ / "out";

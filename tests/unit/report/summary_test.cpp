@@ -3,7 +3,12 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <functional>
+#include <limits>
 
+#include "core/files.h"
+#include "core/run_folder.h"
+#include "report/tables.h"
 #include "support/expect_error.h"
 #include "support/synthetic_run.h"
 #include "support/temp_folder.h"
@@ -11,6 +16,7 @@
 namespace nexus {
 namespace {
 
+using testing::AllOf;
 using testing::Contains;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -111,21 +117,125 @@ TEST(Summary, DifferentFlopDefinitionsGiveAWarningAndNoSaving) {
   runs.add(grown_run("token", "tokenformer", 400.0), "t");
   const ReportData data = runs.summarise();
   EXPECT_FALSE(data.runs[0].saving);
+  EXPECT_EQ(data.runs[0].incomparable, "FLOP definitions differ");
   EXPECT_THAT(data.warnings, Contains(HasSubstr("palm")));
+  const Table table = comparison_table(data);
+  EXPECT_THAT(table.rows[0][5], HasSubstr(" by palm"));
+  EXPECT_THAT(table.rows[1][5], HasSubstr(" by gemm_causal"));
 }
 
-TEST(Summary, WarnsOfEvaluationsThatMayNotCompareAndOfUnfinishedRuns) {
+TEST(Summary, ARunThatHasChangedItsFlopDefinitionInsideAStageIsComparedWithNone) {
+  Runs runs;
+  for (const char* name : {"mixed", "mixed too"}) {
+    runs.add(grown_run(name, "nexusformer", 380.0), name);
+    const RunFolder folder{runs.path(name)};
+    std::string evals = read_text_file(folder.evals());
+    const std::string from = "\"gemm_causal\"";
+    evals.replace(evals.rfind(from), from.size(), "\"6n\"");
+    write_file_durably(folder.evals(), evals);
+  }
+  const ReportData data = runs.summarise();
+  EXPECT_EQ(data.runs[0].flops_def, "6n + gemm_causal");
+  EXPECT_FALSE(data.runs[0].saving);
+  EXPECT_THAT(data.warnings, Contains(HasSubstr("by several definitions")));
+}
+
+TEST(Summary, WarnsOfUnfinishedRuns) {
   Runs runs;
   SyntheticRun other = grown_run("other", "nexusformer", 380.0);
-  other.eval_tokens = 4096;
-  other.vocab = 50000;
   other.done = false;
   runs.add(other, "o");
-  runs.add(grown_run("token", "tokenformer", 400.0), "t");
+  EXPECT_THAT(runs.summarise().warnings, Contains(HasSubstr("not finished")));
+}
+
+// Two runs, the first of them changed.
+ReportData changed(
+    const std::function<void(SyntheticRun&)>& change,
+    const std::function<void(SyntheticRun&)>& change_both = [](SyntheticRun&) {}) {
+  Runs runs;
+  SyntheticRun other = grown_run("other", "nexusformer", 380.0), token = grown_run("token", "tokenformer", 400.0);
+  change_both(other);
+  change_both(token);
+  change(other);
+  runs.add(other, "o");
+  runs.add(token, "t");
+  return runs.summarise();
+}
+
+void expect_no_saving(const ReportData& data, const std::string& brief, const std::string& warning) {
+  EXPECT_FALSE(data.runs[0].saving);
+  EXPECT_TRUE(data.runs[0].saving_curve.empty());
+  EXPECT_EQ(data.runs[0].incomparable, brief);
+  EXPECT_THAT(data.warnings, Contains(AllOf(HasSubstr(warning), HasSubstr("no saving is computed"))));
+}
+
+TEST(Summary, PerplexitiesOverOtherTokensGiveNoSavingHoweverManyTheyAre) {
+  expect_no_saving(changed([](SyntheticRun& run) { run.valid_digest = run.tokenizer_digest = "other"; }),
+                   "other tokenizer", "tokens of different tokenizers");
+  expect_no_saving(changed([](SyntheticRun& run) { run.valid_digest = "other"; }), "other validation tokens",
+                   "different validation tokens");
+  expect_no_saving(changed([](SyntheticRun& run) {
+                     run.valid_digest = "other";
+                     run.tokenizer_digest = "";
+                   }),
+                   "other validation tokens", "different validation tokens");
+}
+
+TEST(Summary, OtherContextsOrWindowsGiveNoSaving) {
+  expect_no_saving(changed([](SyntheticRun& run) { run.windows = 512; }), "other context", "contexts of 2048 tokens");
+  expect_no_saving(changed([](SyntheticRun& run) {
+                     run.windows /= 2;
+                     run.eval_tokens /= 2;
+                   }),
+                   "other windows", "evaluated on 524288 tokens");
+}
+
+TEST(Summary, TheSameTokensCompareWhateverRowsTheVocabularyHasBeyondThem) {
+  const ReportData data = changed([](SyntheticRun& run) { run.vocab = 32064; });
+  EXPECT_TRUE(data.runs[0].saving);
+  EXPECT_THAT(data.warnings, IsEmpty());
+}
+
+TEST(Summary, RunsOfAnOlderNexusAreComparedByVocabularyWithANote) {
+  const auto forget = [](SyntheticRun& run) { run.valid_digest = run.tokenizer_digest = ""; };
+  for (const ReportData& data : {changed(forget), changed(forget, forget)}) {
+    EXPECT_TRUE(data.runs[0].saving);
+    EXPECT_THAT(data.warnings, Contains(HasSubstr("did not record which tokens")));
+  }
+  expect_no_saving(changed([](SyntheticRun& run) { run.vocab = 50000; }, forget), "other vocabulary",
+                   "vocabulary has 50000");
+}
+
+TEST(Summary, EvaluationsOverOtherTokensThanTheLastAreLeftOutOfTheCurve) {
+  Runs runs;
+  const SyntheticRun run = grown_run("run", "nexusformer", 380.0);
+  runs.add(run, "r");
+  const size_t all = runs.summarise().runs[0].curve.size();
+  std::string evals = read_text_file(runs.path("r") + "/eval.jsonl");
+  for (int row = 0; row < 4; ++row) {
+    const size_t at = evals.find("\"valid\"");
+    evals.replace(at, 7, "\"early\"");
+  }
+  write_file_durably(runs.path("r") + "/eval.jsonl", evals);
   const ReportData data = runs.summarise();
-  EXPECT_THAT(data.warnings, Contains(HasSubstr("4096 tokens")));
-  EXPECT_THAT(data.warnings, Contains(HasSubstr("vocabulary has 50000")));
-  EXPECT_THAT(data.warnings, Contains(HasSubstr("not finished")));
+  EXPECT_EQ(data.runs[0].curve.size(), all - 3);  // the first of the four stands before the first step
+  EXPECT_THAT(data.warnings, Contains(HasSubstr("4 evaluations are over other tokens")));
+}
+
+TEST(Summary, OneWindowGivesNoErrorAndNoInterval) {
+  // As this nexus writes it, and as older ones did: a standard error of zero.
+  for (const double written : {std::numeric_limits<double>::quiet_NaN(), 0.0}) {
+    const ReportData data = changed([](SyntheticRun&) {},
+                                    [written](SyntheticRun& run) {
+                                      run.windows = 1;
+                                      run.loss_se = written;
+                                    });
+    ASSERT_TRUE(data.runs[0].saving);
+    EXPECT_NEAR(data.runs[0].saving->saved, true_saving(380.0, 400.0), 0.002);
+    EXPECT_FALSE(data.runs[0].saving->has_interval());
+    EXPECT_TRUE(std::isnan(data.runs[0].final_ppl->se));
+    for (const Saving& saving : data.runs[0].saving_curve) EXPECT_FALSE(saving.has_interval());
+  }
 }
 
 TEST(Summary, RunsOfOneNameAreToldApartAndLabelsWin) {

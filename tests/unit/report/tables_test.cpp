@@ -48,6 +48,10 @@ TEST(Format, ASavingCarriesItsIntervalOrItsReason) {
   EXPECT_EQ(format_saving(saving), "38.2 % [–, 40.9]");
   saving.kind = Saving::Kind::kAtLeast;
   EXPECT_THAT(format_saving(saving), HasSubstr("≥ 38.2 %"));
+  saving.low = saving.high = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(format_saving(saving), "≥ 38.2 % (no interval) (baseline: not reached)");
+  saving.kind = Saving::Kind::kExact;
+  EXPECT_EQ(format_saving(saving), "38.2 % (no interval)");
   saving.kind = Saving::Kind::kUndetermined;
   saving.reason = "not reached";
   EXPECT_EQ(format_saving(saving), "not reached");

@@ -192,7 +192,7 @@ TEST(HostileNames, ReachTheProgramsByteForByte) {
     slurm.file("job.sbatch", script);
     const std::string& run = request.runs[static_cast<size_t>(i % 2)];
     ::setenv("SLURM_ARRAY_TASK_ID", i % 2 == 0 ? "0" : "1", 1);
-    const ProcessResult result = run_process({"bash", slurm.folder / "job.sbatch"}, 30);
+    const ProcessResult result = run_process({"bash", slurm.folder / "job.sbatch"}, 300);
     ::unsetenv("SLURM_ARRAY_TASK_ID");
     const std::vector<Call> calls = slurm.calls();
     ASSERT_EQ(calls.size(), 3u) << script << result.errors;

@@ -101,7 +101,7 @@ TEST(JobScript, ShellAndShellcheckFindNothingToSay) {
         }
         const std::string path = folder / "job.sbatch";
         write_file_durably(path, job_script(two_stages("/runs/a"), cluster, request));
-        EXPECT_TRUE(run_process({"bash", "-n", path}, 30).ok());
+        EXPECT_TRUE(run_process({"bash", "-n", path}, 300).ok());
         const ProcessResult result = run_process({"shellcheck", path}, 60);
         checked = checked && result.found;
         EXPECT_TRUE(result.ok() || !result.found) << result.output << read_text_file(path);
@@ -115,7 +115,7 @@ struct Outcome {
   std::vector<Call> calls;
 };
 
-Outcome run_script(const FakeSlurm& slurm, const std::string& script, double timeout = 30) {
+Outcome run_script(const FakeSlurm& slurm, const std::string& script, double timeout = 300) {
   slurm.file("job.sbatch", script);
   Outcome outcome;
   outcome.result = run_process({"bash", slurm.folder / "job.sbatch"}, timeout);
@@ -168,7 +168,7 @@ TEST(JobScript, ASignalIsPassedOnAndTheScriptWaitsForTheSave) {
     std::string text = read_text_file(slurm.bin() + "/mpirun");
     text.replace(text.find("exit 0"), 6,
                  "trap 'sleep 1; exit 75' USR2\nkill -" + std::string(signal) +
-                     " $PPID\nfor ((i = 0; i < 100; ++i)); do sleep 0.1; done\n");
+                     " $PPID\nfor ((i = 0; i < 2000; ++i)); do sleep 0.1; done\n");
     slurm.program("mpirun", text);
     const Outcome outcome = run_script(slurm, script_of(small_cluster(Launcher::kMpirun)));
     ASSERT_EQ(outcome.calls.size(), 2u) << outcome.result.errors;

@@ -56,7 +56,7 @@ class SettleJob : public testing::Test {
     SettleOptions options;
     options.run = run_;
     options.code = code;
-    options.patience_seconds = 5;
+    options.patience_seconds = 300;
     options.retry_seconds = 0.01;
     return settle(options);
   }

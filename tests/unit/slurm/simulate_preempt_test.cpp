@@ -53,7 +53,7 @@ class Preempt : public testing::Test {
         "cat \"$F/next_metrics\" >>\"$F/run/metrics.jsonl\"; cat \"$F/next_ledger\" >>\"$F/run/ledger.jsonl\"; fi\n";
     slurm_.program(program, text);
   }
-  PreemptResult perform(double patience = 20) {
+  PreemptResult perform(double patience = 300) {
     PreemptOptions options;
     options.run = run_;
     options.grace_seconds = 0.2;

@@ -134,6 +134,20 @@ TEST_F(StatusOfRun, JobsShowWhatSlurmSaysOrThatItHasForgotten) {
   EXPECT_THAT(run_text(view), HasSubstr("Dependency"));
 }
 
+// As power does it: everything is killed, and STATUS goes on saying what it said.
+TEST_F(StatusOfRun, ALaunchWhoseProcessIsGoneDoesNotRun) {
+  file("metrics.jsonl", step_line(0, 6, 500));
+  file("STATUS", "running stage s0 step 6 of 10 | generation 1\n");
+  EXPECT_EQ(runs_without_process({run_}, {}), std::vector<bool>{false}) << "no launch is known";
+  write_lease(run_, 1, "101", 0);  // which says that it has let go
+  EXPECT_EQ(runs_without_process({run_}, {}), std::vector<bool>{true});
+  const RunView view = view_run(spec_, run_, {}, true);
+  EXPECT_THAT(run_text(view), HasSubstr("\nstatus killed stage s0 step 6 of 10 | generation 1 | its process is gone"));
+  EXPECT_EQ(view.stages[0].state, "stopped");
+  file("STATUS", "done | stages 2 tokens 20k | exit 0 | generation 1\n");
+  EXPECT_EQ(runs_without_process({run_}, {}), std::vector<bool>{false});
+}
+
 TEST(NameOfComment, LeavesOutWhatSettleHasNoted) {
   EXPECT_EQ(name_of_comment("nexus:0123:s240"), "s240");
   EXPECT_EQ(name_of_comment("nexus:0123:s240/blind-7-2"), "s240");

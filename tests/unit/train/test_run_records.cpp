@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "core/files.h"
@@ -57,6 +59,82 @@ TEST(StepLine, OfGpusCountsGpusAndTheirMemory) {
               HasSubstr("| tok_per_s 1.00k per_gpu 500 | mfu_pct 50.0 flops_def gemm_causal | mem_gib 1.5 "
                         "| data_pct"));
   EXPECT_EQ(written.record["mem_gib"], 1.5);
+}
+
+// By a clock that passes as it likes, so that the machine's own, which people set, cannot matter.
+TEST(StepLine, ComesEveryFewSecondsOfTheClockThatNobodySets) {
+  const TempFolder folder;
+  const RunFolder run{folder.path()};
+  TrainState state;
+  state.stages = {{"s0"}};
+  StepRecord step = two_ranks();
+  step.steps = 100;
+  double now = 1e6;
+  RunRecords records(run, true, "gemm_causal", [&] { return now; });
+  const auto lines_of = [&](int64_t first, int64_t last, double seconds) {
+    ::testing::internal::CaptureStdout();
+    for (step.step = first; step.step <= last; ++step.step, now += seconds) records.step(state, step);
+    const std::string lines = ::testing::internal::GetCapturedStdout();
+    return std::count(lines.begin(), lines.end(), '\n');
+  };
+  EXPECT_EQ(lines_of(2, 11, 6), 10) << "also the first of a launch that begins at step 2";
+  EXPECT_EQ(lines_of(12, 31, 1), 4);
+  EXPECT_EQ(lines_of(32, 51, 0), 1);
+}
+
+Written write_eval(const EvalRecord& eval) {
+  const TempFolder folder;
+  const RunFolder run{folder.path()};
+  TrainState state;
+  state.stages = {{"s0"}};
+  state.data = {{"t"}, "v", "tok"};
+  ::testing::internal::CaptureStdout();
+  RunRecords(run, true, "gemm_causal").eval(state, 10, eval);
+  return {::testing::internal::GetCapturedStdout(), nlohmann::json::parse(read_text_file(run.evals()))};
+}
+
+TEST(EvalLine, SaysWhatThePerplexityIsOver) {
+  EvalRecord eval;
+  eval.loss = 2;
+  eval.loss_se = 0.25;
+  eval.windows = 4;
+  eval.tokens = 128;
+  const Written written = write_eval(eval);
+  EXPECT_THAT(written.line, HasSubstr("loss 2.0000 se 0.2500 ppl 7.39"));
+  EXPECT_EQ(written.record["valid_digest"], "v");
+  EXPECT_EQ(written.record["tokenizer_digest"], "tok");
+  EXPECT_EQ(written.record["context"], 32);
+}
+
+TEST(EvalLine, OfOneWindowHasNoStandardError) {
+  EvalRecord eval;
+  eval.loss = 2;
+  eval.loss_se = std::numeric_limits<double>::quiet_NaN();
+  eval.windows = 1;
+  eval.tokens = 32;
+  const Written written = write_eval(eval);
+  EXPECT_THAT(written.line, HasSubstr("loss 2.0000 ppl 7.39"));
+  EXPECT_TRUE(written.record["loss_se"].is_null());
+}
+
+// Rank 0 was stopped for so long that the others ended the job and wrote STATUS; now it wakes.
+TEST(Status, ThatTellsHowALaunchEndedIsNotTakenBackByTheSameLaunch) {
+  const TempFolder folder;
+  const RunFolder run{folder.path()};
+  const LaunchMark mark{3, "345", 1};
+  const std::string told = "nexus: error: no progress" + mark.status_groups(74) + "\n";
+  RunRecords records(run, true, "gemm_causal");
+  records.set_launch(mark);
+  records.status("running");
+  EXPECT_EQ(read_text_file(run.status()), "running | generation 3 | job 345 restart 1\n");
+  replace_file(run.status(), told);
+  records.status("running");
+  EXPECT_EQ(read_text_file(run.status()), told);
+  records.set_launch({4, "345", 2});
+  records.status("running");
+  EXPECT_EQ(read_text_file(run.status()), "running | generation 4 | job 345 restart 2\n");
+  records.status("done", 0);
+  EXPECT_EQ(read_text_file(run.status()), "done | exit 0 | generation 4 | job 345 restart 2\n");
 }
 
 }  // namespace

@@ -158,5 +158,57 @@ TEST(Step, StopsBeforeAnUpdateThatIsNotFiniteAndNamesTheTensor) {
   EXPECT_EQ(optimizer.generations()[0].updates1, 0);
 }
 
+// What is not finite in the moments passes through the update, whatever loss and gradients are, and no setting can take
+// it back: the next step stops before it, and so does whoever asks on the way to a save.
+TEST(Step, StopsAfterAnUpdateThatLeftAnythingThatIsNotFiniteAndNamesIt) {
+  const auto backend = make_cpu_backend();
+  ProcessGrid grid(make_self_communicator(), 1, 1);
+  const BatchLayout layout = make_batch_layout({4 * 16, 4}, 16, 0, 1);
+  const auto fetch = [](int64_t sample, int32_t* a, int32_t* b) { fetch_random(16, sample, a, b); };
+  SafetySpec skip;
+  skip.nonfinite = NonfiniteAction::kSkip;
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    for (const float value : {std::nanf(""), INFINITY, -INFINITY}) {
+      for (const char* moment : {"moment1", "moment2"}) {
+        Model model(small_model());
+        ParamStore params(*backend, model.table(), dtype);
+        params.initialize(9);
+        StepRunner runner(*backend, grid, model, params, layout, skip);
+        Optimizer optimizer({}, 0.0, {first_generation(model.config())});
+        runner.run(fetch, optimizer, {0, 1e-3, 1e-3, {}});
+        runner.require_finite_state();
+        const ParamSpec& spec = model.table()[model.table().find("layers.1.mlp.w_d")];
+        const Tensor& state = moment == std::string("moment1") ? params.moment1() : params.moment2();
+        backend->copy_in(state.flat(spec.offset + 5, 1), &value);
+        EXPECT_TRUE(runner.run(fetch, optimizer, {4, 1e-3, 1e-3, {}}).updated);
+        const std::string named = fmt::format("{} of layers.1.mlp.w_d, element 5, is ", moment);
+        EXPECT_NEXUS_ERROR(runner.require_finite_state(), ErrorKind::kNumeric, ::testing::HasSubstr(named));
+        EXPECT_NEXUS_ERROR(runner.run(fetch, optimizer, {8, 1e-3, 1e-3, {}}), ErrorKind::kNumeric,
+                           ::testing::HasSubstr(named));
+      }
+    }
+  }
+}
+
+// Loss and gradient norm are finite, and what the update makes of them is not.
+TEST(Step, StopsAfterAnUpdateThatOverflows) {
+  const auto backend = make_cpu_backend();
+  ProcessGrid grid(make_self_communicator(), 1, 1);
+  const BatchLayout layout = make_batch_layout({4 * 16, 4}, 16, 0, 1);
+  const auto fetch = [](int64_t sample, int32_t* a, int32_t* b) { fetch_random(16, sample, a, b); };
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    Model model(small_model());
+    ParamStore params(*backend, model.table(), dtype);
+    params.initialize(9);
+    StepRunner runner(*backend, grid, model, params, layout, {});
+    Optimizer optimizer({}, 0.0, {first_generation(model.config())});
+    // The first update is the learning rate in size: within f32, beyond bf16.
+    const double rate = dtype == DType::kBF16 ? 3.398e38 : 1e39;
+    EXPECT_TRUE(runner.run(fetch, optimizer, {0, rate, rate, {}}).updated);
+    EXPECT_NEXUS_ERROR(runner.require_finite_state(), ErrorKind::kNumeric,
+                       ::testing::HasSubstr(dtype == DType::kBF16 ? "the bf16 copy of " : "the weight of "));
+  }
+}
+
 }  // namespace
 }  // namespace nexus

@@ -24,6 +24,7 @@ TrainState some_state() {
   state.samples = int64_t{1} << 40;
   state.seed = 0xFFFFFFFFFFFFFFFF;
   state.data_digest = "0123";
+  state.data = {{"45", "67"}, "89", "ab"};
   state.generations = {first_generation(state.model), first_generation(state.model)};
   state.generations[0].updates1 = 99;
   state.inherited_tokens = 5;
@@ -41,6 +42,7 @@ TEST(TrainState, SurvivesJsonUnchanged) {
   EXPECT_EQ(back.model, state.model);
   EXPECT_EQ(back.generations, state.generations);
   EXPECT_EQ(back.seed, state.seed);
+  EXPECT_EQ(back.data, state.data);
   EXPECT_EQ(back.total_tokens(), 155);
   EXPECT_DOUBLE_EQ(back.total_flops(), 1e15 + 3e12);
 }
@@ -51,11 +53,20 @@ TEST(TrainState, RefusesAStateWithAnyFieldMissing) {
   for (const char* derived : {"stage", "tokens", "flops"}) ASSERT_TRUE(whole.contains(derived));
   for (const auto& [key, value] : whole.items()) {
     if (key == "stage" || key == "tokens" || key == "flops") continue;  // for readers; recomputed from the others
+    if (key == "data") continue;                                        // older checkpoints have none
     auto document = whole;
     document.erase(key);
     EXPECT_NEXUS_ERROR(train_state_from_json(document, "ck/state.json"), ErrorKind::kCheckpoint,
                        ::testing::HasSubstr("ck/state.json"));
   }
+}
+
+TEST(TrainState, OfAnOlderNexusKnowsNothingOfItsDatasContent) {
+  auto document = to_json(some_state());
+  document.erase("data");
+  EXPECT_EQ(train_state_from_json(document, "x").data, DataIdentity{});
+  document["data"] = {{"train", "no list"}};
+  EXPECT_NEXUS_ERROR(train_state_from_json(document, "x"), ErrorKind::kCheckpoint, ::testing::HasSubstr("x"));
 }
 
 TEST(TrainState, RefusesWrongTypesVersionsAndArchitectures) {

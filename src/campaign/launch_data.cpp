@@ -1,0 +1,235 @@
+#include "campaign/launch_data.h"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "comm/progress.h"
+#include "core/json_text.h"
+#include "core/log.h"
+
+namespace nexus {
+namespace {
+
+using nlohmann::json;
+
+// Between two meetings of the ranks: short enough that a slow disk is no hang to the watchdog.
+constexpr int64_t kRoundBytes = int64_t{1} << 30;
+constexpr int64_t kSliceBytes = int64_t{1} << 26;
+
+// Runs `work`; what it throws on some rank is thrown on every rank.
+void together(Communicator& world, const std::string& phase, const std::function<void()>& work) {
+  std::exception_ptr error;
+  try {
+    work();
+  } catch (...) {
+    error = std::current_exception();
+  }
+  world.agree(phase, error);
+}
+
+// The ranks that see the same files as this one, in order. What differs in size, time or inode is another file.
+std::vector<int> peers_of(const std::vector<NamedTokenFile>& files, Communicator& world) {
+  std::string seen;
+  for (const NamedTokenFile& file : files) seen += file.file->bin_stamp().str() + ";";
+  const std::vector<std::string> all = world.all_gather_text(seen);
+  std::vector<int> peers;
+  for (int rank = 0; rank < world.size(); ++rank)
+    if (all[static_cast<size_t>(rank)] == seen) peers.push_back(rank);
+  return peers;
+}
+
+// This rank's share of the files. What is kept beside them is not read.
+class Share {
+ public:
+  Share(const std::vector<NamedTokenFile>& files, const std::vector<int>& peers, int rank) {
+    const auto place = static_cast<size_t>(std::find(peers.begin(), peers.end(), rank) - peers.begin());
+    for (size_t i = place; i < files.size(); i += peers.size()) {
+      if (const auto kept = kept_content(*files[i].file))
+        contents_[i] = *kept;
+      else
+        unread_.push_back({i, files[i].file});
+    }
+  }
+
+  int64_t unread_bytes() const {
+    int64_t sum = 0;
+    for (const auto& [index, file] : unread_) sum += file->bin_bytes();
+    return sum;
+  }
+
+  // Reads for a while; false when all is read.
+  bool read() {
+    for (int64_t left = kRoundBytes; left > 0 && !unread_.empty(); left -= kSliceBytes) {
+      const auto [index, file] = unread_.front();
+      if (!reader_) reader_ = std::make_unique<ContentReader>(*file);
+      const bool more = reader_->read(kSliceBytes);
+      progress::tick();
+      if (more) continue;
+      done_bytes_ += reader_->done_bytes();
+      contents_[index] = reader_->content();
+      keep_content(*file, contents_[index]);
+      reader_.reset();
+      unread_.erase(unread_.begin());
+    }
+    return !unread_.empty();
+  }
+  void give_up() { unread_.clear(); }
+
+  int64_t done_bytes() const { return done_bytes_ + (reader_ ? reader_->done_bytes() : 0); }
+
+  std::string str() const {
+    json document = json::object();
+    for (const auto& [index, content] : contents_) document[std::to_string(index)] = to_json(content);
+    return json_text(document);
+  }
+
+ private:
+  std::map<size_t, TokenFileContent> contents_;
+  std::vector<std::pair<size_t, const TokenFile*>> unread_;
+  std::unique_ptr<ContentReader> reader_;
+  int64_t done_bytes_ = 0;
+};
+
+// Each rank's share is read in rounds, at whose ends the ranks meet.
+void read_in_rounds(Share& share, Communicator& world) {
+  const auto total = static_cast<int64_t>(world.sum(static_cast<double>(share.unread_bytes())));
+  if (total == 0) return;
+  const progress::Phase phase("reading the token files");
+  Progress bar("data digests", total, "bytes");
+  std::exception_ptr error;
+  for (bool more = true; more;) {
+    try {
+      more = share.read();
+    } catch (...) {
+      error = std::current_exception();
+      share.give_up();
+      more = false;
+    }
+    more = world.any(more);
+    bar.update(static_cast<int64_t>(world.sum(static_cast<double>(share.done_bytes()))));
+  }
+  world.agree("reading the token files", error);
+}
+
+std::string digests_of(const std::vector<TokenFileContent>& contents) {
+  std::string text;
+  for (const TokenFileContent& content : contents) text += content.bin_digest + "\n";
+  return text;
+}
+
+json describe(const NamedTokenFile& file, const TokenFileContent& content) {
+  json document{{"path", file.file->prefix()},
+                {"tokens", file.file->tokens()},
+                {"bin_digest", content.bin_digest},
+                {"idx_digest", file.file->index_digest()},
+                {"largest_id", content.largest_id}};
+  if (file.info) document["tokenizer_digest"] = file.info->tokenizer_digest;
+  if (file.info) document["vocab_size"] = file.info->vocab_size;
+  return document;
+}
+
+bool known_and_different(const std::string& a, const std::string& b) {
+  return !a.empty() && !b.empty() && a != b;
+}
+
+// How the training files differ from those of before; empty where they do not, as far as is known.
+std::string training_difference(const CampaignSpec& spec, const std::vector<std::string>& before,
+                                const std::vector<std::string>& now) {
+  if (before.empty() || before == now) return "";
+  if (before.size() != now.size()) return fmt::format(": there were {}, there are {}", before.size(), now.size());
+  if (std::is_permutation(before.begin(), before.end(), now.begin())) return ": they are in another order";
+  const auto index = static_cast<size_t>(std::mismatch(now.begin(), now.end(), before.begin()).first - now.begin());
+  return fmt::format(": data.train.{}.path ({}) holds other tokens", index, spec.data.train[index].path);
+}
+
+}  // namespace
+
+LaunchData::LaunchData(const CampaignSpec& spec, const Sampler& sampler, const EvalWindows* valid, Communicator& world)
+    : spec_(spec) {
+  for (size_t i = 0; i < sampler.files(); ++i)
+    files_.push_back({fmt::format("data.train.{}.path", i), &sampler.file(i), std::nullopt});
+  if (valid != nullptr) files_.push_back({"data.valid", &valid->file(), std::nullopt});
+  together(world, "comparing data and tokenizer", [&] {
+    if (world.rank() != 0) return;
+    for (NamedTokenFile& file : files_) file = name_token_file(file.key, *file.file);
+    std::optional<TokenizerIdentity> tokenizer;
+    if (!spec.tokenizer.empty()) tokenizer = identify_tokenizer(spec.tokenizer);
+    identity_.tokenizer = check_descriptions(files_, tokenizer, spec.model.vocab);
+    if (tokenizer) pieces_ = tokenizer->pieces;
+  });
+  identity_.tokenizer = world.broadcast_text(identity_.tokenizer);
+}
+
+void LaunchData::read_contents(Communicator& world) {
+  const std::vector<int> peers = peers_of(files_, world);
+  std::optional<Share> share;
+  together(world, "looking for the digests of the token files", [&] { share.emplace(files_, peers, world.rank()); });
+  read_in_rounds(*share, world);
+  const std::vector<std::string> shares = world.all_gather_text(share->str());
+  contents_.assign(files_.size(), {});
+  for (const int rank : peers) {
+    const json theirs = json::parse(shares[static_cast<size_t>(rank)]);
+    for (const auto& [index, content] : theirs.items())
+      contents_.at(std::stoul(index)) = token_file_content_from_json(content);
+  }
+  const std::string first = world.broadcast_text(digests_of(contents_));
+  together(world, "comparing the token files", [&] {
+    if (digests_of(contents_) != first)
+      throw Error(ErrorKind::kData, "this rank's token files hold other tokens than those of rank 0",
+                  files_.front().file->prefix(), "give every node the same files");
+    if (world.rank() == 0) check_contents();
+  });
+  const size_t training = spec_.data.train.size();
+  identity_.train.clear();
+  for (size_t i = 0; i < training; ++i) identity_.train.push_back(contents_[i].bin_digest);
+  identity_.valid = files_.size() > training ? contents_[training].bin_digest : "";
+}
+
+void LaunchData::check_contents() const {
+  for (size_t i = 0; i < files_.size(); ++i) {
+    check_content(files_[i], contents_[i], spec_.model.vocab);
+    if (pieces_ > 0 && contents_[i].largest_id >= pieces_)  // some programs add ids of their own to a tokenizer's
+      warn("{} ({}): token {} has id {}, but the tokenizer has {} pieces: was the file made by another one?",
+           files_[i].key, files_[i].file->prefix(), contents_[i].largest_at, contents_[i].largest_id, pieces_);
+  }
+}
+
+json LaunchData::record() const {
+  NX_CHECK(contents_.size() == files_.size());
+  json document{{"V", spec_.model.vocab}, {"context", spec_.data.context}, {"train", json::array()}};
+  const size_t training = spec_.data.train.size();
+  for (size_t i = 0; i < training; ++i) {
+    document["train"].push_back(describe(files_[i], contents_[i]));
+    document["train"].back()["weight"] = spec_.data.train[i].weight;
+  }
+  document["valid"] = files_.size() > training ? describe(files_[training], contents_[training]) : json();
+  document["tokenizer"] = {{"path", spec_.tokenizer.empty() ? json() : json(spec_.tokenizer)},
+                           {"digest", identity_.tokenizer.empty() ? json() : json(identity_.tokenizer)}};
+  return document;
+}
+
+std::vector<FrozenChange> data_changes(const CampaignSpec& spec, const TrainState& before,
+                                       const std::string& index_digest, const DataIdentity& now) {
+  std::vector<FrozenChange> changes;
+  const std::string difference = training_difference(spec, before.data.train, now.train);
+  if (!difference.empty() || before.data_digest != index_digest)
+    changes.push_back(
+        {"data.train", "the training token files are not those that this run was started on" + difference});
+  if (known_and_different(before.data.valid, now.valid))
+    changes.push_back({"data.valid", fmt::format("data.valid ({}) holds other tokens than those that this run was "
+                                                 "evaluated on: its perplexities would not compare",
+                                                 spec.data.valid)});
+  if (known_and_different(before.data.tokenizer, now.tokenizer))
+    changes.push_back({"tokenizer.path", "the tokenizer is not the one that this run was started with"});
+  return changes;
+}
+
+DataIdentity updated_identity(const DataIdentity& before, DataIdentity now) {
+  if (now.valid.empty()) now.valid = before.valid;
+  if (now.tokenizer.empty()) now.tokenizer = before.tokenizer;
+  return now;
+}
+
+}  // namespace nexus

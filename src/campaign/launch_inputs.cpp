@@ -1,0 +1,32 @@
+#include "campaign/launch_inputs.h"
+
+#include "core/error.h"
+#include "core/files.h"
+#include "data/sampler.h"
+
+namespace nexus {
+
+TrainState ancestor_state(const CampaignSpec& spec, const Checkpoint& checkpoint) {
+  TrainState ancestor = train_state_from_json(checkpoint.state(), spec.init_from);
+  ModelConfig expected = spec.model;
+  expected.validate();
+  if (!(ancestor.model == expected))
+    throw Error(ErrorKind::kConfig,
+                fmt::format("the checkpoint holds \"{}\", the campaign's model is \"{}\"", describe(ancestor.model),
+                            describe(expected)),
+                spec.init_from, "copy the checkpoint's widths into `model`; stages.0.grow changes them");
+  return ancestor;
+}
+
+void require_inputs(const CampaignSpec& spec) {
+  const Sampler sampler(spec.data, spec.seed, spec.model.vocab);
+  if (!spec.data.valid.empty()) const EvalWindows windows(spec.data.valid, spec.data.context, spec.model.vocab);
+  if (!spec.tokenizer.empty() && !path_exists(spec.tokenizer))
+    throw Error(ErrorKind::kData, "there is no such tokenizer", spec.tokenizer,
+                "make one with `nexus data build`, or put tokenizer.path right");
+  // A run that has begun does not read its ancestor again.
+  if (!spec.init_from.empty() && list_checkpoints(RunFolder{spec.out}).empty())
+    static_cast<void>(ancestor_state(spec, Checkpoint(spec.init_from, /*verify_data=*/false)));
+}
+
+}  // namespace nexus

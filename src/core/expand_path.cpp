@@ -1,0 +1,73 @@
+#include "core/expand_path.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+namespace nexus {
+namespace {
+
+constexpr char kWriteOut[] = "write the path out";
+
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+ExpandedPath refused(const std::string& problem, const std::string& todo) {
+  return {"", problem, todo};
+}
+
+// The name after the `$` at `at`, and where the text goes on; an empty name for other syntax.
+std::string name_after(const std::string& text, size_t at, size_t& next) {
+  const bool braces = at + 1 < text.size() && text[at + 1] == '{';
+  const size_t begin = at + (braces ? 2 : 1);
+  size_t end = begin;
+  while (end < text.size() && (is_letter(text[end]) || (end > begin && is_digit(text[end])))) ++end;
+  next = end + (braces ? 1 : 0);
+  if (braces && (end >= text.size() || text[end] != '}')) return "";
+  return text.substr(begin, end - begin);
+}
+
+// The value of a variable, which must be usable in a path.
+ExpandedPath value_of(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  if (value == nullptr || *value == '\0')
+    return refused(fmt::format("the variable {} is {}", name, value == nullptr ? "not set" : "empty"),
+                   fmt::format("set it where nexus is started, or {}", kWriteOut));
+  if (std::string(value).find('$') != std::string::npos)
+    return refused(fmt::format("the value of {} holds a $", name), kWriteOut);
+  return {value, "", ""};
+}
+
+}  // namespace
+
+ExpandedPath expand_path(const std::string& text) {
+  ExpandedPath result;
+  size_t at = 0;
+  if (text.starts_with('~')) {
+    if (text.size() > 1 && text[1] != '/')
+      return refused("~ stands for the home folder only at the start and before a slash",
+                     std::string(kWriteOut) + " (./~... for a name that begins with ~)");
+    result = value_of("HOME");
+    if (!result.problem.empty()) return result;
+    at = 1;
+  }
+  while (at < text.size()) {
+    if (text[at] != '$') {
+      result.path += text[at++];
+      continue;
+    }
+    const std::string name = name_after(text, at, at);
+    if (name.empty()) return refused("a $ stands before the name of a variable: $NAME or ${NAME}", kWriteOut);
+    const ExpandedPath value = value_of(name);
+    if (!value.problem.empty()) return value;
+    result.path += value.path;
+  }
+  if (result.path.starts_with('~')) return refused("the path begins with ~ once its variables are in", kWriteOut);
+  return result;
+}
+
+}  // namespace nexus

@@ -1,0 +1,21 @@
+// What a run reads, by content: recorded in checkpoints, so that files may move and may not be swapped.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace nexus {
+
+struct DataIdentity {
+  std::vector<std::string> train;  // digest of each training file's .bin, in the campaign's order; empty: not recorded
+  std::string valid;               // of the validation file's; empty: there is none, or it is not recorded
+  std::string tokenizer;           // of the SentencePiece model; empty: not known
+  bool operator==(const DataIdentity&) const = default;
+};
+
+nlohmann::json to_json(const DataIdentity& identity);
+// Throws nlohmann::json::exception where a field is missing or of the wrong type.
+DataIdentity data_identity_from_json(const nlohmann::json& document);
+
+}  // namespace nexus

@@ -1,0 +1,174 @@
+#include "data/json_line.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "core/error.h"
+
+namespace nexus {
+namespace {
+
+using Json = nlohmann::json;
+
+// Takes the field and keeps what the messages need; nothing else of the line is held.
+class FieldReader : public nlohmann::json_sax<Json> {
+ public:
+  explicit FieldReader(const std::string& field) : field_(field) {}
+
+  bool null() override { return value("null"); }
+  bool boolean(bool) override { return value("true or false"); }
+  bool number_integer(number_integer_t) override { return value("a number"); }
+  bool number_unsigned(number_unsigned_t) override { return value("a number"); }
+  bool number_float(number_float_t, const string_t&) override { return value("a number"); }
+  bool binary(binary_t&) override { return value("binary data"); }
+  bool string(string_t& text) override {
+    if (depth_ == 1 && is_field_) texts.push_back(std::move(text));
+    return value("text");
+  }
+  bool start_object(size_t) override { return open("an object"); }
+  bool start_array(size_t) override { return open("an array"); }
+  bool end_object() override { return --depth_ >= 0; }
+  bool end_array() override { return --depth_ >= 0; }
+  bool key(string_t& name) override {
+    if (depth_ != 1) return true;
+    is_field_ = name == field_;
+    found += is_field_ ? 1 : 0;
+    if (!is_field_ && other_fields.size() < kMaxNamed) other_fields.push_back(name);
+    return true;
+  }
+  bool parse_error(size_t position, const std::string&, const Json::exception& error) override {
+    error_position = position;
+    error_text = error.what();
+    return false;
+  }
+
+  static constexpr size_t kMaxNamed = 8;
+  const char* top = nullptr;         // what the line holds
+  const char* field_kind = nullptr;  // what the last `field` holds
+  int found = 0;
+  std::vector<std::string> texts, other_fields;
+  size_t error_position = 0;  // bytes read when the error was seen
+  std::string error_text;     // empty: the line is JSON
+
+ private:
+  bool value(const char* kind) {
+    if (depth_ == 0) top = kind;
+    if (depth_ == 1 && is_field_) field_kind = kind;
+    return true;
+  }
+  bool open(const char* kind) {
+    value(kind);
+    ++depth_;
+    return true;
+  }
+  const std::string& field_;
+  int64_t depth_ = 0;
+  bool is_field_ = false;
+};
+
+struct Trouble {
+  std::string what, todo;
+};
+
+constexpr const char* kMend = "mend or remove the line";
+constexpr const char* kWriter = "write the file with a JSON library, such as Python's json.dumps(record)";
+
+bool is_word(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+// The last part of the library's sentence: "[...] parse error at ...: syntax error while parsing X - REASON; last read:
+// ...".
+std::string reason_of(std::string text) {
+  if (const size_t last_read = text.find("; last read"); last_read != std::string::npos) text.resize(last_read);
+  if (const size_t dash = text.find(" - "); dash != std::string::npos) return text.substr(dash + 3);
+  const size_t bracket = text.find("] ");
+  return bracket == std::string::npos ? text : text.substr(bracket + 2);
+}
+
+// `at` is the byte where reading stopped. The word around it, or the character itself, tells what was meant.
+Trouble explain(std::string_view line, size_t at, const std::string& reason) {
+  size_t begin = std::min(at, line.size());
+  if (reason.find("surrogate") != std::string::npos)
+    return {"half of a surrogate pair (\\uD800 to \\uDFFF) stands alone: it is no character",
+            "write whole characters; Python: text.encode('utf-8', 'replace').decode()"};
+  if (reason.find("control character") != std::string::npos)
+    return {"a raw control character in a text: JSON wants it escaped, like \\t or \\u0000", kWriter};
+  if (begin >= line.size()) return {"the line ends inside its JSON: it was cut off", "fetch or write the file again"};
+  while (begin > 0 && is_word(line[begin]) && is_word(line[begin - 1])) --begin;
+  size_t end = begin;
+  while (end < line.size() && is_word(line[end])) ++end;
+  const std::string_view word = line.substr(begin, end - begin);
+  if (word == "NaN" || word == "nan" || word == "Infinity" || word == "inf" || word == "Inf")
+    return {fmt::format("{} is no number in JSON", word),
+            "write null, or leave the field out; Python: allow_nan=False"};
+  if (word == "None" || word == "True" || word == "False" || line[begin] == '\'')
+    return {line[begin] == '\'' ? "names and texts stand in double quotes in JSON, not in single ones"
+                                : fmt::format("{} is Python, not JSON", word),
+            kWriter};
+  const size_t before = begin == 0 ? std::string_view::npos : line.find_last_not_of(" \t", begin - 1);
+  if ((line[begin] == '}' || line[begin] == ']') && before != std::string_view::npos && line[before] == ',')
+    return {"a comma before the closing bracket", "remove the comma"};
+  if (reason.find("expected end of input") != std::string::npos)
+    return {"more text follows the end of the JSON value", "write one object on each line"};
+  if (begin == line.find_first_not_of(" \t"))
+    return {"this is no JSON: a line must be an object, like {\"text\": \"...\"}",
+            "name JSON Lines, or say what a document is with --documents file, line or blank-line"};
+  return {"not JSON: " + reason, kMend};
+}
+
+std::string place_at(const JsonLinePlace& place, std::string_view line, size_t byte) {
+  const std::string_view before = line.substr(0, std::min(byte, line.size()));
+  const auto is_start = [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; };
+  const auto column = 1 + std::count_if(before.begin(), before.end(), is_start);
+  return fmt::format("{}:{}:{}", place.path, place.line, column);
+}
+
+[[noreturn]] void refuse_syntax(std::string_view line, const FieldReader& reader, const JsonLinePlace& place) {
+  // The position counts the byte that was found wrong; where the input ended, one more.
+  size_t at = reader.error_position > 0 ? reader.error_position - 1 : 0;
+  const std::string reason = reason_of(reader.error_text);
+  if (reason.find("missing closing quote") != std::string::npos) at = line.size();
+  const Trouble trouble = explain(line, at, reason);
+  throw Error(ErrorKind::kData, trouble.what, place_at(place, line, at), trouble.todo);
+}
+
+Trouble field_trouble(const FieldReader& reader, const std::string& field) {
+  const char* const name_it = "name the field that holds the text with --json-field";
+  if (reader.found > 1)
+    return {fmt::format("the field '{}' is there {} times: which one is meant is not clear", field, reader.found),
+            "leave one of them"};
+  if (reader.found == 1)
+    return {fmt::format("the field '{}' is {}, not text", field, reader.field_kind),
+            std::string(name_it) + ", or remove the line"};
+  std::string names;
+  for (const std::string& name : reader.other_fields) names += (names.empty() ? "'" : ", '") + name + "'";
+  return {names.empty() ? fmt::format("an empty object: there is no field '{}'", field)
+                        : fmt::format("there is no field '{}', but {}", field, names),
+          name_it};
+}
+
+}  // namespace
+
+std::string text_of_json_line(std::string_view line, const std::string& field, const JsonLinePlace& place) {
+  line = line.substr(0, line.find_last_not_of(" \t\r") + 1);
+  FieldReader reader(field);
+  if (!Json::sax_parse(line.begin(), line.end(), &reader)) refuse_syntax(line, reader, place);
+  const std::string where = fmt::format("{}:{}", place.path, place.line);
+  if (std::string_view(reader.top) == "an array")
+    throw Error(ErrorKind::kData, "this line holds an array, not an object", where,
+                "write one object on each line; where the whole file is one array: jq -c '.[]' FILE > FILE.jsonl");
+  if (std::string_view(reader.top) != "an object")
+    throw Error(ErrorKind::kData,
+                fmt::format("this line holds {}, not an object like {{\"{}\": \"...\"}}", reader.top, field), where,
+                kMend);
+  if (reader.found != 1 || reader.texts.empty()) {
+    const Trouble trouble = field_trouble(reader, field);
+    throw Error(ErrorKind::kData, trouble.what, where, trouble.todo);
+  }
+  return std::move(reader.texts.front());
+}
+
+}  // namespace nexus

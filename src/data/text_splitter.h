@@ -1,0 +1,58 @@
+// Which text is held out for validation. A pure function of the documents and the share; no text is in both parts.
+//
+// Where at least kWholeDocuments documents are expected in the validation part (or there are more than
+// TextSurvey::kMaxListed), whole documents go there: document i when uniform(i) of the stream "data split" is below the
+// share.
+//
+// Where there are fewer, such as one file as one document, the tail of every document does, whatever its script: what
+// follows the first line end after its first (1 - share) bytes, or the first space where the text near there has no
+// line end. A tail of less than half the share is not taken: where there is no blank near, the document is cut between
+// two characters, and where line ends are just rare, at a blank that is near. (Text with blanks whose late tails are
+// only a few, kFewLate of all, is left at its line ends.) Documents whose share is less than a character in some
+// scripts (kLeastTailBytes) are held out whole: one, at random, of every 1 / share of them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "data/document_reader.h"
+#include "data/text_survey.h"
+
+namespace nexus {
+
+enum class Part { kTrain, kValid };
+
+struct SplitPiece {
+  TextPiece piece;
+  Part part = Part::kTrain;
+};
+
+class TextSplitter {
+ public:
+  static constexpr double kWholeDocuments = 20;
+  static constexpr double kLeastTailBytes = 4;
+  static constexpr double kFewLate = 0.05;
+
+  // Reads all of `reader`, the surveyed text, where tails are to be found.
+  TextSplitter(const TextSurvey& survey, double valid_share, DocumentReader reader);
+  bool splits_whole_documents() const { return tail_starts_.empty(); }
+  // True where it is certain that no text will be held out, though the share is not 0: there is too little.
+  bool holds_out_nothing() const;
+  // The piece, with its part; two pieces where the border lies inside. Pieces must come in order. Throws
+  // ErrorKind::kData where there are more documents than in the survey.
+  std::vector<SplitPiece> split(TextPiece piece);
+
+ private:
+  double valid_share_;
+  std::vector<int64_t> document_bytes_;
+  std::vector<int64_t> tail_starts_;  // by document: 0 holds out all of it, its size nothing; empty: whole documents
+  int64_t document_ = -1, offset_bytes_ = 0;
+  Part part_ = Part::kTrain;  // of this document, where whole ones are held out
+};
+
+// The least share with which TextSplitter holds out some of this text, to two digits; nothing where none up to
+// `largest_share` does.
+std::optional<double> least_valid_share(const TextSurvey& survey, double largest_share);
+
+}  // namespace nexus

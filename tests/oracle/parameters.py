@@ -1,0 +1,94 @@
+"""The parameter tensors of every architecture, their initial values and their growth, written from docs/numerics.md."""
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from streams import Stream
+
+
+@dataclass
+class Tensor:
+    name: str
+    shape: tuple
+    std: float = 0.02  # of the initial values; None: all ones
+    widths: tuple = (None, None)  # the growable width that each axis follows
+    produces: bool = True  # a new row makes a channel; new columns always read one
+    decays: bool = True
+
+
+def nexus_rank(prefix, d, m, a, out, a_width="A"):
+    return [Tensor(f"{prefix}.w_m", (m, d), widths=("M", None)), Tensor(f"{prefix}.w_a", (a, m), widths=(a_width, "M")),
+            Tensor(f"{prefix}.w_d", (out, a), widths=(None, a_width))]
+
+
+def pattention(prefix, c, width, out):
+    n, value_std = c[width], 2.0 / c["L"] / math.sqrt(c["D"])
+    return [Tensor(f"{prefix}.key", (n, c["D"]), widths=(width, None)),
+            Tensor(f"{prefix}.value", (n, out), std=value_std, widths=(width, None), produces=False)]
+
+
+def branch(c, prefix, kind, out):
+    """The tensors of one projection; kind: qkv, o or mlp."""
+    nexus = c["arch"] == "nexusformer" and (kind == "qkv" or c["variant"] == "full")
+    if c["arch"] == "tokenformer":
+        return pattention(prefix, c, {"qkv": "n_qkv", "o": "n_proj", "mlp": "n_ffn"}[kind], out)
+    if nexus and kind == "mlp":
+        return nexus_rank(prefix, c["D"], c["M"], c["F"], out, a_width=None)
+    if nexus:
+        return nexus_rank(prefix, c["D"], c["M"], c["A"], out)
+    if kind != "mlp":
+        return [Tensor(f"{prefix}.weight", (out, c["D"]))]
+    inputs = ["w_gate", "w_up"] if c["mlp"] == "swiglu" else ["w_up"]
+    return [*(Tensor(f"{prefix}.{name}", (c["F"], c["D"])) for name in inputs), Tensor(f"{prefix}.w_down", (c["D"], c["F"]))]
+
+
+def norm(name, c):
+    return Tensor(name, (c["D"],), std=None, widths=(None,), decays=False)
+
+
+def table(c):
+    """Every tensor of a model, by name."""
+    kv = c["kv_heads"] * (c["D"] // c["H"])
+    tensors = [Tensor("embed.weight", (c["V"], c["D"]))]
+    for i in range(c["L"]):
+        layer = f"layers.{i}"
+        if c["arch"] != "tokenformer":
+            tensors += [norm(f"{layer}.attn_norm.weight", c), norm(f"{layer}.mlp_norm.weight", c)]
+        for name, out in (("q", c["D"]), ("k", kv), ("v", kv)):
+            tensors += branch(c, f"{layer}.attn.{name}", "qkv", out)
+        tensors += branch(c, f"{layer}.attn.o", "o", c["D"]) + branch(c, f"{layer}.mlp", "mlp", c["D"])
+    tensors.append(norm("norm.weight", c))
+    if not c["tie"]:
+        tensors.append(Tensor("head.weight", (c["V"], c["D"])))
+    return {tensor.name: tensor for tensor in tensors}
+
+
+def initial(tensor, seed):
+    if tensor.std is None:
+        return np.ones(tensor.shape)
+    return tensor.std * Stream(seed, tensor.name).normal(np.arange(math.prod(tensor.shape))).reshape(tensor.shape)
+
+
+def grown(tensor, old, seed, number, std):
+    """A lossless growth (zero_rows, zero_key_fixed_scale): entries of new channels are zero, entries that read them normal."""
+    if old.shape == tensor.shape:
+        return old
+    stream = Stream(seed, f"{tensor.name}#growth{number}")
+    new = std * stream.normal(np.arange(math.prod(tensor.shape))).reshape(tensor.shape)
+    if tensor.produces:
+        new[old.shape[0]:] = 0
+    new[:old.shape[0], :old.shape[1]] = old
+    return new
+
+
+def generation_of(tensor, generations):
+    """Which growth made each entry: the later one of its row and its column."""
+    of_axis = []
+    for axis, extent in enumerate(tensor.shape):
+        born = np.zeros(extent, dtype=int)
+        width = tensor.widths[axis]
+        for number in range(1, len(generations)) if width else ():
+            born[generations[number - 1]["widths"][width]:] = number
+        of_axis.append(born)
+    return of_axis[0] if len(of_axis) == 1 else np.maximum(of_axis[0][:, None], of_axis[1][None, :])

@@ -1,0 +1,165 @@
+#include "campaign/launch_data.h"
+
+#include <filesystem>
+
+#include "core/files.h"
+#include "support/expect_error.h"
+#include "support/temp_folder.h"
+
+namespace nexus {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::Field;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr int64_t kContext = 8;
+
+// Documents of fixed length, so that two files of different tokens have the same index.
+void write_tokens(const std::string& prefix, int32_t first_id) {
+  TokenFileWriter writer(prefix, TokenType::kUint16);
+  std::vector<int32_t> ids(20);
+  for (int document = 0; document < 5; ++document) {
+    for (size_t i = 0; i < ids.size(); ++i) ids[i] = first_id + static_cast<int32_t>(i);
+    writer.append(ids.data(), static_cast<int64_t>(ids.size()));
+    writer.end_document();
+  }
+  writer.finish();
+}
+
+class LaunchDataTest : public ::testing::Test {
+ protected:
+  LaunchDataTest() {
+    write_tokens(folder_ / "a", 10);
+    write_tokens(folder_ / "b", 20);
+    write_tokens(folder_ / "v", 30);
+    spec_.data.train = {{folder_ / "a", 1.0}, {folder_ / "b", 2.0}};
+    spec_.data.valid = folder_ / "v";
+    spec_.data.context = kContext;
+    spec_.model.vocab = 50;
+  }
+
+  struct Launch {
+    DataIdentity identity;
+    std::string index_digest;
+    nlohmann::json record;
+  };
+  Launch launch() {
+    const Sampler sampler(spec_.data, 1, spec_.model.vocab);
+    std::optional<EvalWindows> valid;
+    if (!spec_.data.valid.empty()) valid.emplace(spec_.data.valid, kContext, spec_.model.vocab);
+    const auto world = make_self_communicator();
+    LaunchData data(spec_, sampler, valid ? &*valid : nullptr, *world);
+    data.read_contents(*world);
+    return {data.identity(), sampler.index_digest(), data.record()};
+  }
+  // The changes that a launch finds in a run that was begun by `first`.
+  std::vector<FrozenChange> changes(const Launch& first) {
+    TrainState state;
+    state.data_digest = first.index_digest;
+    state.data = first.identity;
+    const Launch now = launch();
+    return data_changes(spec_, state, now.index_digest, now.identity);
+  }
+  void swap(const std::string& a, const std::string& b) {
+    std::filesystem::rename(folder_ / a, folder_ / "swap");
+    std::filesystem::rename(folder_ / b, folder_ / a);
+    std::filesystem::rename(folder_ / "swap", folder_ / b);
+  }
+
+  TempFolder folder_;
+  CampaignSpec spec_;
+};
+
+auto with_key(const std::string& key, const std::string& text) {
+  return AllOf(Field(&FrozenChange::key, key), Field(&FrozenChange::text, HasSubstr(text)));
+}
+
+TEST_F(LaunchDataTest, RecordsWhatEveryFileHolds) {
+  const Launch first = launch();
+  EXPECT_EQ(first.identity.train.size(), 2u);
+  EXPECT_EQ(first.record["V"], 50);
+  EXPECT_EQ(first.record["train"][1]["bin_digest"], first.identity.train[1]);
+  EXPECT_EQ(first.record["train"][1]["weight"], 2.0);
+  EXPECT_EQ(first.record["valid"]["bin_digest"], first.identity.valid);
+  EXPECT_EQ(first.record["valid"]["largest_id"], 49);
+  EXPECT_TRUE(first.record["tokenizer"]["digest"].is_null());
+}
+
+TEST_F(LaunchDataTest, TheSameContentIsTheSameDataWhereverItLies) {
+  const Launch first = launch();
+  EXPECT_THAT(changes(first), IsEmpty());
+  std::filesystem::create_directory(folder_ / "moved");
+  for (const char* name : {"a.bin", "a.idx", "b.bin", "b.idx"})
+    std::filesystem::rename(folder_ / name, folder_ / ("moved/" + std::string(name)));
+  spec_.data.train = {{folder_ / "moved/a", 1.0}, {folder_ / "moved/b", 2.0}};
+  EXPECT_THAT(changes(first), IsEmpty());
+  std::filesystem::last_write_time(folder_ / "v.bin", std::filesystem::file_time_type::clock::now());
+  EXPECT_THAT(changes(first), IsEmpty()) << "touched";
+}
+
+TEST_F(LaunchDataTest, OtherTokensUnderTheSameIndexAreFound) {
+  const Launch first = launch();
+  write_tokens(folder_ / "b", 11);
+  EXPECT_THAT(changes(first), ElementsAre(with_key("data.train", "data.train.1.path")));
+  write_tokens(folder_ / "b", 20);
+  swap("a.bin", "b.bin");
+  EXPECT_THAT(changes(first), ElementsAre(with_key("data.train", "in another order")));
+  swap("a.bin", "b.bin");
+  swap("a.bin", "v.bin");
+  EXPECT_THAT(changes(first), ElementsAre(with_key("data.train", "data.train.0.path"), with_key("data.valid", "(")));
+}
+
+TEST_F(LaunchDataTest, OtherValidationTokensAreFoundAndNewOrNoneAreNoChange) {
+  const Launch first = launch();
+  spec_.data.valid = folder_ / "b";
+  EXPECT_THAT(changes(first), ElementsAre(with_key("data.valid", "perplexities would not compare")));
+  spec_.data.valid = "";
+  EXPECT_THAT(changes(first), IsEmpty());
+  const Launch without = launch();
+  EXPECT_EQ(updated_identity(first.identity, without.identity).valid, first.identity.valid);
+  spec_.data.valid = folder_ / "v";
+  EXPECT_THAT(changes(without), IsEmpty());
+}
+
+TEST_F(LaunchDataTest, ACheckpointOfAnOlderNexusIsComparedByItsIndex) {
+  Launch first = launch();
+  first.identity = {};
+  write_tokens(folder_ / "b", 11);
+  EXPECT_THAT(changes(first), IsEmpty()) << "it did not record more";
+  first.index_digest = "another";
+  EXPECT_THAT(changes(first), ElementsAre(with_key("data.train", "not those that this run was started on")));
+}
+
+TEST_F(LaunchDataTest, AnotherTokenizerIsAChangeAndAnUnknownOneIsNot) {
+  const Launch now = launch();
+  TrainState state;
+  state.data_digest = now.index_digest;
+  state.data = now.identity;
+  state.data.tokenizer = "one";
+  EXPECT_THAT(data_changes(spec_, state, now.index_digest, now.identity), IsEmpty());
+  EXPECT_EQ(updated_identity(state.data, now.identity).tokenizer, "one");
+  DataIdentity other = now.identity;
+  other.tokenizer = "two";
+  EXPECT_THAT(data_changes(spec_, state, now.index_digest, other),
+              ElementsAre(with_key("tokenizer.path", "tokenizer")));
+}
+
+TEST_F(LaunchDataTest, IdsBeyondTheVocabularyAreFoundBeforeTheFirstStep) {
+  spec_.model.vocab = 49;
+  EXPECT_NEXUS_ERROR(launch(), ErrorKind::kData, AllOf(HasSubstr("token 19 has id 49"), HasSubstr("data.valid")));
+}
+
+TEST_F(LaunchDataTest, ADigestIsReadOnceAndKept) {
+  const Launch first = launch();
+  EXPECT_TRUE(path_exists(content_path(folder_ / "a")));
+  // What is kept is believed: a digest that nobody could compute from the file.
+  const TokenFile file(folder_ / "a");
+  keep_content(file, {"0123456789abcdef0123456789abcdef", 29, 19});
+  EXPECT_EQ(launch().identity.train[0], "0123456789abcdef0123456789abcdef");
+}
+
+}  // namespace
+}  // namespace nexus
