@@ -1,10 +1,11 @@
-# Modules that only organise: nobody waits for their code, so they compile at -O1 in two thirds of the time of -O3 (with
-# sanitizers at -O0 in half of that of -O1). Nothing that computes weights belongs here: other flags may change bits.
+# Modules that only organise, and tests: nobody waits for their code, so they compile at -O1 in two thirds of the time of -O3 (with
+# sanitizers at -O0 in half of that of -O1; -g1 holds the lines of a report). Nothing that computes weights belongs here: other flags
+# may change bits.
 set(NX_ORGANISING campaign report plan doctor slurm config cli)
 set(NX_READS_JSON checkpoint train campaign report plan doctor cli)  # most of their files, that is
-set(NX_ORGANISING_FLAGS -O1)
+set(NX_QUICK_FLAGS -O1)
 if(NEXUS_SANITIZE)
-  set(NX_ORGANISING_FLAGS -O0)
+  set(NX_QUICK_FLAGS -O0 -g1)
 endif()
 
 # nx_module(name SOURCES... [DEPS nexus modules or libraries]): the static library nx_<name>, included as "<name>/file.h".
@@ -19,8 +20,8 @@ function(nx_module name)
     string(APPEND precompiled _json)
   endif()
   if(name IN_LIST NX_ORGANISING)
-    string(APPEND precompiled _organising)
-    target_compile_options(nx_${name} PRIVATE ${NX_ORGANISING_FLAGS})
+    string(APPEND precompiled _quick)
+    target_compile_options(nx_${name} PRIVATE ${NX_QUICK_FLAGS})
   endif()
   if(name STREQUAL "backend")  # has flags of its own
     target_precompile_headers(nx_backend PRIVATE ${NX_STANDARD_HEADERS})
@@ -54,5 +55,5 @@ endif()
 
 nx_precompiled(nx_precompiled HEADERS ${NX_STANDARD_HEADERS})
 nx_precompiled(nx_precompiled_json HEADERS ${NX_JSON_HEADERS})
-nx_precompiled(nx_precompiled_organising HEADERS ${NX_STANDARD_HEADERS} OPTIONS ${NX_ORGANISING_FLAGS})
-nx_precompiled(nx_precompiled_json_organising HEADERS ${NX_JSON_HEADERS} OPTIONS ${NX_ORGANISING_FLAGS})
+nx_precompiled(nx_precompiled_quick HEADERS ${NX_STANDARD_HEADERS} OPTIONS ${NX_QUICK_FLAGS})
+nx_precompiled(nx_precompiled_json_quick HEADERS ${NX_JSON_HEADERS} OPTIONS ${NX_QUICK_FLAGS})
