@@ -125,8 +125,7 @@ struct VerifyFlags {
 void verify_undescribed(const std::string& prefix, const std::string& tokenizer) {
   const TokenFile file(prefix);
   check_ids(file, tokenizer.empty() ? int64_t{1} << 31 : Tokenizer(tokenizer).vocab_size());
-  fmt::print("ok {}: sizes and borders agree, ids are {}; not made by 'nexus data build': no digests to compare\n",
-             prefix,
+  fmt::print("ok {0}: sizes and borders agree, ids are {1}; there is no {0}.json, so no digests to compare\n", prefix,
              tokenizer.empty() ? "not negative (--tokenizer FILE.model compares them with its vocabulary)"
                                : "inside the vocabulary");
 }
@@ -239,7 +238,9 @@ void declare_readers(CLI::App& data, Action& action) {
   auto flags = std::make_shared<SampleFlags>();
   CLI::App* sample = data.add_subcommand("sample", "print some training samples as text");
   sample->add_option("prefix", flags->name, "prefix of a build or of one token file")->required();
-  sample->add_option("-n", flags->count, "how many")->check(CLI::PositiveNumber)->capture_default_str();
+  sample->add_option("-n", flags->count, "how many")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 30))
+      ->capture_default_str();
   sample->add_option("--context", flags->context, "tokens per sample")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
       ->capture_default_str();

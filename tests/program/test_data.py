@@ -137,7 +137,7 @@ for modes in [b"", b"\0" * 2]:
     Path("m.idx").write_bytes(b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, 8, 2, 3) + struct.pack("<2i", 150, 50)
                               + struct.pack("<2q", 0, 300) + struct.pack("<3q", 0, 1, 2) + modes)
     expect(0, ["documents        2"], "data", "info", "m")
-    expect(0, ["ok m", "no digests"], "data", "verify", "m.idx")
+    expect(0, ["ok m", "no digests to compare"], "data", "verify", "m.idx")
     expect(0, ["inside the vocabulary"], "data", "verify", "m", "--tokenizer", "d.model")
     expect(0, ["--- sample 0"], "data", "sample", "m", "--tokenizer", "d.model")
 Path("m.bin").write_bytes(struct.pack("<200H", *range(400, 600)))
