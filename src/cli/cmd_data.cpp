@@ -238,9 +238,7 @@ void declare_readers(CLI::App& data, Action& action) {
   auto flags = std::make_shared<SampleFlags>();
   CLI::App* sample = data.add_subcommand("sample", "print some training samples as text");
   sample->add_option("prefix", flags->name, "prefix of a build or of one token file")->required();
-  sample->add_option("-n", flags->count, "how many")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 30))
-      ->capture_default_str();
+  sample->add_option("-n", flags->count, "how many")->check(CLI::PositiveNumber)->capture_default_str();
   sample->add_option("--context", flags->context, "tokens per sample")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
       ->capture_default_str();
