@@ -51,11 +51,21 @@ TEST(TrainState, RefusesAStateWithAnyFieldMissing) {
   for (const char* derived : {"stage", "tokens", "flops"}) ASSERT_TRUE(whole.contains(derived));
   for (const auto& [key, value] : whole.items()) {
     if (key == "stage" || key == "tokens" || key == "flops") continue;  // for readers; recomputed from the others
+    if (key == "flops_def") continue;                                   // older states have none
     auto document = whole;
     document.erase(key);
     EXPECT_NEXUS_ERROR(train_state_from_json(document, "ck/state.json"), ErrorKind::kCheckpoint,
                        ::testing::HasSubstr("ck/state.json"));
   }
+}
+
+TEST(TrainState, OfAnOlderNexusSaysNothingOfItsFlopsDefinition) {
+  TrainState state = some_state();
+  state.flops_def = "6n";
+  auto document = to_json(state);
+  EXPECT_EQ(train_state_from_json(document, "x").flops_def, "6n");
+  document.erase("flops_def");
+  EXPECT_EQ(train_state_from_json(document, "x").flops_def, "");
 }
 
 TEST(TrainState, RefusesWrongTypesVersionsAndArchitectures) {
