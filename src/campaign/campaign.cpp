@@ -4,9 +4,9 @@
 #include <atomic>
 #include <chrono>
 
-#include "campaign/changed_settings.h"
 #include "campaign/data_review.h"
 #include "campaign/grow_stage.h"
+#include "campaign/launch_changes.h"
 #include "campaign/launch_data.h"
 #include "campaign/launch_inputs.h"
 #include "campaign/next_action.h"
@@ -146,53 +146,17 @@ class Campaign {
       throw Error(ErrorKind::kCheckpoint, "the checkpoint belongs to another run", path,
                   "continue that run in its own folder, or start from it with init_from");
     TrainState state = train_state_from_json(checkpoint.state(), path);
-    std::vector<FrozenChange> accepted = accept_changes(state), of_data = accept_data(state);
-    accepted.insert(accepted.end(), of_data.begin(), of_data.end());
-    for (const FrozenChange& change : accepted) record_change(state, change);
+    if (state.flops_def.empty())  // of an older nexus
+      state.flops_def = grid_.world().broadcast_text(grid_.rank() == 0 ? recorded_flops_def(folder_) : "");
+    std::vector<FrozenChange> changes = accept_settings(input_, launch_, state);
+    for (FrozenChange& change : accept_data(spec_, launch_, sampler_.index_digest(), data_->identity(), state))
+      changes.push_back(std::move(change));
+    for (const FrozenChange& change : changes) record_change(state, change);  // once none is refused
     trained_ = std::make_unique<Trained>(state.model, backend_, spec_.precision.compute, sharding_);
     load_training(checkpoint, trained_->params);
     const auto stage = static_cast<size_t>(state.stage_index);
     records_.resume(state, stage < spec_.stages.size() ? spec_.steps_of_stage(stage) : state.step, path);
     return state;
-  }
-
-  // The changed settings, all of them allowed; throws where one is not.
-  std::vector<FrozenChange> accept_changes(TrainState& state) {
-    if (state.flops_def.empty())  // of an older nexus
-      state.flops_def = grid_.world().broadcast_text(grid_.rank() == 0 ? recorded_flops_def(folder_) : "");
-    const CurrentSettings now{spec_, input_.stage_numerics, input_.class_of};
-    const auto changes = require_allowed_changes(now, state, launch_.allowed_changes);
-    std::vector<FrozenChange> accepted;
-    for (const SettingChange& change : changes) accepted.push_back({change.key, change.text});
-    for (const std::string& key : launch_.allowed_changes)
-      if (input_.class_of(key) == KeyClass::kSchedule &&
-          std::none_of(changes.begin(), changes.end(), [&](const SettingChange& each) { return each.key == key; }))
-        log("--allow-schedule-change {} | it has not changed", key);
-    adopt_settings(now, state);
-    state.flops_def = spec_.account.flops_def;
-    return accepted;
-  }
-
-  // The same for data: what this run has begun to read must still be what it was, wherever it lies.
-  std::vector<FrozenChange> accept_data(TrainState& state) {
-    const std::string index_digest = sampler_.index_digest();
-    std::vector<FrozenChange> accepted;
-    bool new_build = false;  // whose validation file comes with the training files that were allowed
-    for (const FrozenChange& change : data_changes(spec_, state, index_digest, data_->identity())) {
-      if (!is_allowed(change.key) && !(new_build && change.key == "data.valid"))
-        throw Error(ErrorKind::kData, change.text, folder_.root,
-                    fmt::format("put the old files back, or pass --allow-schedule-change {}", change.key));
-      accepted.push_back(change);
-      new_build = new_build || change.key == "data.train";
-    }
-    state.data_digest = index_digest;
-    state.data = updated_identity(state.data, data_->identity());
-    return accepted;
-  }
-
-  bool is_allowed(const std::string& key) const {
-    const auto& allowed = launch_.allowed_changes;
-    return std::find(allowed.begin(), allowed.end(), key) != allowed.end();
   }
 
   void record_change(const TrainState& state, const FrozenChange& change) {
@@ -227,8 +191,7 @@ class Campaign {
   void start_from_ancestor() {
     const Checkpoint checkpoint = open_verified(grid_.world(), spec_.init_from);
     const TrainState ancestor = ancestor_state(spec_, checkpoint);
-    refuse_other_tokenizer(ancestor);
-    require_same_definition(ancestor);
+    accept_ancestor(spec_, launch_, ancestor, state_);
     trained_ = std::make_unique<Trained>(ancestor.model, backend_, spec_.precision.compute, sharding_);
     load_training(checkpoint, trained_->params);
     state_.model = ancestor.model;
@@ -238,31 +201,6 @@ class Campaign {
     state_.inherited_flops = ancestor.total_flops();
     log("run {} inherits {} tokens, {:.3g} FLOPs | path {}", spec_.name, format_count(state_.inherited_tokens),
         state_.inherited_flops, spec_.init_from);
-  }
-
-  // An embedding row means the piece that it was trained on; the data may be another.
-  void refuse_other_tokenizer(const TrainState& ancestor) {
-    std::string& tokenizer = state_.data.tokenizer;
-    if (!tokenizer.empty() && !ancestor.data.tokenizer.empty() && ancestor.data.tokenizer != tokenizer) {
-      const FrozenChange change{"tokenizer.path", "the checkpoint was trained with another tokenizer"};
-      if (!is_allowed(change.key))
-        throw Error(ErrorKind::kData, change.text, spec_.init_from,
-                    "name data of its tokenizer, or pass --allow-schedule-change tokenizer.path");
-      warn("{}, as allowed", change.text);
-    }
-    if (tokenizer.empty()) tokenizer = ancestor.data.tokenizer;
-  }
-
-  void require_same_definition(const TrainState& ancestor) const {
-    if (ancestor.flops_def.empty() && grid_.rank() == 0)
-      warn("{} does not say by which definition its FLOPs are counted: taken for {}", spec_.init_from,
-           spec_.account.flops_def);
-    if (!ancestor.flops_def.empty() && ancestor.flops_def != spec_.account.flops_def)
-      throw Error(ErrorKind::kConfig,
-                  fmt::format("the checkpoint's FLOPs are counted by {}, the campaign's by {}", ancestor.flops_def,
-                              spec_.account.flops_def),
-                  spec_.init_from,
-                  "set account.flops_def to " + ancestor.flops_def + ": a total adds no two definitions");
   }
 
   void begin_stage(size_t stage) {
