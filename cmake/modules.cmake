@@ -7,6 +7,9 @@ set(NX_QUICK_FLAGS -O1)
 if(NEXUS_SANITIZE)
   set(NX_QUICK_FLAGS -O0 -g1)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  list(APPEND NX_QUICK_FLAGS -Wno-array-bounds)  # false alarms on lists of strings (GCC bug 105329)
+endif()
 
 # nx_module(name SOURCES... [DEPS nexus modules or libraries]): the static library nx_<name>, included as "<name>/file.h".
 function(nx_module name)

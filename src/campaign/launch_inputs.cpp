@@ -1,7 +1,9 @@
 #include "campaign/launch_inputs.h"
 
+#include <optional>
+
+#include "campaign/launch_data.h"
 #include "core/error.h"
-#include "core/files.h"
 #include "data/sampler.h"
 
 namespace nexus {
@@ -18,12 +20,11 @@ TrainState ancestor_state(const CampaignSpec& spec, const Checkpoint& checkpoint
   return ancestor;
 }
 
-void require_inputs(const CampaignSpec& spec) {
+void require_inputs(const CampaignSpec& spec, Communicator& world) {
   const Sampler sampler(spec.data, spec.seed, spec.model.vocab);
-  if (!spec.data.valid.empty()) const EvalWindows windows(spec.data.valid, spec.data.context, spec.model.vocab);
-  if (!spec.tokenizer.empty() && !path_exists(spec.tokenizer))
-    throw Error(ErrorKind::kData, "there is no such tokenizer", spec.tokenizer,
-                "make one with `nexus data build`, or put tokenizer.path right");
+  std::optional<EvalWindows> valid;
+  if (!spec.data.valid.empty()) valid.emplace(spec.data.valid, spec.data.context, spec.model.vocab);
+  const LaunchData data(spec, sampler, valid ? &*valid : nullptr, world);
   // A run that has begun does not read its ancestor again.
   if (!spec.init_from.empty() && list_checkpoints(RunFolder{spec.out}).empty())
     static_cast<void>(ancestor_state(spec, Checkpoint(spec.init_from, /*verify_data=*/false)));

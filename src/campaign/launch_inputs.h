@@ -3,6 +3,7 @@
 
 #include "campaign/campaign_spec.h"
 #include "checkpoint/checkpoint.h"
+#include "comm/communicator.h"
 #include "train/train_state.h"
 
 namespace nexus {
@@ -10,7 +11,8 @@ namespace nexus {
 // State of the checkpoint that `init_from` names. Throws ErrorKind::kConfig where its model is not the campaign's.
 TrainState ancestor_state(const CampaignSpec& spec, const Checkpoint& checkpoint);
 
-// Opens the data, and what init_from and tokenizer.path name, and throws what the launch would throw. Reads no tensors.
-void require_inputs(const CampaignSpec& spec);
+// Opens the data, and what init_from and tokenizer.path name, and throws what the launch would throw. Collective. Reads
+// no tensors and no tokens.
+void require_inputs(const CampaignSpec& spec, Communicator& world);
 
 }  // namespace nexus

@@ -130,8 +130,7 @@ int64_t commit_folder(const RunFolder& run, const CheckpointId& id, const std::s
 void tidy_up(const RunFolder& run, const CheckpointId& id, const std::string& temporary) noexcept {
   try {
     fault_point("latest");
-    const fs::path path = run.checkpoint(id.stage, id.step);
-    replace_file(latest_path(run), fmt::format("{}/{}\n", id.stage, path.filename().string()));
+    write_latest(run, run.checkpoint(id.stage, id.step));
     fault_point("old-remove");
     // After an exchange, `temporary` holds the older checkpoint.
     if (!remove_quietly(temporary)) warn("cannot remove {}: it is left behind and harmless", temporary);

@@ -74,6 +74,12 @@ std::string latest_path(const RunFolder& run) {
   return run.checkpoints() + "/LATEST";
 }
 
+void write_latest(const RunFolder& run, const std::string& checkpoint) {
+  const fs::path path(checkpoint);
+  replace_file(latest_path(run),
+               fmt::format("{}/{}\n", path.parent_path().filename().string(), path.filename().string()));
+}
+
 bool is_temporary_name(const std::string& name) {
   const size_t mark = name.find(kTemporaryMark);
   return mark != std::string::npos && step_of_name(name.substr(0, mark)).has_value();

@@ -20,6 +20,8 @@ std::string temporary_path(const std::string& checkpoint, int64_t generation);
 std::string trash_path(const std::string& checkpoint);
 std::string quarantine_path(const std::string& checkpoint);
 std::string latest_path(const RunFolder& run);
+// Makes LATEST name a checkpoint.
+void write_latest(const RunFolder& run, const std::string& checkpoint);
 
 bool is_temporary_name(const std::string& name);
 // Which launch's a temporary folder is; 0 where the name does not say (tools; before names had it).

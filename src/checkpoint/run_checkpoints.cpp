@@ -49,6 +49,16 @@ void quarantine(const std::string& path) {
   }
 }
 
+void set_aside(const RunFolder& run, const std::vector<std::string>& bad, const std::string& good) {
+  if (bad.empty()) return;
+  std::for_each(bad.begin(), bad.end(), quarantine);
+  try {
+    write_latest(run, good);
+  } catch (const Error& e) {
+    warn("LATEST does not name {}: {}", good, e.what());
+  }
+}
+
 // Says what is lost by going back to `good` although `newest` had been there.
 void warn_of_fallback(const CheckpointEntry& newest, const CheckpointEntry& good) {
   if (newest.id.stage == good.id.stage && newest.id.step > good.id.step)
@@ -117,7 +127,7 @@ std::string newest_good(Communicator& comm, const RunFolder& run, bool read_only
     const std::string problem = verify(comm, path, run_id);
     if (problem.empty()) {
       if (!bad.empty() && leader) warn_of_fallback(entries.front(), entry);
-      if (!read_only && leader) std::for_each(bad.begin(), bad.end(), quarantine);
+      if (!read_only && leader) set_aside(run, bad, path);
       comm.barrier();  // until then a rank might meet a folder that is about to be renamed
       return path;
     }

@@ -132,6 +132,7 @@ int run_under_mpi(const std::function<int(std::unique_ptr<Communicator>)>& body,
 }
 
 void print_error(const std::string& text, int rank) {
+  std::fflush(stdout);  // the error is the last line, also where both go to one file
   if (rank == 0)
     std::fprintf(stderr, "nexus: error: %s\n", text.c_str());
   else

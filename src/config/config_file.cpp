@@ -9,9 +9,8 @@ namespace nexus {
 
 std::string read_config_file(const std::string& path) {
   int line = 0;
-  if (!find_bad_character(path, false, line).empty())
-    throw Error(ErrorKind::kConfig, "the file's name holds a control or invisible character", "command line",
-                "rename the file");
+  if (const std::string bad = find_bad_character(path, false, line); !bad.empty())
+    throw Error(ErrorKind::kConfig, "the file's name holds " + bad, "command line", "rename the file");
   if (!path_exists(path)) throw Error(ErrorKind::kConfig, "there is no such file", path, "correct the path");
   try {
     return read_text_file(path, static_cast<int64_t>(kMaxConfigBytes));

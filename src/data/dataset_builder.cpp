@@ -1,5 +1,7 @@
 #include "data/dataset_builder.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <deque>
@@ -49,6 +51,11 @@ void check_options(const BuildOptions& options) {
   if (Utf8Checker utf8; utf8.feed(options.out) || !utf8.complete())
     throw Error(ErrorKind::kConfig, "the name given with --out is not UTF-8: no campaign file could name it",
                 options.out, "choose a name in UTF-8");
+  if (const auto name = std::filesystem::path(options.out).filename(); name.empty() || name == "." || name == "..")
+    refuse("--out is a prefix of file names, and '" + options.out + "' names a folder",
+           "say for example --out data/web");
+  if (options.json_field != "text" && options.documents != DocumentMode::kJsonLines)
+    refuse("--json-field without --documents jsonl", "say what a document is");
   if ((options.vocab_size > 0) == !options.tokenizer.empty())
     refuse("the vocabulary is not clear", "say either --vocab N (train one) or --tokenizer FILE.model");
   if (!(options.valid_share >= 0 && options.valid_share <= kLargestValidShare))
@@ -72,13 +79,22 @@ std::vector<TextFileRef> describe_sources(const std::vector<std::string>& inputs
   return sources;
 }
 
-void warn_of_repeated_sources(const std::vector<TextFileRef>& sources) {
+void warn_of_json_lines(const BuildOptions& options) {
+  for (const std::string& path : options.inputs)
+    if (path.find(".jsonl") != std::string::npos && options.documents != DocumentMode::kJsonLines)
+      warn("{} is taken as plain text, with its brackets and names; for JSON Lines say --documents jsonl", path);
+}
+
+// Where tails are held out, copies are cut at the same place.
+void warn_of_copies(const std::vector<TextFileRef>& sources) {
   std::map<std::string, std::string> paths;
   for (const TextFileRef& source : sources) {
     const auto [first, is_new] = paths.emplace(source.digest, source.path);
     if (!is_new && source.size_bytes > 0)
-      warn("{} has the same content as {}: this text is in the data twice, and can be in both training and validation",
-           source.path, first->second);
+      warn(
+          "{} has the same content as {}: its documents are in the data twice, and some in both training and "
+          "validation",
+          source.path, first->second);
   }
 }
 
@@ -328,8 +344,10 @@ BuildResult build_dataset(const BuildOptions& options) {
   info.sources = describe_sources(options.inputs);
   info.build_digest = digest_of_build(options, info.sources, kBuilderVersion);
   if (std::optional<BuildResult> finished = find_finished(options, info)) return *finished;
-  warn_of_repeated_sources(info.sources);
-  if (out.has_parent_path()) make_folders(out.parent_path().string());
+  warn_of_json_lines(options);
+  const std::string folder = out.has_parent_path() ? out.parent_path().string() : ".";
+  make_folders(folder);
+  if (::access(folder.c_str(), W_OK) != 0) throw_errno("write in the folder", folder);
 
   VocabularySample sample(kVocabularySampleBytes);
   const bool trains = options.vocab_size > 0;
@@ -339,6 +357,7 @@ BuildResult build_dataset(const BuildOptions& options) {
   log("data survey | documents {} | text {}", survey.documents, format_bytes(survey.text_bytes));
   TextSplitter splitter(survey, options.valid_share, open_documents(options));
   if (splitter.holds_out_nothing()) refuse_empty_validation(options, survey);
+  if (options.valid_share > 0 && splitter.splits_whole_documents()) warn_of_copies(info.sources);
 
   const Tokenizer tokenizer = make_tokenizer(options, std::move(sample));
   if (tokenizer.bos_id() < 0)

@@ -36,7 +36,8 @@ InputFile::InputFile(const std::string& path) : path_(path) {
   const bool known = ::fstat(descriptor_, &info) == 0;
   if (!known || !S_ISREG(info.st_mode)) {
     ::close(std::exchange(descriptor_, -1));
-    throw Error(ErrorKind::kData, "not a regular file", path, "name a regular file");
+    throw Error(ErrorKind::kData, "not a regular file", path,
+                "name a regular file; a pipe does not serve, as files are read more than once");
   }
   size_bytes_ = info.st_size;
 }

@@ -79,6 +79,17 @@ bool is_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
+// Words of the file for a message: short, and without what could steer a terminal.
+std::string shown(std::string_view text) {
+  constexpr size_t kMaxShown = 60;
+  size_t size = std::min(text.size(), kMaxShown);
+  while (size > 0 && size < text.size() && (static_cast<uint8_t>(text[size]) & 0xC0) == 0x80) --size;
+  std::string result(text.substr(0, size));
+  for (char& c : result)
+    if (static_cast<uint8_t>(c) < 0x20 || c == 0x7F) c = '?';
+  return result + (size < text.size() ? "..." : "");
+}
+
 // The last part of the library's sentence: "[...] parse error at ...: syntax error while parsing X - REASON; last read:
 // ...".
 std::string reason_of(std::string text) {
@@ -88,16 +99,22 @@ std::string reason_of(std::string text) {
   return bracket == std::string::npos ? text : text.substr(bracket + 2);
 }
 
-// `at` is the byte where reading stopped. The word around it, or the character itself, tells what was meant.
-Trouble explain(std::string_view line, size_t at, const std::string& reason) {
+// `at` is the byte where reading stopped. The word around it, or the character itself, tells what was meant; then `at`
+// becomes its beginning.
+Trouble explain(std::string_view line, size_t& at, const std::string& message) {
+  const std::string reason = reason_of(message);
   size_t begin = std::min(at, line.size());
   if (reason.find("surrogate") != std::string::npos)
     return {"half of a surrogate pair (\\uD800 to \\uDFFF) stands alone: it is no character",
             "write whole characters; Python: text.encode('utf-8', 'replace').decode()"};
   if (reason.find("control character") != std::string::npos)
     return {"a raw control character in a text: JSON wants it escaped, like \\t or \\u0000", kWriter};
+  if (line == "[" || line == "{")
+    return {"the JSON goes on in the next line: in JSON Lines every line holds one whole object",
+            "bring it into lines: jq -c '.[]' FILE > FILE.jsonl for an array, jq -c . for objects"};
   if (begin >= line.size()) return {"the line ends inside its JSON: it was cut off", "fetch or write the file again"};
   while (begin > 0 && is_word(line[begin]) && is_word(line[begin - 1])) --begin;
+  at = begin;
   size_t end = begin;
   while (end < line.size() && is_word(line[end])) ++end;
   const std::string_view word = line.substr(begin, end - begin);
@@ -108,6 +125,8 @@ Trouble explain(std::string_view line, size_t at, const std::string& reason) {
     return {line[begin] == '\'' ? "names and texts stand in double quotes in JSON, not in single ones"
                                 : fmt::format("{} is Python, not JSON", word),
             kWriter};
+  if (!word.empty() && message.find("object key") != std::string::npos)
+    return {fmt::format("the name {} stands without double quotes", shown(word)), kWriter};
   const size_t before = begin == 0 ? std::string_view::npos : line.find_last_not_of(" \t", begin - 1);
   if ((line[begin] == '}' || line[begin] == ']') && before != std::string_view::npos && line[before] == ',')
     return {"a comma before the closing bracket", "remove the comma"};
@@ -116,7 +135,7 @@ Trouble explain(std::string_view line, size_t at, const std::string& reason) {
   if (begin == line.find_first_not_of(" \t"))
     return {"this is no JSON: a line must be an object, like {\"text\": \"...\"}",
             "name JSON Lines, or say what a document is with --documents file, line or blank-line"};
-  return {"not JSON: " + reason, kMend};
+  return {"not JSON: " + shown(reason), kMend};
 }
 
 std::string place_at(const JsonLinePlace& place, std::string_view line, size_t byte) {
@@ -129,9 +148,8 @@ std::string place_at(const JsonLinePlace& place, std::string_view line, size_t b
 [[noreturn]] void refuse_syntax(std::string_view line, const FieldReader& reader, const JsonLinePlace& place) {
   // The position counts the byte that was found wrong; where the input ended, one more.
   size_t at = reader.error_position > 0 ? reader.error_position - 1 : 0;
-  const std::string reason = reason_of(reader.error_text);
-  if (reason.find("missing closing quote") != std::string::npos) at = line.size();
-  const Trouble trouble = explain(line, at, reason);
+  if (reader.error_text.find("missing closing quote") != std::string::npos) at = line.size();
+  const Trouble trouble = explain(line, at, reader.error_text);
   throw Error(ErrorKind::kData, trouble.what, place_at(place, line, at), trouble.todo);
 }
 
@@ -144,7 +162,7 @@ Trouble field_trouble(const FieldReader& reader, const std::string& field) {
     return {fmt::format("the field '{}' is {}, not text", field, reader.field_kind),
             std::string(name_it) + ", or remove the line"};
   std::string names;
-  for (const std::string& name : reader.other_fields) names += (names.empty() ? "'" : ", '") + name + "'";
+  for (const std::string& name : reader.other_fields) names += (names.empty() ? "'" : ", '") + shown(name) + "'";
   return {names.empty() ? fmt::format("an empty object: there is no field '{}'", field)
                         : fmt::format("there is no field '{}', but {}", field, names),
           name_it};

@@ -30,15 +30,15 @@ struct NearBorder {
   bool at_blank = false;
 };
 
-// A border at most `reach` bytes from `from`: at the first blank after it, else the last before it, else between two
-// characters. Only where the text begins its document, 0 is none.
+// A border at most `reach` bytes from `from`: at the nearest blank, else between two characters. Only where the text
+// begins its document, 0 is none.
 NearBorder border_near(const TextPiece& piece, size_t from, size_t reach) {
   const std::string& text = piece.text;
-  const auto is_border = [&](size_t i) { return text[i] == ' ' || text[i - 1] == '\n'; };
-  for (size_t i = std::max<size_t>(from, 1); i < text.size() && i <= from + reach; ++i)
-    if (is_border(i)) return {i, true};
-  for (size_t i = from; i > 1 && from - i < reach;)
-    if (is_border(--i)) return {i, true};
+  const auto is_border = [&](size_t i) { return i > 0 && i < text.size() && (text[i] == ' ' || text[i - 1] == '\n'); };
+  for (size_t distance = 0; distance <= std::min(reach, text.size()); ++distance) {
+    if (is_border(from + distance)) return {from + distance, true};
+    if (distance < from && is_border(from - distance)) return {from - distance, true};
+  }
   const auto continues = [&](size_t i) { return (static_cast<uint8_t>(text[i]) & 0xC0) == 0x80; };
   size_t border = from;
   while (border > 0 && continues(border)) --border;
@@ -71,20 +71,18 @@ class TailFinder {
 
   std::vector<int64_t> finish() {
     if (starts_.size() != survey_.document_bytes.size()) refuse_changed_text();
-    const bool few =
-        static_cast<double>(late_bytes_) <= TextSplitter::kFewLate * static_cast<double>(survey_.text_bytes);
-    for (const Late& late : late_)
-      if (!few) starts_[late.document] = late.near;
+    const auto text_bytes = static_cast<double>(survey_.text_bytes);
+    if (static_cast<double>(late_bytes_) > TextSplitter::kFewLate * text_bytes)
+      for (const size_t document : late_) starts_[document] = nears_[document];
+    int64_t held_out_bytes = 0;
+    for (size_t i = 0; i < starts_.size(); ++i) held_out_bytes += survey_.document_bytes[i] - starts_[i];
+    if (static_cast<double>(held_out_bytes) < TextSplitter::kAboutShare * static_cast<double>(wanted_bytes_))
+      starts_ = nears_;
     hold_out_short();
     return std::move(starts_);
   }
 
  private:
-  struct Late {
-    size_t document;
-    int64_t near;
-  };
-
   void begin_document() {
     if (starts_.size() == survey_.document_bytes.size()) refuse_changed_text();
     bytes_ = survey_.document_bytes[starts_.size()];
@@ -96,18 +94,20 @@ class TailFinder {
     near_ = bytes_;
     first_ = -1;
     starts_.push_back(bytes_);
+    nears_.push_back(bytes_);
+    if (!is_short_) wanted_bytes_ += bytes_ - wanted_;
   }
 
   void end_document() {
     int64_t& start = starts_.back();
-    start = near_;
+    start = nears_.back() = near_;
     if (first_ < 0) return;
     if (bytes_ - first_ >= half_share_) {
       start = first_;
     } else if (blank_is_near_) {
       start = first_;
       late_bytes_ += bytes_;
-      late_.push_back({starts_.size() - 1, near_});
+      late_.push_back(starts_.size() - 1);
     }
   }
 
@@ -125,10 +125,10 @@ class TailFinder {
 
   const TextSurvey& survey_;
   double share_;
-  std::vector<int64_t> starts_;
-  std::vector<size_t> short_;
-  std::vector<Late> late_;  // documents with blanks whose first border leaves less than half of the share
-  int64_t late_bytes_ = 0;
+  std::vector<int64_t> starts_, nears_;  // as described in the header; of the border that is nearest to the share
+  std::vector<size_t> short_;            // documents that are held out whole, if at all
+  std::vector<size_t> late_;             // those with blanks whose first border leaves less than half of the share
+  int64_t late_bytes_ = 0, wanted_bytes_ = 0;
   // Of the open document.
   int64_t bytes_ = 0, wanted_ = 0, half_share_ = 0, offset_bytes_ = 0, near_ = 0;
   int64_t first_ = -1;  // the first border at a blank; -1: none yet

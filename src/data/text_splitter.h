@@ -6,10 +6,11 @@
 //
 // Where there are fewer, such as one file as one document, the tail of every document does, whatever its script: what
 // follows the first line end after its first (1 - share) bytes, or the first space where the text near there has no
-// line end. A tail of less than half the share is not taken: where there is no blank near, the document is cut between
-// two characters, and where line ends are just rare, at a blank that is near. (Text with blanks whose late tails are
-// only a few, kFewLate of all, is left at its line ends.) Documents whose share is less than a character in some
-// scripts (kLeastTailBytes) are held out whole: one, at random, of every 1 / share of them.
+// line end. A tail of less than half the share is not taken: the document is then cut at the nearest blank, or between
+// two characters where no blank is near. (Text with blanks whose late tails are only a few, kFewLate of all, is left at
+// its line ends.) Where all tails together would still be less than kAboutShare of what they should be, as those of
+// documents of a few lines, every document is cut so. Documents whose share is less than a character in some scripts
+// (kLeastTailBytes) are held out whole: one, at random, of every 1 / share of them.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,7 @@ class TextSplitter {
   static constexpr double kWholeDocuments = 20;
   static constexpr double kLeastTailBytes = 4;
   static constexpr double kFewLate = 0.05;
+  static constexpr double kAboutShare = 0.75;
 
   // Reads all of `reader`, the surveyed text, where tails are to be found.
   TextSplitter(const TextSurvey& survey, double valid_share, DocumentReader reader);

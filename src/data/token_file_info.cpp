@@ -70,9 +70,9 @@ std::string to_json(const TokenFileInfo& info) {
                {"tokenizer_digest", info.tokenizer_digest},
                {"document_mode", info.document_mode},
                {"valid_share", info.valid_share},
-               {"build_digest", info.build_digest},
-               {"sources", Json::array()}};
+               {"build_digest", info.build_digest}};
   if (info.unknown_tokens) json["unknown_tokens"] = *info.unknown_tokens;
+  json["sources"] = Json::array();
   for (const TextFileRef& source : info.sources)
     json["sources"].push_back({{"path", source.path}, {"size_bytes", source.size_bytes}, {"digest", source.digest}});
   return json_text(json, 2) + "\n";

@@ -16,6 +16,12 @@ using sentencepiece::SentencePieceProcessor;
 
 constexpr int64_t kMaxModelBytes = 64 << 20;
 
+std::string read_model(const std::string& path) {
+  if (!path_exists(path))
+    throw Error(ErrorKind::kData, "there is no such tokenizer", path, "name a SentencePiece model (FILE.model)");
+  return read_text_file(path, kMaxModelBytes);
+}
+
 std::unique_ptr<SentencePieceProcessor> load(const std::string& model, const std::string& name) {
   auto processor = std::make_unique<SentencePieceProcessor>();
   const auto status = processor->LoadFromSerializedProto(model);
@@ -35,7 +41,7 @@ std::vector<int32_t> encode_with(const SentencePieceProcessor& processor, std::s
 
 }  // namespace
 
-Tokenizer::Tokenizer(const std::string& path) : Tokenizer(read_text_file(path, kMaxModelBytes), path) {}
+Tokenizer::Tokenizer(const std::string& path) : Tokenizer(read_model(path), path) {}
 
 Tokenizer Tokenizer::from_bytes(std::string model, const std::string& name) {
   return {std::move(model), name};

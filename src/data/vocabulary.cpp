@@ -40,6 +40,23 @@ class SampleLines : public sentencepiece::SentenceIterator {
   bool done_ = false;
 };
 
+// "... Please set it to a value <= 35196." or "... smaller than required_chars. 280 vs 318. Increase ...": the number
+// is what helps; the options that SentencePiece goes on to name are not those of nexus.
+std::string limit_in(const std::string& message) {
+  const auto number_after = [&](const char* words) {
+    const size_t at = message.find(words);
+    const size_t begin = at == std::string::npos ? at : message.find_first_of("0123456789", at);
+    if (begin == std::string::npos) return std::string();
+    return message.substr(begin, message.find_first_not_of("0123456789", begin) - begin);
+  };
+  if (const std::string most = number_after("value <= "); !most.empty())
+    return fmt::format("this text gives at most {} pieces", most);
+  if (const std::string least = number_after(" vs "); !least.empty())
+    return fmt::format("the bytes and characters of this text need at least {} pieces", least);
+  const size_t text = message.find("] ");
+  return text == std::string::npos ? message : message.substr(text + 2);
+}
+
 }  // namespace
 
 void VocabularySample::offer(std::string_view piece) {
@@ -97,14 +114,8 @@ std::string train_vocabulary(const std::vector<std::string>& sample, int64_t voc
   std::string model;
   const auto status = sentencepiece::SentencePieceTrainer::Train(options, &lines, &model);
   if (status.ok()) return model;
-  // "... Please set it to a value <= 35196." or "... smaller than required_chars. 280 vs 318. ...": the advice is its
-  // own.
-  std::string text = status.error_message();
-  while (text.ends_with('.')) text.pop_back();
-  const size_t advice = text.find("] ");
   throw Error(ErrorKind::kConfig, fmt::format("cannot train a vocabulary of {} pieces", vocab_size),
-              advice == std::string::npos ? text : text.substr(advice + 2),
-              "choose another --vocab, or give more text");
+              limit_in(status.error_message()), "choose another --vocab, or give more text");
 }
 
 }  // namespace nexus

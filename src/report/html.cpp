@@ -131,6 +131,11 @@ std::string growth_section(const HtmlPage& page) {
   return table.rows.empty() ? "" : to_html(table) + figure(page, "growth");
 }
 
+constexpr const char* kWhatIntervalsLeaveOut =
+    "Intervals hold the noise of evaluating on these windows and nothing else: another seed moves a small training by "
+    "more, and so does rounding where the learning rate is too high. Repeat runs with several seeds before you build "
+    "on a figure.";
+
 std::string finding(const RunSummary& run, const RunSummary& baseline) {
   const Saving& saving = *run.saving;
   const std::string target = fmt::format("{:.4g}", std::exp(saving.target_loss));
@@ -153,12 +158,15 @@ std::string finding(const RunSummary& run, const RunSummary& baseline) {
 
 std::vector<std::string> findings(const ReportData& data) {
   std::vector<std::string> result;
+  bool has_interval = false;
   for (const RunSummary& run : data.runs)
-    if (run.saving)
+    if (run.saving) {
       result.push_back(finding(run, data.runs[*data.baseline]));
-    else if (!run.incomparable.empty())
+      has_interval = has_interval || run.saving->has_interval();
+    } else if (!run.incomparable.empty())
       result.push_back(fmt::format("{} against {}: no saving is computed ({}).", run.label,
                                    data.runs[*data.baseline].label, run.incomparable));
+  if (has_interval) result.push_back(kWhatIntervalsLeaveOut);
   return result;
 }
 

@@ -21,7 +21,7 @@ struct RunRecord {
 
 int64_t size_of_file(const std::string& path);  // 0 where there is none
 
-// The records behind byte `offset`; behind 0 if the file is shorter, since a run that begins anew empties its files.
+// The records behind byte `offset`; behind 0 if the file is shorter, since a run that begins anew has new files.
 // Lines that are torn or no records are left out, and so is a line that begins before the offset.
 std::vector<RunRecord> records_from(const std::string& path, int64_t offset);
 

@@ -85,7 +85,7 @@ for number, (line, told) in enumerate([
     expect(3, told, "data", "build", f"{number}.jsonl", "--documents", "jsonl", "--vocab", "300", "--out", "x")
 
 # One text without a single blank gives its share, and trains.
-Path("han.txt").write_text("".join(random.Random(1).choice("天地玄黄宇宙洪荒日月盈昃辰宿列张") for _ in range(60000)))
+Path("han.txt").write_text("".join(random.Random(1).choices("天地玄黄宇宙洪荒日月盈昃辰宿列张", k=60000)))
 expect(0, [], "data", "build", "han.txt", "--vocab", "400", "--out", "han")
 valid = json.loads(Path("han-valid.json").read_text())["text_bytes"]
 if abs(valid - 3600) > 4:
@@ -113,7 +113,7 @@ os.chdir("..")
 # How often data is read, by check, plan and train.
 expect(0, ["epochs s0 0."], "config", "check", file)
 for command in [["config", "check", file], ["plan", file]]:
-    expect(0, ["epochs s0 40", "warning", "40 times"], *command, "-s", "stages.0.tokens=4400K")
+    expect(0, ["epochs s0 35", "warning", "35 times"], *command, "-s", "stages.0.tokens=4400K")
 output = expect(0, ["epochs s0 0.", "done"], "train", file)
 if "warning" in output:
     fail("a sound campaign is warned of:\n" + output)
@@ -137,7 +137,7 @@ for modes in [b"", b"\0" * 2]:
     Path("m.idx").write_bytes(b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, 8, 2, 3) + struct.pack("<2i", 150, 50)
                               + struct.pack("<2q", 0, 300) + struct.pack("<3q", 0, 1, 2) + modes)
     expect(0, ["documents        2"], "data", "info", "m")
-    expect(0, ["ok m", "no digests"], "data", "verify", "m.idx")
+    expect(0, ["ok m", "no digests to compare"], "data", "verify", "m.idx")
     expect(0, ["inside the vocabulary"], "data", "verify", "m", "--tokenizer", "d.model")
     expect(0, ["--- sample 0"], "data", "sample", "m", "--tokenizer", "d.model")
 Path("m.bin").write_bytes(struct.pack("<200H", *range(400, 600)))

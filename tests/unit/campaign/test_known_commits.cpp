@@ -159,7 +159,7 @@ TEST_F(KnownCommitsOfRun, BeginningAnewKeepsTheRecordsAndForgetsTheCommits) {
   EXPECT_EQ(read_text_file(earlier.ledger()), before);
   EXPECT_TRUE(path_exists(earlier.metrics()) && path_exists(earlier.run_json()));
   EXPECT_FALSE(path_exists(run_.ledger()) || path_exists(run_.metrics()) || path_exists(run_.run_json()));
-  EXPECT_NEXUS_ERROR(resume(), ErrorKind::kCheckpoint, HasSubstr("1 commits")) << "ended before it began";
+  EXPECT_NEXUS_ERROR(resume(), ErrorKind::kCheckpoint, HasSubstr("1 commits"));  // ended before it began
   ledger("begin", 0, 0, 2);
   lease(2, 0, 0);
   EXPECT_NO_THROW(resume()) << "leases of before do not count any more";

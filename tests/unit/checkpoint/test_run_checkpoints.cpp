@@ -58,6 +58,7 @@ TEST_F(RunCheckpoints, DamagedNewestOnesFallBackAndAreQuarantined) {
     EXPECT_EQ(newest_good_checkpoint(run_), path(good));
     expect_holds(path(good), good);
     for (int step = good + 1; step <= 5; ++step) EXPECT_TRUE(fs::exists(path(step) + ".bad/MANIFEST.json"));
+    EXPECT_EQ(read_text_file(run_.checkpoints() + "/LATEST"), fmt::format("s1/{:07}\n", good));
     save(5);  // the step is reached again
     damage(5);
     EXPECT_EQ(newest_good_checkpoint(run_), path(good));

@@ -91,7 +91,7 @@ TEST(HostileAssignment, IsRefused) {
 }
 
 TEST(HostileFileName, IsRefused) {
-  EXPECT_THAT(refusal([] { load_campaign("a\nb: c.yaml"); }), HasSubstr("control or invisible character"));
+  EXPECT_THAT(refusal([] { load_campaign("a\nb: c.yaml"); }), HasSubstr("the file's name holds a line break"));
 }
 
 }  // namespace

@@ -150,11 +150,16 @@ TEST_F(DatasetBuilderTest, TakesWhatAnOlderNexusBuiltFromTheSame) {
 }
 
 TEST_F(DatasetBuilderTest, WarnsOfATextThatIsNamedTwice) {
-  BuildOptions build = options(sample_text(20000));
-  build.inputs.push_back(write_file(folder_ / "copy.txt", file_content(build.inputs[0])));
-  ::testing::internal::CaptureStderr();
-  build_dataset(build);
-  EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("copy.txt has the same content as"));
+  for (const DocumentMode mode : {DocumentMode::kLine, DocumentMode::kFile}) {
+    BuildOptions build = options(sample_text(20000), mode);
+    build.inputs.push_back(write_file(folder_ / "copy.txt", file_content(build.inputs[0])));
+    build.force = true;
+    ::testing::internal::CaptureStderr();
+    build_dataset(build);
+    const std::string told = ::testing::internal::GetCapturedStderr();
+    // One file is one document here, and both give the same tail.
+    EXPECT_EQ(told.find("copy.txt has the same content as") != std::string::npos, mode == DocumentMode::kLine) << told;
+  }
 }
 
 TEST_F(DatasetBuilderTest, ReplacesOtherFilesOnlyByForce) {
@@ -233,6 +238,10 @@ TEST_F(DatasetBuilderTest, RefusesOptionsThatMakeNoSense) {
   refused(ErrorKind::kConfig, "vocabulary is not clear", [](auto& b) { b.vocab_size = 300; });
   refused(ErrorKind::kConfig, "vocabulary is not clear", [](auto& b) { b.tokenizer = ""; });
   refused(ErrorKind::kConfig, "validation share of 0.9", [](auto& b) { b.valid_share = 0.9; });
+  for (const char* folder : {"/", "/.", "/.."})
+    refused(ErrorKind::kConfig, "names a folder", [&](auto& b) { b.out = folder_.path() + folder; });
+  refused(ErrorKind::kConfig, "--json-field without", [](auto& b) { b.json_field = "body"; });
+  refused(ErrorKind::kData, "there is no such tokenizer", [](auto& b) { b.tokenizer = "nowhere.model"; });
   refused(ErrorKind::kConfig, "no input files", [](auto& b) { b.inputs.clear(); });
   refused(ErrorKind::kConfig, "-1 workers", [](auto& b) { b.workers = -1; });
   refused(ErrorKind::kData, "No such file", [](auto& b) { b.inputs = {"no/such/file"}; });

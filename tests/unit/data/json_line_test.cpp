@@ -43,9 +43,13 @@ TEST(JsonLine, NamesTheReasonAndTheColumnOfWhatIsNoJson) {
   expect_refused(R"({'text': 'a'})", "in.jsonl:7:2", "double quotes");
   expect_refused(R"({"text": 'a'})", "in.jsonl:7:10", "double quotes");
   expect_refused(R"({"text": "a", "x": None})", "in.jsonl:7:20", "None is Python");
+  expect_refused(R"({"text": "a", "x": nan})", "in.jsonl:7:20", "nan is no number in JSON");
+  expect_refused(R"({text: "a"})", "in.jsonl:7:2", "the name text stands without double quotes");
   expect_refused(R"({"text": "a"}{"text": "b"})", "in.jsonl:7:14", "more text follows");
   expect_refused(R"({"text": "a"},)", "in.jsonl:7:14", "more text follows");
   expect_refused("{\"text\": \"a\tb\"}", "in.jsonl:7:12", "control character");
+  expect_refused("[", "in.jsonl:7:2", "goes on in the next line");
+  expect_refused("{ ", "in.jsonl:7:2", "goes on in the next line");
   expect_refused("plain words", "in.jsonl:7:1", "this is no JSON");
   expect_refused(R"({"text" "a"})", "in.jsonl:7:11", "not JSON: unexpected string literal; expected ':'");
   // In characters, not in bytes.
@@ -63,6 +67,8 @@ TEST(JsonLine, NamesWhatStandsInTheLineInsteadOfText) {
   expect_refused(R"({"text": {"en": "a"}})", "in.jsonl:7", "is an object");
   expect_refused(R"({"text": true})", "in.jsonl:7", "is true or false");
   expect_refused(R"({"Text": "a", "id": 3})", "in.jsonl:7", "there is no field 'text', but 'Text', 'id'");
+  expect_refused(R"({"\u001b[31mred": 1})", "in.jsonl:7", "but '?[31mred'");
+  expect_refused("{\"" + std::string(1000, 'n') + "\": 1}", "in.jsonl:7", std::string(60, 'n') + "...'");
   expect_refused("{}", "in.jsonl:7", "an empty object");
   expect_refused(R"({"text": "a", "text": "b"})", "in.jsonl:7", "the field 'text' is there 2 times");
   expect_refused(R"({"text": null, "text": "b"})", "in.jsonl:7", "the field 'text' is there 2 times");

@@ -184,6 +184,20 @@ TEST(TextSplitter, LeavesAtLeastHalfOfTheShareWhereverTheBlanksLie) {
   EXPECT_EQ(split_file(write_file(folder / "a", early), DocumentMode::kFile, 0.1).valid[0], std::string(1100, 'y'));
 }
 
+TEST(TextSplitter, HoldsOutAboutTheShareOfDocumentsOfAFewLines) {
+  const TempFolder folder;
+  std::vector<std::string> paths;
+  std::string all;
+  for (uint64_t i = 0; i < 40; ++i) {
+    std::string text;
+    for (uint64_t line = 0; line < 30; ++line) text += sample_line(60, 100 * i + line) + "\r\n";
+    all += text;
+    paths.push_back(write_file(folder / std::to_string(i), text));
+  }
+  // The share of a document is a line and a half: the first line end after it would take a third of it away.
+  EXPECT_NEAR(share_of(split_files(paths, DocumentMode::kFile, 0.05).valid, all), 0.05, 0.005);
+}
+
 TEST(TextSplitter, HoldsOutWholeDocumentsWhereTheirTailsWouldBeLessThanACharacter) {
   const TempFolder folder;
   std::string text;

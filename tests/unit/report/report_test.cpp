@@ -58,6 +58,7 @@ TEST_F(ReportTest, WritesTablesPageAndCurvesIntoTheFirstRunsFolder) {
   EXPECT_THAT(read_text_file(temp_ / "n/report/tables.csv"), HasSubstr("scope,run,"));
   const std::string html = read_text_file(temp_ / "n/report/report.html");
   EXPECT_THAT(html, ContainsRegex("nexus grown needs .* less compute than tokenformer grown"));
+  EXPECT_THAT(html, HasSubstr("Intervals hold the noise of evaluating on these windows and nothing else"));
   EXPECT_THAT(html, HasSubstr("nexus report &#39;a b&#39;"));
   EXPECT_THAT(html, Not(HasSubstr("<svg")));
   const auto curves = nlohmann::json::parse(read_text_file(temp_ / "n/report/curves.json"));
@@ -101,6 +102,7 @@ TEST_F(ReportTest, OneWindowShowsNoErrorAndNoIntervalAnywhere) {
   EXPECT_TRUE(contains(tables, " % (no interval) |"));
   EXPECT_THAT(tables, Not(ContainsRegex("[0-9] ± [0-9]")));
   EXPECT_FALSE(contains(tables, "% ["));
+  EXPECT_FALSE(contains(html, "Intervals hold"));
   const auto curves = nlohmann::json::parse(read_text_file(temp_ / "out/curves.json"));
   EXPECT_TRUE(curves["runs"][0]["saving"]["low"].is_null());
   EXPECT_TRUE(curves["runs"][0]["final"]["loss_se"].is_null());

@@ -53,7 +53,7 @@ TEST(TrainState, RefusesAStateWithAnyFieldMissing) {
   for (const char* derived : {"stage", "tokens", "flops"}) ASSERT_TRUE(whole.contains(derived));
   for (const auto& [key, value] : whole.items()) {
     if (key == "stage" || key == "tokens" || key == "flops") continue;  // for readers; recomputed from the others
-    if (key == "data") continue;                                        // older checkpoints have none
+    if (key == "data" || key == "flops_def") continue;                  // older checkpoints have none
     auto document = whole;
     document.erase(key);
     EXPECT_NEXUS_ERROR(train_state_from_json(document, "ck/state.json"), ErrorKind::kCheckpoint,
@@ -67,6 +67,15 @@ TEST(TrainState, OfAnOlderNexusKnowsNothingOfItsDatasContent) {
   EXPECT_EQ(train_state_from_json(document, "x").data, DataIdentity{});
   document["data"] = {{"train", "no list"}};
   EXPECT_NEXUS_ERROR(train_state_from_json(document, "x"), ErrorKind::kCheckpoint, ::testing::HasSubstr("x"));
+}
+
+TEST(TrainState, OfAnOlderNexusSaysNothingOfItsFlopsDefinition) {
+  TrainState state = some_state();
+  state.flops_def = "6n";
+  auto document = to_json(state);
+  EXPECT_EQ(train_state_from_json(document, "x").flops_def, "6n");
+  document.erase("flops_def");
+  EXPECT_EQ(train_state_from_json(document, "x").flops_def, "");
 }
 
 TEST(TrainState, RefusesWrongTypesVersionsAndArchitectures) {
