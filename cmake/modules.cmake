@@ -30,6 +30,8 @@ function(nx_module name)
     target_precompile_headers(nx_backend PRIVATE ${NX_STANDARD_HEADERS})
   elseif(name STREQUAL "cli")
     target_precompile_headers(nx_cli PRIVATE ${NX_JSON_HEADERS} <CLI/CLI.hpp>)
+    # CLI11 costs every file 5 s, so they are compiled six at a time (a unity build): no two of them may define the same name.
+    set_target_properties(nx_cli PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
   else()
     target_precompile_headers(nx_${name} REUSE_FROM ${precompiled})
   endif()

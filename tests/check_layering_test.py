@@ -78,7 +78,7 @@ class CheckLayering(unittest.TestCase):
         self.refuses("src/data/bad.cpp", "\nwrite(json.dump(2));\n", "src/data/bad.cpp:2: dump() throws")
         self.refuses("src/data/bad.cpp", "write(json->dump());\n", "use json_text")
         header = "// JSON as text.\n#pragma once\nreturn json.dump(indent);\n"
-        self.assertEqual(check(**{"src/core/json_text.h": header})[0], 0)
+        self.assertEqual(check(**{"src/core/json_text.cpp": header})[0], 0)
 
     def test_fails_where_there_are_no_sources(self):
         with tempfile.TemporaryDirectory() as folder:

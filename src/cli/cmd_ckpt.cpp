@@ -227,7 +227,7 @@ int prune(const std::string& path, int keep_last, bool dry_run) {
   return 0;
 }
 
-struct Arguments {
+struct CkptArguments {
   std::string path, other;
   bool json = false, tensors = false, dry_run = false;
   int keep_last = KeepPolicy{}.keep_last;
@@ -238,8 +238,8 @@ struct Arguments {
 void add_ckpt_command(CLI::App& app, Action& action) {
   CLI::App* group = app.add_subcommand("ckpt", "List, examine, verify, compare and prune checkpoints");
   group->require_subcommand(1);
-  const auto arguments = std::make_shared<Arguments>();
-  const auto add = [&](const char* name, const char* what, const char* path, std::function<int(const Arguments&)> run) {
+  const auto arguments = std::make_shared<CkptArguments>();
+  const auto add = [&](const char* name, const char* what, const char* path, std::function<int(const CkptArguments&)> run) {
     CLI::App* command = group->add_subcommand(name, what);
     command->add_option(path, arguments->path, "Folder")->required();
     command->callback([arguments, run, &action] { action = [arguments, run] { return run(*arguments); }; });
@@ -248,21 +248,21 @@ void add_ckpt_command(CLI::App& app, Action& action) {
   const auto add_json = [&](CLI::App* command) { command->add_flag("--json", arguments->json, "JSON on stdout"); };
 
   add_json(add("ls", "Checkpoints of a run, oldest commit first", "RUN",
-               [](const Arguments& a) { return list(a.path, a.json); }));
+               [](const CkptArguments& a) { return list(a.path, a.json); }));
   CLI::App* info_command = add("info", "Contents of one checkpoint, from its manifest and state", "CKPT",
-                               [](const Arguments& a) { return info(a.path, a.tensors, a.json); });
+                               [](const CkptArguments& a) { return info(a.path, a.tensors, a.json); });
   info_command->add_flag("--tensors", arguments->tensors, "Also list every tensor");
   add_json(info_command);
   add("verify",
       "Read every byte of a checkpoint, or of all of a run, and compare digests, and look for values that are not "
       "finite; exit 3 if one is bad, 74 if one cannot be read",
-      "PATH", [](const Arguments& a) { return verify(a.path); });
+      "PATH", [](const CkptArguments& a) { return verify(a.path); });
   CLI::App* diff_command = add("diff", "Tensors and state values in which two checkpoints differ", "A",
-                               [](const Arguments& a) { return diff(a.path, a.other, a.json); });
+                               [](const CkptArguments& a) { return diff(a.path, a.other, a.json); });
   diff_command->add_option("B", arguments->other, "Folder")->required();
   add_json(diff_command);
   CLI::App* prune_command = add("prune", "Remove older checkpoints; the last of each stage and pinned ones stay", "RUN",
-                                [](const Arguments& a) { return prune(a.path, a.keep_last, a.dry_run); });
+                                [](const CkptArguments& a) { return prune(a.path, a.keep_last, a.dry_run); });
   prune_command->add_option("--keep-last", arguments->keep_last, "Newest checkpoints to keep")
       ->check(whole_number(1, 1000000))
       ->capture_default_str();

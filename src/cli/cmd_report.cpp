@@ -17,7 +17,7 @@
 namespace nexus {
 namespace {
 
-struct Arguments {
+struct ReportArguments {
   std::vector<std::string> runs, labels;
   std::string baseline, out;
   double target_ppl = 0;  // 0: not given
@@ -31,7 +31,7 @@ std::string normal_path(const std::string& path) {
   return normal;
 }
 
-std::map<std::string, std::string> labels_of(const Arguments& arguments) {
+std::map<std::string, std::string> labels_of(const ReportArguments& arguments) {
   std::map<std::string, std::string> labels;
   for (const std::string& text : arguments.labels) {
     const size_t equals = text.rfind('=');
@@ -42,7 +42,7 @@ std::map<std::string, std::string> labels_of(const Arguments& arguments) {
   return labels;
 }
 
-std::vector<std::string> command_of(const Arguments& arguments) {
+std::vector<std::string> command_of(const ReportArguments& arguments) {
   std::vector<std::string> words = {"nexus", "report"};
   words.insert(words.end(), arguments.runs.begin(), arguments.runs.end());
   const auto add = [&words](const char* option, const std::string& value) {
@@ -55,7 +55,7 @@ std::vector<std::string> command_of(const Arguments& arguments) {
   return words;
 }
 
-ReportOptions options_of(const Arguments& arguments) {
+ReportOptions options_of(const ReportArguments& arguments) {
   ReportOptions options;
   std::vector<std::string>& folders = options.summary.folders;
   const auto add_once = [&folders](const std::string& folder) {
@@ -75,7 +75,7 @@ ReportOptions options_of(const Arguments& arguments) {
   return options;
 }
 
-int report(const Arguments& arguments) {
+int report(const ReportArguments& arguments) {
   const ReportResult result = write_report(options_of(arguments));
   for (const std::string& warning : result.warnings) warn("report: {}", warning);
   if (arguments.json) {
@@ -95,7 +95,7 @@ int report(const Arguments& arguments) {
 
 void add_report_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("report", "Tables, pictures and compute saved at matched perplexity of runs");
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<ReportArguments>();
   command->add_option("RUN", arguments->runs, "Run folders")->required();
   command
       ->add_option("--baseline", arguments->baseline,

@@ -10,10 +10,8 @@
 
 namespace nexus {
 
-// One line where `indent` is negative. `Json` is nlohmann::json or nlohmann::ordered_json.
-template <typename Json>
-std::string json_text(const Json& json, int indent = -1) {
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
-}
+// One line where `indent` is negative.
+std::string json_text(const nlohmann::json& json, int indent = -1);
+std::string json_text(const nlohmann::ordered_json& json, int indent = -1);
 
 }  // namespace nexus

@@ -18,7 +18,7 @@ using ::testing::IsEmpty;
 constexpr int64_t kContext = 8;
 
 // Documents of fixed length, so that two files of different tokens have the same index.
-void write_tokens(const std::string& prefix, int32_t first_id) {
+void write_documents(const std::string& prefix, int32_t first_id) {
   TokenFileWriter writer(prefix, TokenType::kUint16);
   std::vector<int32_t> ids(20);
   for (int document = 0; document < 5; ++document) {
@@ -32,9 +32,9 @@ void write_tokens(const std::string& prefix, int32_t first_id) {
 class LaunchDataTest : public ::testing::Test {
  protected:
   LaunchDataTest() {
-    write_tokens(folder_ / "a", 10);
-    write_tokens(folder_ / "b", 20);
-    write_tokens(folder_ / "v", 30);
+    write_documents(folder_ / "a", 10);
+    write_documents(folder_ / "b", 20);
+    write_documents(folder_ / "v", 30);
     spec_.data.train = {{folder_ / "a", 1.0}, {folder_ / "b", 2.0}};
     spec_.data.valid = folder_ / "v";
     spec_.data.context = kContext;
@@ -102,9 +102,9 @@ TEST_F(LaunchDataTest, TheSameContentIsTheSameDataWhereverItLies) {
 
 TEST_F(LaunchDataTest, OtherTokensUnderTheSameIndexAreFound) {
   const Launch first = launch();
-  write_tokens(folder_ / "b", 11);
+  write_documents(folder_ / "b", 11);
   EXPECT_THAT(changes(first), ElementsAre(with_key("data.train", "data.train.1.path")));
-  write_tokens(folder_ / "b", 20);
+  write_documents(folder_ / "b", 20);
   swap("a.bin", "b.bin");
   EXPECT_THAT(changes(first), ElementsAre(with_key("data.train", "in another order")));
   swap("a.bin", "b.bin");
@@ -127,7 +127,7 @@ TEST_F(LaunchDataTest, OtherValidationTokensAreFoundAndNewOrNoneAreNoChange) {
 TEST_F(LaunchDataTest, ACheckpointOfAnOlderNexusIsComparedByItsIndex) {
   Launch first = launch();
   first.identity = {};
-  write_tokens(folder_ / "b", 11);
+  write_documents(folder_ / "b", 11);
   EXPECT_THAT(changes(first), IsEmpty()) << "it did not record more";
   first.index_digest = "another";
   EXPECT_THAT(changes(first), ElementsAre(with_key("data.train", "not those that this run was started on")));

@@ -11,7 +11,7 @@
 namespace nexus {
 namespace {
 
-constexpr LeaseTimes kQuick{0.05, 0.6, 0.3};
+constexpr LeaseTimes kQuickTimes{0.05, 0.6, 0.3};
 
 class LaunchLiveness : public ::testing::Test {
  protected:
@@ -24,9 +24,9 @@ class LaunchLiveness : public ::testing::Test {
   }
   void launch() const {
     const RunLease lease(
-        run_, 1, 1, [](const std::string&) {}, kQuick);
+        run_, 1, 1, [](const std::string&) {}, kQuickTimes);
   }
-  bool gone(const LeaseTimes& times = kQuick) const { return launches_gone({run_}, {}, times)[0]; }
+  bool gone(const LeaseTimes& times = kQuickTimes) const { return launches_gone({run_}, {}, times)[0]; }
 
   TempFolder folder_;
   RunFolder run_{folder_.path()};
@@ -48,7 +48,7 @@ TEST_F(LaunchLiveness, ElsewhereIsSeenByItsRenewals) {
   change({{"released", false}, {"machine", "another"}});
   EXPECT_TRUE(gone());
   EXPECT_FALSE(launches_gone(
-      {run_}, [](const LeaseRecord&) { return true; }, kQuick)[0])
+      {run_}, [](const LeaseRecord&) { return true; }, kQuickTimes)[0])
       << "Slurm says that it runs";
   nlohmann::json record = read();
   std::atomic<bool> over{false};

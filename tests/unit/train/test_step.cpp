@@ -12,7 +12,7 @@
 namespace nexus {
 namespace {
 
-ModelConfig small_model() {
+ModelConfig stepped_model() {
   ModelConfig config;
   config.d = 32;
   config.layers = 2;
@@ -39,7 +39,7 @@ std::vector<double> train(const BatchLayout& layout, DType dtype, int steps, std
                           Recompute recompute = Recompute::kNone) {
   const auto backend = make_cpu_backend();
   ProcessGrid grid(make_self_communicator(), 1, 1);
-  Model model(small_model());
+  Model model(stepped_model());
   ParamStore params(*backend, model.table(), dtype);
   params.initialize(9);
   StepRunner runner(*backend, grid, model, params, layout, {}, {recompute});
@@ -84,7 +84,7 @@ TEST(Step, LearnsRandomTextByHeart) {
   const BatchLayout layout = make_batch_layout({4 * 16, 4}, 16, 0, 1);
   const auto backend = make_cpu_backend();
   ProcessGrid grid(make_self_communicator(), 1, 1);
-  Model model(small_model());
+  Model model(stepped_model());
   ParamStore params(*backend, model.table(), DType::kF32);
   params.initialize(9);
   StepRunner runner(*backend, grid, model, params, layout, {});
@@ -132,7 +132,7 @@ TEST(Step, StopsBeforeAnUpdateThatIsNotFiniteAndNamesTheTensor) {
   const auto backend = make_cpu_backend();
   ProcessGrid grid(make_self_communicator(), 1, 1);
   const BatchLayout layout = make_batch_layout({4 * 16, 4}, 16, 0, 1);
-  Model model(small_model());
+  Model model(stepped_model());
   ParamStore params(*backend, model.table(), DType::kF64);
   params.initialize(9);
   const double poison = std::nan("");
@@ -170,7 +170,7 @@ TEST(Step, StopsAfterAnUpdateThatLeftAnythingThatIsNotFiniteAndNamesIt) {
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     for (const float value : {std::nanf(""), INFINITY, -INFINITY}) {
       for (const char* moment : {"moment1", "moment2"}) {
-        Model model(small_model());
+        Model model(stepped_model());
         ParamStore params(*backend, model.table(), dtype);
         params.initialize(9);
         StepRunner runner(*backend, grid, model, params, layout, skip);
@@ -197,7 +197,7 @@ TEST(Step, StopsAfterAnUpdateThatOverflows) {
   const BatchLayout layout = make_batch_layout({4 * 16, 4}, 16, 0, 1);
   const auto fetch = [](int64_t sample, int32_t* a, int32_t* b) { fetch_random(16, sample, a, b); };
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
-    Model model(small_model());
+    Model model(stepped_model());
     ParamStore params(*backend, model.table(), dtype);
     params.initialize(9);
     StepRunner runner(*backend, grid, model, params, layout, {});
