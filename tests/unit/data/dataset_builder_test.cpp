@@ -9,6 +9,7 @@
 #include "sample_text.h"
 #include "sentence_lines.h"
 #include "support/expect_error.h"
+#include "support/later_tick.h"
 #include "support/temp_folder.h"
 
 namespace nexus {
@@ -128,8 +129,10 @@ TEST_F(DatasetBuilderTest, DoesNotCallOtherTokensComplete) {
   const BuildOptions build = options(sample_text(20000));
   build_dataset(build);
   const std::string bin = train_prefix(build.out) + ".bin", good = file_content(bin);
+  wait_for_a_later_tick(bin);
   write_file(bin, std::string(good.size(), '\1'));
   EXPECT_NEXUS_ERROR(build_dataset(build), ErrorKind::kData, HasSubstr("the .bin is not the one"));
+  wait_for_a_later_tick(bin);
   write_file(bin, good);
   EXPECT_TRUE(build_dataset(build).was_complete);
 }

@@ -9,6 +9,7 @@
 #include "core/hash.h"
 #include "sample_text.h"
 #include "support/expect_error.h"
+#include "support/later_tick.h"
 #include "support/temp_folder.h"
 
 namespace nexus {
@@ -90,6 +91,7 @@ TEST_F(ContentTest, AFileThatWasRewrittenUnderItsOldTimeIsReadAgain) {
   keep();
   const struct stat before = bin_stat();
   const std::string old_digest = read_content(open()).bin_digest;
+  wait_for_a_later_tick(prefix_ + ".bin");
   write_file(prefix_ + ".bin", std::string(file_content(prefix_ + ".bin").size(), '\0'));
   set_times_of(before);
   ASSERT_EQ(bin_stat().st_mtim.tv_nsec, before.st_mtim.tv_nsec);
@@ -134,6 +136,7 @@ TEST_F(ContentTest, AFolderThatCannotBeWrittenCostsAWarningOnly) {
 TEST_F(ContentTest, AFileThatChangesWhileItIsReadIsRefused) {
   const TokenFile file = open();
   ContentReader reader(file);
+  wait_for_a_later_tick(prefix_ + ".bin");
   write_file(prefix_ + ".bin", "0123456789");
   EXPECT_NEXUS_ERROR(reader.read(1 << 20), ErrorKind::kData, HasSubstr("changes while it is read"));
   EXPECT_NEXUS_ERROR(const ContentReader again(file), ErrorKind::kData, HasSubstr("a.bin"));
