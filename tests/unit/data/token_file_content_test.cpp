@@ -22,8 +22,10 @@ using testing::write_file;
 // One document of `ids`.
 std::string token_file(const std::string& prefix, TokenType type, const std::vector<int32_t>& ids) {
   TokenFileWriter writer(prefix, type);
-  writer.append(ids.data(), static_cast<int64_t>(ids.size()));
-  if (!ids.empty()) writer.end_document();
+  if (!ids.empty()) {
+    writer.append(ids.data(), static_cast<int64_t>(ids.size()));
+    writer.end_document();
+  }
   writer.finish();
   return prefix;
 }
