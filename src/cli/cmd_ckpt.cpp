@@ -239,7 +239,8 @@ void add_ckpt_command(CLI::App& app, Action& action) {
   CLI::App* group = app.add_subcommand("ckpt", "List, examine, verify, compare and prune checkpoints");
   group->require_subcommand(1);
   const auto arguments = std::make_shared<CkptArguments>();
-  const auto add = [&](const char* name, const char* what, const char* path, std::function<int(const CkptArguments&)> run) {
+  const auto add = [&](const char* name, const char* what, const char* path,
+                       std::function<int(const CkptArguments&)> run) {
     CLI::App* command = group->add_subcommand(name, what);
     command->add_option(path, arguments->path, "Folder")->required();
     command->callback([arguments, run, &action] { action = [arguments, run] { return run(*arguments); }; });
