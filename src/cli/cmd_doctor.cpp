@@ -218,11 +218,10 @@ void add_doctor_command(CLI::App& app, Action& action) {
   command->add_option("AREA", arguments->area, "all, mpi, cuda, fs, slurm, clocks or versions")
       ->capture_default_str()
       ->check(check_area);
-  command
-      ->add_option("--run", arguments->run, "run folder, there or to be: what to try the file system of (default: .)")
-      ->transform(path_of_shell());
-  command->add_option("--campaign", arguments->campaign, "campaign file: is there room for its checkpoints?")
-      ->transform(path_of_shell());
+  // As it stands: the shell has expanded it, and what is looked at may have any name.
+  command->add_option("--run", arguments->run,
+                      "run folder, there or to be: what to try the file system of (default: .)");
+  command->add_option("--campaign", arguments->campaign, "campaign file: is there room for its checkpoints?");
   command->add_option("--mib", arguments->mib, "size of the file whose writing is timed, in MiB")
       ->capture_default_str()
       ->check(whole_number(1, 1 << 20));
