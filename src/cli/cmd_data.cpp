@@ -126,9 +126,12 @@ struct VerifyFlags {
 void verify_undescribed(const std::string& prefix, const std::string& tokenizer) {
   const TokenFile file(prefix);
   check_ids(file, tokenizer.empty() ? int64_t{1} << 31 : Tokenizer(tokenizer).vocab_size());
-  fmt::print("ok {0}: sizes and borders agree, ids are {1}; there is no {0}.json, so no digests to compare\n", prefix,
+  const std::string description = prefix + ".json";
+  fmt::print("ok {}: sizes and borders agree, ids are {}; {}, so no digests to compare\n", prefix,
              tokenizer.empty() ? "not negative (--tokenizer FILE.model compares them with its vocabulary)"
-                               : "inside the vocabulary");
+                               : "inside the vocabulary",
+             path_exists(description) ? description + " is no description by nexus (another program's, or damaged)"
+                                      : "there is no " + description);
 }
 
 // Throws where text of `prefix` is in `other` too.
