@@ -58,7 +58,7 @@ if checkpoints() != before:
     fail(f"a save that cannot be read back: {before} became {checkpoints()}\n{output}")
 
 output = work.train_to_end(campaign)
-if f"path {newest}" not in output:
+if f"path {os.path.relpath(newest, work.folder / 'run')}" not in output:
     fail(f"the launch after it did not go on from {newest}:\n{output}")
 work.require_equal("straight", "run")
 work.require_same_records("straight", "run")
