@@ -168,7 +168,7 @@ def check_folders():
     campaign = folder / "big.yaml"
     campaign.write_text("name: big\nout: {}\nmodel: {{arch: nexusformer, D: 32, L: 2, H: 2, M: 48, A: 64, F: 64, V: 300, norm: l2}}\n"
                         "data: {{context: 32}}\nbatch: {{global_tokens: 256, micro: 2}}\n"
-                        "stages: [{{name: base, tokens: 256, lr: {{peak: 1e-3, schedule: constant, warmup: 0}}}}]\n".format(hostile))
+                        "stages: [{{name: base, tokens: 256, lr: {{peak: 1e-3, schedule: constant, warmup: 0}}}}]\n".format(folder / "it; is mine"))
     require(doctor("fs", "--campaign", str(campaign), *everything, code=0), "ok", "the campaign's largest checkpoint takes")
     return campaign
 
