@@ -1,6 +1,6 @@
 # Precompiled headers: without them more than half of a build goes into parsing the same headers of libraries again and again
 # (docs/install.md, "Where build time goes"). Modules and tests get them by themselves; every source file still includes what it
-# uses, and compiles with -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON too.
+# uses, so that -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON can be tried.
 set(NX_STANDARD_HEADERS <algorithm> <array> <atomic> <charconv> <chrono> <cmath> <cstdint> <cstdio> <cstdlib> <cstring> <deque>
     <filesystem> <fstream> <functional> <limits> <map> <memory> <mutex> <numeric> <optional> <set> <sstream> <string>
     <string_view> <thread> <utility> <vector> <fmt/format.h>)
