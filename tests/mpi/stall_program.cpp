@@ -70,14 +70,19 @@ void work_steadily(Communicator& world, double limit) {
   for (std::thread& thread : load) thread.join();
 }
 
-// Prints its process id, then works until it has been stopped and continued.
+volatile sig_atomic_t was_continued = 0;
+
+// Prints its process id, works until it has been stopped and continued, and some time more.
 void work_while_being_stopped(double limit) {
   progress::begin_phase(PhaseKind::kSteps, "work");
+  ::signal(SIGCONT, [](int) { was_continued = 1; });
   std::printf("PID %d\n", static_cast<int>(::getpid())), std::fflush(stdout);
-  for (double last = now_seconds(); now_seconds() < last + 2 * limit; nap(limit / 20)) {
-    last = now_seconds();
+  const auto work = [&] {
     progress::tick();
-  }
+    nap(limit / 20);
+  };
+  while (was_continued == 0) work();
+  for (int i = 0; i < 20; ++i) work();
 }
 
 void block_in_the_callback(Communicator& world, const std::string& folder) {
