@@ -21,7 +21,9 @@ using nlohmann::json;
 
 // Calls `visit` with every record, until it returns false.
 void for_each_record(const std::string& path, const std::function<bool(const json&, const std::string& kind)>& visit) {
+  if (!path_exists(path)) return;
   std::ifstream file(path);
+  if (!file) throw_errno("open", path);  // what cannot be read is not empty
   for (std::string line; std::getline(file, line);) {
     const json record = json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (!record.is_object() || !record.contains("kind") || !record["kind"].is_string()) continue;
@@ -90,7 +92,7 @@ int64_t count_bad(const RunFolder& run) {
 }
 
 [[noreturn]] void refuse_empty(const RunFolder& run, const KnownCommits& known) {
-  std::string what = "the run's metrics hold steps, but its ledger and its checkpoints are gone";
+  std::string what = "the run's records hold steps or evaluations, but its ledger and its checkpoints are gone";
   if (!known.ledger.empty())
     what = fmt::format("the run's records know of {} commits, the newest of them {}, but there is no checkpoint",
                        known.ledger.size(), known.ledger.rbegin()->second);
@@ -111,7 +113,8 @@ KnownCommits read_known_commits(const RunFolder& run) {
   const int64_t begun = read_ledger(run, known);
   for (const LeaseRecord& lease : read_leases(run))
     if (lease.generation >= begun) known.of_leases = std::max(known.of_leases + lease.commits, lease.found);
-  known.ledger_is_gone = has_record(run.metrics(), "step") && !has_record(run.ledger(), "");
+  const bool has_run = has_record(run.metrics(), "step") || has_record(run.evals(), "eval");
+  known.ledger_is_gone = has_run && !has_record(run.ledger(), "");
   return known;
 }
 

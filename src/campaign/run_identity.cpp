@@ -5,6 +5,7 @@
 #include <chrono>
 #include <random>
 
+#include "checkpoint/checkpoint.h"
 #include "comm/communicator.h"
 #include "core/files.h"
 #include "core/hash.h"
@@ -57,12 +58,22 @@ json read_run_json(const RunFolder& run) {
   return document;
 }
 
+// Of the newest one; "" where there is none.
+std::string id_of_checkpoints(const RunFolder& run) {
+  const std::vector<CheckpointEntry> all = list_checkpoints(run);
+  return all.empty() ? "" : Checkpoint(all.back().path, /*verify_data=*/false).id().run_id;
+}
+
 }  // namespace
 
 std::string identify_run(const RunFolder& run) {
   if (!path_exists(run.run_json())) {
-    const json document{{"run_id", random_id()}, {"launches", json::array()}};
+    const std::string known = id_of_checkpoints(run);
+    const json document{{"run_id", known.empty() ? random_id() : known}, {"launches", json::array()}};
     write_file_durably(run.run_json(), json_text(document, 2) + "\n");
+    if (!known.empty())
+      warn("{} was gone: the run's id is taken from its newest checkpoint, its earlier launches are not known",
+           run.run_json());
   }
   return read_run_json(run)["run_id"].get<std::string>();
 }

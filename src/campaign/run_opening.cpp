@@ -22,7 +22,7 @@ int count_nodes(Communicator& world) {
 // A link to a file system that is not mounted is no folder to make.
 void make_checkpoint_folder(const std::string& path) {
   std::error_code none;
-  if (std::filesystem::is_symlink(path, none) && !path_exists(path))
+  if (std::filesystem::is_symlink(path, none) && !seems_to_exist(path))
     throw Error(ErrorKind::kIo, "checkpoints is a link to a folder that is not there", path,
                 "mount its file system, or put the link right");
   make_folders(path);

@@ -71,7 +71,7 @@ int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, 
 
 // STATUS of a run folder that exists says why the job ended, unless it belongs to a newer copy by now.
 void report_error(const OwnRun& run, const std::string& text, int code) {
-  if (!run.folder.empty() && path_exists(run.folder) && owns_run({run.folder}, run.mark.generation))
+  if (!run.folder.empty() && seems_to_exist(run.folder) && owns_run({run.folder}, run.mark.generation))
     write_file_durably(RunFolder{run.folder}.status(),
                        fmt::format("nexus: error: {}{}\n", text, run.mark.status_groups(code)));
 }

@@ -219,7 +219,7 @@ void Watchdog::Impl::wait_for_hooks_of_others() const {
   write_sign(parting_path(options_.rank), "");
   const auto start = Clock::now();
   const std::vector<int> ranks = dumped_ranks();
-  const auto has_left = [this](int rank) { return path_exists(parting_path(rank)); };
+  const auto has_left = [this](int rank) { return seems_to_exist(parting_path(rank)); };
   while (seconds_since(start) < kHookPatience + kPartingPatience && !std::all_of(ranks.begin(), ranks.end(), has_left))
     pause(0.05);
 }
@@ -246,7 +246,7 @@ void Watchdog::Impl::time_out(double idle_seconds) {
     ::_exit(kExitCode);
   }).detach();
   try {
-    if (path_exists(summary_path())) leave();  // all is said: this rank was stopped while the others gave up
+    if (seems_to_exist(summary_path())) leave();  // all is said: this rank was stopped while the others gave up
     write_dump(idle_seconds);
     const auto everyone = static_cast<size_t>(options_.size);
     const auto start = Clock::now();
@@ -255,7 +255,7 @@ void Watchdog::Impl::time_out(double idle_seconds) {
     if (!ranks.empty() && ranks.front() != options_.rank) {  // that one speaks; if it dies first, we do
       const auto waited = Clock::now();
       while (seconds_since(waited) < kSummaryPatience + asking_interval_) {
-        if (path_exists(summary_path())) leave();
+        if (seems_to_exist(summary_path())) leave();
         pause(0.05);
       }
     }

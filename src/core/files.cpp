@@ -136,7 +136,16 @@ void make_folders(const std::string& path) {
 
 bool path_exists(const std::string& path) {
   std::error_code code;
-  return fs::exists(path, code);
+  const bool exists = fs::exists(path, code);
+  if (!exists && code) {
+    errno = code.value();
+    throw_errno("look for", path);
+  }
+  return exists;
+}
+
+bool seems_to_exist(const std::string& path) noexcept {
+  return ::access(path.c_str(), F_OK) == 0;
 }
 
 void rename_durably(const std::string& from, const std::string& to) {

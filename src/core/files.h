@@ -27,7 +27,11 @@ void end_torn_line(const std::string& path);
 
 void fsync_path(const std::string& path);    // a file or a folder
 void make_folders(const std::string& path);  // like mkdir -p
+// Whether something is there, links followed. Throws ErrorKind::kIo where that cannot be told (ESTALE, EIO, no
+// permission): a passing trouble must not look like a file that was never written.
 bool path_exists(const std::string& path);
+// The same for those who may not throw and can ask again: what cannot be told is not there.
+bool seems_to_exist(const std::string& path) noexcept;
 
 // Renames and fsyncs both parents.
 void rename_durably(const std::string& from, const std::string& to);

@@ -57,7 +57,7 @@ bool listed(const std::string& folder, const std::string& name) {
 
 void answer(const std::string& parent, const std::string& name, const LaunchContext& launch, double patience) {
   const std::string folder = parent + "/" + name;
-  const auto there = [&] { return listed(parent, name) && path_exists(folder + kHello); };
+  const auto there = [&] { return listed(parent, name) && seems_to_exist(folder + kHello); };
   if (!wait_for(there, patience) || !write_whole(answer_file(folder, launch.rank), launch.host))
     std::fprintf(stderr, "nexus doctor: rank %d on host %s does not see files of rank 0 in %s\n", launch.rank,
                  launch.host.c_str(), printable(parent).c_str());

@@ -64,7 +64,7 @@ void on_signal(int number) {
 
 StopRequests::StopRequests(RunFolder run, bool is_rank_0, std::optional<double> stop_after_seconds)
     : run_(std::move(run)), is_rank_0_(is_rank_0) {
-  add_source(true, [this] { return path_exists(run_.stop_request()) ? "the file STOP" : ""; });
+  add_source(true, [this] { return seems_to_exist(run_.stop_request()) ? "the file STOP" : ""; });
   if (stop_after_seconds) {
     const auto end =
         Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(*stop_after_seconds));
@@ -121,7 +121,7 @@ Requests StopRequests::poll() {
   Requests answer;
   answer.stop = !reason_.empty();
   answer.urgent = urgent_;
-  answer.save = answer.stop || (is_rank_0_ && path_exists(run_.checkpoint_now_request()));
+  answer.save = answer.stop || (is_rank_0_ && seems_to_exist(run_.checkpoint_now_request()));
   return answer;
 }
 

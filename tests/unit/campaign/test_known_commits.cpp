@@ -40,6 +40,7 @@ class KnownCommitsOfRun : public ::testing::Test {
     write_file_durably(fmt::format("{}/{:06}.json", run_.lease_folder(), generation), record.dump());
   }
   void metrics() const { append_line(run_.metrics(), R"({"kind":"step","stage":"s0","stage_index":0,"step":1})"); }
+  void evaluation() const { append_line(run_.evals(), R"({"kind":"eval","stage":"s0","stage_index":0,"step":0})"); }
   std::string newest() const {
     std::string path;
     for (const CheckpointEntry& entry : list_checkpoints(run_)) path = entry.path;
@@ -66,6 +67,11 @@ TEST_F(KnownCommitsOfRun, ARunThatWasKilledBeforeItsFirstCommitHasNone) {
   metrics();
   lease(1, 0, 0);
   EXPECT_NO_THROW(resume());
+}
+
+TEST_F(KnownCommitsOfRun, AnEvaluationIsOfARunToo) {
+  evaluation();
+  EXPECT_NEXUS_ERROR(resume(), ErrorKind::kCheckpoint, HasSubstr("its ledger and its checkpoints are gone"));
 }
 
 TEST_F(KnownCommitsOfRun, CheckpointsThatAreAllGoneAreMissed) {

@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "campaign/run_identity.h"
 #include "core/files.h"
+#include "support/commit_state.h"
 #include "support/expect_error.h"
 #include "support/temp_folder.h"
 
@@ -16,6 +19,21 @@ TEST(RunIdentity, IsMadeOnceAndStays) {
   EXPECT_EQ(identify_run(run), id);
   const TempFolder other;
   EXPECT_NE(identify_run(RunFolder{other.path()}), id);
+}
+
+TEST(RunIdentity, IsTakenFromTheCheckpointsWhereRunJsonIsGone) {
+  const TempFolder folder;
+  const RunFolder run{folder.path()};
+  commit_state(folder.path(), 0, 3);
+  EXPECT_EQ(identify_run(run), "run");  // as commit_small says
+  EXPECT_EQ(nlohmann::json::parse(read_text_file(run.run_json()))["run_id"], "run");
+}
+
+TEST(RunIdentity, IsNotMadeAnewWhereItCannotBeLookedFor) {
+  const TempFolder folder;
+  const RunFolder run{folder.path()};
+  std::filesystem::create_symlink("run.json", run.run_json());
+  EXPECT_NEXUS_ERROR(identify_run(run), ErrorKind::kIo, ::testing::HasSubstr("run.json"));
 }
 
 TEST(RunIdentity, RefusesARunJsonThatIsNotOurs) {

@@ -143,6 +143,15 @@ TEST(PathExists, TellsFilesFromNothing) {
   const TempFolder folder;
   EXPECT_TRUE(path_exists(folder.path()));
   EXPECT_FALSE(path_exists(folder / "none"));
+  EXPECT_FALSE(path_exists(folder / "none/below"));
+}
+
+TEST(PathExists, ATroubleIsNoAbsence) {
+  const TempFolder folder;
+  std::filesystem::create_symlink("loop", folder / "loop");
+  EXPECT_NEXUS_ERROR(path_exists(folder / "loop"), ErrorKind::kIo, HasSubstr("cannot look for"));
+  EXPECT_FALSE(seems_to_exist(folder / "loop"));
+  EXPECT_TRUE(seems_to_exist(folder.path()));
 }
 
 TEST(RenameDurably, MovesBetweenFoldersOfOneFileSystem) {
