@@ -176,6 +176,28 @@ void outlive(const RunFolder& run, const LeaseRecord& owner, const LeaseTimes& t
   if (here) refuse(run, owner);
 }
 
+// The highest generation that run.json tells of: every launch is recorded there before it writes anything else.
+int64_t recorded_generation(const RunFolder& run) {
+  if (!path_exists(run.run_json())) return 0;
+  const json document = json::parse(read_text_file(run.run_json()), nullptr, /*allow_exceptions=*/false);
+  int64_t highest = 0;
+  if (!document.is_object() || !document.contains("launches") || !document["launches"].is_array()) return 0;
+  for (const json& launch : document["launches"])
+    if (launch.is_object() && launch.contains("generation") && launch["generation"].is_number_integer())
+      highest = std::max(highest, launch["generation"].get<int64_t>());
+  return highest;
+}
+
+// Readers drop what lower generations write, so the count must not begin anew where leases were removed or not copied.
+int64_t next_generation(const RunFolder& run, const std::vector<LeaseRecord>& earlier) {
+  const int64_t newest = earlier.empty() ? 0 : earlier.back().generation;
+  const int64_t recorded = recorded_generation(run);
+  if (recorded > newest)
+    warn("the leases of generations {} to {} are gone from {}: the hours of these launches are not counted any more",
+         newest + 1, recorded, run.lease_folder());
+  return std::max(newest, recorded) + 1;
+}
+
 // Slurm has started this job again, so it holds the older start for dead, whatever the truth is.
 bool is_older_start(const LeaseRecord& owner, const SlurmJob& job) {
   return job && owner.job.id == job.id && owner.job.restart < job.restart;
@@ -252,7 +274,7 @@ void RunLease::claim(const LeaseTimes& times) {
       earlier_ = read_leases(run_);
       if (earlier_.empty() || earlier_.back().generation != judged) continue;  // another one was faster: judge it
     }
-    if (claimed(earlier_.empty() ? 1 : earlier_.back().generation + 1)) return;
+    if (claimed(next_generation(run_, earlier_))) return;
   }
   throw Error(ErrorKind::kIo, fmt::format("{} other jobs claimed the run folder first", kTries), run_.root,
               "run the same command again");

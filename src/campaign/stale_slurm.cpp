@@ -58,6 +58,20 @@ void remove_variables() {
   for (const std::string& name : names) ::unsetenv(name.c_str());
 }
 
+// A step's number of tasks, a node's, a limit: without the job that they are of, they say nothing about this process.
+void leave_out_variables_of_no_job() {
+  for (const char* name : {"SLURM_STEP_NUM_TASKS", "SLURM_STEP_TASKS_PER_NODE", "SLURM_PROCID", "SLURM_JOB_END_TIME",
+                           "SLURM_RESTART_COUNT", "SLURM_JOB_NUM_NODES", "SLURM_LOCALID", "SLURMD_NODENAME"}) {
+    if (variable(name).empty()) continue;
+    if (is_first_rank())
+      warn(
+          "{} is set, but SLURM_JOB_ID is not: it is left out with all SLURM_ variables; unset it to hear no more of "
+          "it",
+          name);
+    return remove_variables();
+  }
+}
+
 }  // namespace
 
 std::string why_stale(const SlurmJob& job, const QueueAnswer& answer, int64_t user, std::optional<int64_t> end,
@@ -77,7 +91,8 @@ std::string why_stale(const SlurmJob& job, const QueueAnswer& answer, int64_t us
 
 void leave_out_stale_slurm() {
   const std::string id = variable("SLURM_JOB_ID");
-  if (id.empty() || !is_first_rank()) return;
+  if (id.empty()) return leave_out_variables_of_no_job();
+  if (!is_first_rank()) return;
   std::string why = "that is no job's number";
   if (const SlurmJob job = slurm_job()) {
     const auto now = std::chrono::system_clock::now().time_since_epoch();

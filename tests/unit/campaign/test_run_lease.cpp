@@ -42,6 +42,14 @@ struct OneRun {
   }
 };
 
+TEST(RunLease, GenerationsGoOnWhereLeasesAreGone) {
+  const OneRun run;
+  write_file_durably(run.run.run_json(), R"({"run_id":"x","launches":[{"generation":3},{"generation":7},{"pid":1}]})");
+  const RunLease lease(run.run, 1, 1, ignore_loss, kQuick);
+  EXPECT_EQ(lease.generation(), 8);
+  EXPECT_NO_THROW(lease.require_current());
+}
+
 std::string this_machine(const OneRun& run) {
   { const RunLease lease(run.run, 1, 1, ignore_loss, kQuick); }
   const std::string machine = run.read(1)["machine"];

@@ -95,6 +95,19 @@ TEST(StaleSlurm, ANumberThatIsNoneNamesNoJob) {
             0);
 }
 
+TEST(StaleSlurm, AStepOfNoJobSaysNothing) {
+  for (const char* id : {"", "unset"})
+    EXPECT_EQ(in_a_child("exit 1",
+                         [id] {
+                           ::setenv("SLURM_JOB_ID", id, 1);
+                           if (std::string(id) == "unset") ::unsetenv("SLURM_JOB_ID");
+                           ::setenv("OMPI_COMM_WORLD_RANK", "1", 1);  // every rank drops its own
+                           leave_out_stale_slurm();
+                           return !is_set("SLURM_STEP_NUM_TASKS") && is_set("SLURM_CONF");
+                         }),
+              0);
+}
+
 TEST(StaleSlurm, OnlyTheFirstRankAsks) {
   EXPECT_EQ(in_a_child(kNoSuchJob,
                        [] {
