@@ -152,6 +152,7 @@ class Campaign {
     for (FrozenChange& change : accept_data(spec_, launch_, sampler_.index_digest(), data_->identity(), state))
       changes.push_back(std::move(change));
     for (const FrozenChange& change : changes) record_change(state, change);  // once none is refused
+    plan_is_new_ = !changes.empty();
     trained_ = std::make_unique<Trained>(state.model, backend_, spec_.precision.compute, sharding_);
     load_training(checkpoint, trained_->params);
     const auto stage = static_cast<size_t>(state.stage_index);
@@ -260,7 +261,7 @@ class Campaign {
     plan.grown = spec.grow.grows();
     plan.new_lr_mult = spec.grow.new_lr_mult;
     plan.new_warmup_steps = spec.grow_warmup.steps(plan.steps, spec_.batch.global_tokens);
-    if (state_.step == 0)
+    if (state_.step == 0 || std::exchange(plan_is_new_, false))
       records_.stage(
           state_, trained_->model.table().count(),
           training_flops_per_token(state_.model, spec_.data.context, flops_definition(spec_.account.flops_def)),
@@ -340,7 +341,8 @@ class Campaign {
   std::optional<EvalWindows> valid_;
   std::optional<LaunchData> data_;
   std::string run_id_;
-  bool stop_asked_ = false;  // no further stage
+  bool stop_asked_ = false;   // no further stage
+  bool plan_is_new_ = false;  // settings have changed within the stage: its record must be written anew
   std::chrono::steady_clock::time_point counted_ = std::chrono::steady_clock::now();
   std::unique_ptr<Trained> trained_;
   TrainState state_;

@@ -141,8 +141,9 @@ void RunRecords::stage(const TrainState& state, int64_t params, double flops_per
                  {"model", to_json(state.model)},
                  {"ranks", ranks}});
   append(run_.ledger(), record);
-  log("stage {} begins | params {} | steps {} tokens {} | flops_per_token {:.4g} flops_def {}", state.stage(),
-      format_count(params), steps, format_count(tokens_planned), flops_per_token, flops_def_);
+  log("stage {} {} | params {} | steps {} tokens {} | flops_per_token {:.4g} flops_def {}", state.stage(),
+      state.step == 0 ? "begins" : "goes on as changed", format_count(params), steps, format_count(tokens_planned),
+      flops_per_token, flops_def_);
 }
 
 void RunRecords::growth(const TrainState& state, const std::string& from_stage, int64_t params_before,

@@ -108,11 +108,26 @@ StageEnd StageTrainer::train() {
         options_.checkpoint.every.due(state_.step - 1, state_.step, tokens_before, state_.total_tokens());
     check_replicas_if_due();
     poll_save();
-    if (last || save_due || output.save || stop) start_save();
+    save_is_owed_ = save_is_owed_ || save_due;
+    if (last && weights_are_doubtful()) refuse_doubtful_end();
+    if (stop && weights_are_doubtful())
+      warn("the last {} steps were skipped: nothing is committed after them", skipped_in_a_row_);
+    else if (!weights_are_doubtful() && (last || save_is_owed_ || output.save || stop))
+      start_save();
     if (last || stop || !options_.checkpoint.async) finish_save();
     if (stop) return StageEnd::kStopped;
   }
   return StageEnd::kFinished;
+}
+
+// The last update may have left finite weights that give no finite loss: then every step from here on is skipped, and
+// what is saved now would push the last healthy checkpoints out.
+void StageTrainer::refuse_doubtful_end() const {
+  throw Error(ErrorKind::kNumeric,
+              fmt::format("the stage's last {} steps were not finite and skipped, so its weights are not committed",
+                          skipped_in_a_row_),
+              fmt::format("stage {} step {}", state_.stage(), state_.step),
+              "go on from an earlier checkpoint with --resume PATH and a lower learning rate");
 }
 
 StageEnd StageTrainer::finish_pending_evaluation() {
@@ -226,6 +241,7 @@ void StageTrainer::start_save() {
   run_.records.sync();  // what happened before the commit is on the disk before the commit is
   pending_save_ = start_saving(run_.grid, run_.run, run_.run_id, params_, state_, pinned, run_.generation);
   saving_ = state_;
+  save_is_owed_ = false;
   serves_request_ = run_.grid.rank() == 0 && run_.requests.poll().save;
   last_save_ = Clock::now();
 }
@@ -266,8 +282,8 @@ void StageTrainer::finish_save() {
   if (run_.grid.rank() == 0) {
     try {
       run_.on_commit(saving_, saved);
-      if (run_.fence) run_.fence();  // a copy that was replaced has no business here
-      prune(saved.path);
+      if (run_.fence) run_.fence();                    // a copy that was replaced has no business here
+      if (!weights_are_doubtful()) prune(saved.path);  // what was just committed may be the ruined state
     } catch (...) {
       error = std::current_exception();
     }

@@ -66,7 +66,8 @@ class StageTrainer {
                TrainState& state);
 
   // Trains to the end of the stage, or to a request to stop. Either way the last thing done is a commit, if there was
-  // anything new to commit; an error that every rank sees is thrown after a save under way was committed.
+  // anything new to commit and the last step was not skipped; an error that every rank sees is thrown after a save
+  // under way was committed.
   StageEnd run();
 
  private:
@@ -76,6 +77,8 @@ class StageTrainer {
   std::optional<int64_t> device_bytes();        // in use on the device, as of some seconds ago; nothing on a host
   bool evaluate_now(const std::string& event);  // false: abandoned for an urgent request to stop
   StageEnd finish_pending_evaluation();
+  bool weights_are_doubtful() const { return skipped_in_a_row_ > 0; }
+  [[noreturn]] void refuse_doubtful_end() const;
   bool stop_is_urgent() { return run_.requests.poll().urgent; }
   void check_replicas_if_due();
   // --- saving: begun, then committed once every rank has written its part. One save is under way at a time.
@@ -104,6 +107,7 @@ class StageTrainer {
   TrainState saving_;            // the state that it holds
   bool serves_request_ = false;  // rank 0: it was asked for by CHECKPOINT_NOW
   int skipped_in_a_row_ = 0;
+  bool save_is_owed_ = false;     // it came due while the weights were doubtful
   double mean_step_seconds_ = 0;  // exponential average, for the time left
   std::optional<std::chrono::steady_clock::time_point> memory_asked_;
   std::optional<int64_t> device_bytes_;  // what the device said then

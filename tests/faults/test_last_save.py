@@ -1,6 +1,8 @@
 """A run whose weights overflow ends with 4, and loses no save of before that: the newest checkpoint is finite, and of the last step
 that was.
 
+The same where such steps are skipped: what is committed after the last good update pushes no healthy checkpoint out.
+
 usage: test_last_save.py NEXUS FOLDER DPxTP
 """
 import json
@@ -30,3 +32,19 @@ if f"{newest['step']:07d}" not in (work.folder / "overflows" / "checkpoints" / "
 if work.unfinished_saves("overflows"):
     fail(f"unfinished saves were left behind: {work.unfinished_saves('overflows')}")
 print(f"on {grid}: failed in step {last[1] + 1}, saved step {newest['step']}")
+
+# An update that leaves finite weights whose loss is not finite: every further step is skipped.
+ruined = work.campaign("ruined", 40, every="1 steps")
+code, output = work.train(ruined, "-s", "stages.0.lr.peak=1000", "-s", "optimizer.clip=0", "-s", "optimizer.eps=1e-30",
+                          "-s", "model.norm=none", "-s", "safety.nonfinite=skip", "-s", "checkpoint.keep_last=1",
+                          "-s", "eval.every=never")
+if code != 4:
+    fail(f"a run that only skips exited with {code}:\n{output}")
+rows = [json.loads(line) for line in (work.folder / "ruined" / "metrics.jsonl").read_text().splitlines()]
+good = max(row["step"] for row in rows if row["kind"] == "step" and row.get("updated", True))
+kept = [row["step"] for row in json.loads(work.call("ckpt", "ls", work.folder / "ruined", "--json"))]
+if max(kept) > good:
+    fail(f"the last update was in step {good}, but step {max(kept)} was committed")
+if kept != [good - 1, good]:
+    fail(f"steps {kept} are kept: the one before the last update, {good}, should be among them")
+print(f"on {grid}: skipped from step {good + 1} on, kept {kept}")
