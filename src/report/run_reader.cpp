@@ -122,12 +122,15 @@ std::vector<JsonRecord> records_of(const std::string& path) {
 }
 
 void read_ledger(const std::string& path, RunHistory& run) {
-  for (const JsonRecord& record : records_of(path)) {
+  const std::vector<JsonRecord> written = read_json_lines(path);
+  // A run that goes on after it was done (a stage appended or lengthened) is not done until it says so again.
+  for (const JsonRecord& record : written)
+    run.done = record.kind() == "done" || (run.done && record.kind() != "resume");
+  for (const JsonRecord& record : apply_resumes(written)) {
     const std::string kind = record.kind();
     if (kind == "stage") put(run.stages, stage_row(record));
     if (kind == "growth") put(run.growths, growth_row(record));
     if (kind == "commit") put(run.commits, commit_row(record));
-    if (kind == "done") run.done = true;
   }
 }
 

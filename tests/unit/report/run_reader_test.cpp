@@ -76,6 +76,18 @@ TEST(RunReader, AppliesResumesToAllThreeFiles) {
   EXPECT_FALSE(run.done);
 }
 
+TEST(RunReader, ARunThatGoesOnAfterItWasDoneIsNotDone) {
+  const GrownRun files;
+  ASSERT_TRUE(files.read().done);
+  // At the place where it was done: its last stage is lengthened, or another one is appended.
+  append_line(files.folder() + "/ledger.jsonl",
+              R"({"kind":"resume","stage":"s440","stage_index":9,"step":999,"time":1})");
+  EXPECT_FALSE(files.read().done);
+  append_line(files.folder() + "/ledger.jsonl",
+              R"({"kind":"done","stage":"s440","stage_index":9,"step":999,"time":1})");
+  EXPECT_TRUE(files.read().done);
+}
+
 TEST(RunReader, AStageThatIsWrittenTwiceCountsOnce) {
   const GrownRun files;
   const std::string path = files.folder() + "/ledger.jsonl", ledger = read_text_file(path);
