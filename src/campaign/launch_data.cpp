@@ -221,6 +221,10 @@ std::vector<FrozenChange> data_changes(const CampaignSpec& spec, const TrainStat
     changes.push_back({"data.valid", fmt::format("data.valid ({}) holds other tokens than those that this run was "
                                                  "evaluated on: its perplexities would not compare",
                                                  spec.data.valid)});
+  if (!before.data.valid.empty() && now.valid.empty())
+    changes.push_back({"data.valid",
+                       "data.valid names nothing, but this run has been evaluated: it would have no "
+                       "further evaluation, nor one that it still owes"});
   if (known_and_different(before.data.tokenizer, now.tokenizer))
     changes.push_back({"tokenizer.path", "the tokenizer is not the one that this run was started with"});
   return changes;

@@ -148,6 +148,9 @@ int verify(const std::string& path) {
     paths.clear();
     for (const CheckpointEntry& entry : list_checkpoints(RunFolder{path}, /*unreadable_too=*/true))
       paths.push_back(entry.path);
+    if (paths.empty())
+      throw Error(ErrorKind::kCheckpoint, "there is no checkpoint to verify", RunFolder{path}.checkpoints(),
+                  "*.bad folders are what training has set aside as damaged; name one to hear what is wrong with it");
   }
   std::vector<std::string> bad, unreadable;
   for (const std::string& one : paths) {
