@@ -93,6 +93,7 @@ nlohmann::ordered_json describe(const std::string& prefix) {
     json["text_bytes"] = info->text_bytes;
     json["bytes_per_token"] = info->bytes_per_token();
     if (info->unknown_tokens) json["unknown_tokens"] = *info->unknown_tokens;
+    if (info->unknown_bytes) json["unknown_bytes"] = *info->unknown_bytes;
     json["vocab_size"] = info->vocab_size;
     json["tokenizer"] = tokenizer_path(prefix, *info);
     json["document_mode"] = info->document_mode;

@@ -105,11 +105,13 @@ bool DocumentReader::read_block() {
   guard_.feed(block);
   if (block.empty()) {
     end_file();
+    text_digests_.push_back(std::exchange(hasher_, Hasher()).digest());
     source_.reset();
     ++path_index_;
     return true;
   }
   if (opens && block.starts_with("\xEF\xBB\xBF")) block.remove_prefix(3);
+  hasher_.add(block.data(), block.size());
   consume(block);
   return true;
 }

@@ -24,6 +24,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/hash.h"
 #include "data/text_guard.h"
 #include "data/text_source.h"
 
@@ -63,6 +64,8 @@ class DocumentReader {
   DocumentReader(std::vector<std::string> paths, DocumentMode mode, std::string json_field = "text");
   // The next piece in file order; nothing at the end. Throws ErrorKind::kData with the file and place.
   std::optional<TextPiece> next();
+  // XXH3-128 of the text, unpacked and without its byte order mark, of each file that has been read to its end.
+  const std::vector<std::string>& text_digests() const { return text_digests_; }
 
  private:
   bool read_block();
@@ -78,6 +81,8 @@ class DocumentReader {
   std::unique_ptr<TextSource> source_;
   size_t path_index_ = 0;  // of the open file, or of the next one
   TextGuard guard_;
+  Hasher hasher_;  // of the open file's text
+  std::vector<std::string> text_digests_;
   std::string block_, line_;
   int64_t line_number_ = 0;
   bool line_has_text_ = false;

@@ -24,6 +24,8 @@ TokenFileInfo from_json(const Json& json) {
   info.tokens = json.at("tokens");
   info.text_bytes = json.at("text_bytes");
   if (json.contains("unknown_tokens")) info.unknown_tokens = json.at("unknown_tokens").get<int64_t>();
+  if (json.contains("unknown_bytes")) info.unknown_bytes = json.at("unknown_bytes").get<int64_t>();
+  if (json.contains("warnings")) info.warnings = json.at("warnings").get<std::vector<std::string>>();
   info.vocab_size = json.at("vocab_size");
   info.bos_id = json.at("bos_id");
   info.type = json.at("type");
@@ -72,6 +74,8 @@ std::string to_json(const TokenFileInfo& info) {
                {"valid_share", info.valid_share},
                {"build_digest", info.build_digest}};
   if (info.unknown_tokens) json["unknown_tokens"] = *info.unknown_tokens;
+  if (info.unknown_bytes) json["unknown_bytes"] = *info.unknown_bytes;
+  if (info.warnings) json["warnings"] = *info.warnings;
   json["sources"] = Json::array();
   for (const TextFileRef& source : info.sources)
     json["sources"].push_back({{"path", source.path}, {"size_bytes", source.size_bytes}, {"digest", source.digest}});

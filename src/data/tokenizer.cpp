@@ -75,6 +75,15 @@ std::vector<int32_t> Tokenizer::encode_continuation(std::string_view text) const
   return encode_with(continuation_ ? *continuation_ : *processor_, text, name_);
 }
 
+int64_t Tokenizer::unknown_bytes(std::string_view text, bool continues) const {
+  const SentencePieceProcessor& processor = continues && continuation_ ? *continuation_ : *processor_;
+  const auto encoded = processor.EncodeAsImmutableProto(text);
+  int64_t bytes = 0;
+  for (const auto& piece : encoded.pieces())
+    if (static_cast<int32_t>(piece.id()) == unknown_id_) bytes += static_cast<int64_t>(piece.surface().size());
+  return bytes;
+}
+
 std::string Tokenizer::decode(std::span<const int32_t> ids) const {
   for (const int32_t id : ids)
     if (id < 0 || id >= vocab_size_)

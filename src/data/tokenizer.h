@@ -34,6 +34,9 @@ class Tokenizer {
   // Text that continues a document (document_reader.h says where documents are cut): the model's dummy prefix, a space
   // that many models put before a text, is left out, so that the pieces' ids join to those of the uncut document.
   std::vector<int32_t> encode_continuation(std::string_view text) const;
+  // Bytes of `text`, which continues a document or not, that the model does not know: they are lost. A token may stand
+  // for any number of them.
+  int64_t unknown_bytes(std::string_view text, bool continues) const;
   // BOS and EOS decode to nothing. Ids outside the vocabulary: ErrorKind::kData.
   std::string decode(std::span<const int32_t> ids) const;
 
