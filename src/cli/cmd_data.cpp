@@ -153,6 +153,14 @@ void verify_apart(const std::string& prefix, const std::string& other) {
   const std::string counts = fmt::format(
       "{} of {} documents (of at least {} tokens) and {} of {} sampled runs of {} tokens", overlap.documents_found,
       overlap.documents, TextOverlap::kLeastDocumentTokens, overlap.runs_found, overlap.runs, TextOverlap::kRunTokens);
+  if ((overlap.documents == 0 && overlap.runs == 0) || other_file.tokens() == 0)
+    refuse(ErrorKind::kData,
+           fmt::format("nothing could be compared: {} tokens against {}, no document of at least {} and no run of {}",
+                       file.tokens(), other_file.tokens(), TextOverlap::kLeastDocumentTokens, TextOverlap::kRunTokens),
+           "name files with more text");
+  if (overlap.documents == 0)
+    warn("no document of {} has {} tokens: only runs of tokens across documents are compared", prefix,
+         TextOverlap::kLeastDocumentTokens);
   // A licence or a greeting recurs in any text; one run in a hundred is more than that.
   if (overlap.documents_found > 0 || overlap.runs_found * 100 > overlap.runs)
     refuse(ErrorKind::kData,
