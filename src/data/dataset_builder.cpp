@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "core/clean_text.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/hash.h"
@@ -46,9 +47,11 @@ void check_options(const BuildOptions& options) {
   };
   if (options.inputs.empty()) refuse("no input files", "name one or more text files");
   if (options.out.empty()) refuse("no output prefix", "say --out PREFIX");
-  if (Utf8Checker utf8; utf8.feed(options.out) || !utf8.complete())
-    throw Error(ErrorKind::kConfig, "the name given with --out is not UTF-8: no campaign file could name it",
-                options.out, "choose a name in UTF-8");
+  int line = 0;
+  if (const std::string bad = find_bad_character(options.out, false, line); !bad.empty())
+    throw Error(ErrorKind::kConfig,
+                fmt::format("the name given with --out holds {}: no campaign file could name it", bad), options.out,
+                "choose another name");
   if (const auto name = std::filesystem::path(options.out).filename(); name.empty() || name == "." || name == "..")
     refuse("--out is a prefix of file names, and '" + options.out + "' names a folder",
            "say for example --out data/web");

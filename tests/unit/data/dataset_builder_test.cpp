@@ -226,11 +226,19 @@ TEST_F(DatasetBuilderTest, FinishesWhatWasInterruptedBeforeTheLastFile) {
   EXPECT_EQ(hash_file(train_prefix(build.out) + ".bin"), digest);
 }
 
-TEST_F(DatasetBuilderTest, RefusesANameThatIsNotUtf8BeforeItReadsAnything) {
+TEST_F(DatasetBuilderTest, RefusesANameThatNoCampaignCanHoldBeforeItReadsAnything) {
   BuildOptions build = options(sample_text(1000));
-  build.out = folder_ / "caf\xE9";
   build.inputs = {folder_ / "not there"};
-  EXPECT_NEXUS_ERROR(build_dataset(build), ErrorKind::kConfig, HasSubstr("is not UTF-8"));
+  for (const auto& [name, told] : {std::pair{"caf\xE9", "not UTF-8"},
+                                   {"soft\u00ADhyphen", "U+00AD"},
+                                   {"a\tb", "tab"},
+                                   {"a\nb", "line break"},
+                                   {"a\x1B[31m", "control character"},
+                                   {"\u202Eabc", "bidirectional"},
+                                   {"a\u200Bb", "invisible"}}) {
+    build.out = folder_ / name;
+    EXPECT_NEXUS_ERROR(build_dataset(build), ErrorKind::kConfig, HasSubstr(told));
+  }
 }
 
 TEST_F(DatasetBuilderTest, BuildsFromTextsWhoseNamesAreNotUtf8) {
