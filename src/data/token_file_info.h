@@ -48,8 +48,8 @@ std::optional<TokenFileInfo> read_token_file_info(const std::string& prefix);
 // The tokenizer's path, seen from where the caller is.
 std::string tokenizer_path(const std::string& prefix, const TokenFileInfo& info);
 
-// Opens the files and compares sizes, counts, digests and ids with PREFIX.json. Throws ErrorKind::kData at the first
-// difference. Reads every byte, whatever PREFIX.digest says, and renews that.
+// Opens the files and compares sizes, counts, digests, ids and the text that they stand for with PREFIX.json. Throws
+// ErrorKind::kData at the first difference. Reads every byte, whatever PREFIX.digest says, and renews that.
 void verify_token_file(const std::string& prefix);
 
 }  // namespace nexus

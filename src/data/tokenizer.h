@@ -40,6 +40,16 @@ class Tokenizer {
   // BOS and EOS decode to nothing. Ids outside the vocabulary: ErrorKind::kData.
   std::string decode(std::span<const int32_t> ids) const;
 
+  // What the pieces stand for, by id: bytes of text, where each blank (U+2581) counts as one. Nothing for BOS, EOS and
+  // the unknown piece.
+  struct PieceSize {
+    int64_t bytes = 0, blanks = 0;
+  };
+  std::vector<PieceSize> piece_sizes() const;
+  // True where the pieces of a text are that text: nothing is normalised away, but for what is unknown. The space that
+  // many models put before it may be too much.
+  bool keeps_text() const { return keeps_text_; }
+
   const std::string& model_bytes() const { return model_; }
   std::string digest() const;  // XXH3-128 of the model file
 
@@ -50,6 +60,7 @@ class Tokenizer {
   std::unique_ptr<sentencepiece::SentencePieceProcessor> processor_;
   std::unique_ptr<sentencepiece::SentencePieceProcessor> continuation_;  // null: `processor_` serves
   int64_t vocab_size_ = 0;
+  bool keeps_text_ = false;
   int32_t bos_id_ = -1, eos_id_ = -1, unknown_id_ = -1;
 };
 

@@ -7,6 +7,7 @@
 #include "core/hash.h"
 #include "data/token_file.h"
 #include "sample_text.h"
+#include "sentence_lines.h"
 #include "support/expect_error.h"
 #include "support/later_tick.h"
 #include "support/temp_folder.h"
@@ -281,6 +282,25 @@ TEST_F(DatasetBuilderTest, RefusesOptionsThatMakeNoSense) {
   refused(ErrorKind::kData, "too little for a validation share", [](auto& b) { write_file(b.inputs[0], "word"); });
 }
 
+TEST_F(DatasetBuilderTest, VerifiesTheTextOfEveryTokenizer) {
+  std::string text = sample_text(20000) + "  two  spaces \xE2\x96\x81 and the sign for one \xE2\x96\x81\xE2\x96\x81\n";
+  write_file(folder_ / "latin.model", testing::train_latin_model_without_bytes());  // NFKC, dummy prefix, unknown text
+  for (const char* model : {"tok.model", "latin.model"})
+    for (const DocumentMode mode : {DocumentMode::kFile, DocumentMode::kLine}) {
+      BuildOptions build = options(text, mode);
+      build.tokenizer = folder_ / model;
+      build.force = true;
+      build_dataset(build);
+      for (const std::string& prefix : {train_prefix(build.out), valid_prefix(build.out)}) {
+        verify_token_file(prefix);
+        TokenFileInfo info = read_token_file_info(prefix).value();
+        info.text_bytes = 10;
+        write_token_file_info(prefix, info);
+        EXPECT_NEXUS_ERROR(verify_token_file(prefix), ErrorKind::kData, HasSubstr("but the tokens stand for"));
+      }
+    }
+}
+
 TEST_F(DatasetBuilderTest, VerifiesEveryByte) {
   const BuildOptions build = options(sample_text(50000));
   build_dataset(build);
@@ -310,6 +330,22 @@ TEST_F(DatasetBuilderTest, VerifiesEveryByte) {
     json["vocab_size"] = 300;
     s = json.dump();
   });
+  const auto say = [&](const char* key, int64_t value, const char* why) {
+    SCOPED_TRACE(key);
+    refused(prefix + ".json", why, [&](std::string& s) {
+      auto json = nlohmann::json::parse(s);
+      json[key] = value;
+      s = json.dump();
+    });
+  };
+  const TokenFileInfo info = read_token_file_info(prefix).value();
+  for (const int64_t bytes : {int64_t{0}, int64_t{-1}, int64_t{1}, info.text_bytes - 2, info.text_bytes * 2})
+    say("text_bytes", bytes, "but the tokens stand for");
+  for (const int64_t bytes : {int64_t{-1}, int64_t{2}, info.text_bytes})
+    say("unknown_bytes", bytes, "the tokens stand");
+  say("unknown_tokens", 1, "the number of unknown tokens is 0");
+  say("vocab_size", info.vocab_size + 1, "the vocabulary size is");
+  say("bos_id", info.bos_id + 1, "the id of BOS is");
   refused(build.out + ".model", "the digest is", [](std::string& s) { s += std::string("\x42\x00", 2); });
   verify_token_file(prefix);
 }
