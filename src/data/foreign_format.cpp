@@ -158,6 +158,10 @@ const char* encoding_at_zero(std::string_view block, size_t at) {
       if (const char* found = encoding_by_zero_bytes(block.substr(at - before, kLook));
           found != nullptr && std::string_view(found).starts_with("UTF-32"))
         return found;
+  // In Latin every other byte is zero: either order reads well, and only the byte before tells which one began here. A
+  // line end belongs to the text before.
+  if (encoding_by_zero_bytes(block.substr(at, kLook)) != nullptr)
+    return at == 0 || block[at - 1] == '\n' ? "UTF-16BE" : "UTF-16LE";
   return utf16_of(block.substr(at - std::min<size_t>(at, 1), kLook), block.substr(at, kLook));
 }
 

@@ -144,7 +144,11 @@ TEST(ForeignFormat, NamesWideTextThatWasJoinedToUtf8) {
       EXPECT_THAT(refusal(utf8 + widen(text, 4, big)), HasSubstr(big ? "UTF-32BE" : "UTF-32LE"));
       EXPECT_THAT(refusal(utf8 + widen(U"\uFEFF" + text, 2, big)), HasSubstr("this is UTF-16 text"));
     }
-  EXPECT_THAT(refusal(utf8 + widen(U"Latin words alone\n", 2, false)), HasSubstr("UTF-16"));
+  for (const bool big : {false, true})
+    for (const size_t before : {2000, 2001, 5000})
+      EXPECT_THAT(refusal(sample_text(static_cast<int64_t>(before)) + "\n" +
+                          widen(repeat(U"Latin words alone, naïve ones\n", 30), 2, big)),
+                  HasSubstr(big ? "UTF-16BE" : "UTF-16LE"));
 }
 
 TEST(ForeignFormat, NamesThePlaceOfZeroBytesAndControlCharactersAnywhere) {
