@@ -126,13 +126,14 @@ void for_each_view(const Marks& marks, Visit visit) {
     for (int back = 0; back <= (marks.last ? 1 : 0); ++back) visit(front, back);
 }
 
-Stretches documents_of(const TokenFile& file) {
+Stretches documents_of(const TokenFile& file, int64_t least_tokens) {
   const Marks marks = marks_of(file);
   Stretches documents(file);
   for (int64_t d = 0; d < file.documents(); ++d) {
     const TokenFile::Document document = file.document(d);
-    if (document.tokens < TextOverlap::kLeastDocumentTokens) continue;
+    if (document.tokens < least_tokens) continue;
     for_each_view(marks, [&](int front, int back) {
+      if (document.tokens - front - back < 1) return;
       documents.add(d, document.first_token + front, document.tokens - front - back);
     });
   }
@@ -216,8 +217,8 @@ std::string same_text_reason(const std::string& prefix, const std::string& other
   return source.empty() ? "" : fmt::format("was built from {} too, but divided otherwise", source);
 }
 
-TextOverlap find_text_overlap(const TokenFile& file, const TokenFile& other) {
-  Stretches documents = documents_of(file), runs = runs_of(file);
+TextOverlap find_text_overlap(const TokenFile& file, const TokenFile& other, int64_t least_document_tokens) {
+  Stretches documents = documents_of(file, least_document_tokens), runs = runs_of(file);
   constexpr size_t kRun = TextOverlap::kRunTokens;
   uint64_t leaving = 1;  // kBase to the power of kRun: the weight of the id that leaves a run
   for (size_t i = 0; i < kRun; ++i) leaving *= kBase;

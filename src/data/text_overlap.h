@@ -28,6 +28,7 @@ struct TextOverlap {
 };
 
 // Reads every token of both. Memory: some 100 bytes per document of `file`. Both must come from the same tokenizer.
-TextOverlap find_text_overlap(const TokenFile& file, const TokenFile& other);
+TextOverlap find_text_overlap(const TokenFile& file, const TokenFile& other,
+                              int64_t least_document_tokens = TextOverlap::kLeastDocumentTokens);
 
 }  // namespace nexus

@@ -153,7 +153,17 @@ expect(0, [], "data", "verify", "d", "--against", "d")
 
 Path("few.txt").write_text("a\nb\n")
 expect(0, [], "data", "build", "few.txt", "--documents", "line", "--tokenizer", "d.model", "--valid-share", "0", "--out", "few")
-expect(3, ["nothing could be compared"], "data", "verify", "few", "--against", "d-train")
+expect(0, ["ok few", "(of at least 2 tokens)"], "data", "verify", "few", "--against", "d-train")
+Path("nothing.bin").write_bytes(struct.pack("<H", 1))
+Path("nothing.idx").write_bytes(b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, 8, 1, 2) + struct.pack("<iqqq", 1, 0, 0, 1))
+expect(3, ["nothing could be compared"], "data", "verify", "nothing", "--against", "d-train")
+# Documents that are all short, and in another order there.
+lines = [f"{i} {j}\n" for i in range(9) for j in range(9)]
+for name, part in [("short", lines), ("mixed", random.Random(1).sample(lines, 60))]:
+    Path(name + ".txt").write_text("".join(part))
+    expect(0, [], "data", "build", name + ".txt", "--documents", "line", "--tokenizer", "d.model", "--valid-share", "0", "--out",
+           name)
+expect(3, ["60 of 60 documents (of at least 2 tokens)"], "data", "verify", "mixed", "--against", "short")
 
 # Files that Megatron wrote: no .json, and a mode for each sequence.
 for modes in [b"", b"\0" * 2]:

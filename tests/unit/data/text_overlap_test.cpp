@@ -118,6 +118,8 @@ TEST(TextOverlap, DoesNotCountDocumentsThatRecurByChance) {
   const TextOverlap overlap = find_text_overlap(file, file);
   EXPECT_EQ(overlap.documents, 0);
   EXPECT_EQ(overlap.runs, 0);
+  EXPECT_EQ(find_text_overlap(file, file, 3).documents_found, 1);
+  EXPECT_EQ(find_text_overlap(file, file, 1).documents_found, 3);
 }
 
 TEST(SameTextReason, KnowsAFileByAnotherNameAndByItsContent) {
