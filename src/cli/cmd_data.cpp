@@ -93,6 +93,7 @@ nlohmann::ordered_json describe(const std::string& prefix) {
     json["text_bytes"] = info->text_bytes;
     json["bytes_per_token"] = info->bytes_per_token();
     if (info->unknown_tokens) json["unknown_tokens"] = *info->unknown_tokens;
+    if (info->unknown_bytes) json["unknown_bytes"] = *info->unknown_bytes;
     json["vocab_size"] = info->vocab_size;
     json["tokenizer"] = tokenizer_path(prefix, *info);
     json["document_mode"] = info->document_mode;
@@ -139,6 +140,7 @@ void verify_apart(const std::string& prefix, const std::string& other) {
   const auto refuse = [&](ErrorKind kind, const std::string& what, const std::string& todo) {
     throw Error(kind, what, prefix + " against " + other, todo);
   };
+  constexpr int64_t kLeastShortTokens = 2;  // BOS and one more
   constexpr const char* kHoldOut = "train on one part and validate on the other part of one build";
   const TokenFile file(prefix), other_file(other);
   if (const std::string reason = same_text_reason(prefix, other);
@@ -148,12 +150,24 @@ void verify_apart(const std::string& prefix, const std::string& other) {
   if (info && other_info && info->tokenizer_digest != other_info->tokenizer_digest)
     refuse(ErrorKind::kConfig, "these files come from different tokenizers: their tokens cannot be compared",
            "build one of them with the other's --tokenizer");
-  const TextOverlap overlap = find_text_overlap(file, other_file);
+  TextOverlap overlap = find_text_overlap(file, other_file);
+  // A licence or a greeting recurs in any text; one run in a hundred is more than that, and so is a long document.
+  // Where all documents are short, half of them are.
+  int64_t least = TextOverlap::kLeastDocumentTokens, few_documents = 0;
+  if (overlap.documents == 0) {
+    least = kLeastShortTokens;
+    overlap = find_text_overlap(file, other_file, least);
+    few_documents = overlap.documents / 2;
+  }
+  if ((overlap.documents == 0 && overlap.runs == 0) || other_file.tokens() == 0)
+    refuse(ErrorKind::kData,
+           fmt::format("nothing could be compared: {} tokens against {}, no document of at least {} and no run of {}",
+                       file.tokens(), other_file.tokens(), least, TextOverlap::kRunTokens),
+           "name files with more text");
   const std::string counts = fmt::format(
       "{} of {} documents (of at least {} tokens) and {} of {} sampled runs of {} tokens", overlap.documents_found,
-      overlap.documents, TextOverlap::kLeastDocumentTokens, overlap.runs_found, overlap.runs, TextOverlap::kRunTokens);
-  // A licence or a greeting recurs in any text; one run in a hundred is more than that.
-  if (overlap.documents_found > 0 || overlap.runs_found * 100 > overlap.runs)
+      overlap.documents, least, overlap.runs_found, overlap.runs, TextOverlap::kRunTokens);
+  if (overlap.documents_found > few_documents || overlap.runs_found * 100 > overlap.runs)
     refuse(ErrorKind::kData,
            counts + " of the first are in the second too" +
                (overlap.first_found >= 0 ? fmt::format(", document {} the first", overlap.first_found) : ""),

@@ -9,6 +9,7 @@
 #include "config/render.h"
 #include "config/schema.h"
 #include "config/validate.h"
+#include "core/clean_text.h"
 #include "core/error.h"
 #include "core/hash.h"
 #include "core/json_text.h"

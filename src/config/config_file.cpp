@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/clean_text.h"
 #include "core/error.h"
 #include "core/files.h"
 

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "core/clean_text.h"
 #include "core/expand_path.h"
 
 namespace nexus {

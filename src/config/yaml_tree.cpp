@@ -7,6 +7,7 @@
 
 #include <sstream>
 
+#include "core/clean_text.h"
 #include "core/error.h"
 
 namespace nexus {

@@ -53,7 +53,4 @@ void merge(Node& base, Node over);
 // One `-s KEY=VALUE`: a dotted path, where a number is an index into a list ("stages.1.tokens=2M"); the value is YAML.
 void assign(Node& root, const std::string& assignment);
 
-// What is wrong with the bytes of `text`: empty if it is clean. `line` receives the line of the first offence.
-std::string find_bad_character(std::string_view text, bool allow_line_breaks, int& line);
-
 }  // namespace nexus

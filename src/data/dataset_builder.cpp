@@ -7,17 +7,18 @@
 #include <deque>
 #include <filesystem>
 #include <future>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
 
+#include "core/clean_text.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/hash.h"
 #include "core/json_text.h"
 #include "core/log.h"
 #include "core/units.h"
+#include "data/build_warnings.h"
 #include "data/data_check.h"
 #include "data/text_splitter.h"
 #include "data/text_survey.h"
@@ -39,8 +40,6 @@ constexpr int kMaxWorkers = 256;
 // their share for validation, and byte order marks are no text.
 constexpr int kBuilderVersion = 2;
 constexpr double kLargestValidShare = 0.5;
-// Above this share of unknown tokens a tokenizer does not fit a text.
-constexpr double kManyUnknown = 0.02;
 
 void check_options(const BuildOptions& options) {
   const auto refuse = [](const std::string& what, const std::string& todo) {
@@ -48,9 +47,11 @@ void check_options(const BuildOptions& options) {
   };
   if (options.inputs.empty()) refuse("no input files", "name one or more text files");
   if (options.out.empty()) refuse("no output prefix", "say --out PREFIX");
-  if (Utf8Checker utf8; utf8.feed(options.out) || !utf8.complete())
-    throw Error(ErrorKind::kConfig, "the name given with --out is not UTF-8: no campaign file could name it",
-                options.out, "choose a name in UTF-8");
+  int line = 0;
+  if (const std::string bad = find_bad_character(options.out, false, line); !bad.empty())
+    throw Error(ErrorKind::kConfig,
+                fmt::format("the name given with --out holds {}: no campaign file could name it", bad), options.out,
+                "choose another name");
   if (const auto name = std::filesystem::path(options.out).filename(); name.empty() || name == "." || name == "..")
     refuse("--out is a prefix of file names, and '" + options.out + "' names a folder",
            "say for example --out data/web");
@@ -79,23 +80,8 @@ std::vector<TextFileRef> describe_sources(const std::vector<std::string>& inputs
   return sources;
 }
 
-void warn_of_json_lines(const BuildOptions& options) {
-  for (const std::string& path : options.inputs)
-    if (path.find(".jsonl") != std::string::npos && options.documents != DocumentMode::kJsonLines)
-      warn("{} is taken as plain text, with its brackets and names; for JSON Lines say --documents jsonl", path);
-}
-
-// Where tails are held out, copies are cut at the same place.
-void warn_of_copies(const std::vector<TextFileRef>& sources) {
-  std::map<std::string, std::string> paths;
-  for (const TextFileRef& source : sources) {
-    const auto [first, is_new] = paths.emplace(source.digest, source.path);
-    if (!is_new && source.size_bytes > 0)
-      warn(
-          "{} has the same content as {}: its documents are in the data twice, and some in both training and "
-          "validation",
-          source.path, first->second);
-  }
+void warn_each(const std::vector<std::string>& warnings) {
+  for (const std::string& text : warnings) warn_text(text);
 }
 
 // Everything that determines the files; not the number of workers, nor the names of the inputs.
@@ -110,12 +96,37 @@ std::string digest_of_build(const BuildOptions& options, const std::vector<TextF
   return hash_text(json_text(json));
 }
 
-// Throws where the files are not those that the description beside them was written for. Reads those that were touched;
-// `nexus data verify` reads every byte.
-void require_as_built(const std::string& prefix) {
+// The description of a finished part. Throws where the files are not those that it was written for, or where it is of
+// another build. Reads the .bin of those that were touched; `nexus data verify` reads every byte.
+TokenFileInfo require_as_built(const std::string& prefix, const std::string& build_digest) {
   const TokenFile file(prefix);
   const NamedTokenFile named = name_token_file("nexus data build", file);
-  if (named.info) check_content(named, content_of(file), named.info->vocab_size);
+  if (!named.info || named.info->build_digest != build_digest)
+    throw Error(ErrorKind::kData,
+                named.info ? "these token files are of another build than the other part"
+                           : "the description of these token files is gone",
+                prefix, "put back what belongs together, or build it again with --force");
+  check_descriptions({named}, std::nullopt, named.info->vocab_size);
+  check_content(named, content_of(file), named.info->vocab_size);
+  return *named.info;
+}
+
+// Is the tokenizer of a finished build there? One that was given is put back; one that was trained here is worth a new
+// build, which gives the same files. Throws where another one lies in its place.
+bool has_tokenizer(const BuildOptions& options, const TokenFileInfo& built) {
+  const std::string path = options.out + ".model";
+  if (path_exists(path)) {
+    if (built.tokenizer_digest.empty() || hash_file(path) == built.tokenizer_digest) return true;
+    throw Error(ErrorKind::kData, "this is not the tokenizer that made the token files beside it", path,
+                "put the tokenizer back, or build it again with --force");
+  }
+  if (options.tokenizer.empty()) {
+    warn("{} is gone: everything is built again", path);
+    return false;
+  }
+  write_file_durably(path, Tokenizer(options.tokenizer).model_bytes());
+  warn("{} was gone, and is put back", path);
+  return true;
 }
 
 // The finished result of the same build; nothing where there is none. Throws where PREFIX holds something else.
@@ -128,19 +139,16 @@ std::optional<BuildResult> find_finished(const BuildOptions& options, const Toke
     warn(
         "{} was built by an older nexus, which left documents without blanks out of validation; --force builds it anew",
         train);
-  if (info && (is_older || info->build_digest == wanted.build_digest)) {
-    require_as_built(train);
-    BuildResult result{true, *info, std::nullopt};
-    if (options.valid_share > 0) {
-      require_as_built(valid);
-      result.valid = read_token_file_info(valid);
-    }
-    if (result.valid.has_value() == (options.valid_share > 0)) return result;
+  if (!is_older && (!info || info->build_digest != wanted.build_digest)) {
+    if (info || path_exists(train + ".idx"))
+      throw Error(ErrorKind::kConfig, "these token files were built from other text or options", train,
+                  "choose another --out, or say --force to replace them");
+    return std::nullopt;
   }
-  if (info || path_exists(train + ".idx"))
-    throw Error(ErrorKind::kConfig, "these token files were built from other text or options", train,
-                "choose another --out, or say --force to replace them");
-  return std::nullopt;
+  BuildResult result{true, require_as_built(train, info->build_digest), std::nullopt};
+  if (options.valid_share > 0) result.valid = require_as_built(valid, info->build_digest);
+  if (!has_tokenizer(options, *info)) return std::nullopt;
+  return result;
 }
 
 Tokenizer make_tokenizer(const BuildOptions& options, VocabularySample sample) {
@@ -170,7 +178,7 @@ void remove_old_files(const std::string& out) {
 
 struct EncodedPiece {
   std::vector<int32_t> ids;  // with BOS where a document begins
-  int64_t text_bytes = 0, unknown_tokens = 0;
+  int64_t text_bytes = 0, unknown_tokens = 0, unknown_bytes = 0;
   Part part = Part::kTrain;
   bool ends_document = false;
 };
@@ -188,6 +196,8 @@ std::vector<EncodedPiece> encode_batch(const Tokenizer& tokenizer, const std::ve
     }
     encoded.text_bytes = static_cast<int64_t>(item.piece.text.size());
     encoded.unknown_tokens = std::count(encoded.ids.begin(), encoded.ids.end(), tokenizer.unknown_id());
+    if (encoded.unknown_tokens > 0)
+      encoded.unknown_bytes = tokenizer.unknown_bytes(item.piece.text, !item.piece.begins_document);
     encoded.part = item.part;
     encoded.ends_document = item.piece.ends_document;
     result.push_back(std::move(encoded));
@@ -198,7 +208,7 @@ std::vector<EncodedPiece> encode_batch(const Tokenizer& tokenizer, const std::ve
 struct PartWriter {
   PartWriter(const std::string& prefix, TokenType type) : file(prefix, type) {}
   TokenFileWriter file;
-  int64_t text_bytes = 0, unknown_tokens = 0;
+  int64_t text_bytes = 0, unknown_tokens = 0, unknown_bytes = 0;
 };
 
 // Hands batches to the workers and writes the results in the order of the text.
@@ -240,6 +250,7 @@ class OrderedEncoder {
       if (piece.ends_document) writer.file.end_document();
       writer.text_bytes += piece.text_bytes;
       writer.unknown_tokens += piece.unknown_tokens;
+      writer.unknown_bytes += piece.unknown_bytes;
       done_bytes_ += piece.text_bytes;
     }
     progress_.update(done_bytes_);
@@ -257,40 +268,33 @@ class OrderedEncoder {
   WorkerPool pool_;  // last, so that the threads end before what they use
 };
 
-TokenFileInfo finish_part(const std::string& prefix, TokenFileInfo info, PartWriter& part) {
+// Completes the token file and its description, which is not written yet.
+TokenFileInfo finish_part(TokenFileInfo info, PartWriter& part) {
   part.file.finish();
   info.documents = part.file.documents();
   info.tokens = part.file.tokens();
   info.text_bytes = part.text_bytes;
   info.unknown_tokens = part.unknown_tokens;
+  info.unknown_bytes = part.unknown_bytes;
   info.bin_digest = part.file.bin_digest();
   info.idx_digest = part.file.idx_digest();
-  keep_content(TokenFile(prefix), {info.bin_digest, part.file.largest_id(), part.file.largest_at()});
-  write_token_file_info(prefix, info);
   return info;
 }
 
-void warn_of_oddities(const BuildResult& result, double valid_share) {
-  int64_t tokens = 0, unknown = 0, bytes = 0;
-  for (const TokenFileInfo* part : {&result.train, result.valid ? &*result.valid : nullptr}) {
-    if (part == nullptr) continue;
-    tokens += part->tokens;
-    unknown += part->unknown_tokens.value_or(0);
-    bytes += part->text_bytes;
-  }
-  const double unknown_share = static_cast<double>(unknown) / static_cast<double>(std::max<int64_t>(tokens, 1));
-  if (unknown_share >= kManyUnknown)
-    warn(
-        "{:.1f} % of the tokens stand for text that this tokenizer does not know, which is lost; use a tokenizer of "
-        "this language, or train one with --vocab N",
-        100 * unknown_share);
-  if (!result.valid) return;
-  const double share = static_cast<double>(result.valid->text_bytes) / static_cast<double>(bytes);
-  if (share > 2 * valid_share || share < valid_share / 2)
-    warn(
-        "the validation part holds {:.2g} % of the text instead of {:.2g} %: the documents are few or differ much in "
-        "length",
-        100 * share, 100 * valid_share);
+void describe_part(const std::string& prefix, const TokenFileInfo& info, const PartWriter& part) {
+  keep_content(TokenFile(prefix), {info.bin_digest, part.file.largest_id(), part.file.largest_at()});
+  write_token_file_info(prefix, info);
+}
+
+std::vector<std::string> text_warnings(const BuildOptions& options, const TextSurvey& survey,
+                                       const TextSplitter& splitter, const BuildResult& result) {
+  std::vector<std::string> warnings = part_warnings(result.train, result.valid ? &*result.valid : nullptr);
+  if (options.valid_share == 0 || !splitter.splits_whole_documents()) return warnings;
+  // Where tails are held out, copies are cut at the same place.
+  for (std::string& text : copy_warnings(options.inputs, survey.text_digests)) warnings.push_back(std::move(text));
+  for (std::string& text : long_document_warnings(splitter.long_documents(), survey.text_bytes, options.valid_share))
+    warnings.push_back(std::move(text));
+  return warnings;
 }
 
 [[noreturn]] void refuse_empty_validation(const BuildOptions& options, const TextSurvey& survey) {
@@ -322,9 +326,12 @@ BuildResult encode_text(const BuildOptions& options, const TextSurvey& survey, T
 
   remove_old_files(options.out);
   BuildResult result;
-  if (valid) result.valid = finish_part(valid_name, info, *valid);
-  result.train = finish_part(train_name, info, train);
-  warn_of_oddities(result, options.valid_share);
+  if (valid) result.valid = finish_part(info, *valid);
+  result.train = finish_part(info, train);
+  result.train.warnings = text_warnings(options, survey, splitter, result);
+  if (valid) describe_part(valid_name, *result.valid, *valid);
+  describe_part(train_name, result.train, train);
+  warn_each(*result.train.warnings);
   return result;
 }
 
@@ -343,8 +350,12 @@ BuildResult build_dataset(const BuildOptions& options) {
   TokenFileInfo info;
   info.sources = describe_sources(options.inputs);
   info.build_digest = digest_of_build(options, info.sources, kBuilderVersion);
-  if (std::optional<BuildResult> finished = find_finished(options, info)) return *finished;
-  warn_of_json_lines(options);
+  warn_each(json_warnings(options.inputs, options.documents));
+  if (std::optional<BuildResult> finished = find_finished(options, info)) {
+    const TokenFileInfo* valid = finished->valid ? &*finished->valid : nullptr;
+    warn_each(finished->train.warnings ? *finished->train.warnings : part_warnings(finished->train, valid));
+    return *finished;
+  }
   const std::string folder = out.has_parent_path() ? out.parent_path().string() : ".";
   make_folders(folder);
   if (::access(folder.c_str(), W_OK) != 0) throw_errno("write in the folder", folder);
@@ -357,7 +368,6 @@ BuildResult build_dataset(const BuildOptions& options) {
   log("data survey | documents {} | text {}", survey.documents, format_bytes(survey.text_bytes));
   TextSplitter splitter(survey, options.valid_share, open_documents(options));
   if (splitter.holds_out_nothing()) refuse_empty_validation(options, survey);
-  if (options.valid_share > 0 && splitter.splits_whole_documents()) warn_of_copies(info.sources);
 
   const Tokenizer tokenizer = make_tokenizer(options, std::move(sample));
   if (tokenizer.bos_id() < 0)

@@ -77,42 +77,6 @@ std::optional<TextPiece> PieceCutter::take() {
   return piece;
 }
 
-std::optional<int64_t> Utf8Checker::feed(std::string_view block) {
-  for (size_t i = 0; i < block.size(); ++i) {
-    const auto byte = static_cast<uint8_t>(block[i]);
-    if (missing_ == 0) {
-      if (byte < 0x80) continue;
-      lead_ = byte;
-      lead_offset_ = offset_ + static_cast<int64_t>(i);
-    }
-    if (!accept(byte)) return lead_offset_;
-  }
-  offset_ += static_cast<int64_t>(block.size());
-  return std::nullopt;
-}
-
-bool Utf8Checker::accept(uint8_t byte) {
-  if (missing_ > 0) {
-    if (byte < low_ || byte > high_) return false;
-    low_ = 0x80, high_ = 0xBF;
-    --missing_;
-    return true;
-  }
-  low_ = 0x80, high_ = 0xBF;
-  if (byte >= 0xC2 && byte <= 0xDF) {
-    missing_ = 1;
-  } else if (byte >= 0xE0 && byte <= 0xEF) {
-    missing_ = 2;
-    if (byte == 0xE0) low_ = 0xA0;   // shorter forms exist
-    if (byte == 0xED) high_ = 0x9F;  // surrogates
-  } else if (byte >= 0xF0 && byte <= 0xF4) {
-    missing_ = 3;
-    if (byte == 0xF0) low_ = 0x90;
-    if (byte == 0xF4) high_ = 0x8F;  // above U+10FFFF
-  }
-  return missing_ > 0;
-}
-
 DocumentReader::DocumentReader(std::vector<std::string> paths, DocumentMode mode, std::string json_field)
     : paths_(std::move(paths)), mode_(mode), json_field_(std::move(json_field)), block_(kBlockBytes, '\0') {}
 
@@ -125,13 +89,11 @@ std::optional<TextPiece> DocumentReader::next() {
 
 std::string_view DocumentReader::open_next() {
   source_ = open_text(paths_[path_index_]);
-  utf8_ = Utf8Checker();
-  line_number_ = block_lines_ = 0;
+  line_number_ = 0;
   size_t size = 0;
   for (size_t got = 1; got > 0 && size < kFormatStartBytes; size += got)
     got = source_->read(block_.data() + size, block_.size() - size);
-  start_.assign(block_, 0, std::min(size, kFormatStartBytes));
-  refuse_foreign_format(start_, paths_[path_index_]);
+  guard_ = TextGuard(paths_[path_index_], block_.substr(0, std::min(size, kFormatStartBytes)));
   return {block_.data(), size};
 }
 
@@ -140,29 +102,18 @@ bool DocumentReader::read_block() {
   const bool opens = !source_;
   std::string_view block =
       opens ? open_next() : std::string_view(block_.data(), source_->read(block_.data(), block_.size()));
-  check_utf8(block);
+  guard_.feed(block);
   if (block.empty()) {
     end_file();
+    text_digests_.push_back(std::exchange(hasher_, Hasher()).digest());
     source_.reset();
     ++path_index_;
     return true;
   }
   if (opens && block.starts_with("\xEF\xBB\xBF")) block.remove_prefix(3);
+  hasher_.add(block.data(), block.size());
   consume(block);
   return true;
-}
-
-void DocumentReader::check_utf8(std::string_view block) {
-  const std::string& path = paths_[path_index_];
-  const int64_t begin = utf8_.offset();
-  if (const std::optional<int64_t> bad = utf8_.feed(block)) {
-    const auto at = static_cast<size_t>(std::max<int64_t>(*bad - begin, 0));
-    const int64_t line = block_lines_ + 1 + std::count(block.begin(), block.begin() + static_cast<int64_t>(at), '\n');
-    refuse_encoding(start_, fmt::format("byte {} of the text is not UTF-8 (0x{:02X})", *bad, utf8_.lead()),
-                    fmt::format("{}:{}", path, line));
-  }
-  if (block.empty() && !utf8_.complete()) refuse_encoding(start_, "the text ends inside a character", path);
-  block_lines_ += std::count(block.begin(), block.end(), '\n');
 }
 
 void DocumentReader::consume(std::string_view block) {

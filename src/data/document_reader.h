@@ -5,10 +5,10 @@
 //   line        every line that is not blank is one document, without its line end
 //   jsonl       every line is a JSON object; the document is the text in one of its fields
 //
-// Documents without text are skipped. Text must be UTF-8; a byte order mark at the start of a file is dropped, and
-// files of other formats are refused as what they are (foreign_format.h). The pieces depend on the text alone, never on
-// how it was read or packed, and their concatenation is exactly the document. Memory: a few pieces (jsonl: one line, at
-// most 64 MiB).
+// Documents without text are skipped. Text must be UTF-8 (text_guard.h); a byte order mark at the start of a file is
+// dropped, and files of other formats are refused as what they are (foreign_format.h). The pieces depend on the text
+// alone, never on how it was read or packed, and their concatenation is exactly the document. Memory: a few pieces
+// (jsonl: one line, at most 64 MiB).
 //
 // Where pieces are cut. BPE and unigram pieces carry a space at their front only (SentencePiece never merges across the
 // start of a word), so text that is cut before a space which follows a visible character gives the same tokens as uncut
@@ -24,6 +24,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/hash.h"
+#include "data/text_guard.h"
 #include "data/text_source.h"
 
 namespace nexus {
@@ -57,34 +59,17 @@ class PieceCutter {
   bool inside_document_ = false;
 };
 
-// Checks UTF-8 across block borders (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF).
-class Utf8Checker {
- public:
-  // Offset, in the whole stream, of the first byte of what is not UTF-8.
-  std::optional<int64_t> feed(std::string_view block);
-  uint8_t lead() const { return lead_; }  // that byte
-  bool complete() const { return missing_ == 0; }
-  int64_t offset() const { return offset_; }  // bytes fed so far
-
- private:
-  bool accept(uint8_t byte);
-  int64_t offset_ = 0;
-  int64_t lead_offset_ = 0;     // of the first byte of the last character that is not ASCII
-  uint8_t lead_ = 0;            // this byte
-  int missing_ = 0;             // continuation bytes still to come
-  uint8_t low_ = 0, high_ = 0;  // range of the next continuation byte
-};
-
 class DocumentReader {
  public:
   DocumentReader(std::vector<std::string> paths, DocumentMode mode, std::string json_field = "text");
   // The next piece in file order; nothing at the end. Throws ErrorKind::kData with the file and place.
   std::optional<TextPiece> next();
+  // XXH3-128 of the text, unpacked and without its byte order mark, of each file that has been read to its end.
+  const std::vector<std::string>& text_digests() const { return text_digests_; }
 
  private:
   bool read_block();
   std::string_view open_next();  // opens the next file and reads its first block
-  void check_utf8(std::string_view block);
   void consume(std::string_view block);
   void end_line();
   void end_file();
@@ -95,10 +80,10 @@ class DocumentReader {
   std::string json_field_;
   std::unique_ptr<TextSource> source_;
   size_t path_index_ = 0;  // of the open file, or of the next one
-  Utf8Checker utf8_;
+  TextGuard guard_;
+  Hasher hasher_;  // of the open file's text
+  std::vector<std::string> text_digests_;
   std::string block_, line_;
-  std::string start_;        // the first kFormatStartBytes of the open file's text
-  int64_t block_lines_ = 0;  // line ends in the blocks before this one
   int64_t line_number_ = 0;
   bool line_has_text_ = false;
   bool separator_due_ = false;  // blank-line mode: a line end before the next line of the same document

@@ -15,7 +15,17 @@ constexpr size_t kFormatStartBytes = 1024;
 // UTF-16 or UTF-32. None of the byte sequences begins a UTF-8 text that is prose or code.
 void refuse_foreign_format(std::string_view start, const std::string& path);
 
-// What to say of text that is not UTF-8 at some later place: throws ErrorKind::kData. `what` is the fact.
-[[noreturn]] void refuse_encoding(std::string_view start, const std::string& what, const std::string& where);
+// Control characters other than line ends, tabs, form feeds, backspaces and escapes, which terminals log.
+size_t count_control_characters(std::string_view text);
+
+// A place in a text that no UTF-8 text has.
+struct NoText {
+  std::string_view start;   // the first kFormatStartBytes of the text
+  std::string_view block;   // what was read last
+  size_t at = 0;            // the place in it
+  std::string what, where;  // the fact, and FILE:LINE
+};
+// What to say of it: throws ErrorKind::kData, naming UTF-16, UTF-32, binary data or damage where it reads as such.
+[[noreturn]] void refuse_as_no_text(const NoText& found);
 
 }  // namespace nexus

@@ -34,7 +34,8 @@ class FieldReader : public nlohmann::json_sax<Json> {
   bool key(string_t& name) override {
     if (depth_ != 1) return true;
     is_field_ = name == field_;
-    found += is_field_ ? 1 : 0;
+    if (is_field_) places.push_back(members_);
+    ++members_;
     if (!is_field_ && other_fields.size() < kMaxNamed) other_fields.push_back(name);
     return true;
   }
@@ -47,7 +48,7 @@ class FieldReader : public nlohmann::json_sax<Json> {
   static constexpr size_t kMaxNamed = 8;
   const char* top = nullptr;         // what the line holds
   const char* field_kind = nullptr;  // what the last `field` holds
-  int found = 0;
+  std::vector<size_t> places;        // which of the object's members are `field`
   std::vector<std::string> texts, other_fields;
   size_t error_position = 0;  // bytes read when the error was seen
   std::string error_text;     // empty: the line is JSON
@@ -65,6 +66,7 @@ class FieldReader : public nlohmann::json_sax<Json> {
   }
   const std::string& field_;
   int64_t depth_ = 0;
+  size_t members_ = 0;
   bool is_field_ = false;
 };
 
@@ -77,6 +79,11 @@ constexpr const char* kWriter = "write the file with a JSON library, such as Pyt
 
 bool is_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+char first_of(std::string_view line) {
+  const size_t at = line.find_first_not_of(" \t");
+  return at == std::string_view::npos ? '\0' : line[at];
 }
 
 // Words of the file for a message: short, and without what could steer a terminal.
@@ -109,10 +116,15 @@ Trouble explain(std::string_view line, size_t& at, const std::string& message) {
             "write whole characters; Python: text.encode('utf-8', 'replace').decode()"};
   if (reason.find("control character") != std::string::npos)
     return {"a raw control character in a text: JSON wants it escaped, like \\t or \\u0000", kWriter};
-  if (line == "[" || line == "{")
+  if (line.find_first_not_of(" \t") == line.size() - 1 && (line.back() == '[' || line.back() == '{'))
     return {"the JSON goes on in the next line: in JSON Lines every line holds one whole object",
             "bring it into lines: jq -c '.[]' FILE > FILE.jsonl for an array, jq -c . for objects"};
-  if (begin >= line.size()) return {"the line ends inside its JSON: it was cut off", "fetch or write the file again"};
+  if (begin >= line.size() && first_of(line) == '[')
+    return {"a JSON array begins here and does not end in this line: in JSON Lines every line holds one whole object",
+            "bring it into lines: jq -c '.[]' FILE > FILE.jsonl (where it was cut off, fetch or write the file again)"};
+  if (begin >= line.size())
+    return {"the line ends inside its JSON: it was cut off, or goes on in the next line",
+            "fetch or write the file again; bring objects of several lines into one each: jq -c . FILE > FILE.jsonl"};
   while (begin > 0 && is_word(line[begin]) && is_word(line[begin - 1])) --begin;
   at = begin;
   size_t end = begin;
@@ -130,8 +142,14 @@ Trouble explain(std::string_view line, size_t& at, const std::string& message) {
   const size_t before = begin == 0 ? std::string_view::npos : line.find_last_not_of(" \t", begin - 1);
   if ((line[begin] == '}' || line[begin] == ']') && before != std::string_view::npos && line[before] == ',')
     return {"a comma before the closing bracket", "remove the comma"};
+  if (reason.find("expected end of input") != std::string::npos && line.substr(begin) == ",")
+    return {"a comma follows the object, as in a JSON array over many lines: in JSON Lines nothing does",
+            "bring the array into lines: jq -c '.[]' FILE > FILE.jsonl"};
   if (reason.find("expected end of input") != std::string::npos)
     return {"more text follows the end of the JSON value", "write one object on each line"};
+  if (begin == line.find_first_not_of(" \t") && (line[begin] == ']' || line[begin] == '}'))
+    return {"an array or object ends here that began in another line: in JSON Lines every line holds one whole object",
+            "bring it into lines: jq -c '.[]' FILE > FILE.jsonl for an array, jq -c . for objects"};
   if (begin == line.find_first_not_of(" \t"))
     return {"this is no JSON: a line must be an object, like {\"text\": \"...\"}",
             "name JSON Lines, or say what a document is with --documents file, line or blank-line"};
@@ -153,12 +171,55 @@ std::string place_at(const JsonLinePlace& place, std::string_view line, size_t b
   throw Error(ErrorKind::kData, trouble.what, place_at(place, line, at), trouble.todo);
 }
 
+struct Member {
+  size_t name_at, value_at;  // bytes of the line
+};
+
+// Where the members of the object that `line` holds stand. The line is JSON: brackets and quotes are paired.
+std::vector<Member> members_of(std::string_view line) {
+  std::vector<Member> members;
+  int64_t depth = 0;
+  bool wants_name = false, wants_value = false;
+  for (size_t i = 0; i < line.size(); ++i) {
+    const char c = line[i];
+    if (c == ' ' || c == '\t') continue;
+    if (depth == 1 && wants_value && c != ':') {
+      members.back().value_at = i;
+      wants_value = false;
+    }
+    if (c == '"') {
+      if (depth == 1 && wants_name) {
+        members.push_back({i, i});
+        wants_name = false;
+        wants_value = true;
+      }
+      for (++i; i < line.size() && line[i] != '"'; ++i) i += line[i] == '\\' ? 1 : 0;
+    } else if (c == '{' || c == '[') {
+      wants_name = ++depth == 1;
+    } else if (c == '}' || c == ']') {
+      --depth;
+    } else if (c == ',' && depth == 1) {
+      wants_name = true;
+    }
+  }
+  return members;
+}
+
+// Of a line that holds an object: its second field of this name, the value that is no text, or the object.
+size_t place_of_trouble(std::string_view line, const FieldReader& reader) {
+  const std::vector<Member> members = members_of(line);
+  const size_t count = reader.places.size();
+  if (count == 0 || reader.places[std::min<size_t>(count, 2) - 1] >= members.size()) return line.find('{');
+  return count > 1 ? members[reader.places[1]].name_at : members[reader.places[0]].value_at;
+}
+
 Trouble field_trouble(const FieldReader& reader, const std::string& field) {
   const char* const name_it = "name the field that holds the text with --json-field";
-  if (reader.found > 1)
-    return {fmt::format("the field '{}' is there {} times: which one is meant is not clear", field, reader.found),
+  const size_t found = reader.places.size();
+  if (found > 1)
+    return {fmt::format("the field '{}' is there {} times: which one is meant is not clear", field, found),
             "leave one of them"};
-  if (reader.found == 1)
+  if (found == 1)
     return {fmt::format("the field '{}' is {}, not text", field, reader.field_kind),
             std::string(name_it) + ", or remove the line"};
   std::string names;
@@ -174,7 +235,7 @@ std::string text_of_json_line(std::string_view line, const std::string& field, c
   line = line.substr(0, line.find_last_not_of(" \t\r") + 1);
   FieldReader reader(field);
   if (!Json::sax_parse(line.begin(), line.end(), &reader)) refuse_syntax(line, reader, place);
-  const std::string where = fmt::format("{}:{}", place.path, place.line);
+  const std::string where = place_at(place, line, line.find_first_not_of(" \t"));
   if (std::string_view(reader.top) == "an array")
     throw Error(ErrorKind::kData, "this line holds an array, not an object", where,
                 "write one object on each line; where the whole file is one array: jq -c '.[]' FILE > FILE.jsonl");
@@ -182,9 +243,9 @@ std::string text_of_json_line(std::string_view line, const std::string& field, c
     throw Error(ErrorKind::kData,
                 fmt::format("this line holds {}, not an object like {{\"{}\": \"...\"}}", reader.top, field), where,
                 kMend);
-  if (reader.found != 1 || reader.texts.empty()) {
+  if (reader.places.size() != 1 || reader.texts.empty()) {
     const Trouble trouble = field_trouble(reader, field);
-    throw Error(ErrorKind::kData, trouble.what, where, trouble.todo);
+    throw Error(ErrorKind::kData, trouble.what, place_at(place, line, place_of_trouble(line, reader)), trouble.todo);
   }
   return std::move(reader.texts.front());
 }

@@ -48,34 +48,35 @@ uint64_t hash_of(const std::vector<int32_t>& ids) {
   return hash;
 }
 
-// Stretches of `file` by their hash, and which of them have been met in another file.
+// Stretches of `file` by their hash, and which have been met in another file. Several may belong to one owner, which is
+// found where any of them is.
 class Stretches {
  public:
   explicit Stretches(const TokenFile& file) : file_(file) {}
-  void add(int64_t first, int64_t tokens) {
+  void add(int64_t owner, int64_t first, int64_t tokens) {
     const uint64_t hash = hash_of(read_ids(file_, first, tokens));
     filter_[hash >> (64 - kFilterBits)] = true;
     by_hash_.emplace(hash, stretches_.size());
-    stretches_.push_back({first, tokens, false});
+    if (owners_.empty() || owners_.back().owner != owner) owners_.push_back({owner, false});
+    stretches_.push_back({first, tokens, owners_.size() - 1});
   }
   // `other` has `tokens` tokens of this hash from `first` on.
   void meet(uint64_t hash, const TokenFile& other, int64_t first, int64_t tokens) {
     if (!filter_[hash >> (64 - kFilterBits)]) return;
     const auto [begin, end] = by_hash_.equal_range(hash);
     for (auto it = begin; it != end; ++it) {
-      Stretch& own = stretches_[it->second];
-      if (!own.found && own.tokens == tokens)
-        own.found = read_ids(file_, own.first, tokens) == read_ids(other, first, tokens);
+      const Stretch& own = stretches_[it->second];
+      bool& found = owners_[own.owner_index].found;
+      if (!found && own.tokens == tokens) found = read_ids(file_, own.first, tokens) == read_ids(other, first, tokens);
     }
   }
-  int64_t count() const { return static_cast<int64_t>(stretches_.size()); }
+  int64_t count() const { return static_cast<int64_t>(owners_.size()); }
   int64_t found() const {
-    return std::count_if(stretches_.begin(), stretches_.end(), [](const Stretch& own) { return own.found; });
+    return std::count_if(owners_.begin(), owners_.end(), [](const Owner& own) { return own.found; });
   }
-  // The place of the first token of the first one that was met.
   std::optional<int64_t> first_found() const {
-    for (const Stretch& own : stretches_)
-      if (own.found) return own.first;
+    for (const Owner& own : owners_)
+      if (own.found) return own.owner;
     return std::nullopt;
   }
 
@@ -83,19 +84,58 @@ class Stretches {
   static constexpr int kFilterBits = 20;
   struct Stretch {
     int64_t first, tokens;
+    size_t owner_index;
+  };
+  struct Owner {
+    int64_t owner;
     bool found;
   };
   const TokenFile& file_;
   std::vector<bool> filter_ = std::vector<bool>(size_t{1} << kFilterBits);  // most hashes are not there
   std::unordered_multimap<uint64_t, size_t> by_hash_;
   std::vector<Stretch> stretches_;
+  std::vector<Owner> owners_;
 };
 
-Stretches documents_of(const TokenFile& file) {
+// What may be a mark (BOS, EOS) and no text: the first or last token, where all documents have the same one. Where
+// there is one document, that says nothing, and both may be.
+struct Marks {
+  bool first = false, last = false;
+};
+
+Marks marks_of(const TokenFile& file) {
+  std::optional<int32_t> first, last;
+  Marks marks{true, true};
+  for (int64_t d = 0; d < file.documents() && (marks.first || marks.last); ++d) {
+    const TokenFile::Document document = file.document(d);
+    if (document.tokens == 0) continue;
+    const int32_t begin = read_ids(file, document.first_token, 1)[0];
+    const int32_t end = read_ids(file, document.first_token + document.tokens - 1, 1)[0];
+    marks.first = marks.first && begin == first.value_or(begin);
+    marks.last = marks.last && end == last.value_or(end);
+    first = begin;
+    last = end;
+  }
+  return marks;
+}
+
+// Calls visit(skipped at the front, skipped at the end) for every way to see a document without marks.
+template <typename Visit>
+void for_each_view(const Marks& marks, Visit visit) {
+  for (int front = 0; front <= (marks.first ? 1 : 0); ++front)
+    for (int back = 0; back <= (marks.last ? 1 : 0); ++back) visit(front, back);
+}
+
+Stretches documents_of(const TokenFile& file, int64_t least_tokens) {
+  const Marks marks = marks_of(file);
   Stretches documents(file);
   for (int64_t d = 0; d < file.documents(); ++d) {
     const TokenFile::Document document = file.document(d);
-    if (document.tokens >= TextOverlap::kLeastDocumentTokens) documents.add(document.first_token, document.tokens);
+    if (document.tokens < least_tokens) continue;
+    for_each_view(marks, [&](int front, int back) {
+      if (document.tokens - front - back < 1) return;
+      documents.add(d, document.first_token + front, document.tokens - front - back);
+    });
   }
   return documents;
 }
@@ -104,8 +144,43 @@ Stretches runs_of(const TokenFile& file) {
   Stretches runs(file);
   const int64_t count = std::min(TextOverlap::kMaxRuns, file.tokens() / TextOverlap::kRunTokens);
   for (int64_t i = 0; i < count; ++i)
-    runs.add(i * (file.tokens() - TextOverlap::kRunTokens) / std::max<int64_t>(count - 1, 1), TextOverlap::kRunTokens);
+    runs.add(i, i * (file.tokens() - TextOverlap::kRunTokens) / std::max<int64_t>(count - 1, 1),
+             TextOverlap::kRunTokens);
   return runs;
+}
+
+// The hash of a document as it comes, also without its first or last token.
+class DocumentHash {
+ public:
+  void add(int32_t id) {
+    if (tokens_ == 0) first_ = id;
+    if (tokens_ > 0) weight_ *= kBase;
+    before_last_ = hash_;
+    weight_before_ = tokens_ > 1 ? weight_before_ * kBase : 1;
+    hash_ = next_hash(hash_, id);
+    ++tokens_;
+  }
+  int64_t tokens() const { return tokens_; }
+  uint64_t hash(int front, int back) const {
+    const uint64_t first = static_cast<uint32_t>(first_) + uint64_t{1};
+    return (back == 0 ? hash_ : before_last_) - (front == 0 ? 0 : first * (back == 0 ? weight_ : weight_before_));
+  }
+
+ private:
+  uint64_t hash_ = 0, before_last_ = 0;
+  uint64_t weight_ = 1, weight_before_ = 1;  // of the first token in the two
+  int32_t first_ = 0;
+  int64_t tokens_ = 0;
+};
+
+bool hold_same_tokens(const TokenFile& a, const TokenFile& b) {
+  constexpr int64_t kBlock = 1 << 16;
+  if (a.tokens() != b.tokens()) return false;
+  for (int64_t first = 0; first < a.tokens(); first += kBlock) {
+    const int64_t count = std::min(kBlock, a.tokens() - first);
+    if (read_ids(a, first, count) != read_ids(b, first, count)) return false;
+  }
+  return true;
 }
 
 // The name of a text that both were built from, by builds that held out other parts of it.
@@ -128,46 +203,53 @@ std::string shared_source(const std::string& prefix, const std::string& other_pr
 std::string same_text_reason(const std::string& prefix, const std::string& other_prefix) {
   std::error_code ignored;
   if (std::filesystem::equivalent(prefix + ".bin", other_prefix + ".bin", ignored)) return "is the same file";
-  const MappedFile idx(prefix + ".idx"), other_idx(other_prefix + ".idx");
-  if (idx.bytes() == other_idx.bytes() &&
-      MappedFile(prefix + ".bin").bytes() == MappedFile(other_prefix + ".bin").bytes())
-    return "has the same content";
+  // The ids count: how wide they are and where documents end can differ over the same text.
+  const int64_t bytes = InputFile(prefix + ".bin").size_bytes(), other = InputFile(other_prefix + ".bin").size_bytes();
+  if (bytes == other || bytes == 2 * other || other == 2 * bytes) {
+    const TokenFile a(prefix), b(other_prefix);
+    if (hold_same_tokens(a, b)) {
+      const bool same_index = a.index_digest() == b.index_digest();
+      if (same_index) return "has the same content";
+      if (a.tokens() > 0) return "has the same tokens, under another index,";
+    }
+  }
   const std::string source = shared_source(prefix, other_prefix);
   return source.empty() ? "" : fmt::format("was built from {} too, but divided otherwise", source);
 }
 
-TextOverlap find_text_overlap(const TokenFile& file, const TokenFile& other) {
-  Stretches documents = documents_of(file), runs = runs_of(file);
+TextOverlap find_text_overlap(const TokenFile& file, const TokenFile& other, int64_t least_document_tokens) {
+  Stretches documents = documents_of(file, least_document_tokens), runs = runs_of(file);
   constexpr size_t kRun = TextOverlap::kRunTokens;
   uint64_t leaving = 1;  // kBase to the power of kRun: the weight of the id that leaves a run
   for (size_t i = 0; i < kRun; ++i) leaving *= kBase;
   std::array<int32_t, kRun> recent{};
-  uint64_t document_hash = 0, run_hash = 0;
-  int64_t position = 0, document_tokens = 0;
+  const Marks marks = marks_of(other);
+  DocumentHash document;
+  uint64_t run_hash = 0;
+  int64_t position = 0;
   for_each_token(other, [&](int32_t id, bool ends_document) {
     int32_t& slot = recent[static_cast<size_t>(position) % kRun];
     const uint64_t left =
         position < TextOverlap::kRunTokens ? 0 : (static_cast<uint32_t>(slot) + uint64_t{1}) * leaving;
     run_hash = next_hash(run_hash, id) - left;
     slot = id;
-    document_hash = next_hash(document_hash, id);
+    document.add(id);
     ++position;
-    ++document_tokens;
     if (position >= TextOverlap::kRunTokens)
       runs.meet(run_hash, other, position - TextOverlap::kRunTokens, TextOverlap::kRunTokens);
     if (!ends_document) return;
-    documents.meet(document_hash, other, position - document_tokens, document_tokens);
-    document_hash = 0;
-    document_tokens = 0;
+    for_each_view(marks, [&](int front, int back) {
+      if (const int64_t tokens = document.tokens() - front - back; tokens > 0)
+        documents.meet(document.hash(front, back), other, position - document.tokens() + front, tokens);
+    });
+    document = {};
   });
   TextOverlap overlap;
   overlap.documents = documents.count();
   overlap.documents_found = documents.found();
+  overlap.first_found = documents.first_found().value_or(-1);
   overlap.runs = runs.count();
   overlap.runs_found = runs.found();
-  if (const std::optional<int64_t> token = documents.first_found())
-    for (int64_t d = 0; d < file.documents() && overlap.first_found < 0; ++d)
-      if (file.document(d).first_token == *token && file.document(d).tokens > 0) overlap.first_found = d;
   return overlap;
 }
 

@@ -9,8 +9,9 @@
 namespace nexus {
 
 // Why two token files are believed to hold the same text, as the end of a sentence about the first; empty where nothing
-// tells so. Cheap enough for every launch: the files themselves, the texts that their .json name, and their bytes,
-// which are read only where both indexes are the same, up to the first difference. Throws ErrorKind::kData where a file
+// tells so. Cheap enough for every launch: the files themselves, the texts that their .json name, and their tokens,
+// which are read only where both have as many, up to the first difference; whatever documents and types the indexes
+// say. Throws ErrorKind::kData where a file
 // cannot be read.
 std::string same_text_reason(const std::string& prefix, const std::string& other_prefix);
 
@@ -21,11 +22,13 @@ struct TextOverlap {
   static constexpr int64_t kMaxRuns = 10000;
 
   int64_t documents = 0, documents_found = 0;  // of `file`; those that are documents of `other` too, to the token
-  int64_t first_found = -1;                    // the first of them
+  // but for marks (BOS, EOS) that the documents of either file begin or end with
+  int64_t first_found = -1;          // the first of them
   int64_t runs = 0, runs_found = 0;  // of kRunTokens, spread evenly over `file`; those that `other` has anywhere
 };
 
-// Reads every token of both. Memory: some 50 bytes per document of `file`. Both must come from the same tokenizer.
-TextOverlap find_text_overlap(const TokenFile& file, const TokenFile& other);
+// Reads every token of both. Memory: some 100 bytes per document of `file`. Both must come from the same tokenizer.
+TextOverlap find_text_overlap(const TokenFile& file, const TokenFile& other,
+                              int64_t least_document_tokens = TextOverlap::kLeastDocumentTokens);
 
 }  // namespace nexus

@@ -111,10 +111,13 @@ std::unique_ptr<TextSource> open_text(const std::string& path) {
   size_t got = 0;
   for (size_t n = 1; got < sizeof magic && n > 0; got += n) n = file.read(magic + got, sizeof magic - got);
   file.rewind();
-  // Neither byte sequence can begin a UTF-8 text.
+  // None of the byte sequences can begin a UTF-8 text. The last is a frame to be skipped, as pzstd begins its files
+  // with.
   const std::string_view start(magic, got);
   if (start.starts_with("\xFD\x37\x7A\x58\x5A\x00"sv)) return std::make_unique<XzSource>(std::move(file));
   if (start.starts_with("\x28\xB5\x2F\xFD"sv)) return std::make_unique<ZstdSource>(std::move(file));
+  if (got >= 4 && (static_cast<uint8_t>(start[0]) & 0xF0) == 0x50 && start.substr(1).starts_with("\x2A\x4D\x18"sv))
+    return std::make_unique<ZstdSource>(std::move(file));
   return std::make_unique<PlainSource>(std::move(file));
 }
 

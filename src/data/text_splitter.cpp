@@ -143,7 +143,9 @@ bool holds_out_whole_documents(const TextSurvey& survey, double valid_share) {
 }  // namespace
 
 TextSplitter::TextSplitter(const TextSurvey& survey, double valid_share, DocumentReader reader)
-    : valid_share_(valid_share), document_bytes_(survey.document_bytes) {
+    : valid_share_(valid_share),
+      document_bytes_(survey.document_bytes),
+      long_bytes_(kLong * valid_share * static_cast<double>(survey.text_bytes)) {
   NX_CHECK(valid_share >= 0 && valid_share < 1, "{}", valid_share);
   if (valid_share == 0 || holds_out_whole_documents(survey, valid_share)) return;
   Progress progress("data division", survey.text_bytes, "bytes");
@@ -160,6 +162,14 @@ bool TextSplitter::holds_out_nothing() const {
   return !tail_starts_.empty() && tail_starts_ == document_bytes_;
 }
 
+void TextSplitter::count_whole(const TextPiece& piece) {
+  offset_bytes_ += static_cast<int64_t>(piece.text.size());
+  if (!piece.ends_document || static_cast<double>(offset_bytes_) <= long_bytes_) return;
+  ++long_documents_.count;
+  long_documents_.bytes += offset_bytes_;
+  if (part_ == Part::kValid) long_documents_.held_out_bytes += offset_bytes_;
+}
+
 std::vector<SplitPiece> TextSplitter::split(TextPiece piece) {
   if (piece.begins_document) {
     ++document_;
@@ -170,6 +180,7 @@ std::vector<SplitPiece> TextSplitter::split(TextPiece piece) {
   }
   std::vector<SplitPiece> result;
   if (splits_whole_documents()) {
+    count_whole(piece);
     result.push_back({std::move(piece), part_});
     return result;
   }

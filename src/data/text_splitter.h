@@ -29,8 +29,15 @@ struct SplitPiece {
   Part part = Part::kTrain;
 };
 
+// Documents each of which is more than TextSplitter::kLong of the validation part, where whole ones are held out: a few
+// more or less of them there make it another text.
+struct LongDocuments {
+  int64_t count = 0, bytes = 0, held_out_bytes = 0;
+};
+
 class TextSplitter {
  public:
+  static constexpr double kLong = 0.25;
   static constexpr double kWholeDocuments = 20;
   static constexpr double kLeastTailBytes = 4;
   static constexpr double kFewLate = 0.05;
@@ -44,13 +51,18 @@ class TextSplitter {
   // The piece, with its part; two pieces where the border lies inside. Pieces must come in order. Throws
   // ErrorKind::kData where there are more documents than in the survey.
   std::vector<SplitPiece> split(TextPiece piece);
+  // Among those that have been split.
+  const LongDocuments& long_documents() const { return long_documents_; }
 
  private:
+  void count_whole(const TextPiece& piece);
   double valid_share_;
   std::vector<int64_t> document_bytes_;
   std::vector<int64_t> tail_starts_;  // by document: 0 holds out all of it, its size nothing; empty: whole documents
   int64_t document_ = -1, offset_bytes_ = 0;
   Part part_ = Part::kTrain;  // of this document, where whole ones are held out
+  double long_bytes_ = 0;     // what makes a document long
+  LongDocuments long_documents_;
 };
 
 // The least share with which TextSplitter holds out some of this text, to two digits; nothing where none up to

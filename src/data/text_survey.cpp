@@ -21,6 +21,7 @@ TextSurvey survey_text(DocumentReader reader, VocabularySample* sample) {
     progress.update(survey.text_bytes);
   }
   if (survey.documents > static_cast<int64_t>(TextSurvey::kMaxListed)) survey.document_bytes.clear();
+  survey.text_digests = reader.text_digests();
   return survey;
 }
 

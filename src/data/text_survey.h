@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "data/document_reader.h"
@@ -14,6 +15,7 @@ struct TextSurvey {
   int64_t text_bytes = 0;
   // Bytes of each document; empty where there are more than kMaxListed.
   std::vector<int64_t> document_bytes;
+  std::vector<std::string> text_digests;  // of each file's text, as DocumentReader gives it
   static constexpr size_t kMaxListed = 100000;
 };
 

@@ -1,6 +1,8 @@
 #include "data/token_file_info.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -24,6 +26,8 @@ TokenFileInfo from_json(const Json& json) {
   info.tokens = json.at("tokens");
   info.text_bytes = json.at("text_bytes");
   if (json.contains("unknown_tokens")) info.unknown_tokens = json.at("unknown_tokens").get<int64_t>();
+  if (json.contains("unknown_bytes")) info.unknown_bytes = json.at("unknown_bytes").get<int64_t>();
+  if (json.contains("warnings")) info.warnings = json.at("warnings").get<std::vector<std::string>>();
   info.vocab_size = json.at("vocab_size");
   info.bos_id = json.at("bos_id");
   info.type = json.at("type");
@@ -53,6 +57,41 @@ void expect_equal(const std::string& found, const std::string& expected, const c
               "build it again with 'nexus data build --force'");
 }
 
+// The text that the tokens stand for, against what the description says of it. Exact but for text that holds the sign
+// for a blank itself, and for models that normalise text away.
+void check_text_counts(const TokenFile& file, const TokenFileInfo& info, const Tokenizer& tokenizer) {
+  constexpr int64_t kBlock = 1 << 16;
+  constexpr int64_t kMostReplaced = 18;  // NFKC writes U+FDFA, of three bytes, as 33; no character grows by more
+  const std::vector<Tokenizer::PieceSize> sizes = tokenizer.piece_sizes();
+  std::vector<int32_t> ids(kBlock);
+  int64_t bytes = 0, blanks = 0, unknown = 0;
+  for (int64_t first = 0; first < file.tokens(); first += kBlock) {
+    const int64_t count = std::min(kBlock, file.tokens() - first);
+    file.read(first, count, ids.data());
+    for (int64_t i = 0; i < count; ++i) {
+      const int32_t id = ids[static_cast<size_t>(i)];
+      bytes += sizes[static_cast<size_t>(id)].bytes;
+      blanks += sizes[static_cast<size_t>(id)].blanks;
+      unknown += id == tokenizer.unknown_id() ? 1 : 0;
+    }
+  }
+  const std::string path = file.prefix() + ".json";
+  if (info.unknown_tokens)
+    expect_equal(std::to_string(unknown), std::to_string(*info.unknown_tokens), "the number of unknown tokens",
+                 file.prefix() + ".bin");
+  const int64_t known = info.text_bytes - info.unknown_bytes.value_or(0);
+  int64_t least = bytes / kMostReplaced, most = std::numeric_limits<int64_t>::max();
+  if (tokenizer.keeps_text()) {
+    least = bytes - file.documents();  // a space may have been put before each
+    if (info.unknown_bytes || unknown == 0) most = bytes + 2 * blanks;
+  }
+  if (info.unknown_bytes.value_or(0) < 0 || known < least || known > most || known < 0)
+    throw Error(ErrorKind::kData,
+                fmt::format("text_bytes says {} bytes, {} of them unknown, but the tokens stand for {}",
+                            info.text_bytes, info.unknown_bytes.value_or(0), bytes),
+                path, "build it again with 'nexus data build --force'");
+}
+
 }  // namespace
 
 std::string to_json(const TokenFileInfo& info) {
@@ -72,6 +111,8 @@ std::string to_json(const TokenFileInfo& info) {
                {"valid_share", info.valid_share},
                {"build_digest", info.build_digest}};
   if (info.unknown_tokens) json["unknown_tokens"] = *info.unknown_tokens;
+  if (info.unknown_bytes) json["unknown_bytes"] = *info.unknown_bytes;
+  if (info.warnings) json["warnings"] = *info.warnings;
   json["sources"] = Json::array();
   for (const TextFileRef& source : info.sources)
     json["sources"].push_back({{"path", source.path}, {"size_bytes", source.size_bytes}, {"digest", source.digest}});
@@ -121,6 +162,9 @@ void verify_token_file(const std::string& prefix) {
   expect_equal(tokenizer.digest(), info->tokenizer_digest, "the digest", tokenizer_path(prefix, *info));
   expect_equal(std::to_string(tokenizer.vocab_size()), std::to_string(info->vocab_size), "the vocabulary size",
                tokenizer_path(prefix, *info));
+  expect_equal(std::to_string(tokenizer.bos_id()), std::to_string(info->bos_id), "the id of BOS",
+               tokenizer_path(prefix, *info));
+  check_text_counts(file, *info, tokenizer);
   if (kept_content(file) != content) keep_content(file, content);
 }
 

@@ -21,6 +21,7 @@ struct TokenFileInfo {
   int64_t text_bytes = 0;  // UTF-8, of these documents
   // Tokens that stand for text which the tokenizer does not know, and that is lost; nothing in files of older builds.
   std::optional<int64_t> unknown_tokens;
+  std::optional<int64_t> unknown_bytes;  // of that text; nothing in files of older builds
   int64_t vocab_size = 0;
   int64_t bos_id = 0;
   std::string type;  // "uint16" or "int32"
@@ -31,6 +32,8 @@ struct TokenFileInfo {
   double valid_share = 0;
   std::string build_digest;  // of everything that determines the files
   std::vector<TextFileRef> sources;
+  // Of the whole build, in the training part's description only; nothing in files of older builds.
+  std::optional<std::vector<std::string>> warnings;
 
   double bytes_per_token() const {
     return tokens > 0 ? static_cast<double>(text_bytes) / static_cast<double>(tokens) : 0;
@@ -45,8 +48,8 @@ std::optional<TokenFileInfo> read_token_file_info(const std::string& prefix);
 // The tokenizer's path, seen from where the caller is.
 std::string tokenizer_path(const std::string& prefix, const TokenFileInfo& info);
 
-// Opens the files and compares sizes, counts, digests and ids with PREFIX.json. Throws ErrorKind::kData at the first
-// difference. Reads every byte, whatever PREFIX.digest says, and renews that.
+// Opens the files and compares sizes, counts, digests, ids and the text that they stand for with PREFIX.json. Throws
+// ErrorKind::kData at the first difference. Reads every byte, whatever PREFIX.digest says, and renews that.
 void verify_token_file(const std::string& prefix);
 
 }  // namespace nexus

@@ -55,6 +55,7 @@ Tokenizer::Tokenizer(std::string model, const std::string& name) : model_(std::m
   bos_id_ = processor_->bos_id();
   eos_id_ = processor_->eos_id();
   unknown_id_ = processor_->unk_id();
+  keeps_text_ = !outline.removes_extra_whitespace && !outline.replaces_characters;
   // A model that also strips leading spaces needs its dummy prefix: it stands for the space that the cut begins with.
   if (outline.adds_dummy_prefix && !outline.removes_extra_whitespace) {
     // Serialised messages that are concatenated merge: this one says normalizer_spec { add_dummy_prefix: false }.
@@ -73,6 +74,30 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
 
 std::vector<int32_t> Tokenizer::encode_continuation(std::string_view text) const {
   return encode_with(continuation_ ? *continuation_ : *processor_, text, name_);
+}
+
+int64_t Tokenizer::unknown_bytes(std::string_view text, bool continues) const {
+  const SentencePieceProcessor& processor = continues && continuation_ ? *continuation_ : *processor_;
+  const auto encoded = processor.EncodeAsImmutableProto(text);
+  int64_t bytes = 0;
+  for (const auto& piece : encoded.pieces())
+    if (static_cast<int32_t>(piece.id()) == unknown_id_) bytes += static_cast<int64_t>(piece.surface().size());
+  return bytes;
+}
+
+std::vector<Tokenizer::PieceSize> Tokenizer::piece_sizes() const {
+  constexpr std::string_view kBlank = "\xE2\x96\x81";
+  std::vector<PieceSize> sizes(static_cast<size_t>(vocab_size_));
+  for (int id = 0; id < static_cast<int>(vocab_size_); ++id) {
+    if (processor_->IsControl(id) || processor_->IsUnknown(id)) continue;
+    PieceSize& size = sizes[static_cast<size_t>(id)];
+    const std::string& piece = processor_->IdToPiece(id);
+    for (size_t at = piece.find(kBlank); at != std::string::npos; at = piece.find(kBlank, at + kBlank.size()))
+      ++size.blanks;
+    const auto shorter = static_cast<int64_t>(kBlank.size()) - 1;
+    size.bytes = processor_->IsByte(id) ? 1 : static_cast<int64_t>(piece.size()) - shorter * size.blanks;
+  }
+  return sizes;
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids) const {

@@ -122,6 +122,7 @@ void check_normalizer(std::string_view message, const std::string& name, Tokeniz
   FieldReader reader(message, name);
   while (const std::optional<Field> field = reader.next()) {
     if (field->number == 2) check_charsmap(field->bytes, name);
+    if (outline != nullptr && field->number == 2) outline->replaces_characters = !field->bytes.empty();
     if (outline != nullptr && field->number == 3) outline->adds_dummy_prefix = field->value != 0;
     if (outline != nullptr && field->number == 4) outline->removes_extra_whitespace = field->value != 0;
   }

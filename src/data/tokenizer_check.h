@@ -16,6 +16,7 @@ struct TokenizerOutline {
   // Normalisation as the model asks for it (the defaults are those of the format).
   bool adds_dummy_prefix = true;
   bool removes_extra_whitespace = true;
+  bool replaces_characters = false;  // by a table, such as that of NFKC
 };
 
 // `name` stands in error messages.

@@ -68,18 +68,35 @@ with zipfile.ZipFile("zip.xz", "w") as archive:
 Path("utf16.txt").write_text(text, encoding="utf-16")
 Path("utf16le.txt").write_text(text, encoding="utf-16-le")
 Path("utf32.txt").write_text(text, encoding="utf-32")
+russian = words(200, 2, "абвгдежзийклмнопрстуфхцч")
+Path("utf16ru.txt").write_text(russian, encoding="utf-16-le")  # all bytes below 0x80: valid UTF-8
+Path("joined.txt").write_bytes(text.encode() + text.encode("utf-16-be"))
+Path("zeros.txt").write_bytes(text.encode() + bytes(4096) + text.encode())
 Path("latin1.txt").write_bytes("caf\u00e9 au lait\n".encode("latin-1") * 100)
 for name, told in [("gzip.txt", ["gzip", "zcat"]), ("bzip2.txt", ["bzip2", "bzcat"]), ("zip.xz", ["zip", "unzip"]),
                    ("utf16.txt", ["iconv -f UTF-16 "]), ("utf16le.txt", ["iconv -f UTF-16LE"]),
-                   ("utf32.txt", ["iconv -f UTF-32 "]), ("latin1.txt", ["latin1.txt:1", "0xE9", "file -i"])]:
+                   ("utf16ru.txt", ["iconv -f UTF-16LE"]), ("joined.txt", ["joined.txt:3001;", "joined"]),
+                   ("zeros.txt", ["zeros.txt:3001;", "damaged"]), ("utf32.txt", ["iconv -f UTF-32 "]), ("latin1.txt", ["latin1.txt:1", "0xE9", "file -i"])]:
     expect(3, told, "data", "build", name, "--tokenizer", "d.model", "--out", "x")
 Path("gzip.txt.xz").write_bytes(lzma.compress(gzip.compress(text.encode())))
 expect(3, ["gzip"], "data", "build", "gzip.txt.xz", "--tokenizer", "d.model", "--out", "x")
 
+# Text that a tokenizer loses is warned of, now and when the build is complete already; so is JSON taken as text.
+Path("zh.ndjson").write_text("".join(json.dumps({"text": "some words of Latin"}) + "\n" for _ in range(100)))
+output = expect(0, ["taken as plain text"], "data", "build", "zh.ndjson", "--documents", "line", "--vocab", "300", "--out", "nd")
+if output.count("warning") != 1:
+    fail("one warning is expected:\n" + output)
+expect(0, ["already complete", "taken as plain text"], "data", "build", "zh.ndjson", "--documents", "line", "--vocab", "300",
+       "--out", "nd")
+os.rename("nd.model", "kept.model")
+shutil.copy("d.model", "nd.model")
+expect(3, ["not the tokenizer that made"], "data", "build", "zh.ndjson", "--documents", "line", "--vocab", "300", "--out", "nd")
+
 # JSON lines: file, line, column and reason.
 for number, (line, told) in enumerate([
         ('{"text": "half \\ud83d"}', ["surrogate", ":2:"]), ('{"text": "a", "x": NaN}', [":2:20", "NaN is no number"]),
-        ('{"text": "cut o', [":2:16", "cut off"]), ('["a"]', ["an array"]), ('{"text": null}', ["is null"]),
+        ('{"text": "cut o', [":2:16", "cut off"]), ('["a"]', [":2:1;", "an array"]), ('{"text": null}', [":2:10;", "is null"]),
+        ('[{"text": "a"},', [":2:16;", "a JSON array begins", "jq -c"]),
         ('{"body": "a"}', ["'body'"]), ('{"text": "a", "text": "b"}', ["2 times"]), ('{"text": "a",}', ["comma"])]):
     Path(f"{number}.jsonl").write_text('{"text": "fine"}\n' + line + "\n")
     expect(3, told, "data", "build", f"{number}.jsonl", "--documents", "jsonl", "--vocab", "300", "--out", "x")
@@ -94,6 +111,9 @@ if abs(valid - 3600) > 4:
 # Names that are not UTF-8.
 out = os.fsdecode(b"caf\xe9")
 expect(2, ["not UTF-8"], "data", "build", "d.txt", "--tokenizer", "d.model", "--out", out)
+for name in ["soft\u00adhyphen", "a\tb", "a\nb"]:
+    for command in [["data", "build", "d.txt", "--tokenizer", "d.model"], ["train", campaign("a.yaml")]]:
+        expect(2, ["name", "holds"], *command, "--out", name)
 os.rename("d.txt", out + ".txt")
 expect(0, [], "data", "build", out + ".txt", "--documents", "line", "--tokenizer", "d.model", "--out", "e")
 expect(0, ["ok e-train", "ok e-valid"], "data", "verify", "e")
@@ -130,6 +150,20 @@ expect(0, ["0 of ", "are in both"], "data", "verify", "d-valid", "--against", "d
 expect(3, ["documents", "are in the second too"], "data", "verify", "d-valid", "--against", "all-train")
 expect(3, ["the same file"], "data", "verify", "d-valid", "--against", "d-valid")
 expect(0, [], "data", "verify", "d", "--against", "d")
+
+Path("few.txt").write_text("a\nb\n")
+expect(0, [], "data", "build", "few.txt", "--documents", "line", "--tokenizer", "d.model", "--valid-share", "0", "--out", "few")
+expect(0, ["ok few", "(of at least 2 tokens)"], "data", "verify", "few", "--against", "d-train")
+Path("nothing.bin").write_bytes(struct.pack("<H", 1))
+Path("nothing.idx").write_bytes(b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, 8, 1, 2) + struct.pack("<iqqq", 1, 0, 0, 1))
+expect(3, ["nothing could be compared"], "data", "verify", "nothing", "--against", "d-train")
+# Documents that are all short, and in another order there.
+lines = [f"{i} {j}\n" for i in range(9) for j in range(9)]
+for name, part in [("short", lines), ("mixed", random.Random(1).sample(lines, 60))]:
+    Path(name + ".txt").write_text("".join(part))
+    expect(0, [], "data", "build", name + ".txt", "--documents", "line", "--tokenizer", "d.model", "--valid-share", "0", "--out",
+           name)
+expect(3, ["60 of 60 documents (of at least 2 tokens)"], "data", "verify", "mixed", "--against", "short")
 
 # Files that Megatron wrote: no .json, and a mode for each sequence.
 for modes in [b"", b"\0" * 2]:

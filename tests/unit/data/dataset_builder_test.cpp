@@ -21,17 +21,6 @@ using testing::sample_text;
 using testing::sample_tokenizer;
 using testing::write_file;
 
-std::string train_latin_model_without_bytes() {
-  std::string text, model;
-  for (int i = 0; i < 200; ++i) text += "plain words of a little text " + std::to_string(i) + "\n";
-  testing::Lines lines(text);
-  const auto status = sentencepiece::SentencePieceTrainer::Train(
-      {{"model_type", "unigram"}, {"vocab_size", "40"}, {"hard_vocab_limit", "false"}, {"minloglevel", "2"}}, &lines,
-      &model);
-  EXPECT_TRUE(status.ok()) << status.ToString();
-  return model;
-}
-
 class DatasetBuilderTest : public ::testing::Test {
  protected:
   DatasetBuilderTest() { write_file(folder_ / "tok.model", sample_tokenizer().model_bytes()); }
@@ -144,24 +133,69 @@ TEST_F(DatasetBuilderTest, TakesWhatAnOlderNexusBuiltFromTheSame) {
   build.tokenizer.clear();
   build.vocab_size = 300;
   build_dataset(build);
-  TokenFileInfo info = read_token_file_info(train_prefix(build.out)).value();
-  info.build_digest = "da138e94c316a4edabc3bfe52be32386";  // as version 1 of the builder wrote it
-  write_token_file_info(train_prefix(build.out), info);
+  for (const std::string& prefix : {train_prefix(build.out), valid_prefix(build.out)}) {
+    TokenFileInfo info = read_token_file_info(prefix).value();
+    info.build_digest = "da138e94c316a4edabc3bfe52be32386";  // as version 1 of the builder wrote it
+    write_token_file_info(prefix, info);
+  }
   ::testing::internal::CaptureStderr();
   EXPECT_TRUE(build_dataset(build).was_complete);
   EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("was built by an older nexus"));
 }
 
-TEST_F(DatasetBuilderTest, WarnsOfATextThatIsNamedTwice) {
-  for (const DocumentMode mode : {DocumentMode::kLine, DocumentMode::kFile}) {
-    BuildOptions build = options(sample_text(20000), mode);
-    build.inputs.push_back(write_file(folder_ / "copy.txt", file_content(build.inputs[0])));
-    build.force = true;
-    ::testing::internal::CaptureStderr();
+TEST_F(DatasetBuilderTest, DoesNotCallOtherFilesComplete) {
+  const BuildOptions build = options(sample_text(20000));
+  build_dataset(build);
+  BuildOptions other = build;
+  other.inputs = {write_file(folder_ / "other.txt", sample_text(30000, 2))};
+  other.out = folder_ / "out/other";
+  build_dataset(other);
+  const auto refused = [&](const std::string& path, const std::string& with, const char* why) {
+    SCOPED_TRACE(path);
+    const std::string good = file_content(path);
+    wait_for_a_later_tick(path);
+    write_file(path, with);
+    EXPECT_NEXUS_ERROR(build_dataset(build), ErrorKind::kData, HasSubstr(why));
+    wait_for_a_later_tick(path);
+    write_file(path, good);
+    EXPECT_TRUE(build_dataset(build).was_complete);
+  };
+  for (const std::string& prefix : {train_prefix(build.out), valid_prefix(build.out)}) {
+    // Two documents instead of one, of the same tokens: only the digest of the .idx tells.
+    const TokenFile file(prefix);
+    std::vector<int32_t> ids(static_cast<size_t>(file.tokens()));
+    file.read(0, file.tokens(), ids.data());
+    TokenFileWriter writer(folder_ / "cut", file.type());
+    for (const size_t begin : {size_t{0}, ids.size() / 2}) {
+      writer.append(ids.data() + begin,
+                    static_cast<int64_t>(begin == 0 ? ids.size() / 2 : ids.size() - ids.size() / 2));
+      writer.end_document();
+    }
+    writer.finish();
+    refused(prefix + ".idx", file_content((folder_ / "cut") + ".idx"), "the .idx is not the one");
+  }
+  refused(build.out + ".model", "precious", "not the tokenizer that made");
+  for (const char* suffix : {".bin", ".idx", ".json", ".digest"})
+    std::filesystem::copy_file(valid_prefix(other.out) + suffix, valid_prefix(build.out) + suffix,
+                               std::filesystem::copy_options::overwrite_existing);
+  EXPECT_NEXUS_ERROR(build_dataset(build), ErrorKind::kData, HasSubstr("of another build than the other part"));
+  std::filesystem::remove(valid_prefix(build.out) + ".json");
+  EXPECT_NEXUS_ERROR(build_dataset(build), ErrorKind::kData, HasSubstr("the description of these token files is gone"));
+}
+
+TEST_F(DatasetBuilderTest, BringsATokenizerBackThatIsGone) {
+  for (const bool trains : {false, true}) {
+    BuildOptions build = options(sample_text(20000));
+    build.out = folder_ / (trains ? "out/trained" : "out/given");
+    build.vocab_size = trains ? 400 : 0;
+    if (trains) build.tokenizer.clear();
     build_dataset(build);
-    const std::string told = ::testing::internal::GetCapturedStderr();
-    // One file is one document here, and both give the same tail.
-    EXPECT_EQ(told.find("copy.txt has the same content as") != std::string::npos, mode == DocumentMode::kLine) << told;
+    const std::string model = file_content(build.out + ".model"), bin = file_content(train_prefix(build.out) + ".bin");
+    std::filesystem::remove(build.out + ".model");
+    EXPECT_EQ(build_dataset(build).was_complete, !trains);
+    EXPECT_EQ(file_content(build.out + ".model"), model);
+    EXPECT_EQ(file_content(train_prefix(build.out) + ".bin"), bin);
+    EXPECT_TRUE(build_dataset(build).was_complete);
   }
 }
 
@@ -193,11 +227,19 @@ TEST_F(DatasetBuilderTest, FinishesWhatWasInterruptedBeforeTheLastFile) {
   EXPECT_EQ(hash_file(train_prefix(build.out) + ".bin"), digest);
 }
 
-TEST_F(DatasetBuilderTest, RefusesANameThatIsNotUtf8BeforeItReadsAnything) {
+TEST_F(DatasetBuilderTest, RefusesANameThatNoCampaignCanHoldBeforeItReadsAnything) {
   BuildOptions build = options(sample_text(1000));
-  build.out = folder_ / "caf\xE9";
   build.inputs = {folder_ / "not there"};
-  EXPECT_NEXUS_ERROR(build_dataset(build), ErrorKind::kConfig, HasSubstr("is not UTF-8"));
+  for (const auto& [name, told] : {std::pair{"caf\xE9", "not UTF-8"},
+                                   {"soft\u00ADhyphen", "U+00AD"},
+                                   {"a\tb", "tab"},
+                                   {"a\nb", "line break"},
+                                   {"a\x1B[31m", "control character"},
+                                   {"\u202Eabc", "bidirectional"},
+                                   {"a\u200Bb", "invisible"}}) {
+    build.out = folder_ / name;
+    EXPECT_NEXUS_ERROR(build_dataset(build), ErrorKind::kConfig, HasSubstr(told));
+  }
 }
 
 TEST_F(DatasetBuilderTest, BuildsFromTextsWhoseNamesAreNotUtf8) {
@@ -206,18 +248,6 @@ TEST_F(DatasetBuilderTest, BuildsFromTextsWhoseNamesAreNotUtf8) {
   build_dataset(build);
   verify_token_file(train_prefix(build.out));
   EXPECT_THAT(read_token_file_info(train_prefix(build.out))->sources.at(0).path, HasSubstr("caf\xEF\xBF\xBD.txt"));
-}
-
-TEST_F(DatasetBuilderTest, CountsTheTokensThatTheTokenizerDoesNotKnow) {
-  // A unigram model of Latin text without byte pieces: other scripts are unknown to it.
-  write_file(folder_ / "latin.model", train_latin_model_without_bytes());
-  BuildOptions build = options("plain words\n東 京\nplain words\n", DocumentMode::kLine, 0);
-  build.tokenizer = folder_ / "latin.model";
-  ::testing::internal::CaptureStderr();
-  const BuildResult result = build_dataset(build);
-  EXPECT_EQ(result.train.unknown_tokens, 2);
-  EXPECT_EQ(read_token_file_info(train_prefix(build.out))->unknown_tokens, 2);
-  EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("does not know, which is lost"));
 }
 
 TEST_F(DatasetBuilderTest, NamesAShareThatWorksWhereTheTextIsTooLittleForTheValidationPart) {
@@ -252,6 +282,25 @@ TEST_F(DatasetBuilderTest, RefusesOptionsThatMakeNoSense) {
   refused(ErrorKind::kData, "too little for a validation share", [](auto& b) { write_file(b.inputs[0], "word"); });
 }
 
+TEST_F(DatasetBuilderTest, VerifiesTheTextOfEveryTokenizer) {
+  std::string text = sample_text(20000) + "  two  spaces \xE2\x96\x81 and the sign for one \xE2\x96\x81\xE2\x96\x81\n";
+  write_file(folder_ / "latin.model", testing::train_latin_model_without_bytes());  // NFKC, dummy prefix, unknown text
+  for (const char* model : {"tok.model", "latin.model"})
+    for (const DocumentMode mode : {DocumentMode::kFile, DocumentMode::kLine}) {
+      BuildOptions build = options(text, mode);
+      build.tokenizer = folder_ / model;
+      build.force = true;
+      build_dataset(build);
+      for (const std::string& prefix : {train_prefix(build.out), valid_prefix(build.out)}) {
+        verify_token_file(prefix);
+        TokenFileInfo info = read_token_file_info(prefix).value();
+        info.text_bytes = 10;
+        write_token_file_info(prefix, info);
+        EXPECT_NEXUS_ERROR(verify_token_file(prefix), ErrorKind::kData, HasSubstr("but the tokens stand for"));
+      }
+    }
+}
+
 TEST_F(DatasetBuilderTest, VerifiesEveryByte) {
   const BuildOptions build = options(sample_text(50000));
   build_dataset(build);
@@ -281,6 +330,22 @@ TEST_F(DatasetBuilderTest, VerifiesEveryByte) {
     json["vocab_size"] = 300;
     s = json.dump();
   });
+  const auto say = [&](const char* key, int64_t value, const char* why) {
+    SCOPED_TRACE(key);
+    refused(prefix + ".json", why, [&](std::string& s) {
+      auto json = nlohmann::json::parse(s);
+      json[key] = value;
+      s = json.dump();
+    });
+  };
+  const TokenFileInfo info = read_token_file_info(prefix).value();
+  for (const int64_t bytes : {int64_t{0}, int64_t{-1}, int64_t{1}, info.text_bytes - 2, info.text_bytes * 2})
+    say("text_bytes", bytes, "but the tokens stand for");
+  for (const int64_t bytes : {int64_t{-1}, int64_t{2}, info.text_bytes})
+    say("unknown_bytes", bytes, "the tokens stand");
+  say("unknown_tokens", 1, "the number of unknown tokens is 0");
+  say("vocab_size", info.vocab_size + 1, "the vocabulary size is");
+  say("bos_id", info.bos_id + 1, "the id of BOS is");
   refused(build.out + ".model", "the digest is", [](std::string& s) { s += std::string("\x42\x00", 2); });
   verify_token_file(prefix);
 }

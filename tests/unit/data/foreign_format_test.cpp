@@ -1,5 +1,7 @@
 #include "data/foreign_format.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "data/document_reader.h"
 #include "sample_text.h"
@@ -90,8 +92,94 @@ TEST(ForeignFormat, TellsBinaryDataFromTextOfAnotherEncoding) {
 TEST(ForeignFormat, TakesTextThatLooksLittleLikeIt) {
   for (const std::string& text :
        {bytes("BZh is how bzip2 files begin\n"), bytes("PAR1 is a licence plate\n"), bytes("%PDF- begins a PDF\n"),
-        bytes("PK\n"), bytes("]\n"), std::string("a\0b", 3) + sample_text(3000), sample_text(5000)})
+        bytes("PK\n"), bytes("]\n"), bytes("!<arch> begins an ar archive\n"), bytes("070707 is a number\n"),
+        "\x1B[31mred\x1B[0m \x1B[1mbold\x1B[0m\b\f\n" + sample_text(3000), sample_text(5000)})
     EXPECT_EQ(refusal(text), "");
+}
+
+TEST(ForeignFormat, NamesArchivesThatHaveNoMagicNumberOrALateOne) {
+  std::string tar = "a.txt" + std::string(507, '\0');  // as `tar --format=v7` writes it
+  tar.replace(100, 7, "0000644");
+  tar.replace(148, 8, "        ");
+  unsigned sum = 0;
+  for (const char c : tar) sum += static_cast<uint8_t>(c);
+  tar.replace(148, 6, fmt::format("{:06o}", sum));
+  tar[154] = '\0';
+  EXPECT_THAT(refusal(tar + sample_text(1000)), HasSubstr("tar archive"));
+  EXPECT_THAT(refusal("!<arch>\na.txt/          0  \n" + sample_text(1000)), HasSubstr("ar archive"));
+  EXPECT_THAT(refusal("070701000004D2" + std::string(96, '0') + std::string("a.txt\0\0\0", 8) + sample_text(1000)),
+              HasSubstr("cpio archive"));
+}
+
+// Russian, Arabic, Hindi, Thai, and all of them with Latin: their UTF-16 is valid UTF-8.
+const std::u32string kScripts[] = {U"слово за словом растёт модель\n", U"النص العربي مكتوب هنا\n",
+                                   U"यह हिन्दी का पाठ है\n", U"ภาษาไทย ไม่มีช่องว่าง\n",
+                                   U"слово and words, النص ไทย हिन्दी 42\n"};
+
+std::u32string repeat(const std::u32string& text, int times) {
+  std::u32string result;
+  for (int i = 0; i < times; ++i) result += text;
+  return result;
+}
+
+TEST(ForeignFormat, NamesUtf16OfScriptsWhoseBytesAreAllUtf8) {
+  for (const std::u32string& text : kScripts)
+    for (const int times : {1, 300})
+      for (const bool big : {false, true}) {
+        SCOPED_TRACE(fmt::format("script {} times {} big {}", &text - kScripts, times, big));
+        EXPECT_THAT(refusal(widen(repeat(text, times), 2, big)),
+                    HasSubstr(big ? "iconv -f UTF-16BE" : "iconv -f UTF-16LE"));
+      }
+  // Not a single blank: nothing has a zero byte, and half of all bytes are control characters.
+  EXPECT_THAT(refusal(widen(repeat(U"ภาษาไทยไม่มีช่องว่าง", 30), 2, false)), HasSubstr("iconv -f UTF-16LE"));
+}
+
+TEST(ForeignFormat, NamesWideTextThatWasJoinedToUtf8) {
+  const std::string utf8 = sample_text(200001);
+  for (const std::u32string& text : kScripts)
+    for (const bool big : {false, true}) {
+      const std::string told = refusal(utf8 + widen(repeat(text, 20), 2, big));
+      EXPECT_THAT(told, AllOf(HasSubstr("two encodings were joined"), HasSubstr(big ? "UTF-16BE" : "UTF-16LE")));
+      EXPECT_THAT(told, HasSubstr(fmt::format("text.txt:{};", 1 + std::count(utf8.begin(), utf8.end(), '\n'))));
+      EXPECT_THAT(refusal(utf8 + widen(text, 4, big)), HasSubstr(big ? "UTF-32BE" : "UTF-32LE"));
+      EXPECT_THAT(refusal(utf8 + widen(U"\uFEFF" + text, 2, big)), HasSubstr("this is UTF-16 text"));
+    }
+  for (const bool big : {false, true})
+    for (const size_t before : {2000, 2001, 5000})
+      EXPECT_THAT(refusal(sample_text(static_cast<int64_t>(before)) + "\n" +
+                          widen(repeat(U"Latin words alone, naïve ones\n", 30), 2, big)),
+                  HasSubstr(big ? "UTF-16BE" : "UTF-16LE"));
+}
+
+TEST(ForeignFormat, NamesThePlaceOfZeroBytesAndControlCharactersAnywhere) {
+  for (const size_t size : {10, 3000, 65536, 300000}) {  // about one block, and beyond
+    const std::string text = sample_text(static_cast<int64_t>(size));
+    const std::string place = fmt::format("text.txt:{};", 1 + std::count(text.begin(), text.end(), '\n'));
+    EXPECT_THAT(refusal(text + std::string(1, '\0') + sample_text(3000)),
+                AllOf(HasSubstr(fmt::format("byte {} is zero", text.size())), HasSubstr(place), HasSubstr("tr -d")));
+    EXPECT_THAT(refusal(text + std::string(4096, '\0') + text), AllOf(HasSubstr("damaged"), HasSubstr(place)));
+    std::string binary;
+    for (int i = 0; i < 4000; ++i) binary += static_cast<char>(1 + i * 37 % 127);
+    EXPECT_THAT(refusal(text + binary), HasSubstr("binary data"));
+  }
+  // Russian and Chinese UTF-8 with a zero byte are not taken for UTF-16.
+  for (const char* text : {"слово за словом\n", "東京東京\n"}) {
+    std::string many;
+    for (int i = 0; i < 100; ++i) many += text;
+    EXPECT_THAT(refusal(many + std::string(1, '\0') + many), AllOf(HasSubstr("is zero"), Not(HasSubstr("UTF-16"))));
+  }
+}
+
+TEST(ForeignFormat, TakesSomeSeparatorsAndTerminalCodes) {
+  std::string table;
+  for (int i = 0; i < 500; ++i)
+    table += fmt::format(
+        "a field of row {}\x01"
+        "another field\x01"
+        "and a third\n",
+        i);
+  EXPECT_EQ(refusal(table), "");
+  EXPECT_EQ(refusal("\x01\x02\x03"), "");
 }
 
 }  // namespace

@@ -74,12 +74,52 @@ TEST(TextOverlap, FindsRunsOfTextThatWasCutOtherwise) {
   EXPECT_NEAR(static_cast<double>(overlap.runs_found) / static_cast<double>(overlap.runs), 0.97, 0.01);
 }
 
+TEST(TextOverlap, FindsDocumentsWithOtherMarks) {
+  const TempFolder folder;
+  // Nothing, BOS, EOS, both; other ids for them elsewhere.
+  const auto marked = [](Documents documents, int32_t bos, int32_t eos) {
+    for (auto& document : documents) {
+      if (bos > 0) document.insert(document.begin(), bos);
+      if (eos > 0) document.push_back(eos);
+    }
+    return documents;
+  };
+  for (const int count : {1, 20}) {
+    const Documents valid = random_documents(count, 50, 1000), fresh = random_documents(count, 50, 3000);
+    Documents train = random_documents(100, 50, 5000);
+    train.insert(train.begin() + 50, valid.begin(), valid.end());
+    for (const auto& [bos, eos] : {std::pair{0, 0}, {501, 0}, {0, 502}, {501, 502}})
+      for (const auto& [other_bos, other_eos] : {std::pair{0, 0}, {601, 0}, {0, 502}, {601, 602}}) {
+        SCOPED_TRACE(fmt::format("{} documents, {} {} against {} {}", count, bos, eos, other_bos, other_eos));
+        const TokenFile other(write_tokens(folder / "train", marked(train, other_bos, other_eos)));
+        const TokenFile copies(write_tokens(folder / "valid", marked(valid, bos, eos)));
+        const TextOverlap overlap = find_text_overlap(copies, other);
+        EXPECT_EQ(overlap.documents, count);
+        EXPECT_EQ(overlap.documents_found, count);
+        EXPECT_EQ(overlap.first_found, 0);
+        const TokenFile others(write_tokens(folder / "fresh", marked(fresh, bos, eos)));
+        EXPECT_EQ(find_text_overlap(others, other).documents_found, 0);
+      }
+  }
+}
+
+TEST(TextOverlap, TellsDocumentsApartThatDifferInTheirFirstToken) {
+  const TempFolder folder;
+  Documents a = random_documents(20, 50, 1000), b = a;
+  for (auto& document : b) document[0] = (document[0] + 1) % 500;
+  EXPECT_EQ(find_text_overlap(TokenFile(write_tokens(folder / "a", a)), TokenFile(write_tokens(folder / "b", b)))
+                .documents_found,
+            0);
+}
+
 TEST(TextOverlap, DoesNotCountDocumentsThatRecurByChance) {
   const TempFolder folder;
   const TokenFile file(write_tokens(folder / "a", {{1, 5}, {1, 5, 9}, {1, 5}}));
   const TextOverlap overlap = find_text_overlap(file, file);
   EXPECT_EQ(overlap.documents, 0);
   EXPECT_EQ(overlap.runs, 0);
+  EXPECT_EQ(find_text_overlap(file, file, 3).documents_found, 1);
+  EXPECT_EQ(find_text_overlap(file, file, 1).documents_found, 3);
 }
 
 TEST(SameTextReason, KnowsAFileByAnotherNameAndByItsContent) {
@@ -94,6 +134,28 @@ TEST(SameTextReason, KnowsAFileByAnotherNameAndByItsContent) {
   EXPECT_EQ(same_text_reason(a, folder / "link"), "is the same file");
   EXPECT_EQ(same_text_reason(a, same), "has the same content");
   EXPECT_EQ(same_text_reason(a, other), "");
+}
+
+TEST(SameTextReason, KnowsTheSameTokensUnderAnotherIndex) {
+  const TempFolder folder;
+  const Documents documents = random_documents(5, 30, 1);
+  const std::string narrow = write_tokens(folder / "narrow", documents);
+  const std::string wide = write_tokens(folder / "wide", documents, TokenType::kInt32);
+  std::vector<int32_t> joined;
+  for (const auto& document : documents) joined.insert(joined.end(), document.begin(), document.end());
+  const std::string one = write_tokens(folder / "one", {joined});
+  // As Megatron writes it for several kinds of data: a mode for each sequence.
+  const std::string modes = folder / "modes";
+  testing::write_file(modes + ".bin", testing::file_content(narrow + ".bin"));
+  testing::write_file(modes + ".idx", testing::file_content(narrow + ".idx") + std::string(documents.size(), '\0'));
+  for (const std::string& a : {narrow, wide, one, modes})
+    for (const std::string& b : {narrow, wide, one, modes})
+      EXPECT_THAT(same_text_reason(a, b), HasSubstr(a == b ? "is the same file" : "has the same tokens")) << a << b;
+  joined.back() ^= 1;
+  EXPECT_EQ(same_text_reason(narrow, write_tokens(folder / "changed", {joined})), "");
+  EXPECT_EQ(same_text_reason(narrow, write_tokens(folder / "wide", {joined}, TokenType::kInt32)), "");
+  joined.pop_back();
+  EXPECT_EQ(same_text_reason(narrow, write_tokens(folder / "shorter", {joined})), "");
 }
 
 TEST(SameTextReason, KnowsTheTextThatTwoBuildsShare) {

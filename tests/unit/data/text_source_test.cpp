@@ -62,6 +62,21 @@ TEST_F(TextSourceTest, ReadsJoinedArchivesToTheLast) {
   EXPECT_EQ(read_all(write_file(folder_ / "a.zst", zst(text_) + zst("tail"))), text_ + "tail");
 }
 
+TEST_F(TextSourceTest, ReadsZstdFramesWithOthersToSkip) {
+  // As pzstd writes them: before each frame another that tells its size. Any of sixteen numbers begins one.
+  for (const char number : {'\x50', '\x5A', '\x5F'}) {
+    const std::string skipped = number + std::string(
+                                             "\x2A\x4D\x18\x04\x00\x00\x00"
+                                             "size",
+                                             11);
+    EXPECT_EQ(read_all(write_file(folder_ / "a.zst", skipped + zst(text_) + skipped + zst("tail") + skipped)),
+              text_ + "tail");
+    EXPECT_EQ(read_all(write_file(folder_ / "b.zst", skipped)), "");
+    EXPECT_NEXUS_ERROR(read_all(write_file(folder_ / "c.zst", skipped.substr(0, 10))), ErrorKind::kData,
+                       HasSubstr("truncated .zst file"));
+  }
+}
+
 TEST_F(TextSourceTest, ReadsEmptyAndVeryShortFiles) {
   EXPECT_EQ(read_all(write_file(folder_ / "a", "")), "");
   EXPECT_EQ(read_all(write_file(folder_ / "b", "x")), "x");
