@@ -44,6 +44,7 @@ EvalRow eval_row(const JsonRecord& record) {
   row.loss_se = row.windows > 1 ? record.number("loss_se") : std::numeric_limits<double>::quiet_NaN();
   row.context = row.windows > 0 ? row.eval_tokens / row.windows : 0;
   if (record.has("valid_digest")) row.valid_digest = record.text("valid_digest");
+  if (record.has("valid_type")) row.valid_type = record.text("valid_type");
   if (record.has("tokenizer_digest")) row.tokenizer_digest = record.text("tokenizer_digest");
   if (record.has("bits_per_byte")) row.bits_per_byte = record.number("bits_per_byte");
   return row;

@@ -181,6 +181,15 @@ TEST(Summary, PerplexitiesOverOtherTokensGiveNoSavingHoweverManyTheyAre) {
                    "other validation tokens", "different validation tokens");
 }
 
+TEST(Summary, TheSameBytesReadAsAnotherTypeGiveNoSaving) {
+  const auto of = [](const char* type) { return [type](SyntheticRun& run) { run.valid_type = type; }; };
+  expect_no_saving(changed(of("uint16"), of("int32")), "other validation tokens", "different validation tokens");
+  for (const ReportData& data : {changed(of("uint16"), of("uint16")), changed(of("uint16"), of(""))}) {
+    EXPECT_TRUE(data.runs[0].saving) << "the same, or not recorded";
+    EXPECT_THAT(data.warnings, IsEmpty());
+  }
+}
+
 TEST(Summary, OtherContextsOrWindowsGiveNoSaving) {
   expect_no_saving(changed([](SyntheticRun& run) { run.windows = 512; }), "other context", "contexts of 2048 tokens");
   expect_no_saving(changed([](SyntheticRun& run) {
