@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "core/error.h"
 #include "core/files.h"
@@ -39,11 +40,22 @@ TokenFileInfo from_json(const Json& json) {
   return info;
 }
 
-// A PREFIX.json of another program (the text that the tokens were made of, say) describes nothing.
+// What every description of ours begins with.
+constexpr std::string_view kOurBegin = "{\n  \"format\": \"nexus-tokens\"";
+
+// A PREFIX.json of another program (the text that the tokens were made of, say) describes nothing. One that holds
+// nothing at all, or ends inside our own first line, is the rest of one of ours (a copy that was cut short, a full
+// disk): to take it for another program's would switch every check of the tokenizer off.
 bool is_ours(const std::string& path) {
   InputFile file(path);
   std::string begin(4096, '\0');
   begin.resize(file.read(begin.data(), begin.size()));
+  const bool is_blank = begin.find_first_not_of(std::string_view(" \t\r\n\0", 5)) == std::string::npos;
+  if (is_blank || kOurBegin.starts_with(begin))
+    throw Error(ErrorKind::kData, fmt::format("the description of a token file is {}", is_blank ? "empty" : "cut off"),
+                path,
+                "put it back, or build it again with 'nexus data build --force'; remove it where the files are not "
+                "nexus's");
   return begin.find("nexus-tokens") != std::string::npos;
 }
 

@@ -40,7 +40,7 @@ struct TokenFileInfo {
 std::string to_json(const TokenFileInfo& info);
 void write_token_file_info(const std::string& prefix, const TokenFileInfo& info);
 // Nothing where PREFIX.json does not exist or is another program's (files made by others); ErrorKind::kData where it is
-// ours and cannot be understood.
+// ours and cannot be understood, or is empty or cut off.
 std::optional<TokenFileInfo> read_token_file_info(const std::string& prefix);
 // The tokenizer's path, seen from where the caller is.
 std::string tokenizer_path(const std::string& prefix, const TokenFileInfo& info);

@@ -140,8 +140,11 @@ for modes in [b"", b"\0" * 2]:
     expect(0, ["ok m", "no digests to compare"], "data", "verify", "m.idx")
     expect(0, ["inside the vocabulary"], "data", "verify", "m", "--tokenizer", "d.model")
     expect(0, ["--- sample 0"], "data", "sample", "m", "--tokenizer", "d.model")
-Path("m.json").write_text("{")
+Path("m.json").write_text("{}")
 expect(0, ["m.json is no description by nexus"], "data", "verify", "m")
+for rest in ("", "{", '{\n  "format": "nexus-t'):
+    Path("m.json").write_text(rest)
+    expect(3, ["m.json", "the description of a token file is "], "data", "verify", "m")
 Path("m.json").unlink()
 Path("m.bin").write_bytes(struct.pack("<200H", *range(400, 600)))
 expect(3, ["outside the vocabulary of 500"], "data", "verify", "m", "--tokenizer", "d.model")
