@@ -5,6 +5,7 @@
 #include <set>
 
 #include "checkpoint/cover.h"
+#include "checkpoint/misnamed.h"
 #include "checkpoint/raw_file.h"
 #include "checkpoint/strict_json.h"
 #include "core/files.h"
@@ -237,8 +238,7 @@ Manifest manifest_from_text(const std::string& text, const std::string& where, j
 
 Manifest read_manifest(const std::string& folder, json* document) {
   const std::string path = folder + "/" + kManifestName;
-  if (require_status(path).type() == std::filesystem::file_type::not_found)
-    throw_damaged("no MANIFEST.json: this is no committed checkpoint", folder);
+  if (require_status(path).type() == std::filesystem::file_type::not_found) throw_no_checkpoint(folder);
   std::string text;
   try {
     text = read_text_file(path, kMaxManifestBytes);

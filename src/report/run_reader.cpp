@@ -190,6 +190,8 @@ const EvalRow* RunHistory::last_eval(int64_t stage_index) const {
 
 RunHistory read_run(const std::string& folder) {
   const RunFolder names{folder};
+  if (!path_exists(folder))
+    throw Error(ErrorKind::kData, "there is no such folder", folder, "name a folder that `nexus train` has written");
   if (!path_exists(names.run_json()) && !path_exists(names.ledger()))
     throw Error(ErrorKind::kData, "no run folder: it holds neither run.json nor ledger.jsonl", folder,
                 "name a folder that `nexus train` has written");
