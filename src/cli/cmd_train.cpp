@@ -81,9 +81,10 @@ void report_error(const OwnRun& run, const std::string& text, int code) {
 void add_train_command(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<TrainArguments>();
   CLI::App* command = app.add_subcommand("train", "train a campaign; the same command continues a stopped run");
-  command->add_option("CAMPAIGN", arguments->file, "campaign file")->required();
+  command->add_option("CAMPAIGN", arguments->file, "campaign file")->required()->transform(path_to_read());
   command->add_option("-c,--config", arguments->more_files, "more configuration, merged over the campaign file")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->transform(path_to_read());
   command->add_option("-s,--set", arguments->assignments, "key=value, over everything else")->allow_extra_args(false);
   command->add_option("--out", arguments->out, "run folder");
   command

@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 from harness import Workspace, fail
 
@@ -143,6 +144,27 @@ newest = work.newest("base")
 if json.loads(run("ckpt", "info", newest, "--json").stdout)["state"]["data"]["tokenizer"] == "":
     fail("the checkpoint does not know its tokenizer")
 expect((2, 3), ["another tokenizer"], [nexus, "grow", newest, work.folder / "grown", "-s", "model.M=80", "--check", f"{other}-valid", "--context", "32"])
+copy(data.with_name("data-valid"), work.folder / "swapped-valid")
+spoiled = bytearray((work.folder / "swapped-valid.bin").read_bytes())
+spoiled[100:102], spoiled[102:104] = spoiled[102:104], spoiled[100:102]
+spoiled[100] ^= 1
+(work.folder / "swapped-valid.bin").write_bytes(spoiled)
+grow = [nexus, "grow", newest, work.folder / "grown", "-s", "model.M=80", "--context", "32", "--check"]
+expect((3,), ["the .bin is not the one", "--check"], [*grow, work.folder / "swapped-valid"])
+(work.folder / "swapped-valid.json").write_text("")
+expect((3,), ["the description of a token file is empty"], [*grow, work.folder / "swapped-valid"])
+expect((3,), ["the description of a token file is empty"], train("base", *settings(data__valid=work.folder / "swapped-valid")))
+if (work.folder / "grown").exists():
+    fail("a growth that was refused has left a folder")
+# Names that are one or two folders too high, or of nothing.
+for place, words in ((Path(newest).parent, ["a stage's checkpoints", newest]), (work.folder / "base", ["a run folder, no checkpoint", newest]),
+                     (work.folder / "nowhere", ["there is no such folder", "nexus ckpt ls"])):
+    words = [str(word) for word in words]
+    expect((3,), words, [nexus, "ckpt", "info", place])
+    expect((3,), words, [nexus, "grow", place, work.folder / "grown", "-s", "model.M=80"])
+    expect((2, 3), words, train("wrong", "--dry-run", *settings(init_from=place)))
+    if place.exists():
+        expect((3,), words, train("base", "--resume", place))
 heir = (work.folder / "base.yaml").read_text().replace(f"{folder}/base", f"{folder}/heir").replace(str(data), str(other))
 for old, new in (("M: 48, A: 64", "M: 64, A: 96"), ("grow: {M: 64}, ", ""), ("grow: {A: 96}, ", ""), ("seed: 7", f"seed: 7\ninit_from: {newest}")):
     heir = heir.replace(old, new)
