@@ -231,6 +231,29 @@ TEST(Summary, EvaluationsOverOtherTokensThanTheLastAreLeftOutOfTheCurve) {
   EXPECT_THAT(data.warnings, Contains(HasSubstr("4 evaluations are over other tokens")));
 }
 
+TEST(Summary, PerplexitiesOverOtherTokensThanTheLastAreMarkedInEveryTable) {
+  Runs runs;
+  runs.add(grown_run("run", "nexusformer", 380.0), "r");
+  std::string evals = read_text_file(runs.path("r") + "/eval.jsonl");
+  // Changed between the stages: the growth's two sides are over different tokens.
+  const size_t end = evals.find("after_growth");
+  for (size_t at = evals.find("\"valid\""); at < evals.rfind('\n', end); at = evals.find("\"valid\"", at))
+    evals.replace(at, 7, "\"early\"");
+  write_file_durably(runs.path("r") + "/eval.jsonl", evals);
+  const ReportData data = runs.summarise();
+  const StageSummary &first = data.runs[0].stages[0], &second = data.runs[0].stages[1];
+  EXPECT_EQ(first.end->other, "other validation tokens");
+  EXPECT_EQ(second.before_growth->other, "other validation tokens");
+  EXPECT_EQ(second.after_growth->other, "");
+  EXPECT_EQ(second.end->other, "");
+  EXPECT_FALSE(second.growth_compares);
+  const std::string mark = " (other validation tokens)";
+  EXPECT_THAT(stage_table(data).rows[0].back(), HasSubstr(mark));
+  EXPECT_THAT(stage_table(data).rows[1][9], HasSubstr(mark));
+  EXPECT_THAT(growth_table(data).rows[0][9], HasSubstr(mark));
+  EXPECT_THAT(to_csv(data), HasSubstr(",ppl_before_growth: other validation tokens\n"));
+}
+
 TEST(Summary, OneWindowGivesNoErrorAndNoInterval) {
   // As this nexus writes it, and as older ones did: a standard error of zero.
   for (const double written : {std::numeric_limits<double>::quiet_NaN(), 0.0}) {
