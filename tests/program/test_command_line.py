@@ -98,7 +98,8 @@ def try_paths(line):
     keys = ["out", "tokenizer.path", "data.valid", "init_from", "data.train.0.path"]
     for key in keys:
         for text, reason in (("~other/x", "~ stands for"), ("$UNSET/x", "UNSET is not set"), ("${EMPTY}/x", "EMPTY is empty"),
-                             ("$(pwd)/x", "a $"), ("${HOME:-x}", "a $"), ("x$", "a $"), ("$1/x", "a $")):
+                             ("$(pwd)/x", "a $"), ("${HOME:-x}", "a $"), ("x$", "a $"), ("$1/x", "a $"), ("\"`pwd`/x\"", "a shell would read"), ("a/*", "a shell would read"),
+                             ("a[0]/x", "a shell would read"), ("\"a\\\\b\"", "a shell would read"), ("\"a{b,c}\"", "a shell would read")):
             line.refused(["config", "check", "CAMPAIGN", "-s", f"{key}={text}"], key, reason, **variables)
         done = line.call("config", "show", "CAMPAIGN", "-s", f"{key}=$SCRATCH/x", **variables)
         if f": {work.folder}/scratch/x " not in done.stdout:
