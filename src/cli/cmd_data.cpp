@@ -168,7 +168,7 @@ int run_verify(const VerifyFlags& flags) {
       verify_undescribed(prefix, flags.tokenizer);
       continue;
     }
-    verify_token_file(prefix);
+    verify_token_file(prefix, flags.tokenizer);
     fmt::print("ok {}: sizes, borders, digests and ids agree\n", prefix);
   }
   if (flags.against.empty()) return 0;
@@ -190,7 +190,7 @@ int run_sample(const SampleFlags& flags) {
   const std::optional<TokenFileInfo> info = read_token_file_info(prefix);
   if (!info && flags.tokenizer.empty())
     throw Error(ErrorKind::kConfig, "the tokenizer of these files is not known", prefix, "say --tokenizer FILE.model");
-  const Tokenizer tokenizer(flags.tokenizer.empty() ? tokenizer_path(prefix, *info) : flags.tokenizer);
+  const Tokenizer tokenizer(info ? find_tokenizer(prefix, *info, flags.tokenizer) : flags.tokenizer);
   if (info && !info->tokenizer_digest.empty() && info->tokenizer_digest != tokenizer.digest())
     warn("these tokens were made by another tokenizer: what follows is not their text");
   DataOptions options;

@@ -115,7 +115,16 @@ std::string tokenizer_path(const std::string& prefix, const TokenFileInfo& info)
   return (std::filesystem::path(prefix).parent_path() / name).string();
 }
 
-void verify_token_file(const std::string& prefix) {
+std::string find_tokenizer(const std::string& prefix, const TokenFileInfo& info, const std::string& given) {
+  if (!given.empty()) return given;
+  const std::string path = tokenizer_path(prefix, info);
+  if (!path_exists(path))
+    throw Error(ErrorKind::kData, "the tokenizer that the .json names is not beside the token files", path,
+                "put it there, or say where it is with --tokenizer FILE.model");
+  return path;
+}
+
+void verify_token_file(const std::string& prefix, const std::string& given_tokenizer) {
   const TokenFile file(prefix);
   const std::optional<TokenFileInfo> info = read_token_file_info(prefix);
   if (!info)
@@ -129,10 +138,14 @@ void verify_token_file(const std::string& prefix) {
   const TokenFileContent content = read_content(file);  // whatever is kept
   expect_equal(content.bin_digest, info->bin_digest, "the digest", bin);
   if (content.largest_id >= info->vocab_size) check_ids(file, info->vocab_size);  // names the place
-  const Tokenizer tokenizer(tokenizer_path(prefix, *info));
-  expect_equal(tokenizer.digest(), info->tokenizer_digest, "the digest", tokenizer_path(prefix, *info));
-  expect_equal(std::to_string(tokenizer.vocab_size()), std::to_string(info->vocab_size), "the vocabulary size",
-               tokenizer_path(prefix, *info));
+  const std::string model = find_tokenizer(prefix, *info, given_tokenizer);
+  const Tokenizer tokenizer(model);
+  if (!info->tokenizer_digest.empty() && tokenizer.digest() != info->tokenizer_digest)
+    throw Error(ErrorKind::kData,
+                fmt::format("this is not the tokenizer that made the tokens: the digest is {}, the .json says {}",
+                            tokenizer.digest(), info->tokenizer_digest),
+                model, "name the one that made them, or build the files again with 'nexus data build --force'");
+  expect_equal(std::to_string(tokenizer.vocab_size()), std::to_string(info->vocab_size), "the vocabulary size", model);
   if (kept_content(file) != content) keep_content(file, content);
 }
 
