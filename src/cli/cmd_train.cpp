@@ -59,7 +59,9 @@ int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, 
   if (arguments.dry_run) {
     const Forecast forecast = make_forecast(loaded.spec, world->size(), planned_device(arguments.device));
     if (world->rank() == 0) std::fputs(forecast_text(forecast).c_str(), stdout);
-    require_inputs(loaded.spec, *world);
+    const DataReview review = require_inputs(loaded.spec, *world);
+    for (const std::string& line : review.lines) fmt::print("{}\n", line);
+    for (const std::string& text : review.warnings) warn_text(text);
     return 0;
   }
   const CampaignInput input{loaded.spec, loaded.file_text, loaded.resolved_yaml, loaded.stage_numerics, class_of_key};

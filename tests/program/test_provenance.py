@@ -137,6 +137,38 @@ if last["valid_digest"] != record["valid"]["bin_digest"] or last["context"] != 3
 expect((0,), ["allowed", "data.valid ("],
        train("run", *moved[:2], *settings(data__valid=f"{data}-valid"), "--allow-schedule-change", "data.valid"), True)
 
+for key in ("data.train", "data.valid", "tokenizer.path"):
+    expect((0,), [f"--allow-schedule-change {key} | it has not changed"],
+           train("run", *moved, "--allow-schedule-change", key), True)
+
+# --- the same bytes as ids of another type are other tokens, whatever their digest
+def foreign(prefix, tokens, code, length):
+    """An index over PREFIX.bin as another program writes it: documents of one length; 4 is int32, 8 uint16."""
+    size, documents = {4: 4, 8: 2}[code], tokens // length
+    prefix.with_suffix(".idx").write_bytes(
+        b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, code, documents, documents + 1) + struct.pack(f"<{documents}i", *[length] * documents)
+        + struct.pack(f"<{documents}q", *[size * length * i for i in range(documents)]) + struct.pack(f"<{documents + 1}q", *range(documents + 1)))
+
+
+wide = work.folder / "wide"
+wide.with_suffix(".bin").write_bytes(struct.pack("<6600i", *[3 + i * 7 % 290 for i in range(6600)]))
+foreign(wide, 6600, 4, 33)
+work.campaign("typed", steps_per_stage=4)
+typed = settings(data__valid=wide)
+expect((0,), [], train("typed", "--until-stage", "base", *typed), True)
+foreign(wide, 13200, 8, 33)
+expect((3,), ["data.valid", "other tokens"], train("typed", *typed))
+expect((0,), ["allowed", "data.valid ("], train("typed", *typed, "--allow-schedule-change", "data.valid"), True)
+rows = [json.loads(line) for line in (work.folder / "typed" / "eval.jsonl").read_text().splitlines()]
+if {row["valid_type"] for row in rows if row["kind"] == "eval"} != {"int32", "uint16"}:
+    fail(f"the rows do not say how the bytes are read: {rows}")
+expect((0,), ["over other tokens"], [nexus, "report", work.folder / "typed", "--no-pictures", "--out", work.folder / "report"], True)
+if "(other validation tokens)" not in (work.folder / "report" / "tables.md").read_text():
+    fail("a table does not mark what is over other tokens")
+(work.folder / "linked").symlink_to(work.folder / "typed")
+same = [work.folder / "typed", work.folder / "report" / ".." / "typed", work.folder / "linked"]
+expect((0,), ["| runs 1"], [nexus, "report", *same, "--no-pictures", "--out", work.folder / "report", "--label", f"{same[2]}=one"], True)
+
 # --- a checkpoint is not continued on the data of another tokenizer
 work.campaign("base", steps_per_stage=4)
 expect((0,), [], train("base"), True)
