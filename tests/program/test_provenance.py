@@ -200,7 +200,14 @@ for place, words in ((Path(newest).parent, ["a stage's checkpoints", newest]), (
 heir = (work.folder / "base.yaml").read_text().replace(f"{folder}/base", f"{folder}/heir").replace(str(data), str(other))
 for old, new in (("M: 48, A: 64", "M: 64, A: 96"), ("grow: {M: 64}, ", ""), ("grow: {A: 96}, ", ""), ("seed: 7", f"seed: 7\ninit_from: {newest}")):
     heir = heir.replace(old, new)
+same_data = work.folder / "same_data.yaml"
+same_data.write_text(heir.replace(str(other), str(data)).replace(f"{folder}/heir", f"{folder}/same_data"))
+for command in ([nexus, "config", "check", same_data], [nexus, "train", same_data, "--dry-run"]):
+    if " init_from " not in expect((0,), [" | epochs "], command, True):
+        fail("what the ancestor read of the same data is not counted")
 (work.folder / "heir.yaml").write_text(heir)
+if " init_from " in expect((0,), [" | epochs "], [nexus, "config", "check", work.folder / "heir.yaml"], True):
+    fail("what the ancestor read of other data is counted")
 expect((2, 3), ["another tokenizer", "--allow-schedule-change tokenizer.path"], train("heir"))
 
 # --- the report sets nothing side by side that does not compare
