@@ -45,12 +45,13 @@ def name_rows(axes, rows):
 
 
 def growth_rows(runs):
-    """(run index, text, change, standard error), in thousandths of a nat, for growths evaluated on both sides."""
+    """(run index, text, change, standard error), in thousandths of a nat, for growths evaluated on both sides, over the
+    same tokens."""
     rows = []
     for index, run in runs:
         for stage in run["stages"]:
             before, after = stage["before_growth"], stage["after_growth"]
-            if stage["growth"] and before and after and None not in (before["loss"], after["loss"]):
+            if stage["growth"] and stage.get("growth_compares", True) and before and after and None not in (before["loss"], after["loss"]):
                 text = f"{run['label']}: {stage['growth']['from_stage']} → {stage['stage']}"
                 rows.append((index, text, 1e3 * (after["loss"] - before["loss"]), 1e3 * (after["loss_se"] or 0.0)))
     return rows

@@ -2,7 +2,7 @@
 """Validation perplexity against cumulative training FLOPs, all runs, log-log axes.
 
 A grown model's curve carries its ancestors' FLOPs; rings mark growth; bars are two standard errors of the mean over
-validation windows; the dashed line is the target of the largest saving, the arrow that saving.
+validation windows; runs that do not compare with the baseline are named and left out; the dashed line is the target of the largest saving, the arrow that saving.
 """
 
 import sys
@@ -67,30 +67,31 @@ def mark_saving(axes, curves):
 
 def limits(curves):
     """Perplexities in view: early ones, many times the best, would flatten what is compared."""
-    values = [style.perplexity(row["loss"]) for run in curves["runs"] for row in style.eval_points(run)]
+    values = [style.perplexity(row["loss"]) for _, run in style.comparable(curves) for row in style.eval_points(run)]
     return min(values) / 1.08, min(max(values) * 1.06, min(values) * 12)
 
 
 def main(arguments):
     options = style.arguments(__doc__).parse_args(arguments)
     curves = style.load(options.curves)
-    if not any(style.eval_points(run) for run in curves["runs"]):
+    if not any(style.eval_points(run) for _, run in style.comparable(curves)):
         return 0
     style.use_style()
     figure, axes = plt.subplots(figsize=(8.6, 5.2))
-    ends = [draw_run(axes, index, run) for index, run in enumerate(curves["runs"])]
+    ends = [draw_run(axes, index, run) for index, run in style.comparable(curves)]
     axes.set_xscale("log")
     axes.set_yscale("log")
     low, high = limits(curves)
     axes.set_ylim(low, high)
     style.perplexity_axis(axes.yaxis, low, high)
     style.flops_axis(axes.xaxis)
-    definitions = sorted({run["flops_def"] for run in curves["runs"]})
+    definitions = sorted({run["flops_def"] for _, run in style.comparable(curves)})
     axes.set_xlabel(f"cumulative training FLOPs, ancestors included ({', '.join(definitions)})")
     axes.set_ylabel("validation perplexity")
     axes.set_title(style.plain(headline(curves)))
     mark_saving(axes, curves)
     style.label_ends(axes, [end for end in ends if end])
+    style.note_left_out(figure, curves)
     style.save(figure, options.out, "perplexity_flops")
     return 0
 

@@ -74,6 +74,20 @@ def eval_points(run):
     return sorted(points, key=lambda row: row["flops"])
 
 
+def comparable(curves):
+    """(index, run) of the runs that may share axes; the index fixes colour and marker. The others do not compare with
+    the baseline: other validation tokens, tokenizer, windows or definition of FLOPs."""
+    return [(index, run) for index, run in enumerate(curves["runs"]) if not run.get("incomparable")]
+
+
+def note_left_out(figure, curves):
+    """Says below the axes which runs are left out, and why."""
+    left_out = [f"{run['label']} ({run['incomparable']})" for run in curves["runs"] if run.get("incomparable")]
+    if left_out:
+        text = "Not drawn, for they do not compare with " + f"{curves['baseline']}: " + "; ".join(left_out)
+        figure.text(0.01, -0.03, plain(text), fontsize=8.5, alpha=0.8, va="top", wrap=True)
+
+
 def perplexity(loss):
     return math.exp(min(loss, 700.0))  # beyond 700 a double overflows
 

@@ -127,7 +127,7 @@ class Campaign {
     std::exception_ptr error;
     if (grid_.rank() == 0) {
       try {
-        const DataReview review = review_data(spec_, sampler_);
+        const DataReview review = review_data(spec_, sampler_, tokens_of_ancestors(spec_, sampler_));
         for (const std::string& line : review.lines) log_text(line);
         for (const std::string& text : review.warnings) warn_text(text);
       } catch (...) {

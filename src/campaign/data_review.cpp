@@ -3,11 +3,15 @@
 #include <fmt/format.h>
 
 #include <numeric>
+#include <optional>
 
+#include "checkpoint/checkpoint.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/units.h"
+#include "data/data_check.h"
 #include "data/text_overlap.h"
+#include "train/train_state.h"
 
 namespace nexus {
 namespace {
@@ -24,18 +28,21 @@ std::string line_of(const CampaignSpec& spec, const DatasetUse& use) {
   if (spec.stages.size() <= kMaxLines)
     for (size_t i = 0; i < spec.stages.size(); ++i)
       text += fmt::format(" {} {}", spec.stages[i].name, format_passes(use.passes[i]));
-  if (spec.stages.size() > 1) text += " all " + format_passes(use.all_passes());
+  if (use.inherited > 0) text += " init_from " + format_passes(use.inherited);
+  if (spec.stages.size() > 1 || use.inherited > 0) text += " all " + format_passes(use.all_passes());
   return text;
 }
 
 std::string warning_of(const CampaignSpec& spec, const DatasetUse& use) {
-  const bool one = spec.stages.size() == 1;
+  const bool one = spec.stages.size() == 1 && use.inherited == 0;
   return fmt::format(
       "{} reads {} {} times: text that is read more than about {:.0f} times teaches ever less (arXiv 2305.16264), and "
       "a "
       "small one is learned by heart; give more text, fewer tokens or a lower weight",
-      one ? "stage " + spec.stages[0].name : "the stages together", use.path, format_passes(use.all_passes()),
-      kManyPasses);
+      one                 ? "stage " + spec.stages[0].name
+      : use.inherited > 0 ? "the lineage (init_from's runs and this one)"
+                          : "the stages together",
+      use.path, format_passes(use.all_passes()), kManyPasses);
 }
 
 void review_overlap(const CampaignSpec& spec, DataReview& review) {
@@ -48,6 +55,59 @@ void review_overlap(const CampaignSpec& spec, DataReview& review) {
           "name the -valid part of the same build (`nexus data verify VALID --against TRAIN` counts)",
           spec.data.valid, reason, dataset.path));
   }
+}
+
+// Whether two files hold the same tokens. Where digests are kept beside both, nothing is read.
+bool same_data(const TokenFile& a, const TokenFile& b) {
+  if (a.tokens() != b.tokens() || a.type() != b.type()) return false;
+  const auto kept_a = kept_content(a), kept_b = kept_content(b);
+  if (kept_a && kept_b) return kept_a->bin_digest == kept_b->bin_digest;
+  const std::string reason = same_text_reason(a.prefix(), b.prefix());
+  return reason.starts_with("is ") || reason.starts_with("has ");
+}
+
+// For each dataset the first one that holds the same tokens: itself where no earlier one does.
+std::vector<size_t> first_of_same(const Sampler& sampler) {
+  std::vector<size_t> first;
+  for (size_t d = 0; d < sampler.files(); ++d) {
+    first.push_back(d);
+    for (size_t earlier = 0; earlier < d && first[d] == d; ++earlier)
+      if (first[earlier] == earlier && same_data(sampler.file(earlier), sampler.file(d))) first[d] = earlier;
+  }
+  return first;
+}
+
+// How often each dataset is read; what stands under several names is read under all of them.
+std::vector<DatasetUse> uses_of(const CampaignSpec& spec, const Sampler& sampler, int64_t inherited_tokens,
+                                const std::vector<size_t>& first) {
+  const auto context = static_cast<double>(spec.data.context);
+  std::vector<DatasetUse> uses;
+  for (size_t d = 0; d < first.size(); ++d) uses.push_back({spec.data.train[d].path, sampler.tokens(d), {}, 0});
+  for (size_t d = 0; d < first.size(); ++d) {
+    DatasetUse& use = uses[d];
+    use.passes.assign(spec.stages.size(), 0.0);
+    for (size_t same = 0; same < first.size(); ++same) {
+      if (first[same] != first[d]) continue;
+      use.inherited += sampler.passes(same, static_cast<double>(inherited_tokens) / context);
+      for (size_t i = 0; i < spec.stages.size(); ++i) {
+        const double tokens =
+            static_cast<double>(spec.steps_of_stage(i)) * static_cast<double>(spec.batch.global_tokens);
+        use.passes[i] += sampler.passes(same, tokens / context);
+      }
+    }
+  }
+  return uses;
+}
+
+// What LaunchData compares at a launch.
+void check_tokenizer(const CampaignSpec& spec, const Sampler& sampler, const TokenFile* valid) {
+  std::vector<NamedTokenFile> files;
+  for (size_t i = 0; i < sampler.files(); ++i)
+    files.push_back(name_token_file(fmt::format("data.train.{}.path", i), sampler.file(i)));
+  if (valid != nullptr) files.push_back(name_token_file("data.valid", *valid));
+  std::optional<TokenizerIdentity> tokenizer;
+  if (!spec.tokenizer.empty()) tokenizer = identify_tokenizer(spec.tokenizer);
+  static_cast<void>(check_descriptions(files, tokenizer, spec.model.vocab));
 }
 
 // The first file that is not there.
@@ -64,20 +124,37 @@ std::string missing_file(const DataOptions& data) {
 }  // namespace
 
 double DatasetUse::all_passes() const {
-  return std::accumulate(passes.begin(), passes.end(), 0.0);
+  return std::accumulate(passes.begin(), passes.end(), inherited);
 }
 
-DataReview review_data(const CampaignSpec& spec, const Sampler& sampler) {
+int64_t tokens_of_ancestors(const CampaignSpec& spec, const Sampler& sampler) {
+  if (spec.init_from.empty()) return 0;
+  try {
+    const Checkpoint checkpoint(spec.init_from, /*verify_data=*/false);
+    const TrainState ancestor = train_state_from_json(checkpoint.state(), spec.init_from);
+    std::vector<std::string> digests;
+    for (size_t i = 0; i < sampler.files(); ++i)
+      if (const auto kept = kept_content(sampler.file(i))) digests.push_back(kept->bin_digest);
+    return !digests.empty() && digests == ancestor.data.train ? ancestor.total_tokens() : 0;
+  } catch (const Error&) {  // the launch itself says what is wrong with it
+    return 0;
+  }
+}
+
+DataReview review_data(const CampaignSpec& spec, const Sampler& sampler, int64_t inherited_tokens) {
   DataReview review;
-  for (size_t d = 0; d < spec.data.train.size(); ++d) {
-    DatasetUse use{spec.data.train[d].path, sampler.tokens(d), {}};
-    for (size_t i = 0; i < spec.stages.size(); ++i) {
-      const double tokens = static_cast<double>(spec.steps_of_stage(i)) * static_cast<double>(spec.batch.global_tokens);
-      use.passes.push_back(sampler.passes(d, tokens / static_cast<double>(spec.data.context)));
-    }
-    if (use.all_passes() > kManyPasses) review.warnings.push_back(warning_of(spec, use));
+  const std::vector<size_t> first = first_of_same(sampler);
+  review.datasets = uses_of(spec, sampler, inherited_tokens, first);
+  for (size_t d = 0; d < first.size(); ++d) {
+    const DatasetUse& use = review.datasets[d];
     if (d < kMaxLines) review.lines.push_back(line_of(spec, use));
-    review.datasets.push_back(std::move(use));
+    if (first[d] != d)
+      review.warnings.push_back(fmt::format(
+          "data.train.{}.path ({}) holds the same tokens as data.train.{}.path ({}): epochs are counted of both "
+          "together; name it once, with the sum of the weights",
+          d, use.path, first[d], spec.data.train[first[d]].path));
+    else if (use.all_passes() > kManyPasses)
+      review.warnings.push_back(warning_of(spec, use));
   }
   if (spec.data.train.size() > kMaxLines)
     review.lines.push_back(fmt::format("data and {} more datasets", spec.data.train.size() - kMaxLines));
@@ -93,8 +170,11 @@ DataReview review_data(const CampaignSpec& spec) {
     return review;
   }
   try {
-    review = review_data(spec, Sampler(spec.data, spec.seed, spec.model.vocab));
-    if (!spec.data.valid.empty()) EvalWindows(spec.data.valid, spec.data.context, spec.model.vocab);
+    const Sampler sampler(spec.data, spec.seed, spec.model.vocab);
+    review = review_data(spec, sampler, tokens_of_ancestors(spec, sampler));
+    std::optional<EvalWindows> valid;
+    if (!spec.data.valid.empty()) valid.emplace(spec.data.valid, spec.data.context, spec.model.vocab);
+    check_tokenizer(spec, sampler, valid ? &valid->file() : nullptr);
   } catch (const Error& error) {
     review.warnings.push_back(fmt::format("training will not start: {}", error.what()));
   }

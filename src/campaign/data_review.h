@@ -17,7 +17,9 @@ constexpr double kManyPasses = 4;
 struct DatasetUse {
   std::string path;
   int64_t tokens = 0;
-  std::vector<double> passes;  // by stage; 1: every window once
+  // By stage; 1: every window once. The same data under several names is counted under each of them with all its reads.
+  std::vector<double> passes;
+  double inherited = 0;  // passes of the ancestors that init_from names, where they read the same training files
   double all_passes() const;
 };
 
@@ -27,9 +29,13 @@ struct DataReview {
   std::vector<std::string> warnings;
 };
 
-DataReview review_data(const CampaignSpec& spec, const Sampler& sampler);
+// `inherited_tokens`: how many of the campaign's own training data its ancestors have read (tokens_of_ancestors).
+DataReview review_data(const CampaignSpec& spec, const Sampler& sampler, int64_t inherited_tokens = 0);
+// What the lineage of init_from's checkpoint was trained on, in tokens, where its last run read the same training
+// files; 0 where it read others, or that cannot be told.
+int64_t tokens_of_ancestors(const CampaignSpec& spec, const Sampler& sampler);
 // The same before a launch: opens the files. Where a file is not there yet, one line says so and nothing is counted;
-// one that cannot be used is a warning.
+// one that cannot be used, or was made by another tokenizer than tokenizer.path, is a warning.
 DataReview review_data(const CampaignSpec& spec);
 
 }  // namespace nexus

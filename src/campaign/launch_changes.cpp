@@ -42,6 +42,10 @@ std::vector<FrozenChange> accept_data(const CampaignSpec& spec, const LaunchOpti
     accepted.push_back(change);
     new_build = new_build || change.key == "data.train";
   }
+  for (const char* key : {"data.train", "data.valid", "tokenizer.path"})
+    if (is_allowed(launch, key) &&
+        std::none_of(accepted.begin(), accepted.end(), [&](const FrozenChange& each) { return each.key == key; }))
+      log("--allow-schedule-change {} | it has not changed", key);
   state.data_digest = index_digest;
   state.data = updated_identity(state.data, now);
   return accepted;

@@ -113,15 +113,18 @@ void read_in_rounds(Share& share, Communicator& world) {
   world.agree("reading the token files", error);
 }
 
-std::string digests_of(const std::vector<TokenFileContent>& contents) {
+// What each file's tokens are: its bytes, and how they are read.
+std::string digests_of(const std::vector<NamedTokenFile>& files, const std::vector<TokenFileContent>& contents) {
   std::string text;
-  for (const TokenFileContent& content : contents) text += content.bin_digest + "\n";
+  for (size_t i = 0; i < files.size(); ++i)
+    text += contents[i].bin_digest + " " + token_type_name(files[i].file->type()) + "\n";
   return text;
 }
 
 json describe(const NamedTokenFile& file, const TokenFileContent& content) {
   json document{{"path", file.file->prefix()},
                 {"tokens", file.file->tokens()},
+                {"type", token_type_name(file.file->type())},
                 {"bin_digest", content.bin_digest},
                 {"idx_digest", file.file->index_digest()},
                 {"largest_id", content.largest_id}};
@@ -134,9 +137,17 @@ bool known_and_different(const std::string& a, const std::string& b) {
   return !a.empty() && !b.empty() && a != b;
 }
 
+// "<digest> <type>" of each training file; without the types where `with_types` is false.
+std::vector<std::string> training_tokens(const DataIdentity& identity, bool with_types) {
+  std::vector<std::string> tokens = identity.train;
+  for (size_t i = 0; with_types && i < tokens.size(); ++i) tokens[i] += " " + identity.train_types[i];
+  return tokens;
+}
+
 // How the training files differ from those of before; empty where they do not, as far as is known.
-std::string training_difference(const CampaignSpec& spec, const std::vector<std::string>& before,
-                                const std::vector<std::string>& now) {
+std::string training_difference(const CampaignSpec& spec, const DataIdentity& was, const DataIdentity& is) {
+  const bool with_types = was.train_types.size() == was.train.size() && is.train_types.size() == is.train.size();
+  const std::vector<std::string> before = training_tokens(was, with_types), now = training_tokens(is, with_types);
   if (before.empty() || before == now) return "";
   if (before.size() != now.size()) return fmt::format(": there were {}, there are {}", before.size(), now.size());
   if (std::is_permutation(before.begin(), before.end(), now.begin())) return ": they are in another order";
@@ -174,17 +185,22 @@ void LaunchData::read_contents(Communicator& world) {
     for (const auto& [index, content] : theirs.items())
       contents_.at(std::stoul(index)) = token_file_content_from_json(content);
   }
-  const std::string first = world.broadcast_text(digests_of(contents_));
+  const std::string first = world.broadcast_text(digests_of(files_, contents_));
   together(world, "comparing the token files", [&] {
-    if (digests_of(contents_) != first)
+    if (digests_of(files_, contents_) != first)
       throw Error(ErrorKind::kData, "this rank's token files hold other tokens than those of rank 0",
                   files_.front().file->prefix(), "give every node the same files");
     if (world.rank() == 0) check_contents();
   });
   const size_t training = spec_.data.train.size();
   identity_.train.clear();
-  for (size_t i = 0; i < training; ++i) identity_.train.push_back(contents_[i].bin_digest);
+  identity_.train_types.clear();
+  for (size_t i = 0; i < training; ++i) {
+    identity_.train.push_back(contents_[i].bin_digest);
+    identity_.train_types.emplace_back(token_type_name(files_[i].file->type()));
+  }
   identity_.valid = files_.size() > training ? contents_[training].bin_digest : "";
+  identity_.valid_type = files_.size() > training ? token_type_name(files_[training].file->type()) : "";
 }
 
 void LaunchData::check_contents() const {
@@ -213,11 +229,12 @@ json LaunchData::record() const {
 std::vector<FrozenChange> data_changes(const CampaignSpec& spec, const TrainState& before,
                                        const std::string& index_digest, const DataIdentity& now) {
   std::vector<FrozenChange> changes;
-  const std::string difference = training_difference(spec, before.data.train, now.train);
+  const std::string difference = training_difference(spec, before.data, now);
   if (!difference.empty() || before.data_digest != index_digest)
     changes.push_back(
         {"data.train", "the training token files are not those that this run was started on" + difference});
-  if (known_and_different(before.data.valid, now.valid))
+  if (known_and_different(before.data.valid, now.valid) ||
+      (!now.valid.empty() && known_and_different(before.data.valid_type, now.valid_type)))
     changes.push_back({"data.valid", fmt::format("data.valid ({}) holds other tokens than those that this run was "
                                                  "evaluated on: its perplexities would not compare",
                                                  spec.data.valid)});
@@ -231,7 +248,10 @@ std::vector<FrozenChange> data_changes(const CampaignSpec& spec, const TrainStat
 }
 
 DataIdentity updated_identity(const DataIdentity& before, DataIdentity now) {
-  if (now.valid.empty()) now.valid = before.valid;
+  if (now.valid.empty()) {
+    now.valid = before.valid;
+    now.valid_type = before.valid_type;
+  }
   if (now.tokenizer.empty()) now.tokenizer = before.tokenizer;
   return now;
 }

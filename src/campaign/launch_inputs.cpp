@@ -20,7 +20,7 @@ TrainState ancestor_state(const CampaignSpec& spec, const Checkpoint& checkpoint
   return ancestor;
 }
 
-void require_inputs(const CampaignSpec& spec, Communicator& world) {
+DataReview require_inputs(const CampaignSpec& spec, Communicator& world) {
   const Sampler sampler(spec.data, spec.seed, spec.model.vocab);
   std::optional<EvalWindows> valid;
   if (!spec.data.valid.empty()) valid.emplace(spec.data.valid, spec.data.context, spec.model.vocab);
@@ -28,6 +28,7 @@ void require_inputs(const CampaignSpec& spec, Communicator& world) {
   // A run that has begun does not read its ancestor again.
   if (!spec.init_from.empty() && list_checkpoints(RunFolder{spec.out}).empty())
     static_cast<void>(ancestor_state(spec, Checkpoint(spec.init_from, /*verify_data=*/false)));
+  return world.rank() == 0 ? review_data(spec, sampler, tokens_of_ancestors(spec, sampler)) : DataReview{};
 }
 
 }  // namespace nexus

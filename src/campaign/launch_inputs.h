@@ -2,6 +2,7 @@
 #pragma once
 
 #include "campaign/campaign_spec.h"
+#include "campaign/data_review.h"
 #include "checkpoint/checkpoint.h"
 #include "comm/communicator.h"
 #include "train/train_state.h"
@@ -12,7 +13,7 @@ namespace nexus {
 TrainState ancestor_state(const CampaignSpec& spec, const Checkpoint& checkpoint);
 
 // Opens the data, and what init_from and tokenizer.path name, and throws what the launch would throw. Collective. Reads
-// no tensors and no tokens.
-void require_inputs(const CampaignSpec& spec, Communicator& world);
+// no tensors and no tokens. What the launch would say of the data, complete on rank 0.
+DataReview require_inputs(const CampaignSpec& spec, Communicator& world);
 
 }  // namespace nexus

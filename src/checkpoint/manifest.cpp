@@ -5,6 +5,7 @@
 #include <set>
 
 #include "checkpoint/cover.h"
+#include "checkpoint/misnamed.h"
 #include "checkpoint/raw_file.h"
 #include "checkpoint/strict_json.h"
 #include "core/files.h"
@@ -235,18 +236,9 @@ Manifest manifest_from_text(const std::string& text, const std::string& where, j
   return manifest;
 }
 
-// What nobody can see from here is not damaged: a link to a file system that is not mounted.
-[[noreturn]] void throw_without_manifest(const std::string& folder) {
-  std::error_code none;
-  if (std::filesystem::is_symlink(folder, none) && !std::filesystem::exists(folder, none))
-    throw Error(ErrorKind::kIo, "the checkpoint is a link to a folder that is not there", folder,
-                "mount its file system, or put the link right");
-  throw_damaged("no MANIFEST.json: this is no committed checkpoint", folder);
-}
-
 Manifest read_manifest(const std::string& folder, json* document) {
   const std::string path = folder + "/" + kManifestName;
-  if (require_status(path).type() == std::filesystem::file_type::not_found) throw_without_manifest(folder);
+  if (require_status(path).type() == std::filesystem::file_type::not_found) throw_no_checkpoint(folder);
   std::string text;
   try {
     text = read_text_file(path, kMaxManifestBytes);

@@ -115,7 +115,8 @@ void add_bench_command(CLI::App& app, Action& action) {
   step->add_option("CAMPAIGN", arguments->file, "campaign file whose first stage's model is timed")
       ->capture_default_str();
   step->add_option("-c,--config", arguments->more_files, "more configuration, merged over the campaign file")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->transform(path_to_read());
   step->add_option("-s,--set", arguments->assignments, "key=value, over everything else")->allow_extra_args(false);
   step->add_option("--device", arguments->device, "cpu or cuda");
   step->add_option("--micro", arguments->micro, "sizes of micro-batch to compare, e.g. 4,8,16 (default: batch.micro)")

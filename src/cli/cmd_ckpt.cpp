@@ -13,6 +13,7 @@
 
 #include "campaign/launch_liveness.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/misnamed.h"
 #include "cli/commands.h"
 #include "cli/option_checks.h"
 #include "core/error.h"
@@ -31,6 +32,7 @@ void print_json(const ordered_json& json) {
 
 RunFolder run_at(const std::string& path) {
   const RunFolder run{path};
+  if (!path_exists(path)) throw Error(ErrorKind::kConfig, "there is no such folder", path, "name a run folder");
   if (!path_exists(run.checkpoints()))
     throw Error(ErrorKind::kConfig, "no checkpoints/ in this folder", path, "name a run folder");
   return run;
@@ -143,6 +145,7 @@ Verdict verify_one(const std::string& path) {
 }
 
 int verify(const std::string& path) {
+  if (!path_exists(path)) throw_no_checkpoint(path);
   std::vector<std::string> paths{path};
   if (path_exists(RunFolder{path}.checkpoints())) {
     paths.clear();
@@ -245,7 +248,7 @@ void add_ckpt_command(CLI::App& app, Action& action) {
   const auto add = [&](const char* name, const char* what, const char* path,
                        std::function<int(const CkptArguments&)> run) {
     CLI::App* command = group->add_subcommand(name, what);
-    command->add_option(path, arguments->path, "Folder")->required();
+    command->add_option(path, arguments->path, "Folder")->required()->transform(path_to_read());
     command->callback([arguments, run, &action] { action = [arguments, run] { return run(*arguments); }; });
     return command;
   };
@@ -263,7 +266,7 @@ void add_ckpt_command(CLI::App& app, Action& action) {
       "PATH", [](const CkptArguments& a) { return verify(a.path); });
   CLI::App* diff_command = add("diff", "Tensors and state values in which two checkpoints differ", "A",
                                [](const CkptArguments& a) { return diff(a.path, a.other, a.json); });
-  diff_command->add_option("B", arguments->other, "Folder")->required();
+  diff_command->add_option("B", arguments->other, "Folder")->required()->transform(path_to_read());
   add_json(diff_command);
   CLI::App* prune_command = add("prune", "Remove older checkpoints; the last of each stage and pinned ones stay", "RUN",
                                 [](const CkptArguments& a) { return prune(a.path, a.keep_last, a.dry_run); });

@@ -5,6 +5,7 @@
 
 #include "campaign/data_review.h"
 #include "cli/commands.h"
+#include "cli/option_checks.h"
 #include "config/cluster.h"
 #include "config/config.h"
 #include "core/log.h"
@@ -58,9 +59,10 @@ int show(const ConfigArguments& arguments) {
 }
 
 void add_file_options(CLI::App& command, ConfigArguments& arguments) {
-  command.add_option("CAMPAIGN", arguments.file, "campaign file")->required();
+  command.add_option("CAMPAIGN", arguments.file, "campaign file")->required()->transform(path_to_read());
   command.add_option("-c,--config", arguments.more_files, "more configuration, merged over the campaign file")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->transform(path_to_read());
   command.add_option("-s,--set", arguments.assignments, "key=value, over everything else; stages.1.tokens=2M")
       ->allow_extra_args(false);
 }

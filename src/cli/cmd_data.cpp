@@ -182,7 +182,7 @@ int run_verify(const VerifyFlags& flags) {
       verify_undescribed(prefix, flags.tokenizer);
       continue;
     }
-    verify_token_file(prefix);
+    verify_token_file(prefix, flags.tokenizer);
     fmt::print("ok {}: sizes, borders, digests and ids agree\n", prefix);
   }
   if (flags.against.empty()) return 0;
@@ -204,7 +204,7 @@ int run_sample(const SampleFlags& flags) {
   const std::optional<TokenFileInfo> info = read_token_file_info(prefix);
   if (!info && flags.tokenizer.empty())
     throw Error(ErrorKind::kConfig, "the tokenizer of these files is not known", prefix, "say --tokenizer FILE.model");
-  const Tokenizer tokenizer(flags.tokenizer.empty() ? tokenizer_path(prefix, *info) : flags.tokenizer);
+  const Tokenizer tokenizer(info ? find_tokenizer(prefix, *info, flags.tokenizer) : flags.tokenizer);
   if (info && !info->tokenizer_digest.empty() && info->tokenizer_digest != tokenizer.digest())
     warn("these tokens were made by another tokenizer: what follows is not their text");
   DataOptions options;
@@ -225,14 +225,14 @@ void declare_build(CLI::App& data, Action& action) {
   CLI::App* build = data.add_subcommand("build", "text files to token files");
   auto flags = std::make_shared<BuildFlags>();
   BuildOptions& options = flags->options;
-  build->add_option("inputs", options.inputs, "text files: plain, .xz or .zst")->required();
+  build->add_option("inputs", options.inputs, "text files: plain, .xz or .zst")->required()->transform(path_to_read());
   build->add_option("--out", options.out, "prefix of the files to write")->required()->transform(path_of_shell());
   build->add_option("--documents", flags->documents, "what one document is")
       ->check(CLI::IsMember({"file", "blank-line", "line", "jsonl"}))
       ->capture_default_str();
   build->add_option("--vocab", flags->vocab, "train a vocabulary of this many pieces (8000, 32K)");
   build->add_option("--tokenizer", options.tokenizer, "use this SentencePiece model instead")
-      ->transform(path_of_shell());
+      ->transform(path_to_read());
   build->add_option("--valid-share", options.valid_share, "share held out for validation; 0: none")
       ->check(number_from(0, 0.5))
       ->capture_default_str();
@@ -248,27 +248,33 @@ void declare_readers(CLI::App& data, Action& action) {
   auto name = std::make_shared<std::string>();
   auto as_json = std::make_shared<bool>(false);
   CLI::App* info = data.add_subcommand("info", "counts of token files");
-  info->add_option("prefix", *name, "prefix of a build or of one token file")->required();
+  info->add_option("prefix", *name, "prefix of a build or of one token file")->required()->transform(path_to_read());
   info->add_flag("--json", *as_json, "for programs");
   info->callback([=, &action] { action = [=] { return run_info(*name, *as_json); }; });
 
   auto to_verify = std::make_shared<VerifyFlags>();
   CLI::App* verify = data.add_subcommand("verify", "read every byte and compare it with the description");
-  verify->add_option("prefix", to_verify->name, "prefix of a build or of one token file")->required();
-  verify->add_option("--against", to_verify->against, "other token files: is text of the first in them too?");
-  verify->add_option("--tokenizer", to_verify->tokenizer, "SentencePiece model that files without a .json belong to");
+  verify->add_option("prefix", to_verify->name, "prefix of a build or of one token file")
+      ->required()
+      ->transform(path_to_read());
+  verify->add_option("--against", to_verify->against, "other token files: is text of the first in them too?")
+      ->transform(path_to_read());
+  verify->add_option("--tokenizer", to_verify->tokenizer, "SentencePiece model that made the files")
+      ->transform(path_to_read());
   verify->callback([=, &action] { action = [=] { return run_verify(*to_verify); }; });
 
   auto flags = std::make_shared<SampleFlags>();
   CLI::App* sample = data.add_subcommand("sample", "print some training samples as text");
-  sample->add_option("prefix", flags->name, "prefix of a build or of one token file")->required();
+  sample->add_option("prefix", flags->name, "prefix of a build or of one token file")
+      ->required()
+      ->transform(path_to_read());
   sample->add_option("-n", flags->count, "how many")->check(whole_number(1))->capture_default_str();
   sample->add_option("--context", flags->context, "tokens per sample")
       ->check(whole_number(1, 1 << 20))
       ->capture_default_str();
   sample->add_option("--seed", flags->seed, "of the sample order")->check(whole_number(0))->capture_default_str();
   sample->add_option("--tokenizer", flags->tokenizer, "SentencePiece model; by default the one of the build")
-      ->transform(path_of_shell());
+      ->transform(path_to_read());
   sample->callback([=, &action] { action = [=] { return run_sample(*flags); }; });
 }
 

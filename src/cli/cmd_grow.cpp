@@ -60,7 +60,9 @@ std::optional<GrowthBatch> check_batch(const GrowArguments& arguments, const Tra
   if (arguments.check.empty()) return std::nullopt;
   const EvalWindows windows(arguments.check, arguments.context, state.model.vocab);
   const TokenizerIdentity trained_on{arguments.in, state.data.tokenizer};
-  check_descriptions({name_token_file("--check", windows.file())}, trained_on, state.model.vocab);
+  const NamedTokenFile named = name_token_file("--check", windows.file());
+  check_descriptions({named}, trained_on, state.model.vocab);
+  check_content(named, content_of(windows.file()), state.model.vocab);
   GrowthBatch batch;
   batch.context = arguments.context;
   batch.sequences = std::min(kCheckSequences, windows.count());
@@ -117,8 +119,10 @@ int grow(const GrowArguments& arguments) {
 void add_grow_command(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<GrowArguments>();
   CLI::App* command = app.add_subcommand("grow", "grow one checkpoint offline; the result serves as init_from");
-  command->add_option("IN", arguments->in, "checkpoint folder")->required();
-  command->add_option("OUT", arguments->out, "folder to hold checkpoints/grown/0000000")->required();
+  command->add_option("IN", arguments->in, "checkpoint folder")->required()->transform(path_to_read());
+  command->add_option("OUT", arguments->out, "folder to hold checkpoints/grown/0000000")
+      ->required()
+      ->transform(path_for_campaigns());
   command->add_option("-s,--set", arguments->assignments, "new widths: model.M=1664, model.A=2176, model.n_qkv=...")
       ->allow_extra_args(false);
   command->add_option(
@@ -128,7 +132,7 @@ void add_grow_command(CLI::App& app, Action& action) {
   command->add_option("--column-std", arguments->column_std, "standard deviation of new random entries")
       ->check(number_above(0, 100));
   command->add_option("--check", arguments->check, "token file (prefix) to prove the growth on")
-      ->transform(path_of_shell());
+      ->transform(path_to_read());
   command->add_option("--context", arguments->context, "tokens per sequence of the check")
       ->check(whole_number(1, 1 << 20));
   command->add_option("--lr", arguments->learning_rate, "learning rate of the check's two updates")

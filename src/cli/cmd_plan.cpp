@@ -90,9 +90,10 @@ void add_plan_command(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<PlanArguments>();
   CLI::App* command =
       app.add_subcommand("plan", "parameters, FLOPs, steps and memory of a campaign; nothing is trained");
-  command->add_option("CAMPAIGN", arguments->file, "campaign file")->required();
+  command->add_option("CAMPAIGN", arguments->file, "campaign file")->required()->transform(path_to_read());
   command->add_option("-c,--config", arguments->more_files, "more configuration, merged over the campaign file")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->transform(path_to_read());
   command->add_option("-s,--set", arguments->assignments, "key=value, over everything else")->allow_extra_args(false);
   command
       ->add_option("--ranks", arguments->ranks,

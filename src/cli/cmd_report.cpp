@@ -8,6 +8,8 @@
 #include "cli/commands.h"
 #include "cli/option_checks.h"
 #include "core/error.h"
+#include "core/expand_path.h"
+#include "core/files.h"
 #include "core/json_text.h"
 #include "core/log.h"
 #include "report/curves_json.h"
@@ -31,13 +33,27 @@ std::string normal_path(const std::string& path) {
   return normal;
 }
 
-std::map<std::string, std::string> labels_of(const ReportArguments& arguments) {
+// The name under which `path` is reported: that of the folder which is already among `folders`, whatever path and links
+// lead to it. A run is not compared with itself.
+std::string reported_name(const std::string& path, const std::vector<std::string>& folders) {
+  const std::string normal = normal_path(path);
+  std::error_code none;
+  for (const std::string& folder : folders)
+    if (folder == normal || std::filesystem::equivalent(folder, normal, none)) return folder;
+  return normal;
+}
+
+std::map<std::string, std::string> labels_of(const ReportArguments& arguments,
+                                             const std::vector<std::string>& folders) {
   std::map<std::string, std::string> labels;
   for (const std::string& text : arguments.labels) {
     const size_t equals = text.rfind('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
       throw Error(ErrorKind::kConfig, fmt::format("'{}' is no RUN=NAME", text), "--label", "write --label runs/a=NAME");
-    labels[normal_path(text.substr(0, equals))] = text.substr(equals + 1);
+    std::string run = text.substr(0, equals);
+    if (const ExpandedPath expanded = expand_path(run); !path_exists(run) && expanded.problem.empty())
+      run = expanded.path;
+    labels[reported_name(run, folders)] = text.substr(equals + 1);
   }
   return labels;
 }
@@ -58,15 +74,14 @@ std::vector<std::string> command_of(const ReportArguments& arguments) {
 ReportOptions options_of(const ReportArguments& arguments) {
   ReportOptions options;
   std::vector<std::string>& folders = options.summary.folders;
-  const auto add_once = [&folders](const std::string& folder) {
-    if (std::find(folders.begin(), folders.end(), folder) == folders.end()) folders.push_back(folder);
+  const auto add_once = [&folders](const std::string& path) {
+    const std::string name = reported_name(path, folders);
+    if (std::find(folders.begin(), folders.end(), name) == folders.end()) folders.push_back(name);
+    return name;
   };
-  for (const std::string& run : arguments.runs) add_once(normal_path(run));
-  if (!arguments.baseline.empty()) {
-    options.summary.baseline = normal_path(arguments.baseline);
-    add_once(options.summary.baseline);
-  }
-  options.summary.labels = labels_of(arguments);
+  for (const std::string& run : arguments.runs) add_once(run);
+  if (!arguments.baseline.empty()) options.summary.baseline = add_once(arguments.baseline);
+  options.summary.labels = labels_of(arguments, folders);
   if (arguments.target_ppl != 0) options.summary.target_ppl = arguments.target_ppl;
   options.out = arguments.out;
   options.command = command_of(arguments);
@@ -96,11 +111,11 @@ int report(const ReportArguments& arguments) {
 void add_report_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("report", "Tables, pictures and compute saved at matched perplexity of runs");
   const auto arguments = std::make_shared<ReportArguments>();
-  command->add_option("RUN", arguments->runs, "Run folders")->required();
+  command->add_option("RUN", arguments->runs, "Run folders")->required()->transform(path_to_read());
   command
       ->add_option("--baseline", arguments->baseline,
                    "Run to compare with (default: the first Tokenformer, else transformer, else the last run)")
-      ->transform(path_of_shell());
+      ->transform(path_to_read());
   command->add_option("--out", arguments->out, "Folder of the report (default: the first RUN's report/)")
       ->transform(path_of_shell());
   command->add_option("--label", arguments->labels, "RUN=NAME: call that run NAME")->allow_extra_args(false);

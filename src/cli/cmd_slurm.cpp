@@ -139,9 +139,10 @@ int preempt(const PreemptOptions& options) {
 }
 
 void add_render_options(CLI::App& command, RenderArguments& arguments) {
-  command.add_option("CAMPAIGN", arguments.file, "campaign file")->required();
+  command.add_option("CAMPAIGN", arguments.file, "campaign file")->required()->transform(path_to_read());
   command.add_option("-c,--config", arguments.more_files, "more configuration, merged over the campaign file")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->transform(path_to_read());
   command.add_option("-s,--set", arguments.assignments, "key=value, over everything else")->allow_extra_args(false);
   command.add_option("--out", arguments.out, "run folder");
   command
@@ -152,6 +153,7 @@ void add_render_options(CLI::App& command, RenderArguments& arguments) {
       ->delimiter(',')
       ->check(whole_number(0));
   command.add_option("--baseline", arguments.baselines, "another campaign for the array; may be given again")
+      ->transform(path_to_read())
       ->allow_extra_args(false);
   command.add_option("--throttle", arguments.throttle, "most tasks of the array that run at a time")
       ->check(whole_number(1));
@@ -160,7 +162,7 @@ void add_render_options(CLI::App& command, RenderArguments& arguments) {
 void add_settle(CLI::App& group, Action& action) {
   const auto options = std::make_shared<SettleOptions>();
   CLI::App* command = group.add_subcommand("settle", "what job scripts do at their end: queue the job again, or not");
-  command->add_option("RUN", options->run, "run folder")->required();
+  command->add_option("RUN", options->run, "run folder")->required()->transform(path_to_read());
   command->add_option("--code", options->code, "exit code of the launcher")->required()->check(whole_number(0, 255));
   command->add_option("--max-requeues", options->max_requeues, "most restarts of this job")->check(whole_number(0));
   command->callback([options, &action] { action = [options] { return settle(*options); }; });
@@ -173,7 +175,7 @@ void add_status(CLI::App& group, Action& action) {
   };
   const auto arguments = std::make_shared<Arguments>();
   CLI::App* command = group.add_subcommand("status", "stages, jobs, time left and what has been spent");
-  command->add_option("RUN", arguments->run, "run folder")->required();
+  command->add_option("RUN", arguments->run, "run folder")->required()->transform(path_to_read());
   command->add_flag("--json", arguments->json, "machine-readable, on stdout");
   command->callback([arguments, &action] { action = [arguments] { return status(arguments->run, arguments->json); }; });
 }
@@ -182,7 +184,7 @@ void add_preempt(CLI::App& group, Action& action) {
   const auto options = std::make_shared<PreemptOptions>();
   CLI::App* command =
       group.add_subcommand("simulate-preempt", "preempt the running job, and measure how it comes back");
-  command->add_option("RUN", options->run, "run folder")->required();
+  command->add_option("RUN", options->run, "run folder")->required()->transform(path_to_read());
   command->add_option("--grace", options->grace_seconds, "seconds between notice and requeue (default: 30)")
       ->check(number_from(0, 1e9));
   command->add_option("--timeout", options->patience_seconds, "seconds to wait for a new commit (default: 1800)")
@@ -195,7 +197,7 @@ void add_run_command(CLI::App& group, const std::string& name, const std::string
                      const std::function<int(const std::string&)>& what, Action& action) {
   const auto run = std::make_shared<std::string>();
   CLI::App* command = group.add_subcommand(name, help);
-  command->add_option("RUN", *run, "run folder")->required();
+  command->add_option("RUN", *run, "run folder")->required()->transform(path_to_read());
   command->callback([run, what, &action] { action = [run, what] { return what(*run); }; });
 }
 

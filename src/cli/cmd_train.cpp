@@ -59,7 +59,9 @@ int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, 
   if (arguments.dry_run) {
     const Forecast forecast = make_forecast(loaded.spec, world->size(), planned_device(arguments.device));
     if (world->rank() == 0) std::fputs(forecast_text(forecast).c_str(), stdout);
-    require_inputs(loaded.spec, *world);
+    const DataReview review = require_inputs(loaded.spec, *world);
+    for (const std::string& line : review.lines) fmt::print("{}\n", line);
+    for (const std::string& text : review.warnings) warn_text(text);
     return 0;
   }
   const CampaignInput input{loaded.spec, loaded.file_text, loaded.resolved_yaml, loaded.stage_numerics, class_of_key};
@@ -81,9 +83,10 @@ void report_error(const OwnRun& run, const std::string& text, int code) {
 void add_train_command(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<TrainArguments>();
   CLI::App* command = app.add_subcommand("train", "train a campaign; the same command continues a stopped run");
-  command->add_option("CAMPAIGN", arguments->file, "campaign file")->required();
+  command->add_option("CAMPAIGN", arguments->file, "campaign file")->required()->transform(path_to_read());
   command->add_option("-c,--config", arguments->more_files, "more configuration, merged over the campaign file")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->transform(path_to_read());
   command->add_option("-s,--set", arguments->assignments, "key=value, over everything else")->allow_extra_args(false);
   command->add_option("--out", arguments->out, "run folder");
   command

@@ -5,7 +5,9 @@
 #include <charconv>
 #include <cmath>
 
+#include "core/clean_text.h"
 #include "core/expand_path.h"
+#include "core/files.h"
 #include "core/units.h"
 
 namespace nexus {
@@ -28,6 +30,21 @@ CLI::Validator number(double bound, bool open, double most) {
                                   most);
       },
       "NUMBER");
+}
+
+// Replaces a path by what a shell would make of it; what is wrong with it, or nothing.
+std::string expand(std::string& text) {
+  const ExpandedPath expanded = expand_path(text);
+  if (!expanded.problem.empty()) return fmt::format("'{}': {}: {}", text, expanded.problem, expanded.todo);
+  text = expanded.path;
+  return "";
+}
+
+// Under this very name; token files are named by their prefix, or by that of their build.
+bool lies_there(const std::string& text) {
+  for (const char* suffix : {"", ".idx", "-train.idx", "-valid.idx"})
+    if (path_exists(text + suffix)) return true;
+  return false;
 }
 
 }  // namespace
@@ -63,12 +80,20 @@ CLI::Validator duration() {
 }
 
 CLI::Validator path_of_shell() {
+  return CLI::Validator(expand, "PATH");
+}
+
+CLI::Validator path_to_read() {
+  return CLI::Validator([](std::string& text) { return lies_there(text) ? std::string() : expand(text); }, "PATH");
+}
+
+CLI::Validator path_for_campaigns() {
   return CLI::Validator(
       [](std::string& text) {
-        const ExpandedPath expanded = expand_path(text);
-        if (!expanded.problem.empty()) return fmt::format("'{}': {}: {}", text, expanded.problem, expanded.todo);
-        text = expanded.path;
-        return std::string();
+        int line = 0;
+        const std::string bad = find_bad_character(text, /*allow_line_breaks=*/false, line);
+        return bad.empty() ? expand(text)
+                           : fmt::format("the name holds {}: no campaign file could name it: choose another", bad);
       },
       "PATH");
 }

@@ -21,5 +21,10 @@ CLI::Validator duration();
 
 // For `transform`: a path as a shell would read it (core/expand_path.h). A shell does not look into --out=~/x.
 CLI::Validator path_of_shell();
+// The same for what is read (a folder, a file, the prefix of token files): what lies there under the very name is
+// meant, for a shell that expands *.txt writes names of any kind; everything else is read as a shell would.
+CLI::Validator path_to_read();
+// The same for what is written and later named in campaign files: refuses names that no campaign file can hold.
+CLI::Validator path_for_campaigns();
 
 }  // namespace nexus

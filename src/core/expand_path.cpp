@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <string_view>
 
 namespace nexus {
 namespace {
@@ -42,6 +43,14 @@ ExpandedPath value_of(const std::string& name) {
   return {value, "", ""};
 }
 
+// What a shell would replace, and this does not; braces that stand around a variable's name are gone by then.
+constexpr std::string_view kOtherSyntax = "`{}*?[\\";
+
+ExpandedPath refused_syntax(char found, const std::string& where) {
+  return refused(fmt::format("a shell would read the {} in {} as more than a character", found, where),
+                 std::string(kWriteOut) + ", in a name without " + std::string(kOtherSyntax));
+}
+
 }  // namespace
 
 ExpandedPath expand_path(const std::string& text) {
@@ -53,9 +62,12 @@ ExpandedPath expand_path(const std::string& text) {
                      std::string(kWriteOut) + " (./~... for a name that begins with ~)");
     result = value_of("HOME");
     if (!result.problem.empty()) return result;
+    if (const size_t bad = result.path.find_first_of(kOtherSyntax); bad != std::string::npos)
+      return refused_syntax(result.path[bad], "the value of HOME");
     at = 1;
   }
   while (at < text.size()) {
+    if (kOtherSyntax.find(text[at]) != std::string_view::npos) return refused_syntax(text[at], "the path");
     if (text[at] != '$') {
       result.path += text[at++];
       continue;
@@ -64,6 +76,8 @@ ExpandedPath expand_path(const std::string& text) {
     if (name.empty()) return refused("a $ stands before the name of a variable: $NAME or ${NAME}", kWriteOut);
     const ExpandedPath value = value_of(name);
     if (!value.problem.empty()) return value;
+    if (const size_t bad = value.path.find_first_of(kOtherSyntax); bad != std::string::npos)
+      return refused_syntax(value.path[bad], "the value of " + name);
     result.path += value.path;
   }
   if (result.path.starts_with('~')) return refused("the path begins with ~ once its variables are in", kWriteOut);

@@ -13,7 +13,8 @@ struct ExpandedPath {
 
 // A leading `~` (alone, or before a slash) is $HOME; $NAME and ${NAME} are variables of the environment. Refused, never
 // taken as they stand: variables that are not set or empty, and all else of a shell's syntax (~user, $(command), $1,
-// ${NAME:-word}). The result expands to itself: a path that was written down is read back as it was.
+// ${NAME:-word}, `command`, {a,b}, *, ?, [a-z], backslashes). The result expands to itself: a path that was written
+// down is read back as it was.
 ExpandedPath expand_path(const std::string& text);
 
 }  // namespace nexus

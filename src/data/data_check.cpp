@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/files.h"
+#include "core/log.h"
 #include "data/tokenizer.h"
 
 namespace nexus {
@@ -34,6 +35,25 @@ void check_description(const NamedTokenFile& file) {
     not_its_description(file, "the .idx is not the one that the .json beside describes");
 }
 
+// What a description does not say is not compared: nobody should believe that it was.
+void warn_of_gaps(const NamedTokenFile& file) {
+  const std::string path = file.file->prefix() + ".json";
+  if (!file.info && path_exists(path))
+    warn(
+        "{}: {} is no description by nexus (another program's, or damaged): which tokenizer made the tokens is not "
+        "known",
+        place_of(file), path);
+  if (!file.info) return;
+  std::string missing;
+  for (const auto& [name, value] :
+       {std::pair("tokenizer_digest", &file.info->tokenizer_digest), std::pair("bin_digest", &file.info->bin_digest),
+        std::pair("idx_digest", &file.info->idx_digest)})
+    if (value->empty()) missing += (missing.empty() ? "" : ", ") + std::string(name);
+  if (!missing.empty())
+    warn("{}: {} has no {}: that is not compared; build it again with 'nexus data build --force' to have it",
+         place_of(file), path, missing);
+}
+
 // Digests decide; descriptions without one can at least have another number of pieces.
 bool differ(const TokenizerIdentity& a, const TokenizerIdentity& b) {
   if (!a.digest.empty() && !b.digest.empty()) return a.digest != b.digest;
@@ -61,6 +81,7 @@ std::string check_descriptions(const std::vector<NamedTokenFile>& files,
   std::optional<TokenizerIdentity> agreed = tokenizer;
   if (tokenizer) check_pieces(tokenizer->pieces, vocab_size, "the tokenizer", tokenizer->named_by);
   for (const NamedTokenFile& file : files) {
+    warn_of_gaps(file);
     if (!file.info) continue;
     check_pieces(file.info->vocab_size, vocab_size, "the tokenizer that made these tokens", place_of(file));
     const TokenizerIdentity made_by{place_of(file), file.info->tokenizer_digest, file.info->vocab_size};

@@ -31,7 +31,8 @@ TokenizerIdentity identify_tokenizer(const std::string& path);
 
 // Throws ErrorKind::kConfig where tokenizer or files have more pieces than `vocab_size`, or where two of them name
 // different tokenizers; ErrorKind::kData where a description is not of the file it lies beside. `tokenizer`: the one in
-// use, if any. Returns the digest that all agree on; empty where nobody knows it.
+// use, if any. Returns the digest that all agree on; empty where nobody knows it. Warns of descriptions that lack a
+// digest and of those of other programs: with them, less is compared.
 std::string check_descriptions(const std::vector<NamedTokenFile>& files,
                                const std::optional<TokenizerIdentity>& tokenizer, int64_t vocab_size);
 

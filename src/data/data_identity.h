@@ -9,8 +9,11 @@ namespace nexus {
 
 struct DataIdentity {
   std::vector<std::string> train;  // digest of each training file's .bin, in the campaign's order; empty: not recorded
-  std::string valid;               // of the validation file's; empty: there is none, or it is not recorded
-  std::string tokenizer;           // of the SentencePiece model; empty: not known
+  // "uint16" or "int32", as the indexes say: the same bytes are other tokens by another type. Empty: not recorded
+  std::vector<std::string> train_types;
+  std::string valid;  // digest of the validation file's .bin; empty: there is none, or it is not recorded
+  std::string valid_type;
+  std::string tokenizer;  // of the SentencePiece model; empty: not known
   bool operator==(const DataIdentity&) const = default;
 };
 

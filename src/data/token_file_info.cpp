@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "core/error.h"
 #include "core/files.h"
@@ -43,11 +44,22 @@ TokenFileInfo from_json(const Json& json) {
   return info;
 }
 
-// A PREFIX.json of another program (the text that the tokens were made of, say) describes nothing.
+// What every description of ours begins with.
+constexpr std::string_view kOurBegin = "{\n  \"format\": \"nexus-tokens\"";
+
+// A PREFIX.json of another program (the text that the tokens were made of, say) describes nothing. One that holds
+// nothing at all, or ends inside our own first line, is the rest of one of ours (a copy that was cut short, a full
+// disk): to take it for another program's would switch every check of the tokenizer off.
 bool is_ours(const std::string& path) {
   InputFile file(path);
   std::string begin(4096, '\0');
   begin.resize(file.read(begin.data(), begin.size()));
+  const bool is_blank = begin.find_first_not_of(std::string_view(" \t\r\n\0", 5)) == std::string::npos;
+  if (is_blank || kOurBegin.starts_with(begin))
+    throw Error(ErrorKind::kData, fmt::format("the description of a token file is {}", is_blank ? "empty" : "cut off"),
+                path,
+                "put it back, or build it again with 'nexus data build --force'; remove it where the files are not "
+                "nexus's");
   return begin.find("nexus-tokens") != std::string::npos;
 }
 
@@ -144,7 +156,16 @@ std::string tokenizer_path(const std::string& prefix, const TokenFileInfo& info)
   return (std::filesystem::path(prefix).parent_path() / name).string();
 }
 
-void verify_token_file(const std::string& prefix) {
+std::string find_tokenizer(const std::string& prefix, const TokenFileInfo& info, const std::string& given) {
+  if (!given.empty()) return given;
+  const std::string path = tokenizer_path(prefix, info);
+  if (!path_exists(path))
+    throw Error(ErrorKind::kData, "the tokenizer that the .json names is not beside the token files", path,
+                "put it there, or say where it is with --tokenizer FILE.model");
+  return path;
+}
+
+void verify_token_file(const std::string& prefix, const std::string& given_tokenizer) {
   const TokenFile file(prefix);
   const std::optional<TokenFileInfo> info = read_token_file_info(prefix);
   if (!info)
@@ -158,12 +179,15 @@ void verify_token_file(const std::string& prefix) {
   const TokenFileContent content = read_content(file);  // whatever is kept
   expect_equal(content.bin_digest, info->bin_digest, "the digest", bin);
   if (content.largest_id >= info->vocab_size) check_ids(file, info->vocab_size);  // names the place
-  const Tokenizer tokenizer(tokenizer_path(prefix, *info));
-  expect_equal(tokenizer.digest(), info->tokenizer_digest, "the digest", tokenizer_path(prefix, *info));
-  expect_equal(std::to_string(tokenizer.vocab_size()), std::to_string(info->vocab_size), "the vocabulary size",
-               tokenizer_path(prefix, *info));
-  expect_equal(std::to_string(tokenizer.bos_id()), std::to_string(info->bos_id), "the id of BOS",
-               tokenizer_path(prefix, *info));
+  const std::string model = find_tokenizer(prefix, *info, given_tokenizer);
+  const Tokenizer tokenizer(model);
+  if (!info->tokenizer_digest.empty() && tokenizer.digest() != info->tokenizer_digest)
+    throw Error(ErrorKind::kData,
+                fmt::format("this is not the tokenizer that made the tokens: the digest is {}, the .json says {}",
+                            tokenizer.digest(), info->tokenizer_digest),
+                model, "name the one that made them, or build the files again with 'nexus data build --force'");
+  expect_equal(std::to_string(tokenizer.vocab_size()), std::to_string(info->vocab_size), "the vocabulary size", model);
+  expect_equal(std::to_string(tokenizer.bos_id()), std::to_string(info->bos_id), "the id of BOS", model);
   check_text_counts(file, *info, tokenizer);
   if (kept_content(file) != content) keep_content(file, content);
 }

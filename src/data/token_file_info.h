@@ -43,13 +43,17 @@ struct TokenFileInfo {
 std::string to_json(const TokenFileInfo& info);
 void write_token_file_info(const std::string& prefix, const TokenFileInfo& info);
 // Nothing where PREFIX.json does not exist or is another program's (files made by others); ErrorKind::kData where it is
-// ours and cannot be understood.
+// ours and cannot be understood, or is empty or cut off.
 std::optional<TokenFileInfo> read_token_file_info(const std::string& prefix);
 // The tokenizer's path, seen from where the caller is.
 std::string tokenizer_path(const std::string& prefix, const TokenFileInfo& info);
+// `given` if there is one, else tokenizer_path; throws ErrorKind::kData where that is not there (files that were
+// renamed or moved without it).
+std::string find_tokenizer(const std::string& prefix, const TokenFileInfo& info, const std::string& given);
 
 // Opens the files and compares sizes, counts, digests, ids and the text that they stand for with PREFIX.json. Throws
 // ErrorKind::kData at the first difference. Reads every byte, whatever PREFIX.digest says, and renews that.
-void verify_token_file(const std::string& prefix);
+// `tokenizer`: where the model lies, if not where PREFIX.json says.
+void verify_token_file(const std::string& prefix, const std::string& tokenizer = "");
 
 }  // namespace nexus

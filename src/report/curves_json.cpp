@@ -23,7 +23,8 @@ Json perplexity_json(const std::optional<Perplexity>& value) {
   return {{"ppl", number(value->ppl)},
           {"ppl_se", number(value->se)},
           {"loss", number(value->loss)},
-          {"loss_se", number(value->loss_se)}};
+          {"loss_se", number(value->loss_se)},
+          {"other", value->other.empty() ? Json(nullptr) : Json(value->other)}};
 }
 
 Json growth_json(const GrowthRow& growth) {
@@ -54,6 +55,7 @@ Json stage_json(const StageSummary& stage) {
   json["before_growth"] = perplexity_json(stage.before_growth);
   json["after_growth"] = perplexity_json(stage.after_growth);
   json["end"] = perplexity_json(stage.end);
+  json["growth_compares"] = stage.growth_compares;
   json["growth"] = stage.growth ? growth_json(*stage.growth) : Json(nullptr);
   return json;
 }

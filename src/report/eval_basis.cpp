@@ -21,14 +21,15 @@ bool both_known(const std::string& a, const std::string& b) {
 }  // namespace
 
 EvalBasis basis_of(const RunHistory& run, const EvalRow& row) {
-  return {row.valid_digest, row.tokenizer_digest, vocabulary_of(run), row.eval_tokens, row.context};
+  return {row.valid_digest, row.valid_type, row.tokenizer_digest, vocabulary_of(run), row.eval_tokens, row.context};
 }
 
 std::vector<BasisDifference> differences(const EvalBasis& run, const std::string& run_name, const EvalBasis& baseline,
                                          const std::string& baseline_name) {
   std::vector<BasisDifference> found;
-  const bool same_tokens =
-      both_known(run.valid_digest, baseline.valid_digest) && run.valid_digest == baseline.valid_digest;
+  const bool same_tokens = both_known(run.valid_digest, baseline.valid_digest) &&
+                           run.valid_digest == baseline.valid_digest &&
+                           (!both_known(run.valid_type, baseline.valid_type) || run.valid_type == baseline.valid_type);
   const bool same_tokenizer =
       both_known(run.tokenizer_digest, baseline.tokenizer_digest) && run.tokenizer_digest == baseline.tokenizer_digest;
   if (!same_tokens && !same_tokenizer) {

@@ -11,9 +11,11 @@
 namespace nexus {
 
 struct EvalBasis {
-  std::string valid_digest, tokenizer_digest;  // of the tokens and of what made them; empty: not recorded (older runs)
-  std::optional<int64_t> vocab;                // of the model; nothing: not recorded
-  int64_t tokens = 0, context = 0;             // of one evaluation
+  // Of the tokens (their bytes, and the type that these are read as) and of what made them; empty: not recorded (older
+  // runs).
+  std::string valid_digest, valid_type, tokenizer_digest;
+  std::optional<int64_t> vocab;     // of the model; nothing: not recorded
+  int64_t tokens = 0, context = 0;  // of one evaluation
 };
 EvalBasis basis_of(const RunHistory& run, const EvalRow& row);
 

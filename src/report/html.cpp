@@ -39,6 +39,8 @@ h2 { font-size: 1.2rem; margin: 2.6rem 0 .7rem; }
 .card { background: var(--panel); border: 1px solid var(--line); border-radius: .6rem; padding: .8rem 1rem; }
 .card .soft { font-size: .82rem; }
 .card b { display: block; font-size: 1.3rem; font-variant-numeric: tabular-nums; }
+.card .note { display: block; background: var(--warn); border-radius: .3rem; padding: .1rem .4rem; margin-top: .3rem;
+              font-size: .82rem; }
 .wide { overflow-x: auto; border: 1px solid var(--line); border-radius: .6rem; }
 table { border-collapse: collapse; width: 100%; font-size: .86rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .45rem .7rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
@@ -88,15 +90,22 @@ std::string figure(const HtmlPage& page, const std::string& name) {
   return "";
 }
 
+// Perplexities stand side by side in the cards: where one does not compare, its card says so.
+std::string comparison_note(const ReportData& data, const RunSummary& run) {
+  if (run.incomparable.empty()) return "";
+  return fmt::format("<span class=\"note\">does not compare with {}: {}</span>",
+                     escape_html(data.runs[*data.baseline].label), escape_html(run.incomparable));
+}
+
 std::string cards(const ReportData& data) {
   std::string text = "<div class=\"cards\">\n";
   for (size_t i = 0; i < data.runs.size(); ++i) {
     const RunSummary& run = data.runs[i];
     text += fmt::format(
         "<div class=\"card\"><span class=\"soft\">{}{}</span><b>ppl {}</b><span class=\"soft\">{} "
-        "parameters, {} FLOPs</span></div>\n",
+        "parameters, {} FLOPs</span>{}</div>\n",
         escape_html(run.label), data.baseline == i ? " (baseline)" : "", escape_html(format_perplexity(run.final_ppl)),
-        format_count(run.final_params), format_flops(run.total_flops));
+        format_count(run.final_params), format_flops(run.total_flops), comparison_note(data, run));
   }
   return text + "</div>\n";
 }

@@ -71,7 +71,8 @@ const std::vector<Picture>& all_pictures() {
        "logarithmic. A "
        "grown model's curve carries its ancestors' FLOPs. Bars are two standard errors of the mean over validation "
        "windows; "
-       "rings mark growth; the dashed line is the target of the largest saving and the arrow that saving."},
+       "rings mark growth; the dashed line is the target of the largest saving and the arrow that saving. A run whose "
+       "figures do not compare with the baseline's is left out, and named below the axis."},
       {"compute_saved", "Compute saved at matched perplexity",
        "1 - C_run(p) / C_baseline(p) for every target p that both curves cross; the band is the bootstrap interval "
        "over "

@@ -44,6 +44,7 @@ EvalRow eval_row(const JsonRecord& record) {
   row.loss_se = row.windows > 1 ? record.number("loss_se") : std::numeric_limits<double>::quiet_NaN();
   row.context = row.windows > 0 ? row.eval_tokens / row.windows : 0;
   if (record.has("valid_digest")) row.valid_digest = record.text("valid_digest");
+  if (record.has("valid_type")) row.valid_type = record.text("valid_type");
   if (record.has("tokenizer_digest")) row.tokenizer_digest = record.text("tokenizer_digest");
   if (record.has("bits_per_byte")) row.bits_per_byte = record.number("bits_per_byte");
   return row;
@@ -192,6 +193,8 @@ const EvalRow* RunHistory::last_eval(int64_t stage_index) const {
 
 RunHistory read_run(const std::string& folder) {
   const RunFolder names{folder};
+  if (!path_exists(folder))
+    throw Error(ErrorKind::kData, "there is no such folder", folder, "name a folder that `nexus train` has written");
   if (!path_exists(names.run_json()) && !path_exists(names.ledger()))
     throw Error(ErrorKind::kData, "no run folder: it holds neither run.json nor ledger.jsonl", folder,
                 "name a folder that `nexus train` has written");

@@ -25,7 +25,8 @@ struct EvalRow {
   double flops = 0;
   double loss = 0;     // nats per token, mean over windows
   double loss_se = 0;  // standard error of that mean over windows; NaN where there is one window
-  std::string valid_digest, tokenizer_digest;  // of what it is over; empty where an older nexus wrote the row
+  std::string valid_digest, valid_type,
+      tokenizer_digest;  // of what it is over; empty where an older nexus wrote the row
   std::optional<double> bits_per_byte;
 
   double ppl() const;

@@ -14,9 +14,16 @@ namespace {
 
 constexpr int64_t kSavingCurvePoints = 41;
 
-std::optional<Perplexity> perplexity_of(const EvalRow* row) {
+std::optional<Perplexity> perplexity_of(const RunHistory& run, const EvalRow* row) {
   if (row == nullptr) return std::nullopt;
-  return Perplexity{row->ppl(), row->ppl_se(), row->loss, row->loss_se};
+  const auto found = differences(basis_of(run, *row), "", basis_of(run, run.evals.back()), "");
+  return Perplexity{row->ppl(), row->ppl_se(), row->loss, row->loss_se, found.empty() ? "" : found.front().brief};
+}
+
+// Whether the two sides of a growth are over the same tokens and windows.
+bool sides_compare(const RunHistory& run, const EvalRow* before, const EvalRow* after) {
+  return before == nullptr || after == nullptr ||
+         differences(basis_of(run, *before), "", basis_of(run, *after), "").empty();
 }
 
 StageSummary summarise_stage(const RunHistory& run, const StageRow& row) {
@@ -38,9 +45,11 @@ StageSummary summarise_stage(const RunHistory& run, const StageRow& row) {
   // The trainer evaluates the old model at the end of its stage; a run grown by hand may have an evaluation of its own.
   const EvalRow* before = run.growth_eval(row.stage_index, "before_growth");
   if (before == nullptr && run.growth_into(row.stage_index) != nullptr) before = run.last_eval(row.stage_index - 1);
-  stage.before_growth = perplexity_of(before);
-  stage.after_growth = perplexity_of(run.growth_eval(row.stage_index, "after_growth"));
-  stage.end = perplexity_of(run.last_eval(row.stage_index));
+  const EvalRow* after = run.growth_eval(row.stage_index, "after_growth");
+  stage.before_growth = perplexity_of(run, before);
+  stage.after_growth = perplexity_of(run, after);
+  stage.growth_compares = sides_compare(run, before, after);
+  stage.end = perplexity_of(run, run.last_eval(row.stage_index));
   if (const GrowthRow* growth = run.growth_into(row.stage_index)) stage.growth = *growth;
   return stage;
 }
@@ -83,7 +92,7 @@ RunSummary summarise_run(const RunHistory& history, const std::string& label) {
     run.inherited_flops = last.inherited_flops;
   }
   if (!history.evals.empty()) {
-    run.final_ppl = perplexity_of(&history.evals.back());
+    run.final_ppl = perplexity_of(history, &history.evals.back());
   }
   run.curve = perplexity_curve(history);
   return run;
@@ -160,7 +169,7 @@ void warn_of_gaps(ReportData& data) {
     if (left_out > 0)
       data.warnings.push_back(fmt::format(
           "{}: {} evaluations are over other tokens or windows than its last one: they are left out of curve "
-          "and saving",
+          "and saving, and marked in the tables",
           run.label, left_out));
     if (!run.done) data.warnings.push_back(fmt::format("{} is not finished: its figures are those so far", run.label));
     if (is_mixed(run))

@@ -16,6 +16,9 @@ namespace nexus {
 // A perplexity with the standard error that window noise gives it.
 struct Perplexity {
   double ppl = 0, se = 0, loss = 0, loss_se = 0;
+  // Why it does not compare with the run's last evaluation ("other validation tokens"): data.valid may be changed
+  // inside a run. Empty where it does.
+  std::string other;
 };
 
 struct StageSummary {
@@ -23,6 +26,7 @@ struct StageSummary {
   int64_t stage_index = 0, params = 0, step = 0, steps = 0, tokens = 0;
   double flops = 0, total_flops = 0, seconds = 0, rank_seconds = 0;
   std::optional<Perplexity> before_growth, after_growth, end;
+  bool growth_compares = true;      // before and after are over the same tokens and windows
   std::optional<GrowthRow> growth;  // the growth that began this stage
   bool committed = false;           // without a commit, tokens, FLOPs and seconds are not known yet
 };

@@ -13,6 +13,12 @@ namespace {
 
 constexpr const char* kNothing = "–";
 
+// A perplexity over other tokens than the run's last one stands in no row unmarked.
+std::string marked(const std::optional<Perplexity>& value) {
+  const std::string text = format_perplexity(value);
+  return value && !value->other.empty() ? fmt::format("{} ({})", text, value->other) : text;
+}
+
 std::vector<std::string> growth_cells(const RunSummary& run, const StageSummary& stage) {
   const GrowthRow& growth = *stage.growth;
   std::string dead = fmt::format("{} of {}", format_count(growth.dead_new_params), format_count(growth.new_params));
@@ -26,8 +32,8 @@ std::vector<std::string> growth_cells(const RunSummary& run, const StageSummary&
           fmt::format("{:.1e}", growth.rel_dlogit),
           fmt::format("{:+.1e}", growth.dloss),
           dead,
-          format_perplexity(stage.before_growth),
-          format_perplexity(stage.after_growth)};
+          marked(stage.before_growth),
+          marked(stage.after_growth)};
 }
 
 std::vector<std::string> stage_cells(const RunSummary& run, const StageSummary& stage) {
@@ -41,9 +47,9 @@ std::vector<std::string> stage_cells(const RunSummary& run, const StageSummary& 
           known(format_flops(stage.total_flops)),
           known(format_seconds(stage.seconds)),
           known(format_seconds(stage.rank_seconds)),
-          format_perplexity(stage.before_growth),
-          format_perplexity(stage.after_growth),
-          format_perplexity(stage.end)};
+          marked(stage.before_growth),
+          marked(stage.after_growth),
+          marked(stage.end)};
 }
 
 std::string target_of(const RunSummary& run) {
@@ -120,7 +126,22 @@ constexpr const char* kCsvHeader =
     "seconds,"
     "ppl,ppl_se,loss,loss_se,ppl_before_growth,ppl_before_growth_se,loss_before_growth,loss_before_growth_se,"
     "ppl_after_growth,ppl_after_growth_se,loss_after_growth,loss_after_growth_se,max_abs_dlogit,dloss,dead_new_params,"
-    "new_params,baseline,target_ppl,flops_to_target,baseline_flops_to_target,saved,saved_low,saved_high,saved_kind\n";
+    "new_params,baseline,target_ppl,flops_to_target,baseline_flops_to_target,saved,saved_low,saved_high,saved_kind,"
+    "incomparable\n";
+
+// "ppl_before_growth: other validation tokens" for each perplexity of a stage that does not compare with the run's
+// last.
+std::string marks_of(const StageSummary& stage) {
+  std::string marks;
+  const auto add = [&marks](const char* column, const std::optional<Perplexity>& value) {
+    if (value && !value->other.empty())
+      marks += fmt::format("{}{}: {}", marks.empty() ? "" : "; ", column, value->other);
+  };
+  add("ppl", stage.end);
+  add("ppl_before_growth", stage.before_growth);
+  add("ppl_after_growth", stage.after_growth);
+  return marks;
+}
 
 void csv_stage(const RunSummary& run, const StageSummary& stage, std::string& csv) {
   CsvRow row;
@@ -138,7 +159,7 @@ void csv_stage(const RunSummary& run, const StageSummary& stage, std::string& cs
     row.number(growth->max_abs_dlogit).number(growth->dloss).count(growth->dead_new_params).count(growth->new_params);
   else
     row.skip(4);
-  csv += row.skip(8).line();
+  csv += row.skip(8).text(marks_of(stage)).line();
 }
 
 void csv_run(const ReportData& data, const RunSummary& run, std::string& csv) {
@@ -152,9 +173,9 @@ void csv_run(const ReportData& data, const RunSummary& run, std::string& csv) {
     row.number(saving->saved).number(saving->low).number(saving->high);
     row.text(saving->kind == Saving::Kind::kExact ? "exact" : "at_least");
   } else {
-    row.skip(6).text(saving ? saving->reason : "");
+    row.skip(6).text(saving ? saving->reason : run.incomparable.empty() ? "" : "incomparable");
   }
-  csv += row.line();
+  csv += row.text(run.incomparable).line();
 }
 
 }  // namespace

@@ -118,6 +118,7 @@ void RunRecords::eval(const TrainState& state, int64_t steps, const EvalRecord& 
                  {"seconds", r.seconds}});
   // What the perplexity is over: figures over other tokens do not compare.
   if (!state.data.valid.empty()) record["valid_digest"] = state.data.valid;
+  if (!state.data.valid_type.empty()) record["valid_type"] = state.data.valid_type;
   if (!state.data.tokenizer.empty()) record["tokenizer_digest"] = state.data.tokenizer;
   append(run_.evals(), record);
   LineBuilder line(fmt::format("stage {} eval {}", state.stage(), state.step));

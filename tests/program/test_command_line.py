@@ -55,7 +55,7 @@ class CommandLine:
     def call(self, *words, **variables):
         environment = {**self.work.environment(), **variables}
         environment = {name: value for name, value in environment.items() if value is not None}
-        return subprocess.run([self.work.nexus, *(self.names.get(word, str(word)) for word in words)], capture_output=True,
+        return subprocess.run([self.work.nexus, *(word if isinstance(word, bytes) else self.names.get(word, str(word)) for word in words)], capture_output=True,
                               text=True, cwd=self.work.folder, env=environment, timeout=120)
 
     def refused(self, words, *needles, **variables):
@@ -98,7 +98,8 @@ def try_paths(line):
     keys = ["out", "tokenizer.path", "data.valid", "init_from", "data.train.0.path"]
     for key in keys:
         for text, reason in (("~other/x", "~ stands for"), ("$UNSET/x", "UNSET is not set"), ("${EMPTY}/x", "EMPTY is empty"),
-                             ("$(pwd)/x", "a $"), ("${HOME:-x}", "a $"), ("x$", "a $"), ("$1/x", "a $")):
+                             ("$(pwd)/x", "a $"), ("${HOME:-x}", "a $"), ("x$", "a $"), ("$1/x", "a $"), ("\"`pwd`/x\"", "a shell would read"), ("a/*", "a shell would read"),
+                             ("a[0]/x", "a shell would read"), ("\"a\\\\b\"", "a shell would read"), ("\"a{b,c}\"", "a shell would read")):
             line.refused(["config", "check", "CAMPAIGN", "-s", f"{key}={text}"], key, reason, **variables)
         done = line.call("config", "show", "CAMPAIGN", "-s", f"{key}=$SCRATCH/x", **variables)
         if f": {work.folder}/scratch/x " not in done.stdout:
@@ -120,6 +121,26 @@ def try_paths(line):
     done = line.call("data", "build", "text.txt", "--tokenizer=~/v.model", "--out=~/again", **variables)
     if done.returncode != 0 or not (work.folder / "home" / "again-train.idx").exists():
         fail(f"data build --out=~/again exited with {done.returncode}:\n{done.stderr}")
+    # Every path that a command reads or writes; what lies there under the very name is taken as it stands.
+    reads = (["ckpt", "ls", "PATH"], ["ckpt", "info", "PATH"], ["ckpt", "verify", "PATH"], ["ckpt", "diff", "x", "PATH"],
+             ["ckpt", "prune", "PATH"], ["data", "info", "PATH"], ["data", "verify", "PATH"], ["data", "sample", "PATH"],
+             ["data", "verify", "x", "--against=PATH"], ["data", "verify", "x", "--tokenizer=PATH"],
+             ["data", "build", "PATH", "--out", "y"], ["grow", "PATH", "y", "-s", "model.M=64"], ["report", "PATH"],
+             ["grow", "x", "y", "-s", "model.M=64", "--check=PATH"], ["report", "x", "--baseline=PATH"],
+             ["config", "check", "CAMPAIGN", "--config=PATH"], ["train", "PATH"], ["slurm", "status", "PATH"])
+    writes = (["grow", "x", "PATH", "-s", "model.M=64"], ["report", "x", "--out=PATH"], ["data", "build", "x", "--out=PATH"])
+    for words in (*reads, *writes):
+        for text, reason in (("~other/x", "~ stands for"), ("$UNSET/x", "UNSET is not set"), ("$(pwd)/x", "a $")):
+            line.refused([word.replace("PATH", text) for word in words], reason, **variables)
+    done = line.call("grow", "nothing", b"a\xff", "-s", "model.M=64")
+    if done.returncode != 2 or "not UTF-8" not in done.stderr:
+        fail(f"grow takes a name that init_from could not: {done.stderr}")
+    (work.folder / "odd").mkdir()
+    (work.folder / "odd" / "$PRICE.txt").write_text((work.folder / "text.txt").read_text())
+    done = line.call("data", "build", "odd/$PRICE.txt", "--vocab", "300", "--out", "odd/built", PRICE=None)
+    if done.returncode != 0:
+        fail(f"a file that lies there is not read: {done.stderr}")
+    (work.folder / "odd" / "$PRICE.txt").unlink()
     if left := [path.name for path in work.folder.iterdir() if path.name[0] in "~$"]:
         fail(f"folders of literal names were made: {left}")
     for text, meant in (("5k", "5K"), ("1.5mi", "1.5Mi"), ("8ki", "8Ki"), ("1g", "1B")):

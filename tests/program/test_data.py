@@ -165,6 +165,28 @@ for name, part in [("short", lines), ("mixed", random.Random(1).sample(lines, 60
            name)
 expect(3, ["60 of 60 documents (of at least 2 tokens)"], "data", "verify", "mixed", "--against", "short")
 
+# Renamed files, and a tokenizer that is said.
+for part in ["-train", "-valid"]:
+    for suffix in [".bin", ".idx", ".json"]:
+        shutil.copy(f"d{part}{suffix}", f"web{part}{suffix}")
+Path("there.model").write_bytes(Path("d.model").read_bytes())
+Path("d.model").rename("kept.model")
+expect(3, ["d.model", "--tokenizer"], "data", "verify", "web")
+expect(0, ["ok web-train", "ok web-valid"], "data", "verify", "web", "--tokenizer", "there.model")
+expect(0, ["--- sample 0"], "data", "sample", "web", "--tokenizer", "there.model")
+Path("kept.model").rename("d.model")
+expect(0, [], "data", "build", "d.txt", "--documents", "line", "--vocab", "400", "--valid-share", "0", "--out", "small")
+expect(3, ["not the tokenizer that made the tokens", "small.model"], "data", "verify", "d-train", "--tokenizer", "small.model")
+
+# What train refuses or says, the commands before it do too.
+for model, told in [("nowhere.model", "there is no tokenizer"), ("small.model", "another tokenizer")]:
+    for command in (["config", "check"], ["plan"]):
+        expect(0, ["warning: training will not start", told], *command, campaign("b.yaml", "d-train"), "-s", f"tokenizer.path={model}")
+    expect(2, [told], "train", "--dry-run", campaign("b.yaml", "d-train"), "-s", f"tokenizer.path={model}")
+expect(0, ["epochs", "warning: validation text is trained on"], "train", "--dry-run", campaign("b.yaml", "d-valid"))
+twice = "data.train=[{path: d-train}, {path: d-train}]"
+expect(0, ["holds the same tokens as data.train.0.path"], "config", "check", campaign("b.yaml", "d-train"), "-s", twice)
+
 # Files that Megatron wrote: no .json, and a mode for each sequence.
 for modes in [b"", b"\0" * 2]:
     Path("m.bin").write_bytes(struct.pack("<200H", *range(200)))
@@ -174,8 +196,11 @@ for modes in [b"", b"\0" * 2]:
     expect(0, ["ok m", "no digests to compare"], "data", "verify", "m.idx")
     expect(0, ["inside the vocabulary"], "data", "verify", "m", "--tokenizer", "d.model")
     expect(0, ["--- sample 0"], "data", "sample", "m", "--tokenizer", "d.model")
-Path("m.json").write_text("{")
+Path("m.json").write_text("{}")
 expect(0, ["m.json is no description by nexus"], "data", "verify", "m")
+for rest in ("", "{", '{\n  "format": "nexus-t'):
+    Path("m.json").write_text(rest)
+    expect(3, ["m.json", "the description of a token file is "], "data", "verify", "m")
 Path("m.json").unlink()
 Path("m.bin").write_bytes(struct.pack("<200H", *range(400, 600)))
 expect(3, ["outside the vocabulary of 500"], "data", "verify", "m", "--tokenizer", "d.model")

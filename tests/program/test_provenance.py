@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 from harness import Workspace, fail
 
@@ -136,6 +137,38 @@ if last["valid_digest"] != record["valid"]["bin_digest"] or last["context"] != 3
 expect((0,), ["allowed", "data.valid ("],
        train("run", *moved[:2], *settings(data__valid=f"{data}-valid"), "--allow-schedule-change", "data.valid"), True)
 
+for key in ("data.train", "data.valid", "tokenizer.path"):
+    expect((0,), [f"--allow-schedule-change {key} | it has not changed"],
+           train("run", *moved, "--allow-schedule-change", key), True)
+
+# --- the same bytes as ids of another type are other tokens, whatever their digest
+def foreign(prefix, tokens, code, length):
+    """An index over PREFIX.bin as another program writes it: documents of one length; 4 is int32, 8 uint16."""
+    size, documents = {4: 4, 8: 2}[code], tokens // length
+    prefix.with_suffix(".idx").write_bytes(
+        b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, code, documents, documents + 1) + struct.pack(f"<{documents}i", *[length] * documents)
+        + struct.pack(f"<{documents}q", *[size * length * i for i in range(documents)]) + struct.pack(f"<{documents + 1}q", *range(documents + 1)))
+
+
+wide = work.folder / "wide"
+wide.with_suffix(".bin").write_bytes(struct.pack("<6600i", *[3 + i * 7 % 290 for i in range(6600)]))
+foreign(wide, 6600, 4, 33)
+work.campaign("typed", steps_per_stage=4)
+typed = settings(data__valid=wide)
+expect((0,), [], train("typed", "--until-stage", "base", *typed), True)
+foreign(wide, 13200, 8, 33)
+expect((3,), ["data.valid", "other tokens"], train("typed", *typed))
+expect((0,), ["allowed", "data.valid ("], train("typed", *typed, "--allow-schedule-change", "data.valid"), True)
+rows = [json.loads(line) for line in (work.folder / "typed" / "eval.jsonl").read_text().splitlines()]
+if {row["valid_type"] for row in rows if row["kind"] == "eval"} != {"int32", "uint16"}:
+    fail(f"the rows do not say how the bytes are read: {rows}")
+expect((0,), ["over other tokens"], [nexus, "report", work.folder / "typed", "--no-pictures", "--out", work.folder / "report"], True)
+if "(other validation tokens)" not in (work.folder / "report" / "tables.md").read_text():
+    fail("a table does not mark what is over other tokens")
+(work.folder / "linked").symlink_to(work.folder / "typed")
+same = [work.folder / "typed", work.folder / "report" / ".." / "typed", work.folder / "linked"]
+expect((0,), ["| runs 1"], [nexus, "report", *same, "--no-pictures", "--out", work.folder / "report", "--label", f"{same[2]}=one"], True)
+
 # --- a checkpoint is not continued on the data of another tokenizer
 work.campaign("base", steps_per_stage=4)
 expect((0,), [], train("base"), True)
@@ -143,10 +176,38 @@ newest = work.newest("base")
 if json.loads(run("ckpt", "info", newest, "--json").stdout)["state"]["data"]["tokenizer"] == "":
     fail("the checkpoint does not know its tokenizer")
 expect((2, 3), ["another tokenizer"], [nexus, "grow", newest, work.folder / "grown", "-s", "model.M=80", "--check", f"{other}-valid", "--context", "32"])
+copy(data.with_name("data-valid"), work.folder / "swapped-valid")
+spoiled = bytearray((work.folder / "swapped-valid.bin").read_bytes())
+spoiled[100:102], spoiled[102:104] = spoiled[102:104], spoiled[100:102]
+spoiled[100] ^= 1
+(work.folder / "swapped-valid.bin").write_bytes(spoiled)
+grow = [nexus, "grow", newest, work.folder / "grown", "-s", "model.M=80", "--context", "32", "--check"]
+expect((3,), ["the .bin is not the one", "--check"], [*grow, work.folder / "swapped-valid"])
+(work.folder / "swapped-valid.json").write_text("")
+expect((3,), ["the description of a token file is empty"], [*grow, work.folder / "swapped-valid"])
+expect((3,), ["the description of a token file is empty"], train("base", *settings(data__valid=work.folder / "swapped-valid")))
+if (work.folder / "grown").exists():
+    fail("a growth that was refused has left a folder")
+# Names that are one or two folders too high, or of nothing.
+for place, words in ((Path(newest).parent, ["a stage's checkpoints", newest]), (work.folder / "base", ["a run folder, no checkpoint", newest]),
+                     (work.folder / "nowhere", ["there is no such folder", "nexus ckpt ls"])):
+    words = [str(word) for word in words]
+    expect((3,), words, [nexus, "ckpt", "info", place])
+    expect((3,), words, [nexus, "grow", place, work.folder / "grown", "-s", "model.M=80"])
+    expect((2, 3), words, train("wrong", "--dry-run", *settings(init_from=place)))
+    if place.exists():
+        expect((3,), words, train("base", "--resume", place))
 heir = (work.folder / "base.yaml").read_text().replace(f"{folder}/base", f"{folder}/heir").replace(str(data), str(other))
 for old, new in (("M: 48, A: 64", "M: 64, A: 96"), ("grow: {M: 64}, ", ""), ("grow: {A: 96}, ", ""), ("seed: 7", f"seed: 7\ninit_from: {newest}")):
     heir = heir.replace(old, new)
+same_data = work.folder / "same_data.yaml"
+same_data.write_text(heir.replace(str(other), str(data)).replace(f"{folder}/heir", f"{folder}/same_data"))
+for command in ([nexus, "config", "check", same_data], [nexus, "train", same_data, "--dry-run"]):
+    if " init_from " not in expect((0,), [" | epochs "], command, True):
+        fail("what the ancestor read of the same data is not counted")
 (work.folder / "heir.yaml").write_text(heir)
+if " init_from " in expect((0,), [" | epochs "], [nexus, "config", "check", work.folder / "heir.yaml"], True):
+    fail("what the ancestor read of other data is counted")
 expect((2, 3), ["another tokenizer", "--allow-schedule-change tokenizer.path"], train("heir"))
 
 # --- the report sets nothing side by side that does not compare

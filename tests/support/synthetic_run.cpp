@@ -95,6 +95,7 @@ class Writer {
              {"seconds", 3.0},
              {"time", time_}};
     if (!run_.valid_digest.empty()) row["valid_digest"] = run_.valid_digest;
+    if (!run_.valid_type.empty()) row["valid_type"] = run_.valid_type;
     if (!run_.tokenizer_digest.empty()) row["tokenizer_digest"] = run_.tokenizer_digest;
     evals_ += row.dump() + "\n";
   }

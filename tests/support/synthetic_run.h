@@ -29,6 +29,7 @@ struct SyntheticRun {
   int64_t eval_tokens = 1 << 20;
   int64_t windows = 256;                                               // of every evaluation
   std::string valid_digest = "valid", tokenizer_digest = "tokenizer";  // empty: as an older nexus wrote rows
+  std::string valid_type;                                              // empty: as an older nexus wrote rows
   int64_t vocab = 32000;
   int64_t inherited_tokens = 0;
   double inherited_flops = 0;

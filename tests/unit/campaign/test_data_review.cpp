@@ -72,6 +72,36 @@ TEST_F(DataReviewTest, CountsEachDatasetByItsWeight) {
   EXPECT_THAT(review.warnings, ElementsAre(AllOf(HasSubstr("small"), HasSubstr("5 times"))));
 }
 
+TEST_F(DataReviewTest, TheSameDataUnderSeveralNamesIsCountedOnce) {
+  const std::string path = spec_.data.train[0].path;
+  add_stage("wide", 192);  // 4.4 passes in all
+  std::filesystem::create_symlink(path + ".bin", folder_ / "link.bin");
+  std::filesystem::create_symlink(path + ".idx", folder_ / "link.idx");
+  for (const std::string& again : {path, write_tokens(folder_ / "copied", 81), std::string(folder_ / "link")}) {
+    spec_.data.train = {{path, 1.0}, {again, 1.0}};
+    const DataReview review = review_data(spec_);
+    for (const DatasetUse& use : review.datasets) EXPECT_NEAR(use.all_passes(), 4.4, 1e-9) << again;
+    EXPECT_THAT(review.warnings,
+                ElementsAre(HasSubstr("4.4 times"), HasSubstr("holds the same tokens as data.train.0")));
+  }
+  spec_.data.train = {{path, 1.0}, {write_tokens(folder_ / "other", 81, 100), 1.0}};
+  EXPECT_THAT(review_data(spec_).warnings, IsEmpty());
+}
+
+TEST_F(DataReviewTest, WhatTheAncestorsReadCounts) {
+  const Sampler sampler(spec_.data, spec_.seed, spec_.model.vocab);
+  const DataReview review = review_data(spec_, sampler, /*inherited_tokens=*/200);
+  EXPECT_NEAR(review.datasets[0].inherited, 2.5, 1e-9);
+  EXPECT_THAT(review.lines, ElementsAre(HasSubstr("epochs base 2 init_from 2.5 all 4.5")));
+  EXPECT_THAT(review.warnings, ElementsAre(AllOf(HasSubstr("the lineage"), HasSubstr("4.5 times"))));
+}
+
+TEST_F(DataReviewTest, ATokenizerThatTheLaunchWouldRefuseIsWarnedOf) {
+  spec_.tokenizer = folder_ / "nowhere.model";
+  EXPECT_THAT(review_data(spec_).warnings,
+              ElementsAre(AllOf(HasSubstr("training will not start"), HasSubstr("nowhere.model"))));
+}
+
 TEST_F(DataReviewTest, WarnsOfValidationTextThatIsTrainedOn) {
   const std::string valid = spec_.data.valid;
   spec_.data.valid = spec_.data.train[0].path;

@@ -124,6 +124,45 @@ TEST_F(LaunchDataTest, OtherOrNoValidationTokensAreFoundAndNewOnesAreNoChange) {
   EXPECT_THAT(changes(without), IsEmpty());
 }
 
+// Another program's index over the same bytes: ids of half the size, twice as many.
+void reread_as_uint16(const std::string& prefix) {
+  const int64_t bytes = static_cast<int64_t>(read_text_file(prefix + ".bin").size());
+  const std::string bin = read_text_file(prefix + ".bin");
+  TokenFileWriter writer(prefix, TokenType::kUint16);
+  std::vector<int32_t> ids(static_cast<size_t>(bytes / 2));
+  for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<unsigned char>(bin[2 * i]);
+  writer.append(ids.data(), bytes / 2);
+  writer.end_document();
+  writer.finish();
+}
+
+TEST_F(LaunchDataTest, TheSameBytesReadAsAnotherTypeAreOtherTokens) {
+  for (const char* name : {"a", "v"}) {
+    TokenFileWriter writer(folder_ / name, TokenType::kInt32);
+    std::vector<int32_t> ids(100, name[0] == 'a' ? 7 : 8);
+    writer.append(ids.data(), 100);
+    writer.end_document();
+    writer.finish();
+  }
+  Launch first = launch();
+  EXPECT_EQ(first.record["valid"]["type"], "int32");
+  EXPECT_EQ(data_identity_from_json(to_json(first.identity)), first.identity);
+  const std::string bytes = read_text_file(folder_ / "v.bin");
+  reread_as_uint16(folder_ / "v");
+  ASSERT_EQ(read_text_file(folder_ / "v.bin"), bytes);
+  EXPECT_THAT(changes(first), ElementsAre(with_key("data.valid", "holds other tokens")));
+  reread_as_uint16(folder_ / "a");
+  EXPECT_THAT(changes(first),
+              ElementsAre(with_key("data.train", "data.train.0.path"), with_key("data.valid", "other")));
+  // Of a checkpoint that recorded no types, the bytes alone are known.
+  auto old = to_json(first.identity);
+  old.erase("train_types");
+  old.erase("valid_type");
+  first.identity = data_identity_from_json(old);
+  first.index_digest = launch().index_digest;
+  EXPECT_THAT(changes(first), IsEmpty());
+}
+
 TEST_F(LaunchDataTest, ACheckpointOfAnOlderNexusIsComparedByItsIndex) {
   Launch first = launch();
   first.identity = {};

@@ -103,7 +103,29 @@ TEST_F(Corruption, MissingFilesAndFoldersAreNamed) {
   fs::remove(file("MANIFEST.json"));
   expect_refused("no MANIFEST.json");
   path_ = run_.root + "/nowhere";
-  expect_refused("nowhere");
+  expect_refused("there is no such folder");
+}
+
+TEST_F(Corruption, FoldersAboveACheckpointAreNamedForWhatTheyAre) {
+  const std::string newest = path_;
+  const auto refused = [&](const std::string& path, const std::string& what, const std::string& todo) {
+    path_ = path;
+    expect_refused(what);
+    expect_refused(todo);
+  };
+  const std::string stage = fs::path(newest).parent_path().string();
+  refused(stage, "a stage's checkpoints", newest);
+  refused(stage + "/", "a stage's checkpoints", newest);
+  refused(run_.checkpoints(), "all checkpoints of a run", newest);
+  refused(run_.root, "a run folder, no checkpoint", newest);
+  refused(run_.root + "/checkpoints/nowhere", "there is no such folder", "nexus ckpt ls");
+  refused(newest + "/state.json", "this is a file", "nexus ckpt ls");
+  fs::create_directory_symlink(run_.root + "/unmounted", run_.root + "/link");
+  EXPECT_NEXUS_ERROR(Checkpoint(run_.root + "/link"), ErrorKind::kIo,
+                     ::testing::HasSubstr("a link to a folder that is not there"));
+  fs::remove(newest + "/MANIFEST.json");
+  refused(newest, "no MANIFEST.json", "restore the folder");
+  refused(run_.root, "a run folder, no checkpoint", "none in it");
 }
 
 TEST_F(Corruption, ExtraFilesAreReported) {

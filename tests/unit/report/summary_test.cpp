@@ -181,6 +181,15 @@ TEST(Summary, PerplexitiesOverOtherTokensGiveNoSavingHoweverManyTheyAre) {
                    "other validation tokens", "different validation tokens");
 }
 
+TEST(Summary, TheSameBytesReadAsAnotherTypeGiveNoSaving) {
+  const auto of = [](const char* type) { return [type](SyntheticRun& run) { run.valid_type = type; }; };
+  expect_no_saving(changed(of("uint16"), of("int32")), "other validation tokens", "different validation tokens");
+  for (const ReportData& data : {changed(of("uint16"), of("uint16")), changed(of("uint16"), of(""))}) {
+    EXPECT_TRUE(data.runs[0].saving) << "the same, or not recorded";
+    EXPECT_THAT(data.warnings, IsEmpty());
+  }
+}
+
 TEST(Summary, OtherContextsOrWindowsGiveNoSaving) {
   expect_no_saving(changed([](SyntheticRun& run) { run.windows = 512; }), "other context", "contexts of 2048 tokens");
   expect_no_saving(changed([](SyntheticRun& run) {
@@ -220,6 +229,29 @@ TEST(Summary, EvaluationsOverOtherTokensThanTheLastAreLeftOutOfTheCurve) {
   const ReportData data = runs.summarise();
   EXPECT_EQ(data.runs[0].curve.size(), all - 3);  // the first of the four stands before the first step
   EXPECT_THAT(data.warnings, Contains(HasSubstr("4 evaluations are over other tokens")));
+}
+
+TEST(Summary, PerplexitiesOverOtherTokensThanTheLastAreMarkedInEveryTable) {
+  Runs runs;
+  runs.add(grown_run("run", "nexusformer", 380.0), "r");
+  std::string evals = read_text_file(runs.path("r") + "/eval.jsonl");
+  // Changed between the stages: the growth's two sides are over different tokens.
+  const size_t end = evals.find("after_growth");
+  for (size_t at = evals.find("\"valid\""); at < evals.rfind('\n', end); at = evals.find("\"valid\"", at))
+    evals.replace(at, 7, "\"early\"");
+  write_file_durably(runs.path("r") + "/eval.jsonl", evals);
+  const ReportData data = runs.summarise();
+  const StageSummary &first = data.runs[0].stages[0], &second = data.runs[0].stages[1];
+  EXPECT_EQ(first.end->other, "other validation tokens");
+  EXPECT_EQ(second.before_growth->other, "other validation tokens");
+  EXPECT_EQ(second.after_growth->other, "");
+  EXPECT_EQ(second.end->other, "");
+  EXPECT_FALSE(second.growth_compares);
+  const std::string mark = " (other validation tokens)";
+  EXPECT_THAT(stage_table(data).rows[0].back(), HasSubstr(mark));
+  EXPECT_THAT(stage_table(data).rows[1][9], HasSubstr(mark));
+  EXPECT_THAT(growth_table(data).rows[0][9], HasSubstr(mark));
+  EXPECT_THAT(to_csv(data), HasSubstr(",ppl_before_growth: other validation tokens\n"));
 }
 
 TEST(Summary, OneWindowGivesNoErrorAndNoInterval) {

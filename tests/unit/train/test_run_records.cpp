@@ -87,7 +87,7 @@ Written write_eval(const EvalRecord& eval) {
   const RunFolder run{folder.path()};
   TrainState state;
   state.stages = {{"s0"}};
-  state.data = {{"t"}, "v", "tok"};
+  state.data = {{"t"}, {"uint16"}, "v", "int32", "tok"};
   ::testing::internal::CaptureStdout();
   RunRecords(run, true, "gemm_causal").eval(state, 10, eval);
   return {::testing::internal::GetCapturedStdout(), nlohmann::json::parse(read_text_file(run.evals()))};
@@ -102,6 +102,7 @@ TEST(EvalLine, SaysWhatThePerplexityIsOver) {
   const Written written = write_eval(eval);
   EXPECT_THAT(written.line, HasSubstr("loss 2.0000 se 0.2500 ppl 7.39"));
   EXPECT_EQ(written.record["valid_digest"], "v");
+  EXPECT_EQ(written.record["valid_type"], "int32");
   EXPECT_EQ(written.record["tokenizer_digest"], "tok");
   EXPECT_EQ(written.record["context"], 32);
 }

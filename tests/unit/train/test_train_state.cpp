@@ -24,7 +24,7 @@ TrainState some_state() {
   state.samples = int64_t{1} << 40;
   state.seed = 0xFFFFFFFFFFFFFFFF;
   state.data_digest = "0123";
-  state.data = {{"45", "67"}, "89", "ab"};
+  state.data = {{"45", "67"}, {"uint16", "int32"}, "89", "uint16", "ab"};
   state.generations = {first_generation(state.model), first_generation(state.model)};
   state.generations[0].updates1 = 99;
   state.inherited_tokens = 5;
