@@ -7,7 +7,7 @@ import sys
 
 from harness import Workspace, fail
 
-SINGLETON = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "0"}
+SINGLETON = {"SLURM_JOB_ID": "4711", "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "0"}
 
 
 class Refusals:
