@@ -62,7 +62,7 @@ MatmulChoices::MatmulChoices(const std::string& folder, int device) : folder_(fo
 }
 
 void MatmulChoices::read() {
-  if (!path_exists(path_)) return;
+  if (!seems_to_exist(path_)) return;
   try {
     std::istringstream lines(read_text_file(path_));
     int64_t broken = 0;
