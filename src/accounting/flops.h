@@ -1,4 +1,4 @@
-// Training FLOPs by a named definition (nexusformer.md section 4). The name stands beside every figure.
+// Training FLOPs by a named definition. The name stands beside every figure.
 #pragma once
 
 #include <cstdint>

@@ -47,7 +47,7 @@ struct Mat {
 enum class NormKind { kNone, kL2 };
 enum class GeluKind { kErf, kTanh };
 
-// Activation of a Nexus-Rank or Pattention stage: a = GELU(n(h)), nexusformer.md section 1.
+// Activation of a Nexus-Rank or Pattention stage: a = GELU(n(h)) (docs/numerics.md, The function).
 // Rows come in groups (q, k, v share one call): h is [rows, groups, width], row (r, g) is scaled to norm scales[g].
 struct NormGelu {
   NormKind norm = NormKind::kL2;

@@ -16,8 +16,8 @@ class DryBackend final : public Backend {
  public:
   // Floating-point operations of all matmul calls so far: 2 m n k per product.
   double matmul_flops() const { return matmul_flops_; }
-  // Of all attention calls, causal half only: forward 2 B H T T head_dim, backward twice that (nexusformer.md section
-  // 4; recomputing the probabilities is not counted).
+  // Of all attention calls, causal half only: forward 2 B H T T head_dim, backward twice that; recomputing the
+  // probabilities is not counted.
   double attention_flops() const { return attention_flops_; }
   // Number of calls of the operation with that name, e.g. calls("matmul"); of all operations together without a name.
   int64_t calls(const std::string& operation) const;

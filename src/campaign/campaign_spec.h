@@ -1,4 +1,4 @@
-// The whole of a campaign file as plain data: what `config` fills and everything else reads (interface.md section 2).
+// The whole of a campaign file as plain data: what `config` fills and everything else reads (docs/configuration.md).
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// YAML as a small tree of our own, read defensively (design: reliability.md section 3).
+// YAML as a small tree of our own, read defensively.
 //
 // Values stay text: types come from the schema, never from YAML's guesses, so `no`, 010 and 1:30 hold no traps, and
 // quotes change nothing but null. Refused, with file and line: more than 256 KiB, nesting deeper than 16, maps of more

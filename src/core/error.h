@@ -25,7 +25,7 @@ enum class ErrorKind {
   kInternal,    // a bug in nexus                                         exit 1
 };
 
-// The process exit code of interface.md section 1 for an error of this kind.
+// The exit code of the process (docs/reliability.md) for an error of this kind.
 int exit_code(ErrorKind kind);
 
 class Error : public std::runtime_error {

@@ -30,7 +30,7 @@ void warn(fmt::format_string<Args...> format, Args&&... args) {
   warn_text(fmt::format(format, std::forward<Args>(args)...));
 }
 
-// The grammar of interface.md section 3: groups joined by " | ", each group "key value key value".
+// Log lines: groups joined by " | ", each group "key value key value".
 //   LineBuilder("stage s240 step 3 of 9").group("loss {:.4f}", loss).group("lr {:.2e}", lr).str()
 class LineBuilder {
  public:

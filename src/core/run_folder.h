@@ -1,4 +1,4 @@
-// Names inside a run folder (interface.md section 4), in one place.
+// Names inside a run folder, in one place.
 #pragma once
 
 #include <cstdint>

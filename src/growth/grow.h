@@ -33,7 +33,7 @@ struct GrowthBatch {
   std::vector<int32_t> tokens, targets;
 };
 
-// The check of nexusformer.md section 2. Logits and losses are compared in f32 (f64 if the store computes in f64),
+// The check that every growth must pass. Logits and losses are compared in f32 (f64 if the store computes in f64),
 // whatever the compute type. Liveness makes two AdamW updates without weight decay at `learning_rate` on a copy and
 // counts the new parameters that have not moved; a block is dead if none of it moved. Collective: tensor-parallel ranks
 // do their shares, data-parallel ones all do the same.

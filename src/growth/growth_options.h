@@ -1,4 +1,5 @@
-// How a stage grows its model: nexusformer.md section 2 (Nexus-Rank) and section 3 (Tokenformer).
+// How a stage grows its model: Nexus-Rank layers along M and A, a Tokenformer by parameter tokens (docs/numerics.md,
+// Growth).
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Growth as a pure function: two parameter tables in, a list of moves out (nexusformer.md section 2).
+// Growth as a pure function: two parameter tables in, a list of moves out (docs/numerics.md, Growth).
 #pragma once
 
 #include <cstdint>

@@ -9,7 +9,8 @@ namespace {
 
 using Prefixes = std::vector<std::string>;
 
-// Sharding (nexusformer.md section 6): W_M and W_A by rows, W_D by columns, so a rank holds whole channels of A.
+// Sharding (docs/parallelism.md, How a model is cut): W_M and W_A by rows, W_D by columns, so a rank holds whole
+// channels of A.
 std::vector<ParamSpec> w_m_specs(const Prefixes& prefixes, const NexusRankOptions& o) {
   std::vector<ParamSpec> specs;
   for (const std::string& prefix : prefixes)

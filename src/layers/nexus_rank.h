@@ -1,11 +1,11 @@
-// Nexus-Rank projection (arXiv 2604.19147; nexusformer.md section 1), for one output or for q, k and v at once:
+// Nexus-Rank projection (arXiv 2604.19147), for one output or for q, k and v at once:
 //
 //   h1 = W_M x    a1 = GELU(n(h1))    h2 = W_A a1    a2 = GELU(n(h2))    y = W_D a2
 //
 // PREFIX.w_m [M, D], PREFIX.w_a [A, M], PREFIX.w_d [O, A] per group. n is the identity or h / (||h|| + 1e-5) * sqrt(O):
 // the scale uses O, which growth never changes, so zero rows stay silent and lossless.
 //
-// Over p tensor-parallel ranks (nexusformer.md section 6) a rank has M / p rows of W_M, A / p rows of W_A and A / p
+// Over p tensor-parallel ranks (docs/parallelism.md) a rank has M / p rows of W_M, A / p rows of W_A and A / p
 // columns of W_D. The two norms need the squares of whole rows, added up over the ranks; W_A needs whole rows of a1,
 // which are gathered: M is the narrowest place of the chain.
 #pragma once

@@ -1,4 +1,4 @@
-// Pattention, attention over parameter tokens (Tokenformer, arXiv 2410.23168; nexusformer.md section 3):
+// Pattention, attention over parameter tokens (Tokenformer, arXiv 2410.23168):
 //
 //   s = x K^T    y = GELU(s / ||s|| * sqrt(n_scale)) V
 //

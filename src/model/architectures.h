@@ -1,5 +1,5 @@
 // The one place where the three architectures differ: which projections and norms a block is made of, and their names
-// in the parameter table (nexusformer.md sections 1 and 3).
+// in the parameter table (docs/numerics.md, Tensors).
 #pragma once
 
 #include "model/block.h"

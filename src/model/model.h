@@ -1,5 +1,6 @@
-// A whole decoder-only language model: embedding, blocks, final norm, head (nexusformer.md section 1), with explicit
-// forward and backward passes. It owns the parameter table; the values live in a ParamStore made from that table.
+// A whole decoder-only language model: embedding, blocks, final norm, head (docs/numerics.md, The function), with
+// explicit forward and backward passes. It owns the parameter table; the values live in a ParamStore made from that
+// table.
 //
 // Over tensor-parallel ranks (params/sharding.h) each rank makes the model with its own place in the grid and passes
 // the group's communicator in the context; all ranks of a group call the same methods with the same tokens.

@@ -1,4 +1,4 @@
-// What a model is: the widths and choices of nexusformer.md sections 1 and 3, for all three architectures.
+// What a model is: widths and choices of all three architectures (docs/numerics.md, Tensors and The function).
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,8 @@
 // AdamW over a parameter store whose tensors may have grown.
 //
 // A *generation* is what one growth added. Its entries were born with zero moments, so they carry their own update
-// counts for the bias correction, and in the stage that made them their own learning rate (nexusformer.md section 2).
+// counts for the bias correction, and in the stage that made them their own learning rate (docs/numerics.md, Loss,
+// gradient, update).
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// What a campaign will cost, before anything runs: parameters, FLOPs, steps, memory (interface.md section 1, `nexus
-// plan`). Counts come from the code that will run: the parameter table, and a dry run of one micro-batch.
+// What a campaign will cost, before anything runs: parameters, FLOPs, steps, memory (`nexus plan`). Counts come from
+// the code that will run: the parameter table, and a dry run of one micro-batch.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Compute saved at matched perplexity (nexusformer.md section 5; docs/report.md has the definitions for readers).
+// Compute saved at matched perplexity (docs/report.md has the definitions for readers).
 //
 // A run's curve is its validation loss (nats per token, the logarithm of perplexity) against cumulative training FLOPs,
 // ancestors included, straight between evaluations in (log FLOPs, log perplexity). The compute to reach a loss is the

@@ -1,5 +1,5 @@
-// The run folder's records: metrics.jsonl, eval.jsonl, ledger.jsonl and STATUS (interface.md sections 3 and 4), and the
-// lines on the terminal that say the same. Rank 0 writes; on other ranks every call does nothing.
+// The run folder's records: metrics.jsonl, eval.jsonl, ledger.jsonl and STATUS, and the lines on the terminal that say
+// the same. Rank 0 writes; on other ranks every call does nothing.
 //
 // Records are appended as they happen. After a crash the files may hold rows past the restored checkpoint; `resume`
 // marks the place, and readers drop what lies after it.

@@ -1,5 +1,5 @@
-// Who may ask a running job to save or to stop: signals, files in the run folder, time limits, a budget (interface.md
-// sections 4 and 6).
+// Who may ask a running job to save or to stop: signals, files in the run folder, time limits, a budget
+// (docs/reliability.md).
 //
 // One rank that has seen a request is enough: the trainer agrees on `poll()`'s answer across ranks at each step
 // boundary.

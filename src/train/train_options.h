@@ -1,4 +1,4 @@
-// What the step loop needs to know beside the model and the data: the plain options of interface.md section 2.
+// What the step loop needs to know beside the model and the data: plain options (docs/configuration.md).
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""PyTorch peer of `nexus bench step`: the Nexusformer of nexusformer.md section 1, one training step on random tokens.
+"""PyTorch peer of `nexus bench step`: a Nexusformer (docs/numerics.md), one training step on random tokens.
 
     python3 tests/bench/peers/torch_step.py --threads 2 --steps 10            (f32)
     python3 tests/bench/peers/torch_step.py --threads 2 --steps 10 --bf16     (autocast)

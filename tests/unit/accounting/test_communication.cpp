@@ -32,7 +32,7 @@ TEST(Communication, OfTensorParallelPassesIsWhatTheDryRunCounts) {
           }
 }
 
-// nexusformer.md section 6: 8 D + 5 M elements per token and block forward, 3.7 times a linear-projection block, whose
+// docs/parallelism.md: 8 D + 5 M elements per token and block forward, 3.7 times a linear-projection block, whose
 // forward pass moves 4 D; backward moves the same.
 TEST(Communication, OfANexusBlockIsEightDAndFiveM) {
   ModelConfig nexus;  // the 240M rung

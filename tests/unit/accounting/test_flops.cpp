@@ -19,7 +19,7 @@ ModelConfig paper_shape() {
   return config;
 }
 
-// The figures that nexusformer.md section 4 gives for this shape.
+// What the definitions of accounting/flops.h give for this shape.
 TEST(Flops, GemmCausalIs1469MegaflopsAt2048AndAt4096Is1582) {
   EXPECT_NEAR(training_flops_per_token(paper_shape(), 2048, FlopsDefinition::kGemmCausal) / 1e9, 1.469, 0.0005);
   EXPECT_NEAR(training_flops_per_token(paper_shape(), 4096, FlopsDefinition::kGemmCausal) / 1e9, 1.582, 0.0005);

@@ -80,7 +80,7 @@ TEST(Campaigns, ThatWeShipAllLoad) {
   EXPECT_GE(files, 4);
 }
 
-// The ladder of nexusformer.md section 5, in millions of parameters to one decimal.
+// The ladder of configs/models, in millions of parameters to one decimal.
 TEST(Ladder, HasTheParametersThatItsNamesSay) {
   const std::map<std::string, std::string> ladder = {{"nexus-170m", "169.5"}, {"nexus-240m", "239.5"},
                                                      {"nexus-300m", "302.8"}, {"nexus-380m", "381.4"},

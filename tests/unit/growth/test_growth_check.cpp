@@ -102,7 +102,7 @@ TEST(Growth, QkvVariantIsLosslessAndAlive) {
   EXPECT_TRUE(check.alive());
 }
 
-// The saddle of nexusformer.md section 2: no gradient ever reaches a channel whose row and column are both zero.
+// A saddle: no gradient ever reaches a channel whose row and column are both zero.
 TEST(Growth, ZeroAllIsLosslessAndCompletelyDead) {
   const GrowthCheck check =
       grow(small_model(Arch::kNexusformer), nexus_growth(GrowthInit::kZeroAll), DType::kF64).check;

@@ -58,8 +58,8 @@ TEST_P(EveryDryRun, RecomputingActivationsTakesLessMemoryAndAsManyProducts) {
   EXPECT_EQ(recomputing.attention_flops, keeping.attention_flops);
 }
 
-// nexusformer.md section 4: 2 per element of every matrix but the embedding, 2 V D for the head, 2 T D per layer for
-// causal attention; three times that for training.
+// `gemm_causal` (accounting/flops.h): 2 per element of every matrix but the embedding, 2 V D for the head, 2 T D per
+// layer for causal attention; three times that for training.
 double forward_flops_per_token(const ModelConfig& config, int64_t context) {
   const Model model(config);
   double elements = static_cast<double>(config.vocab * config.d);
@@ -79,7 +79,7 @@ TEST_P(EveryDryRun, CountsTheFlopsOfTheFormula) {
 }
 
 TEST(DryRun, MatchesTheDesignsFigureForN240) {
-  // nexusformer.md section 4: 1.582 GFLOP per token, forward and backward, at context 4096.
+  // The formula above gives 1.582 GFLOP per token, forward and backward, at context 4096.
   ModelConfig config;
   config.m = 1024;
   config.a = 1280;

@@ -12,7 +12,7 @@ namespace {
 
 using testing::tiny_config;
 
-// Written from nexusformer.md section 1, not from the table: q, k, v, o and the MLP as three matrices each.
+// Written from docs/numerics.md, not from the table: q, k, v, o and the MLP as three matrices each.
 int64_t nexus_parameters(int64_t d, int64_t l, int64_t m, int64_t a, int64_t f, int64_t v) {
   const int64_t projection = m * d + a * m + d * a, mlp = m * d + f * m + d * f;
   return l * (4 * projection + mlp + 2 * d) + 2 * v * d + d;

@@ -30,7 +30,7 @@ int64_t ladder_params(int64_t m, int64_t a) {
 TEST(Plan, ParameterCountsOfTheLadderAreTheFormulaToTheLastDigit) {
   const struct {
     int64_t m, a;
-    double millions;  // nexusformer.md section 5
+    double millions;  // the ladder of configs/models
   } rungs[] = {{640, 832, 169.5},   {1024, 1152, 239.5}, {1152, 1664, 302.8},
                {1408, 2048, 381.4}, {1664, 2176, 439.6}, {2176, 2944, 637.8}};
   for (const auto& rung : rungs) {
