@@ -57,13 +57,12 @@ void review_overlap(const CampaignSpec& spec, DataReview& review) {
   }
 }
 
-// Whether two files hold the same tokens. Where digests are kept beside both, nothing is read.
+// Whether two files hold the same tokens. Where digests of one type are kept beside both, nothing is read.
 bool same_data(const TokenFile& a, const TokenFile& b) {
-  if (a.tokens() != b.tokens() || a.type() != b.type()) return false;
+  if (a.tokens() != b.tokens()) return false;
   const auto kept_a = kept_content(a), kept_b = kept_content(b);
-  if (kept_a && kept_b) return kept_a->bin_digest == kept_b->bin_digest;
-  const std::string reason = same_text_reason(a.prefix(), b.prefix());
-  return reason.starts_with("is ") || reason.starts_with("has ");
+  if (kept_a && kept_b && a.type() == b.type()) return kept_a->bin_digest == kept_b->bin_digest;
+  return hold_same_tokens(a, b);
 }
 
 // For each dataset the first one that holds the same tokens: itself where no earlier one does.

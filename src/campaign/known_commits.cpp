@@ -118,6 +118,24 @@ KnownCommits read_known_commits(const RunFolder& run) {
   return known;
 }
 
+int64_t recorded_generation(const RunFolder& run) {
+  int64_t highest = 0;
+  const auto look = [&highest](const json& record) { highest = std::max(highest, count_of(record, "generation")); };
+  // Every launch writes into the ledger, which is short; metrics are not, and tell as much where it is gone.
+  for (const std::string& path : {run.ledger(), run.evals(), path_exists(run.ledger()) ? "" : run.metrics()})
+    if (!path.empty())
+      for_each_record(path, [&](const json& record, const std::string&) {
+        look(record);
+        return true;
+      });
+  if (!path_exists(run.run_json())) return highest;
+  const json document = json::parse(read_text_file(run.run_json()), nullptr, /*allow_exceptions=*/false);
+  if (document.is_object() && document.contains("launches") && document["launches"].is_array())
+    for (const json& launch : document["launches"])
+      if (launch.is_object()) look(launch);
+  return highest;
+}
+
 void refuse_vanished_checkpoints(const RunFolder& run, const std::string& newest) {
   const KnownCommits known = read_known_commits(run);
   if (newest.empty() && known.any()) refuse_empty(run, known);

@@ -23,6 +23,9 @@ struct KnownCommits {
 // Lines that are torn or no records are left out.
 KnownCommits read_known_commits(const RunFolder& run);
 
+// The highest generation that any launch has recorded, in run.json or in its records; 0: none. Leases may be lost.
+int64_t recorded_generation(const RunFolder& run);
+
 // `newest`: the checkpoint that --resume auto has found, or "". Throws ErrorKind::kCheckpoint where the records know of
 // a later commit whose checkpoint is gone, though nobody has set it aside as damaged.
 void refuse_vanished_checkpoints(const RunFolder& run, const std::string& newest);

@@ -248,10 +248,6 @@ std::vector<FrozenChange> data_changes(const CampaignSpec& spec, const TrainStat
 }
 
 DataIdentity updated_identity(const DataIdentity& before, DataIdentity now) {
-  if (now.valid.empty()) {
-    now.valid = before.valid;
-    now.valid_type = before.valid_type;
-  }
   if (now.tokenizer.empty()) now.tokenizer = before.tokenizer;
   return now;
 }

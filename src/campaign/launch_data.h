@@ -49,7 +49,7 @@ class LaunchData {
 std::vector<FrozenChange> data_changes(const CampaignSpec& spec, const TrainState& before,
                                        const std::string& index_digest, const DataIdentity& now);
 
-// `now`, with what this launch does not know (it has no validation file, or names no tokenizer) as it was.
+// `now`, with the tokenizer as it was where this launch names none.
 DataIdentity updated_identity(const DataIdentity& before, DataIdentity now);
 
 }  // namespace nexus

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <random>
 
@@ -58,10 +59,15 @@ json read_run_json(const RunFolder& run) {
   return document;
 }
 
-// Of the newest one; "" where there is none.
+// Of the newest one that can be read; "" where there is none at all.
 std::string id_of_checkpoints(const RunFolder& run) {
   const std::vector<CheckpointEntry> all = list_checkpoints(run);
-  return all.empty() ? "" : Checkpoint(all.back().path, /*verify_data=*/false).id().run_id;
+  if (all.empty()) return "";
+  const auto newest =
+      std::find_if(all.rbegin(), all.rend(), [](const CheckpointEntry& entry) { return entry.problem.empty(); });
+  if (newest != all.rend()) return newest->id.run_id;
+  throw Error(ErrorKind::kCheckpoint, "run.json is gone, and no checkpoint can be read that would tell the run's id",
+              run.run_json(), "bring run.json or a checkpoint back from a copy, then run the same command again");
 }
 
 }  // namespace

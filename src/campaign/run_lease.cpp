@@ -14,6 +14,7 @@
 #include <optional>
 #include <set>
 
+#include "campaign/known_commits.h"
 #include "checkpoint/checkpoint.h"
 #include "core/error.h"
 #include "core/files.h"
@@ -174,18 +175,6 @@ void outlive(const RunFolder& run, const LeaseRecord& owner, const LeaseTimes& t
     std::this_thread::sleep_for(kLook);
   }
   if (here) refuse(run, owner);
-}
-
-// The highest generation that run.json tells of: every launch is recorded there before it writes anything else.
-int64_t recorded_generation(const RunFolder& run) {
-  if (!path_exists(run.run_json())) return 0;
-  const json document = json::parse(read_text_file(run.run_json()), nullptr, /*allow_exceptions=*/false);
-  int64_t highest = 0;
-  if (!document.is_object() || !document.contains("launches") || !document["launches"].is_array()) return 0;
-  for (const json& launch : document["launches"])
-    if (launch.is_object() && launch.contains("generation") && launch["generation"].is_number_integer())
-      highest = std::max(highest, launch["generation"].get<int64_t>());
-  return highest;
 }
 
 // Readers drop what lower generations write, so the count must not begin anew where leases were removed or not copied.

@@ -173,16 +173,6 @@ class DocumentHash {
   int64_t tokens_ = 0;
 };
 
-bool hold_same_tokens(const TokenFile& a, const TokenFile& b) {
-  constexpr int64_t kBlock = 1 << 16;
-  if (a.tokens() != b.tokens()) return false;
-  for (int64_t first = 0; first < a.tokens(); first += kBlock) {
-    const int64_t count = std::min(kBlock, a.tokens() - first);
-    if (read_ids(a, first, count) != read_ids(b, first, count)) return false;
-  }
-  return true;
-}
-
 // The name of a text that both were built from, by builds that held out other parts of it.
 std::string shared_source(const std::string& prefix, const std::string& other_prefix) {
   const std::optional<TokenFileInfo> info = read_token_file_info(prefix), other = read_token_file_info(other_prefix);
@@ -199,6 +189,16 @@ std::string shared_source(const std::string& prefix, const std::string& other_pr
 }
 
 }  // namespace
+
+bool hold_same_tokens(const TokenFile& a, const TokenFile& b) {
+  constexpr int64_t kBlock = 1 << 16;
+  if (a.tokens() != b.tokens()) return false;
+  for (int64_t first = 0; first < a.tokens(); first += kBlock) {
+    const int64_t count = std::min(kBlock, a.tokens() - first);
+    if (read_ids(a, first, count) != read_ids(b, first, count)) return false;
+  }
+  return true;
+}
 
 std::string same_text_reason(const std::string& prefix, const std::string& other_prefix) {
   std::error_code ignored;

@@ -29,6 +29,18 @@ TEST(RunIdentity, IsTakenFromTheCheckpointsWhereRunJsonIsGone) {
   EXPECT_EQ(nlohmann::json::parse(read_text_file(run.run_json()))["run_id"], "run");
 }
 
+TEST(RunIdentity, IsNeitherTakenFromADamagedCheckpointNorMadeBesideOne) {
+  const TempFolder folder;
+  const RunFolder run{folder.path()};
+  const std::string older = commit_state(folder.path(), 0, 3), newer = commit_state(folder.path(), 0, 4);
+  write_file_durably(newer + "/MANIFEST.json", "{");
+  EXPECT_EQ(identify_run(run), "run");
+  std::filesystem::remove(run.run_json());
+  write_file_durably(older + "/MANIFEST.json", "{");
+  EXPECT_NEXUS_ERROR(identify_run(run), ErrorKind::kCheckpoint, ::testing::HasSubstr("run.json is gone"));
+  EXPECT_FALSE(path_exists(run.run_json()));
+}
+
 TEST(RunIdentity, IsNotMadeAnewWhereItCannotBeLookedFor) {
   const TempFolder folder;
   const RunFolder run{folder.path()};

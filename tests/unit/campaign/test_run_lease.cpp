@@ -45,9 +45,19 @@ struct OneRun {
 TEST(RunLease, GenerationsGoOnWhereLeasesAreGone) {
   const OneRun run;
   write_file_durably(run.run.run_json(), R"({"run_id":"x","launches":[{"generation":3},{"generation":7},{"pid":1}]})");
-  const RunLease lease(run.run, 1, 1, ignore_loss, kQuick);
-  EXPECT_EQ(lease.generation(), 8);
-  EXPECT_NO_THROW(lease.require_current());
+  {
+    const RunLease lease(run.run, 1, 1, ignore_loss, kQuick);
+    EXPECT_EQ(lease.generation(), 8);
+    EXPECT_NO_THROW(lease.require_current());
+  }
+  // run.json is gone, too: the records tell, the ledger's or, without one, the others'.
+  fs::remove_all(run.run.lease_folder());
+  fs::remove(run.run.run_json());
+  append_line(run.run.metrics(), R"({"kind":"step","stage":"s0","stage_index":0,"step":1,"generation":11})");
+  EXPECT_EQ(RunLease(run.run, 1, 1, ignore_loss, kQuick).generation(), 12);
+  fs::remove_all(run.run.lease_folder());
+  append_line(run.run.ledger(), R"({"kind":"resume","stage":"s0","stage_index":0,"step":1,"generation":20})");
+  EXPECT_EQ(RunLease(run.run, 1, 1, ignore_loss, kQuick).generation(), 21);
 }
 
 std::string this_machine(const OneRun& run) {
