@@ -257,9 +257,16 @@ def fails_at_once(rig):
 def bad_node(rig):
     """A node on which ranks die at once and settle does not see the run folder: it notes that with the job, and takes another node."""
     bad = rig.folder / f"{rig.name}-node"
-    body = f"""[[ -e {bad} ]] || echo "$SLURMD_NODENAME" >{bad}
+    # A rank that srun ends because another one died says TERM, as one does that was told to end: both must die by KILL.
+    body = f"""[[ -e {bad} ]] || {{ echo "$SLURMD_NODENAME" >{bad}.$$; ln {bad}.$$ {bad} 2>/dev/null; }}
 if [[ $(<{bad}) == "$SLURMD_NODENAME" ]]; then
-  [[ $1 != train ]] || kill -9 $$
+  if [[ $1 == train ]]; then
+    trap '' TERM
+    here={bad}.start${{SLURM_RESTART_COUNT:-0}}
+    : >"$here.$SLURM_PROCID"
+    until [[ -e $here.0 && -e $here.1 ]]; do sleep 0.05; done
+    kill -9 $$
+  fi
   [[ $2 != settle ]] || set -- slurm settle /not/mounted "${{@:4}}"
 fi
 exec "$real" "$@"
