@@ -1,5 +1,6 @@
-// How many bytes a training step sends between ranks, by formula: docs/parallelism.md derives every term. The
-// communicators count what they really send (Communicator::group_bytes), and tests hold the two equal to the byte.
+// How many bytes a training step sends between ranks. What the model's passes send over tensor-parallel ranks is
+// counted by running them dry; the rest is formulas (docs/parallelism.md derives every term). The communicators count
+// what they really send (Communicator::group_bytes), and tests hold the two equal to the byte.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,7 @@ namespace nexus {
 // One term. All ranks of one group together send `group_bytes` per step; a rank sends group_bytes / group size.
 struct CommunicationTerm {
   enum class Group { kTp, kDp, kWorld } group = Group::kTp;
-  std::string name;  // "blocks forward", "gradients", ...
+  std::string name;  // "forward and backward passes", "gradients", ...
   int64_t group_bytes = 0;
 };
 

@@ -93,7 +93,7 @@ void record_launch(const RunFolder& run, const CampaignInput& input, const Launc
   const CampaignSpec& spec = input.spec;
   json document = read_run_json(run);
   document["name"] = spec.name;
-  document["arch"] = name_of(spec.model.arch);
+  document["arch"] = spec.model.arch;
   document["seed"] = spec.seed;
   document["flops_def"] = spec.account.flops_def;
   document["init_from"] = spec.init_from;

@@ -5,6 +5,7 @@
 
 #include "accounting/flops.h"
 #include "core/units.h"
+#include "train/train_state.h"
 
 namespace nexus {
 namespace {
@@ -195,16 +196,10 @@ nlohmann::json profile_json(const BenchReport& report) {
 // What another program needs to build the same step.
 nlohmann::json shape_json(const BenchReport& report) {
   const ModelConfig model = report.spec.model_of_stage(0);
-  return {{"arch", name_of(model.arch)},
-          {"D", model.d},
-          {"L", model.layers},
-          {"H", model.heads},
-          {"V", model.vocab},
-          {"M", model.m},
-          {"A", model.a},
-          {"F", model.f},
-          {"context", report.spec.data.context},
-          {"global_tokens", report.spec.batch.global_tokens}};
+  nlohmann::json document = to_json(model);
+  document["context"] = report.spec.data.context;
+  document["global_tokens"] = report.spec.batch.global_tokens;
+  return document;
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ int check(const ConfigArguments& arguments) {
     steps += spec.steps_of_stage(i);
   }
   fmt::print("ok: {} | arch {} params {} | stages {} tokens {} steps {} | out {} | digest {}\n", spec.name,
-             name_of(spec.model.arch), parameter_range(spec), spec.stages.size(), format_count(tokens), steps, spec.out,
+             spec.model.arch, parameter_range(spec), spec.stages.size(), format_count(tokens), steps, spec.out,
              campaign.digest);
   const DataReview review = review_data(spec);
   for (const std::string& line : review.lines) fmt::print("{}\n", line);

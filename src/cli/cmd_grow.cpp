@@ -16,6 +16,7 @@
 #include "core/units.h"
 #include "data/data_check.h"
 #include "data/sampler.h"
+#include "model/architecture.h"
 #include "train/checkpoint_io.h"
 
 namespace nexus {
@@ -31,6 +32,14 @@ struct GrowArguments {
   bool not_lossless = false, allow_dead = false;
 };
 
+bool grows(const std::string& name) {
+  const auto& all = all_architectures();
+  return std::any_of(all.begin(), all.end(), [&](const Architecture* each) {
+    const ModelKey* key = each->find_key(name);
+    return key != nullptr && key->grows();
+  });
+}
+
 GrowthOptions growth_options(const GrowArguments& arguments) {
   GrowthOptions options;
   options.init = growth_init(arguments.init);
@@ -43,13 +52,10 @@ GrowthOptions growth_options(const GrowArguments& arguments) {
     const std::string key = assignment.substr(0, equals);
     const std::string name = key.rfind("model.", 0) == 0 ? key.substr(6) : key;
     const auto extent = equals == std::string::npos ? std::nullopt : parse_count(assignment.substr(equals + 1));
-    Width found = Width::kFixed;
-    for (const Width width : kGrowableWidths)
-      if (name == name_of(width)) found = width;
-    if (found == Width::kFixed || !extent)
+    if (!grows(name) || !extent)
       throw Error(ErrorKind::kConfig, "'" + assignment + "' is no growth", "-s",
                   "write model.M=1664, model.A=..., model.n_qkv=...");
-    options.widths[found] = *extent;
+    options.widths[name] = *extent;
   }
   if (options.widths.empty())
     throw Error(ErrorKind::kConfig, "no width to grow", "command line", "add -s model.M=... or -s model.A=...");

@@ -13,6 +13,7 @@
 #include "campaign/cluster_spec.h"
 #include "config/config.h"
 #include "config/yaml_tree.h"
+#include "model/architecture.h"
 
 namespace nexus {
 
@@ -27,9 +28,8 @@ struct Field {
 
   std::string key;  // dotted, relative to the map that the table describes: "lr.peak"
   KeyClass key_class;
-  std::string preset;              // YAML text used where the key is absent; empty: the key must be given
-  std::string tokenformer_preset;  // the same for arch tokenformer, if it differs
-  std::string example;             // what reference.yaml shows where there is no preset
+  std::string preset;   // YAML text used where the key is absent; empty: the key must be given
+  std::string example;  // what reference.yaml shows where there is no preset
   std::string comment;
   bool optional = false;  // absent means absent: there is no preset, and the key need not be given
   ListKey list = ListKey::kNone;
@@ -41,8 +41,11 @@ struct Field {
   std::function<std::string(const Spec&, const ModelConfig&)> misplaced;
 
   bool required() const { return preset.empty() && !optional; }
-  const std::string& preset_for(const ModelConfig& model) const {
-    return model.arch == Arch::kTokenformer && !tokenformer_preset.empty() ? tokenformer_preset : preset;
+  // The preset, or that of the model's architecture.
+  std::string preset_for(const ModelConfig& model) const {
+    const auto presets = architecture(model.arch).presets();
+    const auto own = presets.find(key);
+    return own == presets.end() ? preset : own->second;
   }
 };
 

@@ -1,3 +1,7 @@
+#include <fmt/ranges.h>
+
+#include <set>
+
 #include "config/schema_rows.h"
 
 namespace nexus {
@@ -12,18 +16,51 @@ auto model(Member ModelConfig::*member) {
   return at(&CampaignSpec::model, member);
 }
 
-std::string nexusformer_only(const CampaignSpec&, const ModelConfig& m) {
-  return m.arch == Arch::kNexusformer ? "" : "belongs to arch nexusformer";
+// "belongs to arch transformer and to variant qkv of nexusformer".
+std::string owners_of(const std::string& name) {
+  std::vector<std::string> owners;
+  for (const Architecture* each : all_architectures()) {
+    const ModelKey* key = each->find_key(name);
+    if (key == nullptr) continue;
+    if (key->only_with.word.empty())
+      owners.insert(owners.begin(), "arch " + each->name());
+    else
+      owners.push_back(fmt::format("{} {} of {}", key->only_with.word, key->only_with.value, each->name()));
+  }
+  return fmt::format("belongs to {}", fmt::join(owners, " and to "));
 }
-std::string tokenformer_only(const CampaignSpec&, const ModelConfig& m) {
-  return m.arch == Arch::kTokenformer ? "" : "belongs to arch tokenformer";
+
+// A key that some architectures have. Their rows agree, or the first one's holds.
+void add_own_key(Rows& t, const ModelKey& key) {
+  Field<CampaignSpec>& field = t.emplace_back("model." + key.name, kFixed);
+  field.preset = key.at_birth.empty() ? key.preset : "null";
+  field.example = key.example;
+  field.comment = key.comment;
+  if (key.is_word()) {
+    field.set = [key](CampaignSpec& spec, const Node& node, const std::string& path) {
+      spec.model.words[key.name] = key.choices[parse_choice(node, path, key.choices)];
+    };
+    field.get = [key](const CampaignSpec& spec) -> std::optional<std::string> { return spec.model.word(key.name); };
+  } else {
+    const CountType type = key.at_birth.empty() ? CountType{1, kMaxWidth} : CountType{1, kMaxWidth, "null"};
+    field.set = [key, type](CampaignSpec& spec, const Node& node, const std::string& path) {
+      spec.model.counts[key.name] = type.parse(node, path);
+    };
+    field.get = [key, type](const CampaignSpec& spec) -> std::optional<std::string> {
+      return type.text(spec.model.count(key.name));
+    };
+  }
+  field.misplaced = [name = key.name](const CampaignSpec&, const ModelConfig& model) -> std::string {
+    const ModelKey* own = architecture(model.arch).find_key(name);
+    return own != nullptr && has_key(model, *own) ? "" : owners_of(name);
+  };
 }
-std::string not_tokenformer(const CampaignSpec&, const ModelConfig& m) {
-  return m.arch == Arch::kTokenformer ? "belongs to arch nexusformer and transformer" : "";
-}
-std::string linear_mlp_only(const CampaignSpec&, const ModelConfig& m) {
-  const bool linear = m.arch == Arch::kTransformer || (m.arch == Arch::kNexusformer && m.variant == Variant::kQkv);
-  return linear ? "" : "belongs to arch transformer and to variant qkv of nexusformer";
+
+void add_own_keys(Rows& t) {
+  std::set<std::string> added;
+  for (const Architecture* each : all_architectures())
+    for (const ModelKey& key : each->keys())
+      if (added.insert(key.name).second) add_own_key(t, key);
 }
 
 // A width that every model has.
@@ -37,69 +74,26 @@ void add_shape(Rows& t) {
   add(t, "model.V", "32000", width, model(&ModelConfig::vocab), kFixed, "vocabulary; must cover the tokenizer's");
 }
 
-void add_nexus_widths(Rows& t) {
-  const CountType width{1, kMaxWidth};
-  add(t, "model.M", "1024", width, model(&ModelConfig::m), kFixed, "first inner width of Nexus-Rank layers; grows")
-      .misplaced = nexusformer_only;
-  add(t, "model.A", "1152", width, model(&ModelConfig::a), kFixed, "second inner width of Nexus-Rank layers; grows")
-      .misplaced = nexusformer_only;
-  add(t, "model.F", "2048", width, model(&ModelConfig::f), kFixed, "outer width of the MLP").misplaced =
-      not_tokenformer;
-}
-
-void add_parameter_tokens(Rows& t) {
-  struct Row {
-    const char *key, *example, *comment;
-    int64_t ModelConfig::*member;
-  };
-  for (const Row& row :
-       {Row{"model.n_qkv", "576", "parameter tokens of q, k and v; grows", &ModelConfig::n_qkv},
-        Row{"model.n_proj", "576", "parameter tokens of the output projection; grows", &ModelConfig::n_proj},
-        Row{"model.n_ffn", "2304", "parameter tokens of the feed-forward layer; grows", &ModelConfig::n_ffn}}) {
-    auto& field = add(t, row.key, "", CountType{1, kMaxWidth}, model(row.member), kFixed, row.comment);
-    field.example = row.example;
-    field.misplaced = tokenformer_only;
-  }
-  for (const Row& row :
-       {Row{"model.scale_qkv", "", "n_scale of q, k and v; null: n_qkv at birth", &ModelConfig::scale_qkv},
-        Row{"model.scale_proj", "", "n_scale of the output projection; null: n_proj at birth",
-            &ModelConfig::scale_proj},
-        Row{"model.scale_ffn", "", "n_scale of the feed-forward layer; null: n_ffn at birth", &ModelConfig::scale_ffn}})
-    add(t, row.key, "null", CountType{1, kMaxWidth, "null"}, model(row.member), kFixed, row.comment).misplaced =
-        tokenformer_only;
-}
-
 void add_details(Rows& t) {
-  const ChoiceType<NormKind> norm{{{"l2", NormKind::kL2}, {"none", NormKind::kNone}}};
   const ChoiceType<GeluKind> gelu{{{"erf", GeluKind::kErf}, {"tanh", GeluKind::kTanh}}};
-  const ChoiceType<GateKind> gate{{{"swiglu", GateKind::kSwiGlu}, {"gelu", GateKind::kGelu}}};
-  add(t, "model.norm", "l2", norm, model(&ModelConfig::norm), kFixed,
-      "l2 or none: norm before GELU in Nexus-Rank layers")
-      .misplaced = nexusformer_only;
   add(t, "model.gelu", "erf", gelu, model(&ModelConfig::gelu), kFixed, "exact GELU (erf) or its approximation (tanh)");
-  add(t, "model.mlp", "swiglu", gate, model(&ModelConfig::mlp), kFixed, "swiglu or gelu").misplaced = linear_mlp_only;
   add(t, "model.tie", "false", FlagType{}, model(&ModelConfig::tie), kFixed,
-      "the head shares the embedding's matrix; tokenformer: true")
-      .tokenformer_preset = "true";
+      "the head shares the embedding's matrix; tokenformer: true");
   add(t, "model.rope_theta", "10000", RealType{0, 1e12, true}, model(&ModelConfig::rope_theta), kFixed,
       "base of the rotary angles");
   add(t, "model.rotary_share", "1", RealType{0, 1, true}, model(&ModelConfig::rotary_share), kFixed,
-      "share of a head that rotates; tokenformer: 0.25")
-      .tokenformer_preset = "0.25";
+      "share of a head that rotates; tokenformer: 0.25");
 }
 
 }  // namespace
 
 void add_model_rows(Rows& t) {
+  ChoiceType<std::string> arch;
+  for (const Architecture* each : all_architectures()) arch.choices.emplace_back(each->name(), each->name());
   // What decides which keys belong comes first: rows are read in this order.
-  add(t, "model.arch", "nexusformer", choice_of({Arch::kNexusformer, Arch::kTokenformer, Arch::kTransformer}),
-      model(&ModelConfig::arch), kFixed, "nexusformer, tokenformer or transformer");
-  add(t, "model.variant", "full", choice_of({Variant::kFull, Variant::kQkv}), model(&ModelConfig::variant), kFixed,
-      "Nexus-Rank in q, k, v, o and the MLP (full), or in q, k, v only (qkv)")
-      .misplaced = nexusformer_only;
+  add(t, "model.arch", "nexusformer", arch, model(&ModelConfig::arch), kFixed, arch.describe());
   add_shape(t);
-  add_nexus_widths(t);
-  add_parameter_tokens(t);
+  add_own_keys(t);
   add_details(t);
 }
 

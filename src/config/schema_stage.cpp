@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include <array>
+#include <set>
 
 #include "config/schema_rows.h"
 
@@ -26,8 +26,10 @@ std::string not_constant(const StageSpec& stage, const ModelConfig&) {
 std::string wsd_only(const StageSpec& stage, const ModelConfig&) {
   return stage.lr.kind == ScheduleKind::kWsd ? "" : "belongs to schedule wsd";
 }
-std::string nexusformer_only(const StageSpec&, const ModelConfig& model) {
-  return model.arch == Arch::kNexusformer ? "" : "belongs to arch nexusformer";
+std::string with_new_normal_entries(const StageSpec&, const ModelConfig& model) {
+  for (const std::string& init : architecture(model.arch).growth_inits())
+    if (draws_by_column_std(growth_init(init))) return "";
+  return "belongs to growths with grow.init zero_rows, zero_columns or random";
 }
 
 void add_learning_rate(Rows& t) {
@@ -46,48 +48,42 @@ void add_learning_rate(Rows& t) {
       .misplaced = wsd_only;
 }
 
-struct GrowableWidth {
-  Width width;
-  Arch arch;
-  const char* comment;
-  const char* example;
-};
-constexpr std::array<GrowableWidth, 5> kGrowable{
-    {{Width::kM, Arch::kNexusformer, "new width M", "1664"},
-     {Width::kA, Arch::kNexusformer, "new width A", "2176"},
-     {Width::kTokensQkv, Arch::kTokenformer, "new number of tokens of q, k and v", "1152"},
-     {Width::kTokensProj, Arch::kTokenformer, "new number of tokens of the output projection", "1152"},
-     {Width::kTokensFfn, Arch::kTokenformer, "new number of tokens of the feed-forward layer", "4608"}}};
-
-Field<StageSpec> growth_row(const GrowableWidth& entry) {
+Field<StageSpec> growth_row(const Architecture& arch, const ModelKey& key) {
   const CountType type{1, kMaxWidth};
-  Field<StageSpec> field(fmt::format("grow.{}", name_of(entry.width)), kFixed);
-  field.example = entry.example;
-  field.comment = entry.comment;
+  Field<StageSpec> field(fmt::format("grow.{}", key.name), kFixed);
+  field.example = key.growth.example;
+  field.comment = key.growth.comment;
   field.optional = true;
-  field.set = [type, width = entry.width](StageSpec& stage, const Node& node, const std::string& key) {
-    stage.grow.widths[width] = type.parse(node, key);
+  field.set = [type, width = key.name](StageSpec& stage, const Node& node, const std::string& path) {
+    stage.grow.widths[width] = type.parse(node, path);
   };
-  field.get = [width = entry.width](const StageSpec& stage) -> std::optional<std::string> {
+  field.get = [width = key.name](const StageSpec& stage) -> std::optional<std::string> {
     const auto found = stage.grow.widths.find(width);
     if (found == stage.grow.widths.end()) return std::nullopt;
     return fmt::format("{}", found->second);
   };
-  field.misplaced = [arch = entry.arch](const StageSpec&, const ModelConfig& model) -> std::string {
-    return model.arch == arch ? "" : "belongs to arch " + name_of(arch);
+  field.misplaced = [width = key.name, &arch](const StageSpec&, const ModelConfig& model) -> std::string {
+    const ModelKey* own = architecture(model.arch).find_key(width);
+    return own != nullptr && own->grows() ? "" : "belongs to arch " + arch.name();
   };
   return field;
+}
+
+void add_growable_widths(Rows& t) {
+  std::set<std::string> added;
+  for (const Architecture* each : all_architectures())
+    for (const ModelKey& key : each->keys())
+      if (key.grows() && added.insert(key.name).second) t.push_back(growth_row(*each, key));
 }
 
 void add_growth_options(Rows& t) {
   using enum GrowthInit;
   const auto init = choice_of({kZeroRows, kZeroAll, kZeroColumns, kRandom, kReleased, kZeroKey, kZeroKeyFixedScale});
   add(t, "grow.init", "zero_rows", init, growth(&GrowthOptions::init), kFixed,
-      "zero_rows, zero_all, zero_columns, random; tokenformer: zero_key_fixed_scale, zero_key, released")
-      .tokenformer_preset = "zero_key_fixed_scale";
+      "zero_rows, zero_all, zero_columns, random; tokenformer: zero_key_fixed_scale, zero_key, released");
   add(t, "grow.column_std", "0.02", RealType{0, 100, true}, growth(&GrowthOptions::column_std), kFixed,
       "standard deviation of the new entries that are not zero")
-      .misplaced = nexusformer_only;
+      .misplaced = with_new_normal_entries;
   add(t, "grow.optimizer", "keep", choice_of({MomentPolicy::kKeep, MomentPolicy::kKeepV, MomentPolicy::kReset}),
       growth(&GrowthOptions::moments), kFixed, "moments of the old entries: keep, keep_v or reset");
   add(t, "grow.new.lr_mult", "1", RealType{0, 1e3, true}, growth(&GrowthOptions::new_lr_mult), kSchedule,
@@ -102,7 +98,7 @@ void add_growth_options(Rows& t) {
 
 void add_growth(Rows& t) {
   const size_t first = t.size();
-  for (const GrowableWidth& entry : kGrowable) t.push_back(growth_row(entry));
+  add_growable_widths(t);
   const size_t first_option = t.size();
   add_growth_options(t);
   // Without a new width there is no growth, and its options have no value to show.
@@ -110,7 +106,8 @@ void add_growth(Rows& t) {
     t[i].get = [inner = t[i].get](const StageSpec& stage) { return stage.grow.grows() ? inner(stage) : std::nullopt; };
   for (size_t i = first; i < t.size(); ++i)
     t[i].misplaced = [inner = t[i].misplaced](const StageSpec& stage, const ModelConfig& model) -> std::string {
-      if (model.arch == Arch::kTransformer) return "has no meaning for arch transformer, which cannot grow";
+      if (architecture(model.arch).growth_inits().empty())
+        return fmt::format("has no meaning for arch {}, which cannot grow", model.arch);
       return inner ? inner(stage, model) : "";
     };
 }

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "core/error.h"
 #include "core/run_folder.h"
+#include "model/architecture.h"
 
 namespace nexus {
 namespace {
@@ -75,11 +78,8 @@ class Validator {
       const std::string key = section == "model" ? error.where() : section;
       fail(key, error.fact(), error.todo());
     }
-    if (model.arch != Arch::kNexusformer) return;
-    if (model.m <= model.d && (section == "model" || locations_.has(section + ".M")))
-      warn(section + ".M", fmt::format("M = {} is not larger than D = {}: as a rule D < M < A", model.m, model.d));
-    if (model.a <= model.m)
-      warn(section + ".A", fmt::format("A = {} is not larger than M = {}: as a rule D < M < A", model.a, model.m));
+    for (const auto& [key, text] : architecture(model.arch).advice(model))
+      if (advised_.insert(text).second) warn(fmt::format("{}.{}", section, key), text);
   }
 
   void check_batch() {
@@ -145,9 +145,9 @@ class Validator {
     bool larger = false;
     for (const auto& [width, value] : grow.widths) {
       const int64_t before = model.width(width);
-      const std::string key = fmt::format("{}.{}", section, name_of(width));
+      const std::string key = fmt::format("{}.{}", section, width);
       if (value < before)
-        fail(key, fmt::format("{} would shrink from {} to {}", name_of(width), before, value),
+        fail(key, fmt::format("{} would shrink from {} to {}", width, before, value),
              fmt::format("growth only adds: write at least {}", before));
       larger = larger || value > before;
       model.set_width(width, value);
@@ -167,6 +167,7 @@ class Validator {
   CampaignSpec& spec_;
   const Locations& locations_;
   std::vector<std::string> warnings_;
+  std::set<std::string> advised_;  // a growth does not repeat what was said of the model before it
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "core/rng.h"
+#include "model/architecture.h"
 #include "params/replication.h"
 
 namespace nexus {
@@ -131,7 +132,7 @@ void grow_all(ProcessGrid& grid, const std::vector<GrowthMove>& moves, const Gro
 
 std::map<Width, int64_t> growable_widths(const ModelConfig& config) {
   std::map<Width, int64_t> widths;
-  for (const Width width : kGrowableWidths) widths[width] = config.width(width);
+  for (const Width& width : config.growable_widths()) widths[width] = config.width(width);
   return widths;
 }
 
@@ -143,9 +144,8 @@ ModelConfig grown_config(const ModelConfig& config, const GrowthOptions& options
   // The published Tokenformer scales by the grown number of tokens; only the fixed-scale policy leaves the function as
   // it was.
   if (options.init == GrowthInit::kReleased || options.init == GrowthInit::kZeroKey) {
-    grown.scale_qkv = grown.n_qkv;
-    grown.scale_proj = grown.n_proj;
-    grown.scale_ffn = grown.n_ffn;
+    for (const ModelKey& key : architecture(grown.arch).keys())
+      if (!key.at_birth.empty()) grown.counts[key.name] = grown.count(key.at_birth);
   }
   grown.validate();
   return grown;

@@ -1,7 +1,12 @@
 #include "growth/growth_options.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/units.h"
+#include "model/architecture.h"
 
 namespace nexus {
 namespace {
@@ -19,9 +24,20 @@ Policy by_name(const std::string& name, int count, const char* key) {
               near.empty() ? "use one of those that `nexus grow --help` lists" : "did you mean " + near + "?");
 }
 
-std::string why_lossy(GrowthInit init, NormKind norm) {
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::vector<std::string> architectures_with(const std::string& init) {
+  std::vector<std::string> names;
+  for (const Architecture* each : all_architectures())
+    if (contains(each->growth_inits(), init)) names.push_back(each->name());
+  return names;
+}
+
+std::string why_lossy(GrowthInit init, const std::string& norm) {
   switch (init) {
-    case GrowthInit::kZeroColumns: return norm == NormKind::kL2 ? "norm l2 sees the new rows" : "";
+    case GrowthInit::kZeroColumns: return norm == "l2" ? "norm l2 sees the new rows" : "";
     case GrowthInit::kRandom: return "the new channels contribute at once";
     case GrowthInit::kReleased: return "the new keys are random and the scale grows";
     case GrowthInit::kZeroKey: return "the scale grows with the number of tokens";
@@ -36,22 +52,22 @@ std::string why_lossy(GrowthInit init, NormKind norm) {
 
 std::optional<PolicyProblem> policy_problem(const GrowthOptions& options, const ModelConfig& model) {
   const std::string init = name_of(options.init);
-  const bool for_tokens = options.init == GrowthInit::kReleased || options.init == GrowthInit::kZeroKey ||
-                          options.init == GrowthInit::kZeroKeyFixedScale;
-  if (for_tokens != (model.arch == Arch::kTokenformer))
-    return PolicyProblem{
-        fmt::format("init {} belongs to {}", init, for_tokens ? "arch tokenformer" : "arch nexusformer"),
-        for_tokens ? "use zero_rows, zero_all, zero_columns or random"
-                   : "use zero_key_fixed_scale, zero_key or released"};
+  const std::vector<std::string> fitting = architecture(model.arch).growth_inits();
+  if (!contains(fitting, init))
+    return PolicyProblem{fmt::format("init {} belongs to arch {}", init, fmt::join(architectures_with(init), " and ")),
+                         fmt::format("use {}", fmt::join(fitting, " or "))};
   if (options.init == GrowthInit::kZeroAll && !options.allow_dead)
     return PolicyProblem{"init zero_all gives new blocks whose gradient is zero for ever",
                          "use zero_rows, or set allow_dead: true"};
-  const std::string reason = why_lossy(options.init, model.norm);
+  const std::string reason = why_lossy(options.init, model.word("norm"));
   if (options.lossless && !reason.empty())
-    return PolicyProblem{
-        fmt::format("init {} cannot be lossless: {}", init, reason),
-        fmt::format("set grow.lossless: false, or use {}", for_tokens ? "zero_key_fixed_scale" : "zero_rows")};
+    return PolicyProblem{fmt::format("init {} cannot be lossless: {}", init, reason),
+                         "set grow.lossless: false, or use " + fitting.front()};
   return std::nullopt;
+}
+
+bool draws_by_column_std(GrowthInit init) {
+  return init == GrowthInit::kZeroRows || init == GrowthInit::kZeroColumns || init == GrowthInit::kRandom;
 }
 
 std::string name_of(GrowthInit init) {

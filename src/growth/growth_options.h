@@ -41,6 +41,9 @@ struct PolicyProblem {
 };
 std::optional<PolicyProblem> policy_problem(const GrowthOptions& options, const ModelConfig& model);
 
+// Whether new entries are drawn with GrowthOptions::column_std.
+bool draws_by_column_std(GrowthInit init);
+
 std::string name_of(GrowthInit init);
 std::string name_of(MomentPolicy policy);
 // The policy of that name; throws ErrorKind::kConfig with the nearest name.

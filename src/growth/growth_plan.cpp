@@ -7,7 +7,7 @@ namespace {
 
 struct Extents {
   int64_t rows = 1, columns = 1;
-  Axis row_axis, column_axis{1, Width::kFixed, AxisRole::kProduces};
+  Axis row_axis, column_axis{1, kFixedWidth, AxisRole::kProduces};
 };
 
 Extents extents_of(const ParamSpec& spec) {
@@ -23,11 +23,10 @@ void require_compatible(const ParamSpec& from, const ParamSpec& to) {
   bool same = from.axes.size() == to.axes.size();
   for (size_t i = 0; same && i < from.axes.size(); ++i) {
     const Axis &a = from.axes[i], &b = to.axes[i];
-    same = a.width == b.width && a.role == b.role && (a.extent == b.extent || b.width != Width::kFixed);
+    same = a.width == b.width && a.role == b.role && (a.extent == b.extent || b.width != kFixedWidth);
     if (same && b.extent < a.extent)
-      throw Error(ErrorKind::kConfig,
-                  fmt::format("{} would shrink from {} to {}", name_of(b.width), a.extent, b.extent), to.name,
-                  "growth only adds: give a width at least as large as before");
+      throw Error(ErrorKind::kConfig, fmt::format("{} would shrink from {} to {}", b.width, a.extent, b.extent),
+                  to.name, "growth only adds: give a width at least as large as before");
   }
   if (!same)
     throw Error(ErrorKind::kConfig, fmt::format("{} cannot grow into {}", from.shape().str(), to.shape().str()),

@@ -12,12 +12,12 @@ ParamSpec matrix_spec(std::string name, Axis rows, Axis cols, int shard_axis, do
 }
 
 Axis fixed_axis(int64_t extent) {
-  return {extent, Width::kFixed, AxisRole::kProduces};
+  return {extent, kFixedWidth, AxisRole::kProduces};
 }
-Axis producing(int64_t extent, Width width) {
+Axis producing(int64_t extent, const Width& width) {
   return {extent, width, AxisRole::kProduces};
 }
-Axis consuming(int64_t extent, Width width) {
+Axis consuming(int64_t extent, const Width& width) {
   return {extent, width, AxisRole::kConsumes};
 }
 

@@ -16,8 +16,8 @@ ParamSpec matrix_spec(std::string name, Axis rows, Axis cols, int shard_axis, do
 
 // Axes that growth never changes, and axes that follow a growable width.
 Axis fixed_axis(int64_t extent);
-Axis producing(int64_t extent, Width width);
-Axis consuming(int64_t extent, Width width);
+Axis producing(int64_t extent, const Width& width);
+Axis consuming(int64_t extent, const Width& width);
 
 // Matrices [O_g, I] that read the same input, as one product: y [rows, O_1 + ... + O_G] = x [rows, I] W^T.
 class StackedMatrix {

@@ -14,14 +14,14 @@ using Prefixes = std::vector<std::string>;
 std::vector<ParamSpec> w_m_specs(const Prefixes& prefixes, const NexusRankOptions& o) {
   std::vector<ParamSpec> specs;
   for (const std::string& prefix : prefixes)
-    specs.push_back(matrix_spec(prefix + ".w_m", producing(o.m, Width::kM), fixed_axis(o.d), 0));
+    specs.push_back(matrix_spec(prefix + ".w_m", producing(o.m, o.m_width), fixed_axis(o.d), 0));
   return specs;
 }
 
 std::vector<ParamSpec> w_a_specs(const Prefixes& prefixes, const NexusRankOptions& o) {
   std::vector<ParamSpec> specs;
   for (const std::string& prefix : prefixes)
-    specs.push_back(matrix_spec(prefix + ".w_a", producing(o.a, o.a_width), consuming(o.m, Width::kM), 0));
+    specs.push_back(matrix_spec(prefix + ".w_a", producing(o.a, o.a_width), consuming(o.m, o.m_width), 0));
   return specs;
 }
 

@@ -17,9 +17,10 @@ namespace nexus {
 
 struct NexusRankOptions {
   int64_t d = 0;
-  int64_t m = 0;              // middle width, grows with Width::kM
+  int64_t m = 0;  // middle width
+  Width m_width;
   int64_t a = 0;              // outer width
-  Width a_width = Width::kA;  // kFixed in the MLP, whose outer width F never grows
+  Width a_width;              // kFixedWidth in the MLP, whose outer width F never grows
   std::vector<int64_t> outs;  // O of each group
   NormKind norm = NormKind::kL2;
   GeluKind gelu = GeluKind::kErf;

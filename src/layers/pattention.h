@@ -17,7 +17,7 @@ namespace nexus {
 struct PattentionOptions {
   int64_t d = 0;
   int64_t tokens = 0;  // n
-  Width tokens_width = Width::kTokensQkv;
+  Width tokens_width;
   int64_t scale_tokens = 0;   // n_scale
   std::vector<int64_t> outs;  // O of each group
   GeluKind gelu = GeluKind::kErf;

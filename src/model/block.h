@@ -1,5 +1,5 @@
 // One layer of a decoder: x += attention(norm(x)); x += mlp(norm(x)). The same for every architecture; what differs are
-// the projections and norms it is made of (architectures.h).
+// the projections and norms it is made of (architecture.h).
 #pragma once
 
 #include <memory>

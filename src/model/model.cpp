@@ -1,7 +1,7 @@
 #include "model/model.h"
 
 #include "layers/tensor_parallel.h"
-#include "model/architectures.h"
+#include "model/architecture.h"
 
 namespace nexus {
 namespace {

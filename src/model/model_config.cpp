@@ -1,6 +1,9 @@
 #include "model/model_config.h"
 
+#include <algorithm>
 #include <cmath>
+
+#include "model/architecture.h"
 
 namespace nexus {
 namespace {
@@ -34,43 +37,64 @@ void check_heads(const ModelConfig& c) {
     refuse("rope_theta", fmt::format("= {} is not positive", c.rope_theta), "use 10000");
 }
 
-void check_tokenformer(ModelConfig& c) {
-  require_width("n_qkv", c.n_qkv);
-  require_width("n_proj", c.n_proj);
-  require_width("n_ffn", c.n_ffn);
-  if (c.scale_qkv == 0) c.scale_qkv = c.n_qkv;
-  if (c.scale_proj == 0) c.scale_proj = c.n_proj;
-  if (c.scale_ffn == 0) c.scale_ffn = c.n_ffn;
-  require_width("scale_qkv", c.scale_qkv);
-  require_width("scale_proj", c.scale_proj);
-  require_width("scale_ffn", c.scale_ffn);
+// The own keys that this model has, with their presets filled in; others go.
+void fill_own(ModelConfig& c) {
+  ModelConfig own = c;
+  own.counts.clear();
+  own.words.clear();
+  for (const ModelKey& key : architecture(c.arch).keys()) {
+    if (!has_key(c, key)) continue;
+    if (key.is_word())
+      own.words[key.name] = c.word(key.name);
+    else
+      own.counts[key.name] = c.count(key.name);
+  }
+  c = std::move(own);
+}
+
+void check_own(const ModelConfig& c) {
+  for (const auto& [key, value] : c.counts) require_width(key, value);
+  for (const auto& [name, word] : c.words) {
+    const std::vector<std::string>& choices = architecture(c.arch).find_key(name)->choices;
+    if (std::find(choices.begin(), choices.end(), word) == choices.end())
+      refuse(name, fmt::format("is '{}'", word), fmt::format("use {}", fmt::join(choices, " or ")));
+  }
 }
 
 }  // namespace
 
-int64_t ModelConfig::width(Width w) const {
-  switch (w) {
-    case Width::kM: return m;
-    case Width::kA: return a;
-    case Width::kTokensQkv: return n_qkv;
-    case Width::kTokensProj: return n_proj;
-    case Width::kTokensFfn: return n_ffn;
-    case Width::kFixed: break;
-  }
-  NX_CHECK(false, "a fixed extent has no width");
-  return 0;
+int64_t ModelConfig::count(const std::string& name) const {
+  const ModelKey* key = architecture(arch).find_key(name);
+  const bool by_birth = key != nullptr && !key->at_birth.empty();
+  if (const auto found = counts.find(name); found != counts.end() && !(by_birth && found->second == 0))
+    return found->second;
+  if (key == nullptr) return 0;
+  if (by_birth) return count(key->at_birth);
+  return key->preset.empty() ? 0 : std::stoll(key->preset);
 }
 
-void ModelConfig::set_width(Width w, int64_t value) {
-  switch (w) {
-    case Width::kM: m = value; return;
-    case Width::kA: a = value; return;
-    case Width::kTokensQkv: n_qkv = value; return;
-    case Width::kTokensProj: n_proj = value; return;
-    case Width::kTokensFfn: n_ffn = value; return;
-    case Width::kFixed: break;
-  }
-  NX_CHECK(false, "a fixed extent cannot change");
+std::string ModelConfig::word(const std::string& name) const {
+  const auto found = words.find(name);
+  if (found != words.end()) return found->second;
+  const ModelKey* key = architecture(arch).find_key(name);
+  return key == nullptr ? "" : key->preset;
+}
+
+int64_t ModelConfig::width(const Width& w) const {
+  NX_CHECK(w != kFixedWidth, "a fixed extent has no width");
+  return count(w);
+}
+
+void ModelConfig::set_width(const Width& w, int64_t value) {
+  NX_CHECK(w != kFixedWidth, "a fixed extent cannot change");
+  counts[w] = value;
+}
+
+std::vector<Width> ModelConfig::growable_widths() const {
+  std::vector<Width> widths;
+  for (const ModelKey& key : architecture(arch).keys())
+    if (key.grows()) widths.push_back(key.name);
+  return widths;
 }
 
 void ModelConfig::validate() {
@@ -80,28 +104,16 @@ void ModelConfig::validate() {
   require_width("V", vocab);
   check_heads(*this);
   kv_heads = kv();
-  if (arch == Arch::kTokenformer) {
-    check_tokenformer(*this);
-    return;
-  }
-  require_width("F", f);
-  if (arch == Arch::kNexusformer) {
-    require_width("M", m);
-    require_width("A", a);
-  }
+  fill_own(*this);
+  check_own(*this);
 }
 
 void ModelConfig::check_tensor_parallel(int tp) const {
-  const bool nexus = arch == Arch::kNexusformer, tokens = arch == Arch::kTokenformer;
-  const struct {
-    const char* key;
-    int64_t value;
-    bool used;
-  } cut[] = {
-      {"H", heads, true},       {"kv_heads", kv(), true},   {"M", m, nexus},         {"A", a, nexus}, {"F", f, !tokens},
-      {"n_qkv", n_qkv, tokens}, {"n_proj", n_proj, tokens}, {"n_ffn", n_ffn, tokens}};
-  for (const auto& [key, value, used] : cut) {
-    if (!used || value % tp == 0) continue;
+  std::vector<std::pair<std::string, int64_t>> cut = {{"H", heads}, {"kv_heads", kv()}};
+  for (const ModelKey& key : architecture(arch).keys())
+    if (key.cut && has_key(*this, key)) cut.emplace_back(key.name, count(key.name));
+  for (const auto& [key, value] : cut) {
+    if (value % tp == 0) continue;
     const int64_t below = value / tp * tp;
     refuse(key, fmt::format("= {} does not divide by parallel.tp = {}", value, tp),
            fmt::format("use {}{}, or another parallel.tp", below > 0 ? fmt::format("{} or ", below) : "", below + tp));
@@ -110,31 +122,13 @@ void ModelConfig::check_tensor_parallel(int tp) const {
     refuse("V", fmt::format("= {} is less than parallel.tp = {}", vocab, tp), "use a smaller parallel.tp");
 }
 
-std::string name_of(Arch arch) {
-  switch (arch) {
-    case Arch::kNexusformer: return "nexusformer";
-    case Arch::kTokenformer: return "tokenformer";
-    case Arch::kTransformer: return "transformer";
-  }
-  return "?";
-}
-
-std::string name_of(Variant variant) {
-  return variant == Variant::kFull ? "full" : "qkv";
-}
-
 std::string describe(const ModelConfig& c) {
-  std::string text = "arch " + name_of(c.arch);
-  if (c.arch == Arch::kNexusformer) text += " variant " + name_of(c.variant);
-  text += fmt::format(" D {} L {} H {} kv_heads {} V {}", c.d, c.layers, c.heads, c.kv(), c.vocab);
-  const bool linear_mlp = c.arch == Arch::kTransformer || (c.arch == Arch::kNexusformer && c.variant == Variant::kQkv);
-  if (c.arch == Arch::kNexusformer)
-    text += fmt::format(" M {} A {} F {} norm {}", c.m, c.a, c.f, c.norm == NormKind::kL2 ? "l2" : "none");
-  if (c.arch == Arch::kTransformer) text += fmt::format(" F {}", c.f);
-  if (linear_mlp) text += c.mlp == GateKind::kSwiGlu ? " mlp swiglu" : " mlp gelu";
-  if (c.arch == Arch::kTokenformer)
-    text += fmt::format(" n_qkv {} n_proj {} n_ffn {} scale_qkv {} scale_proj {} scale_ffn {}", c.n_qkv, c.n_proj,
-                        c.n_ffn, c.scale_qkv, c.scale_proj, c.scale_ffn);
+  std::string text =
+      fmt::format("arch {} D {} L {} H {} kv_heads {} V {}", c.arch, c.d, c.layers, c.heads, c.kv(), c.vocab);
+  for (const ModelKey& key : architecture(c.arch).keys()) {
+    if (!has_key(c, key)) continue;
+    text += fmt::format(" {} {}", key.name, key.is_word() ? c.word(key.name) : fmt::format("{}", c.count(key.name)));
+  }
   text += c.gelu == GeluKind::kErf ? " gelu erf" : " gelu tanh";
   text += fmt::format(" tie {} rope_theta {} rotary_share {}", c.tie, c.rope_theta, c.rotary_share);
   return text;

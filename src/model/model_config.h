@@ -1,7 +1,8 @@
-// What a model is: widths and choices of all three architectures (docs/numerics.md, Tensors and The function).
+// What a model is: the widths and choices of every architecture, and by name those that only its own has.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include "backend/backend.h"
@@ -9,38 +10,34 @@
 
 namespace nexus {
 
-enum class Arch { kNexusformer, kTokenformer, kTransformer };
-enum class Variant {
-  kFull,
-  kQkv
-};  // Nexus-Rank in q, k, v, o and the MLP (published code), or in q, k, v only (abstract)
-
 struct ModelConfig {
-  Arch arch = Arch::kNexusformer;
-  Variant variant = Variant::kFull;                      // nexusformer only
-  int64_t d = 768;                                       // D: model width
-  int64_t layers = 12;                                   // L
-  int64_t heads = 12;                                    // H
-  int64_t kv_heads = 0;                                  // grouped-query attention; 0 is H
-  int64_t vocab = 32000;                                 // V
-  int64_t m = 1024, a = 1152;                            // M, A: inner widths of Nexus-Rank layers
-  int64_t f = 2048;                                      // F: outer width of the MLP (nexusformer, transformer)
-  int64_t n_qkv = 0, n_proj = 0, n_ffn = 0;              // Tokenformer: parameter tokens of q/k/v, o and the FFN
-  int64_t scale_qkv = 0, scale_proj = 0, scale_ffn = 0;  // Tokenformer: n_scale; 0 is the token count at birth
-  NormKind norm = NormKind::kL2;                         // nexusformer: normalisation before GELU
+  std::string arch = "nexusformer";  // model/architectures.cpp
+  int64_t d = 768;                   // D: model width
+  int64_t layers = 12;               // L
+  int64_t heads = 12;                // H
+  int64_t kv_heads = 0;              // grouped-query attention; 0 is H
+  int64_t vocab = 32000;             // V
   GeluKind gelu = GeluKind::kErf;
-  GateKind mlp = GateKind::kSwiGlu;  // transformer (and nexusformer's qkv variant)
-  bool tie = false;                  // head shares the embedding's matrix (Tokenformer: true unless set)
+  bool tie = false;  // head shares the embedding's matrix
   double rope_theta = 10000.0;
-  double rotary_share = 1.0;  // share of the head that rotates (Tokenformer: 0.25)
+  double rotary_share = 1.0;  // share of the head that rotates
 
+  // The architecture's own (ModelKey), where they are not its presets. A count of 0 whose preset is another key's value
+  // at birth is not given.
+  std::map<std::string, int64_t> counts;
+  std::map<std::string, std::string> words;
+
+  // What is set, or the preset; 0 and an empty word where there is neither.
+  int64_t count(const std::string& key) const;
+  std::string word(const std::string& key) const;
   int64_t head_dim() const { return d / heads; }
   int64_t kv() const { return kv_heads == 0 ? heads : kv_heads; }
   int64_t rotary_dim() const { return static_cast<int64_t>(static_cast<double>(head_dim()) * rotary_share); }
-  // The extent that follows a growable width; throws for kFixed.
-  int64_t width(Width w) const;
-  void set_width(Width w, int64_t value);
-  // Throws ErrorKind::kConfig naming the key and the rule for impossible widths; fills defaults (kv_heads, scales).
+  int64_t width(const Width& w) const;
+  void set_width(const Width& w, int64_t value);
+  std::vector<Width> growable_widths() const;  // of this architecture
+  // Throws ErrorKind::kConfig naming the key and the rule for impossible widths. Fills in what is not given and drops
+  // what the architecture does not have, so that equal models compare equal.
   void validate();
   // Throws ErrorKind::kConfig naming the key where the model cannot be cut over `tp` ranks: heads and inner widths must
   // divide (nothing is padded); the vocabulary may be uneven.
@@ -48,10 +45,7 @@ struct ModelConfig {
   bool operator==(const ModelConfig&) const = default;
 };
 
-std::string name_of(Arch arch);
-std::string name_of(Variant variant);
-
-// One line of key value pairs, e.g. for logs and digests: "arch nexusformer variant full D 768 ...".
+// One line of key value pairs for people: "arch nexusformer D 768 ...".
 std::string describe(const ModelConfig& config);
 
 }  // namespace nexus

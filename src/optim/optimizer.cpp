@@ -5,9 +5,9 @@ namespace {
 
 // Extent of `axis` when `generation` was the newest.
 int64_t extent_in(const Axis& axis, const Generation& generation) {
-  if (axis.width == Width::kFixed) return axis.extent;
+  if (axis.width == kFixedWidth) return axis.extent;
   const auto found = generation.widths.find(axis.width);
-  NX_CHECK(found != generation.widths.end(), "generation without width {}", name_of(axis.width));
+  NX_CHECK(found != generation.widths.end(), "generation without width {}", axis.width);
   return found->second;
 }
 
@@ -44,7 +44,7 @@ UpdateBlock place(const ParamPiece& piece, const Box& box) {
 }  // namespace
 
 std::vector<GenerationBlock> generation_blocks(const ParamSpec& spec, const std::vector<Generation>& generations) {
-  const Axis one{1, Width::kFixed, AxisRole::kProduces};
+  const Axis one{1, kFixedWidth, AxisRole::kProduces};
   const Axis& row_axis = spec.axes[0];
   const Axis& column_axis = spec.axes.size() == 2 ? spec.axes[1] : one;
   std::vector<GenerationBlock> blocks;

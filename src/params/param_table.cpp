@@ -4,18 +4,6 @@
 
 namespace nexus {
 
-std::string_view name_of(Width width) {
-  switch (width) {
-    case Width::kFixed: return "fixed";
-    case Width::kM: return "M";
-    case Width::kA: return "A";
-    case Width::kTokensQkv: return "n_qkv";
-    case Width::kTokensProj: return "n_proj";
-    case Width::kTokensFfn: return "n_ffn";
-  }
-  return "?";
-}
-
 Shape ParamSpec::shape() const {
   std::vector<int64_t> extents;
   for (const Axis& axis : axes) extents.push_back(axis.extent);
@@ -88,7 +76,8 @@ std::string ParamTable::digest() const {
   for (const ParamSpec& spec : specs_) {
     text += spec.name;
     for (const Axis& axis : spec.axes)
-      text += fmt::format(" {}:{}:{}", axis.extent, name_of(axis.width), static_cast<int>(axis.role));
+      text +=
+          fmt::format(" {}:{}:{}", axis.extent, axis.width.empty() ? "fixed" : axis.width, static_cast<int>(axis.role));
     text += fmt::format(" shard {} decay {}\n", spec.shard_axis, spec.decay);
   }
   return hash_text(text);

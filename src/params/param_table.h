@@ -13,11 +13,9 @@
 
 namespace nexus {
 
-// Which model width an extent follows. Growth changes only the widths after kFixed.
-enum class Width : uint8_t { kFixed, kM, kA, kTokensQkv, kTokensProj, kTokensFfn };
-inline constexpr Width kGrowableWidths[] = {Width::kM, Width::kA, Width::kTokensQkv, Width::kTokensProj,
-                                            Width::kTokensFfn};
-std::string_view name_of(Width width);  // "M", "A", "n_qkv", ...
+// Which width of the model an extent follows: the name of a key of its architecture that grows ("M", "n_qkv").
+using Width = std::string;
+inline const Width kFixedWidth;  // of an extent that never changes
 
 // The role of an axis in its matrix: producing entries (a row of W_M makes a channel) or consuming them (a column of
 // W_A reads one). A grown channel is silent when its producing entries are zero.
@@ -25,7 +23,7 @@ enum class AxisRole : uint8_t { kProduces, kConsumes };
 
 struct Axis {
   int64_t extent = 0;
-  Width width = Width::kFixed;
+  Width width = kFixedWidth;
   AxisRole role = AxisRole::kProduces;
 };
 

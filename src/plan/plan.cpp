@@ -18,7 +18,7 @@ int64_t host_copies(const ParamTable& table, DType wide) {
   int64_t largest = 0;
   for (const ParamSpec& spec : table)
     for (const Axis& axis : spec.axes)
-      if (axis.width != Width::kFixed) largest = std::max(largest, spec.count());
+      if (axis.width != kFixedWidth) largest = std::max(largest, spec.count());
   return 5 * largest * size_of(wide);
 }
 

@@ -133,7 +133,7 @@ void RunRecords::eval(const TrainState& state, int64_t steps, const EvalRecord& 
 void RunRecords::stage(const TrainState& state, int64_t params, double flops_per_token, int64_t tokens_planned,
                        int64_t steps, int ranks) {
   json record = position(state, "stage");
-  record.update({{"arch", name_of(state.model.arch)},
+  record.update({{"arch", state.model.arch},
                  {"params", params},
                  {"flops_per_token", flops_per_token},
                  {"flops_def", flops_def_},

@@ -1,6 +1,7 @@
 #include "train/train_state.h"
 
 #include "core/error.h"
+#include "model/architecture.h"
 
 namespace nexus {
 namespace {
@@ -9,38 +10,15 @@ using nlohmann::json;
 
 constexpr int kStateVersion = 1;
 
-// The integer fields of a model by their configuration keys: one list for both directions.
-struct ModelField {
-  const char* key;
-  int64_t ModelConfig::*member;
-};
-constexpr ModelField kModelFields[] = {{"D", &ModelConfig::d},
-                                       {"L", &ModelConfig::layers},
-                                       {"H", &ModelConfig::heads},
-                                       {"kv_heads", &ModelConfig::kv_heads},
-                                       {"V", &ModelConfig::vocab},
-                                       {"M", &ModelConfig::m},
-                                       {"A", &ModelConfig::a},
-                                       {"F", &ModelConfig::f},
-                                       {"n_qkv", &ModelConfig::n_qkv},
-                                       {"n_proj", &ModelConfig::n_proj},
-                                       {"n_ffn", &ModelConfig::n_ffn},
-                                       {"scale_qkv", &ModelConfig::scale_qkv},
-                                       {"scale_proj", &ModelConfig::scale_proj},
-                                       {"scale_ffn", &ModelConfig::scale_ffn}};
-
 json to_json(const Generation& generation) {
   json widths = json::object();
-  for (const auto& [width, extent] : generation.widths) widths[std::string(name_of(width))] = extent;
+  for (const auto& [width, extent] : generation.widths) widths[width] = extent;
   return {{"widths", widths}, {"updates1", generation.updates1}, {"updates2", generation.updates2}};
 }
 
 Generation generation_from(const json& document) {
   Generation generation;
-  for (const Width width : kGrowableWidths) {
-    const auto found = document.at("widths").find(std::string(name_of(width)));
-    if (found != document.at("widths").end()) generation.widths[width] = found->get<int64_t>();
-  }
+  document.at("widths").get_to(generation.widths);
   document.at("updates1").get_to(generation.updates1);
   document.at("updates2").get_to(generation.updates2);
   return generation;
@@ -72,6 +50,9 @@ auto reading(const std::string& where, Read read) {
   } catch (const json::exception& e) {
     throw Error(ErrorKind::kCheckpoint, fmt::format("state cannot be read: {}", e.what()), where,
                 "use a checkpoint written by `nexus train` of this version");
+  } catch (const Error& e) {  // of a model that this version does not know
+    if (e.kind() != ErrorKind::kConfig) throw;
+    throw Error(ErrorKind::kCheckpoint, e.fact(), where, "use a checkpoint written by this version");
   }
 }
 
@@ -90,41 +71,43 @@ double TrainState::total_flops() const {
 }
 
 json to_json(const ModelConfig& config) {
-  json document;
-  document["arch"] = name_of(config.arch);
-  document["variant"] = name_of(config.variant);
-  for (const ModelField& field : kModelFields) document[field.key] = config.*field.member;
-  document["norm"] = config.norm == NormKind::kL2 ? "l2" : "none";
-  document["gelu"] = config.gelu == GeluKind::kErf ? "erf" : "tanh";
-  document["mlp"] = config.mlp == GateKind::kSwiGlu ? "swiglu" : "gelu";
-  document["tie"] = config.tie;
-  document["rope_theta"] = config.rope_theta;
-  document["rotary_share"] = config.rotary_share;
+  json document{{"arch", config.arch},
+                {"D", config.d},
+                {"L", config.layers},
+                {"H", config.heads},
+                {"kv_heads", config.kv_heads},
+                {"V", config.vocab},
+                {"gelu", config.gelu == GeluKind::kErf ? "erf" : "tanh"},
+                {"tie", config.tie},
+                {"rope_theta", config.rope_theta},
+                {"rotary_share", config.rotary_share}};
+  for (const auto& [key, value] : config.counts) document[key] = value;
+  for (const auto& [key, value] : config.words) document[key] = value;
   return document;
 }
 
 ModelConfig model_config_from_json(const json& document, const std::string& where) {
   return reading(where, [&] {
     ModelConfig config;
-    auto choose = [&](const char* key, std::initializer_list<const char*> names) {
-      const auto value = document.at(key).get<std::string>();
-      int index = 0;
-      for (const char* name : names) {
-        if (value == name) return index;
-        ++index;
-      }
-      throw Error(ErrorKind::kCheckpoint, fmt::format("unknown {} '{}'", key, value), where,
-                  "use a checkpoint written by this version");
-    };
-    config.arch = static_cast<Arch>(choose("arch", {"nexusformer", "tokenformer", "transformer"}));
-    config.variant = static_cast<Variant>(choose("variant", {"full", "qkv"}));
-    for (const ModelField& field : kModelFields) document.at(field.key).get_to(config.*field.member);
-    config.norm = static_cast<NormKind>(choose("norm", {"none", "l2"}));
-    config.gelu = static_cast<GeluKind>(choose("gelu", {"erf", "tanh"}));
-    config.mlp = static_cast<GateKind>(choose("mlp", {"swiglu", "gelu"}));
+    document.at("arch").get_to(config.arch);
+    document.at("D").get_to(config.d);
+    document.at("L").get_to(config.layers);
+    document.at("H").get_to(config.heads);
+    document.at("kv_heads").get_to(config.kv_heads);
+    document.at("V").get_to(config.vocab);
+    const auto gelu = document.at("gelu").get<std::string>();
+    if (gelu != "erf" && gelu != "tanh") throw Error(ErrorKind::kConfig, "unknown gelu '" + gelu + "'", where, "");
+    config.gelu = gelu == "erf" ? GeluKind::kErf : GeluKind::kTanh;
     document.at("tie").get_to(config.tie);
     document.at("rope_theta").get_to(config.rope_theta);
     document.at("rotary_share").get_to(config.rotary_share);
+    for (const ModelKey& key : architecture(config.arch).keys()) {
+      if (!has_key(config, key)) continue;
+      if (key.is_word())
+        document.at(key.name).get_to(config.words[key.name]);
+      else
+        document.at(key.name).get_to(config.counts[key.name]);
+    }
     config.validate();
     return config;
   });

@@ -23,8 +23,8 @@ double seconds_since(Clock::time_point begin) {
 
 ModelConfig bench_model() {
   ModelConfig config;
-  config.m = 1024;
-  config.a = 1280;
+  config.counts["M"] = 1024;
+  config.counts["A"] = 1280;
   config.validate();
   return config;
 }

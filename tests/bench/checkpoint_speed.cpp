@@ -216,8 +216,8 @@ class Bench {
  private:
   static ModelConfig config(const Options& options) {
     ModelConfig config;  // configs/models/nexus-440m.yaml
-    config.m = 1664;
-    config.a = 2176;
+    config.counts["M"] = 1664;
+    config.counts["A"] = 2176;
     config.layers = options.layers;
     return config;
   }

@@ -18,16 +18,14 @@ ModelConfig medium(ModelConfig c) {
   c.d = 256;
   c.heads = 4;
   c.kv_heads = c.kv_heads == 1 ? 2 : 0;
-  c.m = 320;
-  c.a = 384;
-  c.f = 512;
+  if (c.arch == "nexusformer") c.counts = {{"M", 320}, {"A", 384}, {"F", 512}};
+  if (c.arch == "transformer") c.counts = {{"F", 512}};
   c.vocab = 1003;
   c.rotary_share = 1.0;
-  if (c.arch == Arch::kTokenformer) {
-    c.n_qkv = 320;
-    c.n_proj = 384;
-    c.n_ffn = 512;
-    c.scale_ffn = c.scale_ffn == 0 ? 0 : 400;
+  if (c.arch == "tokenformer") {
+    const bool has_grown = c.counts.contains("scale_ffn");
+    c.counts = {{"n_qkv", 320}, {"n_proj", 384}, {"n_ffn", 512}};
+    if (has_grown) c.counts["scale_ffn"] = 400;
     c.rotary_share = 0.25;
   }
   return c;

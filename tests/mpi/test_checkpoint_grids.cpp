@@ -134,11 +134,11 @@ class Test {
 
 GrowthOptions growth_of(const ModelConfig& config) {
   GrowthOptions growth;
-  if (config.arch == Arch::kTokenformer) {
-    growth.widths = {{Width::kTokensQkv, 52}, {Width::kTokensFfn, 60}};
+  if (config.arch == "tokenformer") {
+    growth.widths = {{"n_qkv", 52}, {"n_ffn", 60}};
     growth.init = GrowthInit::kZeroKeyFixedScale;
   } else {
-    growth.widths = {{Width::kM, 36}, {Width::kA, 48}};
+    growth.widths = {{"M", 36}, {"A", 48}};
   }
   return growth;
 }
@@ -176,7 +176,7 @@ void compare_growth(ProcessGrid& grid, const testing::NamedModel& model, const G
   MPI_EXPECT(many.check.lossless() && many.check.alive(), name + " is not lossless and alive");
   MPI_EXPECT(many.check.new_params == one.check.new_params && many.check.new_params > 0, name + ": new parameters");
   MPI_EXPECT(std::abs(many.check.loss_before - one.check.loss_before) <= 2e-5 * one.check.loss_before, name + ": loss");
-  if (model.config.arch != Arch::kNexusformer) return;
+  if (model.config.arch != "nexusformer") return;
   const Grown dead = grow(grid, model, options, GrowthInit::kZeroAll),
               dead_one = grow(single, model, options, GrowthInit::kZeroAll);
   MPI_EXPECT(!dead.check.alive() && dead.check.dead_params == dead_one.check.dead_params &&

@@ -38,19 +38,19 @@ class Dump {
 };
 
 nlohmann::json json_of(const ModelConfig& c) {
-  return {{"arch", name_of(c.arch)},
-          {"variant", name_of(c.variant)},
+  return {{"arch", c.arch},
+          {"variant", c.word("variant")},
           {"D", c.d},
           {"L", c.layers},
           {"H", c.heads},
           {"kv_heads", c.kv()},
-          {"norm", c.norm == NormKind::kL2 ? "l2" : "none"},
+          {"norm", c.word("norm")},
           {"gelu", c.gelu == GeluKind::kErf ? "erf" : "tanh"},
-          {"mlp", c.mlp == GateKind::kSwiGlu ? "swiglu" : "gelu"},
+          {"mlp", c.word("mlp")},
           {"tie", c.tie},
-          {"scale_qkv", c.scale_qkv},
-          {"scale_proj", c.scale_proj},
-          {"scale_ffn", c.scale_ffn},
+          {"scale_qkv", c.count("scale_qkv")},
+          {"scale_proj", c.count("scale_proj")},
+          {"scale_ffn", c.count("scale_ffn")},
           {"rope_theta", c.rope_theta},
           {"rotary_share", c.rotary_share}};
 }

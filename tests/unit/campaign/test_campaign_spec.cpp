@@ -9,13 +9,13 @@ CampaignSpec two_stages() {
   CampaignSpec spec;
   spec.model.d = 64;
   spec.model.heads = 4;
-  spec.model.m = 96;
-  spec.model.a = 128;
+  spec.model.counts["M"] = 96;
+  spec.model.counts["A"] = 128;
   spec.batch.global_tokens = 1000;
   spec.stages.resize(2);
   spec.stages[0].tokens = 10001;
   spec.stages[1].tokens = 300000;
-  spec.stages[1].grow.widths = {{Width::kM, 112}};
+  spec.stages[1].grow.widths = {{"M", 112}};
   return spec;
 }
 
@@ -25,9 +25,9 @@ TEST(CampaignSpec, StepsAreTokensRoundedUp) {
 }
 
 TEST(CampaignSpec, GrowthChangesTheModelOfItsStageAndLaterOnes) {
-  EXPECT_EQ(two_stages().model_of_stage(0).m, 96);
-  EXPECT_EQ(two_stages().model_of_stage(1).m, 112);
-  EXPECT_EQ(two_stages().model_of_stage(1).a, 128);
+  EXPECT_EQ(two_stages().model_of_stage(0).count("M"), 96);
+  EXPECT_EQ(two_stages().model_of_stage(1).count("M"), 112);
+  EXPECT_EQ(two_stages().model_of_stage(1).count("A"), 128);
 }
 
 TEST(CampaignSpec, SharesTokensAndStepsResolveToTheSameSpan) {

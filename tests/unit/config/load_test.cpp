@@ -28,7 +28,7 @@ TEST_F(LoadCampaign, FillsTheSpecFromTheFile) {
   EXPECT_EQ(spec.name, "small");
   EXPECT_EQ(spec.out, "runs/small");
   EXPECT_EQ(spec.model.d, 64);
-  EXPECT_EQ(spec.model.m, 96);
+  EXPECT_EQ(spec.model.count("M"), 96);
   EXPECT_EQ(spec.model.kv_heads, 4);
   EXPECT_EQ(spec.batch.global_tokens, 8192);
   ASSERT_EQ(spec.data.train.size(), 1u);
@@ -36,7 +36,7 @@ TEST_F(LoadCampaign, FillsTheSpecFromTheFile) {
   EXPECT_EQ(spec.data.valid, "tok/valid");
   ASSERT_EQ(spec.stages.size(), 2u);
   EXPECT_EQ(spec.stages[1].tokens, 2000000);
-  EXPECT_EQ(spec.stages[1].grow.widths.at(Width::kM), 112);
+  EXPECT_EQ(spec.stages[1].grow.widths.at("M"), 112);
   EXPECT_EQ(campaign.file_text, kCampaign);
 }
 
@@ -46,8 +46,8 @@ TEST_F(LoadCampaign, LaysFilesThenAssignmentsThenOutOverTheFile) {
   const LoadedCampaign campaign = load_campaign(
       first, {second}, {"model.A=160", "stages.1.tokens=3M", "optimizer.betas=[0.8, 0.9]"}, "elsewhere/%name");
   EXPECT_EQ(campaign.spec.model.d, 64);
-  EXPECT_EQ(campaign.spec.model.m, 100);
-  EXPECT_EQ(campaign.spec.model.a, 160);
+  EXPECT_EQ(campaign.spec.model.count("M"), 100);
+  EXPECT_EQ(campaign.spec.model.count("A"), 160);
   EXPECT_EQ(campaign.spec.stages[1].tokens, 3000000);
   EXPECT_EQ(campaign.spec.optimizer.beta1, 0.8);
   EXPECT_EQ(campaign.spec.out, "elsewhere/small");
@@ -72,8 +72,8 @@ TEST_F(LoadCampaign, ReplacesListsAsAWhole) {
 
 TEST_F(LoadCampaign, MergesAMapGivenOnTheCommandLine) {
   const LoadedCampaign campaign = load_campaign(write("c.yaml", kCampaign), {}, {"stages.1.grow={A: 144}"});
-  EXPECT_EQ(campaign.spec.stages[1].grow.widths.at(Width::kM), 112);
-  EXPECT_EQ(campaign.spec.stages[1].grow.widths.at(Width::kA), 144);
+  EXPECT_EQ(campaign.spec.stages[1].grow.widths.at("M"), 112);
+  EXPECT_EQ(campaign.spec.stages[1].grow.widths.at("A"), 144);
 }
 
 TEST_F(LoadCampaign, NamesTheFileInWhichTheMistakeIs) {
@@ -98,7 +98,7 @@ TEST(Defaults, OfTokenformerAreItsOwn) {
       "c.yaml");
   EXPECT_TRUE(campaign.spec.model.tie);
   EXPECT_EQ(campaign.spec.model.rotary_share, 0.25);
-  EXPECT_EQ(campaign.spec.model.scale_ffn, 64);
+  EXPECT_EQ(campaign.spec.model.count("scale_ffn"), 64);
   EXPECT_EQ(campaign.spec.stages[1].grow.init, GrowthInit::kZeroKeyFixedScale);
   EXPECT_EQ(value_of(campaign, "model.M"), "absent");
 }

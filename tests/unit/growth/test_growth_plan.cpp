@@ -10,9 +10,9 @@ ParamTable table_of(int64_t m, int64_t a, int64_t d = 4) {
   ParamTable table;
   ParamSpec w_m, w_a, norm;
   w_m.name = "w_m";
-  w_m.axes = {{m, Width::kM, AxisRole::kProduces}, {d, Width::kFixed, AxisRole::kConsumes}};
+  w_m.axes = {{m, "M", AxisRole::kProduces}, {d, kFixedWidth, AxisRole::kConsumes}};
   w_a.name = "w_a";
-  w_a.axes = {{a, Width::kA, AxisRole::kProduces}, {m, Width::kM, AxisRole::kConsumes}};
+  w_a.axes = {{a, "A", AxisRole::kProduces}, {m, "M", AxisRole::kConsumes}};
   norm.name = "norm";
   norm.axes = {{d}};
   table.add(w_m);

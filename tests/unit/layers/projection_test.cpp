@@ -19,7 +19,7 @@ const std::vector<std::string> kQkv = {"q", "k", "v"};
 void check_nexus_rank(const std::vector<std::string>& prefixes, const std::vector<int64_t>& outs, NormKind norm,
                       GeluKind gelu) {
   ParamTable table;
-  NexusRank layer(table, prefixes, {kD, kM, kA, Width::kA, outs, norm, gelu});
+  NexusRank layer(table, prefixes, {kD, kM, "M", kA, "A", outs, norm, gelu});
   LayerRig rig(table, 2, 5);
   check_layer(rig, layer, kD, layer.out_width());
 }
@@ -42,7 +42,7 @@ TEST(NexusRank, OfThreeGroupsWithFewerKvOutputsHasExactGradients) {
 
 TEST(NexusRank, OfThreeGroupsEqualsThreeLayersOfOneGroup) {
   ParamTable together_table;
-  NexusRank together(together_table, kQkv, {kD, kM, kA, Width::kA, {8, 4, 4}, NormKind::kL2, GeluKind::kErf});
+  NexusRank together(together_table, kQkv, {kD, kM, "M", kA, "A", {8, 4, 4}, NormKind::kL2, GeluKind::kErf});
   LayerRig together_rig(together_table, 1, 3);
   testing::HostTensor x = testing::random_tensor("x", {3, kD}), packed = testing::nan_tensor({3, 16});
   together.forward(together_rig.context(), x.view(), packed.view());
@@ -51,7 +51,7 @@ TEST(NexusRank, OfThreeGroupsEqualsThreeLayersOfOneGroup) {
   for (size_t g = 0; g < kQkv.size(); ++g) {
     const int64_t out = g == 0 ? 8 : 4;
     ParamTable table;
-    NexusRank alone(table, {kQkv[g]}, {kD, kM, kA, Width::kA, {out}, NormKind::kL2, GeluKind::kErf});
+    NexusRank alone(table, {kQkv[g]}, {kD, kM, "M", kA, "A", {out}, NormKind::kL2, GeluKind::kErf});
     LayerRig rig(table, 1, 3);  // draws by name: the same weights
     testing::HostTensor y = testing::nan_tensor({3, out});
     alone.forward(rig.context(), x.view(), y.view());
@@ -66,7 +66,7 @@ TEST(NexusRank, IsSilentInChannelsWhoseRowsAreZero) {
   // The fact that lossless growth rests on: zero rows of W_M and W_A change nothing, whatever the columns hold.
   const auto output = [](int64_t m, int64_t a) {
     ParamTable table;
-    NexusRank layer(table, {"o"}, {kD, m, a, Width::kA, {8}, NormKind::kL2, GeluKind::kErf});
+    NexusRank layer(table, {"o"}, {kD, m, "M", a, "A", {8}, NormKind::kL2, GeluKind::kErf});
     LayerRig rig(table, 1, 3);
     const testing::HostTensor w_m = testing::random_tensor("w_m", {kM, kD}),
                               w_a = testing::random_tensor("w_a", {kA, kM});
@@ -115,7 +115,7 @@ TEST(Mlp, WithTanhGeluHasExactGradients) {
 
 void check_pattention(const std::vector<std::string>& prefixes, const std::vector<int64_t>& outs, int64_t scale) {
   ParamTable table;
-  Pattention layer(table, prefixes, {kD, 9, Width::kTokensQkv, scale, outs, GeluKind::kErf, 0.02});
+  Pattention layer(table, prefixes, {kD, 9, "n_qkv", scale, outs, GeluKind::kErf, 0.02});
   LayerRig rig(table, 2, 5);
   check_layer(rig, layer, kD, layer.out_width());
 }
@@ -134,7 +134,7 @@ TEST(Pattention, HasExactGradientsWhenItsScaleStaysAtBirth) {
 
 TEST(Pattention, OfAZeroInputRowGivesZeroAndNoNan) {
   ParamTable table;
-  Pattention layer(table, {"o"}, {kD, 9, Width::kTokensQkv, 9, {8}, GeluKind::kErf, 0.02});
+  Pattention layer(table, {"o"}, {kD, 9, "n_qkv", 9, {8}, GeluKind::kErf, 0.02});
   LayerRig rig(table, 1, 2);
   testing::HostTensor x({2, kD}, std::vector<double>(2 * kD, 0.0)), y = testing::nan_tensor({2, 8});
   testing::HostTensor dy = testing::random_tensor("dy", {2, 8}), dx = testing::nan_tensor({2, kD});

@@ -81,8 +81,8 @@ TEST_P(EveryDryRun, CountsTheFlopsOfTheFormula) {
 TEST(DryRun, MatchesTheDesignsFigureForN240) {
   // The formula above gives 1.582 GFLOP per token, forward and backward, at context 4096.
   ModelConfig config;
-  config.m = 1024;
-  config.a = 1280;
+  config.counts["M"] = 1024;
+  config.counts["A"] = 1280;
   const DryRun run = dry_run(config, DType::kBF16, 1, 4096, ModelUse::kTraining);
   EXPECT_NEAR((run.matmul_flops + run.attention_flops) / 4096, 1.582e9, 0.0005e9);  // the figure's last digit
 }
@@ -92,8 +92,8 @@ TEST(DryRun, MatchesTheDesignsFigureForN240) {
 TEST(DryRun, OfALayerOfN240DropsItsActivations) {
   const auto bytes_per_layer = [](Recompute recompute) {
     ModelConfig config;
-    config.m = 1024;
-    config.a = 1280;
+    config.counts["M"] = 1024;
+    config.counts["A"] = 1280;
     const auto bytes = [&](int64_t layers) {
       config.layers = layers;
       return dry_run(config, DType::kBF16, 1, 4096, ModelUse::kTraining, {}, recompute).arena_bytes;
@@ -107,7 +107,7 @@ TEST(DryRun, OfALayerOfN240DropsItsActivations) {
 }
 
 TEST(DryRun, OfAnEvaluationDoesNotGrowWithDepth) {
-  ModelConfig shallow = testing::tiny_config(Arch::kNexusformer), deep = shallow;
+  ModelConfig shallow = testing::tiny_config("nexusformer"), deep = shallow;
   deep.layers = 8;
   EXPECT_EQ(dry_run(shallow, DType::kF32, 2, 64, ModelUse::kEvaluation).arena_bytes,
             dry_run(deep, DType::kF32, 2, 64, ModelUse::kEvaluation).arena_bytes);
@@ -115,7 +115,7 @@ TEST(DryRun, OfAnEvaluationDoesNotGrowWithDepth) {
 
 TEST(DryRun, OfTrainingGrowsByTheSameBytesForEveryLayer) {
   const auto bytes = [](int64_t layers) {
-    ModelConfig config = testing::tiny_config(Arch::kNexusformer);
+    ModelConfig config = testing::tiny_config("nexusformer");
     config.layers = layers;
     return dry_run(config, DType::kF32, 2, 64, ModelUse::kTraining).arena_bytes;
   };

@@ -11,7 +11,9 @@
 namespace nexus {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using testing::tiny_config;
 
 TEST(ModelConfig, AcceptsTheDefaultsAndEveryTinyModel) {
@@ -39,9 +41,9 @@ TEST(ModelConfig, RefusesImpossibleWidthsNamingTheKey) {
       {[](ModelConfig& c) { c.kv_heads = 6; }, "model.kv_heads"},
       {[](ModelConfig& c) { c.kv_heads = -1; }, "model.kv_heads"},
       {[](ModelConfig& c) { c.vocab = 0; }, "model.V"},
-      {[](ModelConfig& c) { c.m = 0; }, "model.M"},
-      {[](ModelConfig& c) { c.a = -3; }, "model.A"},
-      {[](ModelConfig& c) { c.f = 0; }, "model.F"},
+      {[](ModelConfig& c) { c.counts["M"] = 0; }, "model.M"},
+      {[](ModelConfig& c) { c.counts["A"] = -3; }, "model.A"},
+      {[](ModelConfig& c) { c.counts["F"] = 0; }, "model.F"},
       {[](ModelConfig& c) { c.rotary_share = 0; }, "model.rotary_share"},
       {[](ModelConfig& c) { c.rotary_share = 1.5; }, "model.rotary_share"},
       {[](ModelConfig& c) { c.rotary_share = std::nan(""); }, "model.rotary_share"},
@@ -49,52 +51,69 @@ TEST(ModelConfig, RefusesImpossibleWidthsNamingTheKey) {
       {[](ModelConfig& c) { c.rope_theta = std::nan(""); }, "model.rope_theta"},
   };
   for (const Case& wrong : cases) {
-    ModelConfig config = tiny_config(Arch::kNexusformer);
+    ModelConfig config = tiny_config("nexusformer");
     wrong.change(config);
     EXPECT_NEXUS_ERROR(config.validate(), ErrorKind::kConfig, HasSubstr(std::string("; ") + wrong.key + ";"));
   }
 }
 
 TEST(ModelConfig, RefusesATokenformerWithoutTokens) {
-  for (const auto member : {&ModelConfig::n_qkv, &ModelConfig::n_proj, &ModelConfig::n_ffn}) {
-    ModelConfig config = tiny_config(Arch::kTokenformer);
-    config.*member = 0;
+  for (const char* key : {"n_qkv", "n_proj", "n_ffn"}) {
+    ModelConfig config = tiny_config("tokenformer");
+    config.counts.erase(key);
     EXPECT_NEXUS_ERROR(config.validate(), ErrorKind::kConfig, HasSubstr("model.n_"));
   }
 }
 
+TEST(ModelConfig, RefusesArchitecturesAndWordsThatAreNone) {
+  ModelConfig config = tiny_config("nexusformer");
+  config.words["norm"] = "l3";
+  EXPECT_NEXUS_ERROR(config.validate(), ErrorKind::kConfig, HasSubstr("model.norm"));
+  config.arch = "nexusfromer";
+  EXPECT_NEXUS_ERROR(config.validate(), ErrorKind::kConfig, HasSubstr("did you mean nexusformer?"));
+}
+
+TEST(ModelConfig, ForgetsWhatItsArchitectureDoesNotHave) {
+  ModelConfig config = tiny_config("nexusformer"), with_more = config;
+  with_more.counts["n_qkv"] = 8;
+  with_more.words["mlp"] = "gelu";  // of variant qkv only
+  config.validate();
+  with_more.validate();
+  EXPECT_EQ(config, with_more);
+}
+
 TEST(ModelConfig, ChecksOnlyTheWidthsOfItsArchitecture) {
-  ModelConfig config = tiny_config(Arch::kTransformer);
-  config.m = config.a = 0;
+  ModelConfig config = tiny_config("transformer");
+  config.counts["M"] = config.counts["A"] = 0;
   EXPECT_NO_THROW(config.validate());
 }
 
 TEST(ModelConfig, FillsDefaults) {
-  ModelConfig config = tiny_config(Arch::kTokenformer);
-  config.scale_ffn = 5;
+  ModelConfig config = tiny_config("tokenformer");
+  config.counts["scale_ffn"] = 5;
   config.validate();
   EXPECT_EQ(config.kv_heads, config.heads);
-  EXPECT_EQ(config.scale_qkv, config.n_qkv);
-  EXPECT_EQ(config.scale_proj, config.n_proj);
-  EXPECT_EQ(config.scale_ffn, 5);  // a scale that was set at birth stays when the tokens grow
+  EXPECT_EQ(config.count("scale_qkv"), config.count("n_qkv"));
+  EXPECT_EQ(config.count("scale_proj"), config.count("n_proj"));
+  EXPECT_EQ(config.count("scale_ffn"), 5);  // a scale that was set at birth stays when the tokens grow
 }
 
 TEST(ModelConfig, ReadsAndSetsEveryGrowableWidth) {
+  EXPECT_THAT(tiny_config("nexusformer").growable_widths(), ElementsAre("M", "A"));
+  EXPECT_THAT(tiny_config("tokenformer").growable_widths(), ElementsAre("n_qkv", "n_proj", "n_ffn"));
+  EXPECT_THAT(tiny_config("transformer").growable_widths(), IsEmpty());
   ModelConfig config;
-  int64_t value = 100;
-  for (const Width width : {Width::kM, Width::kA, Width::kTokensQkv, Width::kTokensProj, Width::kTokensFfn}) {
-    config.set_width(width, ++value);
-    EXPECT_EQ(config.width(width), value);
+  for (const Width& width : config.growable_widths()) {
+    config.set_width(width, 101);
+    EXPECT_EQ(config.width(width), 101);
   }
-  EXPECT_EQ(config.m, 101);
-  EXPECT_EQ(config.n_ffn, 105);
-  EXPECT_NEXUS_ERROR(config.width(Width::kFixed), ErrorKind::kInternal, HasSubstr("fixed"));
-  EXPECT_NEXUS_ERROR(config.set_width(Width::kFixed, 1), ErrorKind::kInternal, HasSubstr("fixed"));
+  EXPECT_NEXUS_ERROR(config.width(kFixedWidth), ErrorKind::kInternal, HasSubstr("fixed"));
+  EXPECT_NEXUS_ERROR(config.set_width(kFixedWidth, 1), ErrorKind::kInternal, HasSubstr("fixed"));
 }
 
 TEST(ModelConfig, DescribesWhatDistinguishesModels) {
-  EXPECT_EQ(describe(tiny_config(Arch::kNexusformer)),
-            "arch nexusformer variant full D 12 L 2 H 3 kv_heads 3 V 17 M 7 A 9 F 10 norm l2 gelu erf tie false "
+  EXPECT_EQ(describe(tiny_config("nexusformer")),
+            "arch nexusformer D 12 L 2 H 3 kv_heads 3 V 17 variant full M 7 A 9 F 10 norm l2 gelu erf tie false "
             "rope_theta 10000 rotary_share 1");
   const std::vector<testing::NamedModel> models = testing::tiny_models();
   for (size_t i = 0; i < models.size(); ++i)

@@ -134,7 +134,7 @@ TEST_P(EveryModel, IgnoresTargetsOfMinusOne) {
 }
 
 TEST(Model, RefusesAnImpossibleConfiguration) {
-  ModelConfig config = tiny_config(Arch::kNexusformer);
+  ModelConfig config = tiny_config("nexusformer");
   config.heads = 5;
   EXPECT_THROW(Model{config}, Error);
 }

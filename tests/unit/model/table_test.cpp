@@ -29,8 +29,8 @@ TEST(ParamTable, HasTheParameterCountsOfTheLadder) {
                          {"440m", 1664, 2176, 439'634'688}, {"640m", 2176, 2944, 637'815'552}};
   for (const Rung& rung : ladder) {
     ModelConfig config;
-    config.m = rung.m;
-    config.a = rung.a;
+    config.counts["M"] = rung.m;
+    config.counts["A"] = rung.a;
     EXPECT_EQ(Model(config).table().count(), rung.parameters) << rung.name;
     EXPECT_EQ(nexus_parameters(768, 12, rung.m, rung.a, 2048, 32000), rung.parameters) << rung.name;
   }
@@ -41,9 +41,9 @@ TEST(ParamTable, HasTheParameterCountOfTheSmallModel) {
   config.layers = 3;
   config.d = 192;
   config.heads = 4;
-  config.m = 256;
-  config.a = 320;
-  config.f = 512;
+  config.counts["M"] = 256;
+  config.counts["A"] = 320;
+  config.counts["F"] = 512;
   config.vocab = 4096;
   EXPECT_EQ(Model(config).table().count(), 4'719'936);
 }
@@ -57,15 +57,15 @@ std::vector<std::string> names_of_layer_0(const ModelConfig& config) {
 }
 
 TEST(ParamTable, NamesANexusformersTensorsWithQkvAdjacent) {
-  EXPECT_THAT(names_of_layer_0(tiny_config(Arch::kNexusformer)),
+  EXPECT_THAT(names_of_layer_0(tiny_config("nexusformer")),
               ::testing::ElementsAre("attn_norm.weight", "attn.q.w_m", "attn.k.w_m", "attn.v.w_m", "attn.q.w_a",
                                      "attn.k.w_a", "attn.v.w_a", "attn.q.w_d", "attn.k.w_d", "attn.v.w_d", "attn.o.w_m",
                                      "attn.o.w_a", "attn.o.w_d", "mlp_norm.weight", "mlp.w_m", "mlp.w_a", "mlp.w_d"));
 }
 
 TEST(ParamTable, NamesTheQkvVariantsTensors) {
-  ModelConfig config = tiny_config(Arch::kNexusformer);
-  config.variant = Variant::kQkv;
+  ModelConfig config = tiny_config("nexusformer");
+  config.words["variant"] = "qkv";
   EXPECT_THAT(names_of_layer_0(config),
               ::testing::ElementsAre("attn_norm.weight", "attn.q.w_m", "attn.k.w_m", "attn.v.w_m", "attn.q.w_a",
                                      "attn.k.w_a", "attn.v.w_a", "attn.q.w_d", "attn.k.w_d", "attn.v.w_d",
@@ -73,23 +73,23 @@ TEST(ParamTable, NamesTheQkvVariantsTensors) {
 }
 
 TEST(ParamTable, NamesATokenformersTensors) {
-  EXPECT_THAT(names_of_layer_0(tiny_config(Arch::kTokenformer)),
+  EXPECT_THAT(names_of_layer_0(tiny_config("tokenformer")),
               ::testing::ElementsAre("attn.q.key", "attn.k.key", "attn.v.key", "attn.q.value", "attn.k.value",
                                      "attn.v.value", "attn.o.key", "attn.o.value", "mlp.key", "mlp.value"));
 }
 
 TEST(ParamTable, NamesATransformersTensors) {
-  ModelConfig config = tiny_config(Arch::kTransformer);
+  ModelConfig config = tiny_config("transformer");
   EXPECT_THAT(names_of_layer_0(config),
               ::testing::ElementsAre("attn_norm.weight", "attn.q.weight", "attn.k.weight", "attn.v.weight",
                                      "attn.o.weight", "mlp_norm.weight", "mlp.w_gate", "mlp.w_up", "mlp.w_down"));
-  config.mlp = GateKind::kGelu;
+  config.words["mlp"] = "gelu";
   EXPECT_THAT(names_of_layer_0(config), ::testing::Contains("mlp.w_up"));
   EXPECT_THAT(names_of_layer_0(config), ::testing::Not(::testing::Contains("mlp.w_gate")));
 }
 
 TEST(ParamTable, HoldsEmbeddingNormAndHeadOnceAndNoHeadWhenTied) {
-  ModelConfig config = tiny_config(Arch::kNexusformer);
+  ModelConfig config = tiny_config("nexusformer");
   const Model untied(config);
   config.tie = true;
   const Model tied(config);
@@ -106,12 +106,12 @@ TEST(ParamTable, StatesWidthAndRoleOfEveryGrowableAxis) {
     const ParamSpec& spec = model.table()[model.table().find("layers.1." + name)];
     std::string text;
     for (const Axis& axis : spec.axes)
-      text += axis.width == Width::kFixed
+      text += axis.width == kFixedWidth
                   ? " fixed"
-                  : fmt::format(" {} {}", axis.role == AxisRole::kProduces ? "makes" : "reads", name_of(axis.width));
+                  : fmt::format(" {} {}", axis.role == AxisRole::kProduces ? "makes" : "reads", axis.width);
     return text;
   };
-  const ModelConfig nexus = tiny_config(Arch::kNexusformer), tokenformer = tiny_config(Arch::kTokenformer);
+  const ModelConfig nexus = tiny_config("nexusformer"), tokenformer = tiny_config("tokenformer");
   EXPECT_EQ(axes(nexus, "attn.k.w_m"), " makes M fixed");
   EXPECT_EQ(axes(nexus, "attn.k.w_a"), " makes A reads M");
   EXPECT_EQ(axes(nexus, "attn.k.w_d"), " fixed reads A");
@@ -122,7 +122,7 @@ TEST(ParamTable, StatesWidthAndRoleOfEveryGrowableAxis) {
   EXPECT_EQ(axes(tokenformer, "attn.v.value"), " reads n_qkv fixed");
   EXPECT_EQ(axes(tokenformer, "attn.o.key"), " makes n_proj fixed");
   EXPECT_EQ(axes(tokenformer, "mlp.value"), " reads n_ffn fixed");
-  EXPECT_EQ(axes(tiny_config(Arch::kTransformer), "mlp.w_up"), " fixed fixed");
+  EXPECT_EQ(axes(tiny_config("transformer"), "mlp.w_up"), " fixed fixed");
 }
 
 TEST(ParamTable, ExtentsFollowTheWidthTheyName) {
@@ -130,7 +130,7 @@ TEST(ParamTable, ExtentsFollowTheWidthTheyName) {
     const Model model(named.config);
     for (const ParamSpec& spec : model.table())
       for (const Axis& axis : spec.axes) {
-        if (axis.width == Width::kFixed) continue;
+        if (axis.width == kFixedWidth) continue;
         EXPECT_EQ(axis.extent, model.config().width(axis.width)) << spec.name;
       }
   }
@@ -147,7 +147,7 @@ TEST(ParamTable, DecaysMatricesButNotNorms) {
 }
 
 TEST(ParamTable, DrawsValuesOfATokenformerNarrowerWithDepth) {
-  const ModelConfig config = tiny_config(Arch::kTokenformer);
+  const ModelConfig config = tiny_config("tokenformer");
   const Model model(config);
   for (const ParamSpec& spec : model.table()) {
     if (spec.axes.size() != 2) continue;

@@ -12,12 +12,12 @@ namespace {
 ParamSpec w_a(int64_t a, int64_t m) {
   ParamSpec spec;
   spec.name = "w_a";
-  spec.axes = {{a, Width::kA, AxisRole::kProduces}, {m, Width::kM, AxisRole::kConsumes}};
+  spec.axes = {{a, "A", AxisRole::kProduces}, {m, "M", AxisRole::kConsumes}};
   return spec;
 }
 
 Generation generation(int64_t m, int64_t a, int64_t updates = 0) {
-  return {{{Width::kM, m}, {Width::kA, a}}, updates, updates};
+  return {{{"M", m}, {"A", a}}, updates, updates};
 }
 
 TEST(GenerationBlocks, CoverATensorThatGrewOnBothAxesExactlyOnce) {
@@ -43,7 +43,7 @@ TEST(Optimizer, UpdatesAModelThatNeverGrewInRunsOfEqualDecay) {
   table.add(w_a(4, 3));
   ParamSpec second = w_a(2, 3);
   second.name = "second";
-  second.axes[0].width = second.axes[1].width = Width::kFixed;
+  second.axes[0].width = second.axes[1].width = kFixedWidth;
   table.add(second);
   ParamSpec norm;
   norm.name = "norm";

@@ -13,7 +13,7 @@ namespace {
 ParamSpec matrix(const std::string& name, int64_t rows, int64_t columns) {
   ParamSpec spec;
   spec.name = name;
-  spec.axes = {{rows, Width::kM, AxisRole::kProduces}, {columns, Width::kFixed, AxisRole::kConsumes}};
+  spec.axes = {{rows, "M", AxisRole::kProduces}, {columns, kFixedWidth, AxisRole::kConsumes}};
   return spec;
 }
 

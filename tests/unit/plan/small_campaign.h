@@ -11,9 +11,9 @@ inline CampaignSpec small_campaign() {
   spec.model.d = 64;
   spec.model.layers = 2;
   spec.model.heads = 4;
-  spec.model.m = 80;
-  spec.model.a = 96;
-  spec.model.f = 112;
+  spec.model.counts["M"] = 80;
+  spec.model.counts["A"] = 96;
+  spec.model.counts["F"] = 112;
   spec.model.vocab = 300;
   spec.stages.resize(1);
   spec.stages[0].name = "s0";

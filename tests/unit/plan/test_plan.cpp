@@ -11,8 +11,8 @@ namespace {
 CampaignSpec ladder(int64_t m, int64_t a) {
   CampaignSpec spec;
   spec.name = "ladder";
-  spec.model.m = m;
-  spec.model.a = a;
+  spec.model.counts["M"] = m;
+  spec.model.counts["A"] = a;
   spec.data.context = 2048;
   spec.batch = {1 << 20, 16};
   spec.stages.resize(1);
@@ -50,7 +50,7 @@ TEST(Plan, FlopsPerTokenOfThePapersShape) {
 TEST(Plan, StepsTokensAndFlopsAddUp) {
   CampaignSpec spec = ladder(640, 832);
   spec.stages.push_back(spec.stages[0]);
-  spec.stages[1].grow.widths = {{Width::kM, 704}};
+  spec.stages[1].grow.widths = {{"M", 704}};
   const Forecast forecast = make_forecast(spec, 4);
   EXPECT_EQ(forecast.accumulation, (1 << 20) / (2048 * 16 * 4));
   EXPECT_EQ(forecast.stages[0].steps, 954);  // 1e9 / 2^20 rounded up
@@ -74,7 +74,7 @@ void expect_what_a_step_allocates(Recompute recompute) {
   ParamStore params(*backend, model.table(), DType::kF32);
   params.initialize(1);
   StepRunner runner(*backend, grid, model, params, make_batch_layout(spec.batch, 48, 0, 1), {}, {recompute});
-  Optimizer optimizer({}, 0, {Generation{{{Width::kM, 80}, {Width::kA, 96}}, 0, 0}});
+  Optimizer optimizer({}, 0, {Generation{{{"M", 80}, {"A", 96}}, 0, 0}});
   const auto fetch = [](int64_t, int32_t* tokens, int32_t* targets) {
     for (int t = 0; t < 48; ++t) tokens[t] = targets[t] = t;
   };
@@ -120,7 +120,7 @@ TEST(Plan, OfAGpuAddsWhatTheDeviceNeedsAndLeavesOutHostMemory) {
   CampaignSpec spec = ladder(1024, 1152);
   spec.precision.compute = DType::kBF16;
   spec.stages.push_back(spec.stages[0]);
-  spec.stages[1].grow.widths = {{Width::kM, 1408}};
+  spec.stages[1].grow.widths = {{"M", 1408}};
   const Forecast host = make_forecast(spec, 4), gpu = make_forecast(spec, 4, PlannedDevice::kCuda);
   const MemoryPlan& a = host.stages[0].memory;
   const MemoryPlan& b = gpu.stages[0].memory;

@@ -23,9 +23,9 @@ ModelConfig small_model() {
   config.d = 32;
   config.layers = 8;
   config.heads = 2;
-  config.m = 96;
-  config.a = 128;
-  config.f = 128;
+  config.counts["M"] = 96;
+  config.counts["A"] = 128;
+  config.counts["F"] = 128;
   config.vocab = 64;
   config.validate();
   return config;

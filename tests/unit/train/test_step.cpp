@@ -17,9 +17,9 @@ ModelConfig stepped_model() {
   config.d = 32;
   config.layers = 2;
   config.heads = 2;
-  config.m = 48;
-  config.a = 64;
-  config.f = 64;
+  config.counts["M"] = 48;
+  config.counts["A"] = 64;
+  config.counts["F"] = 64;
   config.vocab = 100;
   config.validate();
   return config;

@@ -10,12 +10,12 @@ namespace {
 
 TrainState some_state() {
   TrainState state;
-  state.model.arch = Arch::kTokenformer;
+  state.model.arch = "tokenformer";
   state.model.d = 64;
   state.model.heads = 4;
-  state.model.n_qkv = state.model.n_proj = 80;
-  state.model.n_ffn = 96;
-  state.model.scale_qkv = 72;
+  state.model.counts["n_qkv"] = state.model.counts["n_proj"] = 80;
+  state.model.counts["n_ffn"] = 96;
+  state.model.counts["scale_qkv"] = 72;
   state.model.tie = true;
   state.model.rotary_share = 0.25;
   state.model.validate();
