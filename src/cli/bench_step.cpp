@@ -29,13 +29,6 @@ AdamW adamw_of(const OptimizerSpec& spec) {
 
 }  // namespace
 
-double median(std::vector<double> values) {
-  NX_CHECK(!values.empty(), "no values");
-  std::sort(values.begin(), values.end());
-  const size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
-
 StepBench::StepBench(const CampaignSpec& spec, Backend& backend, ProcessGrid& grid)
     : config_(spec.model_of_stage(0)),
       grid_(grid),
