@@ -15,7 +15,6 @@
 
 namespace nexus {
 
-
 // One rank's model with everything that a step needs.
 class StepBench {
  public:

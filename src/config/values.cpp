@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "core/clean_text.h"
-#include "core/expand_path.h"
+#include "system/expand_path.h"
 
 namespace nexus {
 namespace {

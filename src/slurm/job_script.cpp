@@ -9,6 +9,7 @@
 #include "core/units.h"
 #include "slurm/quote.h"
 #include "slurm/templates.h"
+#include "system/shell_quote.h"
 
 namespace nexus {
 namespace {

@@ -29,16 +29,6 @@ std::string shown(const std::string& text) {
 
 }  // namespace
 
-std::string shell_quote(const std::string& text) {
-  NX_CHECK(text.find('\0') == std::string::npos);
-  // NAME=VALUE would be an assignment where a command is expected; --option=value never is.
-  const std::string_view harmless = text.starts_with("-") ? "_./:@%+,-=" : "_./:@%+,-";
-  if (!text.empty() && is_made_of(text, harmless)) return text;
-  std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
-}
-
 std::string sbatch_quote(const std::string& text) {
   NX_CHECK(text.find('\n') == std::string::npos && text.find('\0') == std::string::npos);
   if (!text.empty() && is_made_of(text, "_./:@%+,=-")) return text;

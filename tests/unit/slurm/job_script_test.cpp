@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "core/files.h"
-#include "core/process.h"
+#include "system/process.h"
 #include "support/expect_error.h"
 #include "support/fake_slurm.h"
 #include "unit/slurm/sbatch_reader.h"
