@@ -1,7 +1,5 @@
 #include "cuda/cudnn_attention.h"
 
-#ifdef NEXUS_WITH_CUDNN
-
 #define CUDNN_FRONTEND_SKIP_JSON_LIB
 #include <cudnn_frontend.h>
 
@@ -341,33 +339,6 @@ class CudnnAttention::Impl {
   std::string refusal_;  // the last one
 };
 
-}  // namespace nexus::cuda
-
-#else
-
-namespace nexus::cuda {
-
-class CudnnAttention::Impl {
- public:
-  Impl(Queue&, bool) {}
-  bool supports_forward(const Attention&, DType) { return false; }
-  bool supports_backward(const Attention&, DType) { return false; }
-  void forward(const Attention&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
-    NX_CHECK(false, "cuDNN is not in this build");
-  }
-  void backward(const Attention&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
-    NX_CHECK(false, "cuDNN is not in this build");
-  }
-  std::string description() const { return "no cuDNN in this build"; }
-};
-
-}  // namespace nexus::cuda
-
-#endif
-
-namespace nexus::cuda {
-
 CudnnAttention::CudnnAttention(Queue& queue, bool deterministic)
     : impl_(std::make_unique<Impl>(queue, deterministic)) {}
 
@@ -394,6 +365,10 @@ void CudnnAttention::backward(const Attention& op, const Tensor& dout, const Ten
 
 std::string CudnnAttention::description() const {
   return impl_->description();
+}
+
+std::vector<LibraryVersion> cudnn_libraries() {
+  return {{"cuDNN", version_text(CUDNN_VERSION), version_text(cudnnGetVersion())}};
 }
 
 }  // namespace nexus::cuda

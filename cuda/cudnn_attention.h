@@ -6,8 +6,10 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "backend/backend.h"
+#include "core/library_version.h"
 #include "cuda/queue.h"
 
 namespace nexus::cuda {
@@ -34,5 +36,7 @@ class CudnnAttention {
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+std::vector<LibraryVersion> cudnn_libraries();  // none where it is not in this build
 
 }  // namespace nexus::cuda

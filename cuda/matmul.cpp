@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/log.h"
+#include "core/statistics.h"
 #include "cuda/kernels.h"
 #include "cuda/matmul_choices.h"
 #include "cuda/matmul_problem.h"
@@ -62,13 +63,7 @@ class TimingCopy {
 struct Runner {
   MatmulAlgorithm algorithm;
   Event begin{true}, end{true};
-  std::vector<float> microseconds{};
-
-  float median() const {
-    std::vector<float> sorted = microseconds;
-    std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2), sorted.end());
-    return sorted[sorted.size() / 2];
-  }
+  std::vector<double> microseconds{};
 };
 
 }  // namespace
@@ -186,9 +181,9 @@ class Matmul::Impl {
     for (int round = 0; round < kRounds; ++round) run_round(key, problem, on, field);
     const Runner* winner = &field.front();
     for (const Runner& runner : field)
-      if (runner.median() < kClearWin * winner->median()) winner = &runner;
+      if (median(runner.microseconds) < kClearWin * median(winner->microseconds)) winner = &runner;
     ++timed_;
-    choices_.add(key, winner->algorithm, winner->median());
+    choices_.add(key, winner->algorithm, median(winner->microseconds));
     return {winner->algorithm};
   }
 
@@ -205,7 +200,7 @@ class Matmul::Impl {
     for (Runner& runner : field) {
       float milliseconds = 0;
       NX_CUDA(cudaEventElapsedTime(&milliseconds, runner.begin.get(), runner.end.get()));
-      runner.microseconds.push_back(1e3f * milliseconds / static_cast<float>(launches));
+      runner.microseconds.push_back(1e3 * milliseconds / static_cast<double>(launches));
     }
   }
 

@@ -1,6 +1,5 @@
 #include "cuda/nccl_session.h"
 
-#ifdef NEXUS_WITH_NCCL
 #include <nccl.h>
 
 #include <algorithm>
@@ -74,6 +73,10 @@ void abort_together(const std::vector<ncclComm_t>& comms, int device) {
   left->changed.wait_for(lock, kAbortPatience, [&] { return left->count == 0; });
 }
 
+std::string version_text(int version) {
+  return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
+
 // The identity under which the ranks find each other, made by the first. Collective.
 ncclUniqueId agree_on_id(Communicator& hosts) {
   struct Offer {
@@ -94,7 +97,13 @@ ncclUniqueId agree_on_id(Communicator& hosts) {
 std::string nccl_description() {
   int version = 0;
   ncclGetVersion(&version);
-  return fmt::format("NCCL {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+  return "NCCL " + version_text(version);
+}
+
+std::vector<LibraryVersion> nccl_libraries() {
+  int loaded = 0;
+  if (ncclGetVersion(&loaded) != ncclSuccess) return {};
+  return {{"NCCL", version_text(NCCL_VERSION_CODE), version_text(loaded)}};
 }
 
 class NcclSession::Impl {
@@ -305,32 +314,3 @@ void NcclSession::hold_if_leaving() {
 }
 
 }  // namespace nexus::cuda
-
-#else  // without NCCL nothing gets past the constructor
-
-namespace nexus::cuda {
-
-std::string nccl_description() {
-  return "no NCCL";
-}
-
-class NcclSession::Impl {};
-
-NcclSession::NcclSession(Queue&) {
-  throw Error(ErrorKind::kConfig, "several ranks on GPUs need NCCL, which is not in this build of nexus",
-              "--device cuda", "install NCCL's library and header and build again, or start one rank");
-}
-NcclSession::~NcclSession() = default;
-int NcclSession::connect(Communicator&, const progress::Operation&) {
-  return 0;
-}
-void NcclSession::disconnect(int, const progress::Operation&) noexcept {}
-std::function<void()> NcclSession::start(int, Collective, const void*, void*, int64_t, DType,
-                                         const progress::Operation&) {
-  return {};
-}
-void NcclSession::hold_if_leaving() {}
-
-}  // namespace nexus::cuda
-
-#endif

@@ -13,15 +13,18 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "comm/communicator.h"
 #include "comm/progress.h"
+#include "core/library_version.h"
 #include "cuda/queue.h"
 
 namespace nexus::cuda {
 
 // "NCCL 2.28.9", or that there is none.
 std::string nccl_description();
+std::vector<LibraryVersion> nccl_libraries();  // none where it is not in this build
 
 enum class Collective { kAllReduce, kReduceScatter, kAllGather };
 

@@ -1,13 +1,12 @@
 #include "cuda/queue.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <string>
-#include <thread>
 
 #include "core/units.h"
 #include "cuda/queue_of.h"
+#include "system/clock.h"
 
 namespace nexus::cuda {
 namespace {
@@ -19,8 +18,8 @@ constexpr int64_t kScratchStep = int64_t{1} << 20;
 
 // The host looks at an event without sleeping for the first part of a wait, so that short waits stay short, then
 // sleeps in between: a rank has few cores.
-constexpr std::chrono::microseconds kSpin{200}, kNap{50};
-constexpr std::chrono::milliseconds kTurn{5};
+constexpr double kSpin = 200e-6, kNap = 50e-6;  // seconds
+constexpr double kTurn = 5e-3;
 
 // Streams and memory belong to the device that is current when they are made.
 int chosen(int device) {
@@ -132,15 +131,14 @@ void Queue::wait() {
 }
 
 void Queue::wait_for(cudaEvent_t event) {
-  using Clock = std::chrono::steady_clock;
-  const auto start = Clock::now();
-  auto turn = start + kTurn;
+  const double start = steady_seconds();
+  double turn = start + kTurn;
   while (true) {
     const cudaError_t code = cudaEventQuery(event);
     if (code == cudaSuccess) return;
     if (code != cudaErrorNotReady) throw_cuda_error(code, "waiting for the GPU");
-    const auto now = Clock::now();
-    if (now - start > kSpin) std::this_thread::sleep_for(kNap);
+    const double now = steady_seconds();
+    if (now - start > kSpin) sleep_seconds(kNap);
     if (now < turn) continue;
     turn = now + kTurn;
     if (on_wait_) on_wait_();

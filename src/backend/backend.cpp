@@ -1,5 +1,7 @@
 #include "backend/backend.h"
 
+#include "system/clock.h"
+
 namespace nexus {
 
 Mat::Mat(const Tensor& tensor)
@@ -34,11 +36,11 @@ Mat Mat::t() const {
 
 Mark Backend::mark() {
   synchronize();
-  return {nullptr, std::chrono::steady_clock::now()};
+  return {nullptr, steady_seconds()};
 }
 
 double Backend::seconds_between(const Mark& from, const Mark& to) {
-  return std::chrono::duration<double>(to.host - from.host).count();
+  return to.host - from.host;
 }
 
 }  // namespace nexus

@@ -14,7 +14,6 @@
 // * Shapes are checked; a mismatch is a bug (ErrorKind::kInternal).
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -107,8 +106,8 @@ struct AdamW {
 
 // A point in the order of a device's work.
 struct Mark {
-  std::shared_ptr<void> event;                 // of an asynchronous device
-  std::chrono::steady_clock::time_point host;  // of the host otherwise
+  std::shared_ptr<void> event;  // of an asynchronous device
+  double host = 0;              // of the host otherwise, by the steady clock
 };
 
 // Memory of the device as a whole, whoever uses it. Zeros where it is not limited by the device.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 
 #include "campaign/data_review.h"
 #include "campaign/grow_stage.h"
@@ -19,6 +18,7 @@
 #include "core/log.h"
 #include "core/units.h"
 #include "params/replication.h"
+#include "system/clock.h"
 #include "train/checkpoint_io.h"
 #include "train/trainer.h"
 
@@ -343,18 +343,17 @@ class Campaign {
   std::string run_id_;
   bool stop_asked_ = false;   // no further stage
   bool plan_is_new_ = false;  // settings have changed within the stage: its record must be written anew
-  std::chrono::steady_clock::time_point counted_ = std::chrono::steady_clock::now();
+  double counted_ = steady_seconds();
   std::unique_ptr<Trained> trained_;
   TrainState state_;
 };
 
 // A rank that hangs ends the job, with an explanation. The dumps' folder is made only if there is something to write.
 WatchdogOptions watchdog_options(const CampaignSpec& spec, Communicator& world, const Opened& opened) {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
   const RunFolder folder{spec.out};
   WatchdogOptions options;
-  options.folder = world.broadcast_text(
-      fmt::format("{}/dumps/{}", folder.root, std::chrono::duration_cast<std::chrono::milliseconds>(now).count()));
+  options.folder =
+      world.broadcast_text(fmt::format("{}/dumps/{}", folder.root, static_cast<int64_t>(1e3 * unix_seconds())));
   options.rank = world.rank();
   options.size = world.size();
   options.start_seconds = spec.safety.watchdog.start_seconds;

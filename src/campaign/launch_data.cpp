@@ -8,6 +8,7 @@
 #include "comm/progress.h"
 #include "core/json_text.h"
 #include "core/log.h"
+#include "system/progress_bar.h"
 
 namespace nexus {
 namespace {

@@ -9,6 +9,7 @@
 #include "comm/abort_hooks.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "system/clock.h"
 
 namespace nexus {
 namespace {
@@ -43,15 +44,14 @@ JobDeadline::JobDeadline(SecondsLeft ask, double margin_seconds)
 
 bool JobDeadline::reached(double save_seconds) {
   const double needed = margin_seconds_ + std::min(kSaveSpread * save_seconds, longest_save_);
-  const std::chrono::duration<double> since = std::chrono::steady_clock::now() - asked_;
   const bool near = left_when_asked_ && left() < needed;
-  if (near || since.count() > kAskSeconds) ask_again();
+  if (near || steady_seconds() - asked_ > kAskSeconds) ask_again();
   return left_when_asked_ && left() < needed;
 }
 
 // Without an answer the last one stands.
 void JobDeadline::ask_again() {
-  asked_ = std::chrono::steady_clock::now();
+  asked_ = steady_seconds();
   try {
     if (const auto left = ask_()) {
       left_when_asked_ = left;
@@ -63,7 +63,7 @@ void JobDeadline::ask_again() {
 }
 
 double JobDeadline::left() const {
-  return *left_when_asked_ - std::chrono::duration<double>(std::chrono::steady_clock::now() - answered_).count();
+  return *left_when_asked_ - (steady_seconds() - answered_);
 }
 
 LaunchKeeper::LaunchKeeper(const RunFolder& run, const CampaignSpec& spec, int ranks, int nodes)

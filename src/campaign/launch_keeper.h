@@ -2,7 +2,6 @@
 // time limit, and that the budget holds.
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -29,9 +28,8 @@ class JobDeadline {
   SecondsLeft ask_;
   double margin_seconds_;
   std::optional<double> left_when_asked_;  // by the last answer
-  std::chrono::steady_clock::time_point answered_;
-  double longest_save_ = 0;  // that is left room for: a quarter of what was left at the start
-  std::chrono::steady_clock::time_point asked_;
+  double longest_save_ = 0;                // that is left room for: a quarter of what was left at the start
+  double asked_ = 0, answered_ = 0;        // when, by the steady clock
 };
 
 class LaunchKeeper {

@@ -1,16 +1,12 @@
 #include "campaign/launch_liveness.h"
 
-#include <chrono>
-#include <thread>
-
 #include "core/log.h"
+#include "system/clock.h"
 
 namespace nexus {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-constexpr std::chrono::milliseconds kLook{250};
+constexpr double kLookSeconds = 0.25;
 constexpr std::string_view kRunning = "running";
 
 struct Watched {
@@ -37,9 +33,9 @@ std::vector<bool> launches_gone(const std::vector<RunFolder>& runs,
     gone[i] = here == Liveness::kGone;
     if (here == Liveness::kElsewhere && !(vouched && vouched(newest))) watched.push_back({i, newest});
   }
-  const auto end = Clock::now() + std::chrono::duration<double>(times.expiry_seconds);
-  while (!watched.empty() && Clock::now() < end) {
-    std::this_thread::sleep_for(kLook);
+  const double end = steady_seconds() + times.expiry_seconds;
+  while (!watched.empty() && steady_seconds() < end) {
+    sleep_seconds(kLookSeconds);
     std::erase_if(watched, [&](const Watched& one) { return shows_life(runs[one.run], one.seen); });
   }
   for (const Watched& one : watched) gone[one.run] = true;

@@ -3,16 +3,16 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <random>
 
 #include "checkpoint/checkpoint.h"
 #include "comm/communicator.h"
 #include "core/files.h"
 #include "core/hash.h"
-#include "core/host.h"
 #include "core/json_text.h"
 #include "core/log.h"
+#include "system/clock.h"
+#include "system/host.h"
 
 namespace nexus {
 namespace {
@@ -39,7 +39,7 @@ json facts_of_launch(const CampaignInput& input, const LaunchOptions& launch, co
           {"generation", mark.generation},
           {"job", mark.job},
           {"restart", mark.restart},
-          {"time", std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count()}};
+          {"time", unix_seconds()}};
 }
 
 void warn_of_changes(const json& before, const json& now) {

@@ -1,6 +1,5 @@
 #include "campaign/run_lease.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,10 +16,12 @@
 #include "campaign/known_commits.h"
 #include "checkpoint/checkpoint.h"
 #include "core/error.h"
+#include "core/file_descriptor.h"
 #include "core/files.h"
-#include "core/host.h"
 #include "core/json_text.h"
 #include "core/log.h"
+#include "system/clock.h"
+#include "system/host.h"
 
 namespace nexus {
 namespace {
@@ -31,10 +32,6 @@ using nlohmann::json;
 constexpr int64_t kMaxLeaseBytes = 64 << 10;
 constexpr std::chrono::milliseconds kLook{250};
 constexpr int kTries = 100;  // claimants that are faster than this one, one after another
-
-double steady_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 std::string path_of(const RunFolder& run, int64_t generation) {
   return fmt::format("{}/{:06}.json", run.lease_folder(), generation);
@@ -281,10 +278,9 @@ bool RunLease::claimed(int64_t generation) {
   ::unlink(draft.c_str());
   if (failure == EEXIST) return false;
   if (failure == EPERM || failure == EOPNOTSUPP || failure == ENOSYS) {  // a file system without hard links
-    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0 && errno == EEXIST) return false;
-    if (fd < 0) throw_errno("create", path);
-    ::close(fd);
+    const FileDescriptor made(path, O_WRONLY | O_CREAT | O_EXCL);
+    if (!made.is_open() && errno == EEXIST) return false;
+    if (!made.is_open()) throw_errno("create", path);
     write_file_durably(path, json_text(to_json(mine_)) + "\n");
   } else if (failure != 0) {
     errno = failure;

@@ -3,16 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
-#include <chrono>
-#include <cstdlib>
 #include <iterator>
 #include <limits>
 #include <sstream>
 #include <vector>
 
 #include "core/log.h"
-#include "core/process.h"
+#include "system/clock.h"
+#include "system/process.h"
 
 namespace nexus {
 namespace {
@@ -20,27 +18,15 @@ namespace {
 // The controller may be busy; training waits meanwhile.
 constexpr double kPatienceSeconds = 10;
 
-std::string variable(const char* name) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? "" : text;
-}
-
-std::optional<int64_t> number(std::string_view text) {
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
-  return value;
-}
-
 // "345|RUNNING|1000|1:00:00"; false where the line is none of this job.
 bool read_line(const std::string& line, const std::string& id, QueueAnswer& answer) {
   std::vector<std::string> fields;
   std::istringstream text(line);
   for (std::string field; std::getline(text, field, '|');) fields.push_back(field);
-  if (fields.size() != 4 || fields[0] != id || !number(fields[2])) return false;
+  if (fields.size() != 4 || fields[0] != id || !slurm_number(fields[2])) return false;
   answer.kind = has_ended(fields[1]) ? QueueAnswer::Kind::kOver : QueueAnswer::Kind::kLives;
   answer.state = fields[1];
-  answer.user = *number(fields[2]);
+  answer.user = *slurm_number(fields[2]);
   answer.seconds_left = parse_slurm_time(fields[3]);
   if (fields[3] == "UNLIMITED") answer.seconds_left = std::numeric_limits<double>::infinity();
   return true;
@@ -48,19 +34,10 @@ bool read_line(const std::string& line, const std::string& id, QueueAnswer& answ
 
 }  // namespace
 
-SlurmJob slurm_job() {
-  SlurmJob job;
-  job.id = variable("SLURM_JOB_ID");
-  if (!number(job.id)) return {};
-  job.restart = number(variable("SLURM_RESTART_COUNT")).value_or(0);
-  job.nodes = number(variable("SLURM_JOB_NUM_NODES")).value_or(1);
-  return job;
-}
-
 std::optional<double> parse_slurm_time(std::string_view text) {
   double days = 0;
   if (const size_t dash = text.find('-'); dash != std::string_view::npos) {
-    const auto count = number(text.substr(0, dash));
+    const auto count = slurm_number(text.substr(0, dash));
     if (!count) return std::nullopt;
     days = static_cast<double>(*count);
     text.remove_prefix(dash + 1);
@@ -69,7 +46,7 @@ std::optional<double> parse_slurm_time(std::string_view text) {
   int fields = 0;
   while (true) {
     const size_t colon = text.find(':');
-    const auto count = number(text.substr(0, colon));
+    const auto count = slurm_number(text.substr(0, colon));
     if (!count || ++fields > 3) return std::nullopt;
     seconds = seconds * 60 + static_cast<double>(*count);
     if (colon == std::string_view::npos) break;
@@ -103,20 +80,14 @@ QueueAnswer ask_queue(const SlurmJob& job) {
 }
 
 std::optional<double> stated_seconds_left() {
-  const std::string text = variable("SLURM_JOB_END_TIME");
+  const std::string text = launch_environment().end_time;
   if (text.empty()) return std::nullopt;
-  const auto end = number(text);
-  const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  const auto end = slurm_number(text);
+  const double now = unix_seconds();
   if (end && static_cast<double>(*end) > now) return static_cast<double>(*end) - now;
   warn("Slurm does not say how long this job may run, and SLURM_JOB_END_TIME is {}: no time limit is known",
        end ? "in the past" : "no time: " + text);
   return std::nullopt;
-}
-
-std::string singleton_trouble(int ranks) {
-  const int64_t tasks = number(variable("SLURM_STEP_NUM_TASKS")).value_or(1);
-  if (ranks != 1 || tasks <= 1 || !variable("OMPI_COMM_WORLD_SIZE").empty()) return "";
-  return fmt::format("srun started {} tasks, and each of them is alone: MPI made no common world", tasks);
 }
 
 }  // namespace nexus

@@ -1,4 +1,4 @@
-// The Slurm job that this process runs in: who it is, and how long it may go on (docs/slurm.md).
+// What Slurm says of the job that this process runs in, above all how long it may go on (docs/slurm.md).
 #pragma once
 
 #include <cstdint>
@@ -6,17 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include "system/launch_environment.h"
+
 namespace nexus {
-
-struct SlurmJob {
-  std::string id;       // SLURM_JOB_ID; empty: not under Slurm
-  int64_t restart = 0;  // SLURM_RESTART_COUNT: Slurm starts a requeued job under the same id again
-  int64_t nodes = 1;
-  explicit operator bool() const { return !id.empty(); }
-};
-
-// Of this process's environment.
-SlurmJob slurm_job();
 
 // What `squeue` says of a job, by the number that it alone has: that of a task, where it is one of an array.
 struct QueueAnswer {
@@ -43,9 +35,5 @@ std::optional<double> stated_seconds_left();
 
 // "1-02:03:04", "03:04", "UNLIMITED", "INVALID": what squeue prints for %L. Nothing where it is no time.
 std::optional<double> parse_slurm_time(std::string_view text);
-
-// Why this process must not go on alone: Slurm started it as one of several tasks, and MPI has not made one world of
-// them (srun without a PMI that the MPI library speaks). Empty if all is well. `ranks`: of MPI's world.
-std::string singleton_trouble(int ranks);
 
 }  // namespace nexus

@@ -1,13 +1,13 @@
 #include "checkpoint/manifest.h"
 
 #include <algorithm>
-#include <cctype>
 #include <set>
 
 #include "checkpoint/cover.h"
 #include "checkpoint/misnamed.h"
 #include "checkpoint/raw_file.h"
 #include "checkpoint/strict_json.h"
+#include "core/ascii.h"
 #include "core/files.h"
 #include "core/hash.h"
 #include "core/json_text.h"
@@ -115,11 +115,8 @@ int64_t Manifest::size_bytes() const {
 
 bool is_tensor_name(const std::string& name) {
   if (name.empty() || name.size() > 200 || name.find("..") != std::string::npos) return false;
-  const bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) {
-    return c < 128 && (std::isalnum(c) || c == '.' || c == '_' || c == '-' || c == '/');
-  });
   const std::string framed = "/" + name + "/";
-  return plain && framed.find("//") == std::string::npos && framed.find("/./") == std::string::npos;
+  return is_made_of(name, "._-/") && framed.find("//") == std::string::npos && framed.find("/./") == std::string::npos;
 }
 
 std::string dataset_name(const std::string& tensor, const TensorRecord& record, const SliceRecord& slice) {

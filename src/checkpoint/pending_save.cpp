@@ -8,13 +8,10 @@
 
 #include "checkpoint/commit.h"
 #include "checkpoint/layout.h"
+#include "system/clock.h"
 
 namespace nexus {
 namespace {
-
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // Does `work` on this rank, then throws on every rank if it threw on any.
 template <typename Work>
@@ -40,7 +37,12 @@ PendingSave::Job::~Job() = default;
 PendingSave::PendingSave(Communicator& comm, const RunFolder& run, const CheckpointId& id,
                          std::vector<TensorSlice> slices, nlohmann::json state, std::shared_ptr<const void> memory,
                          int64_t generation)
-    : comm_(comm), run_(run), id_(id), state_(std::move(state)), job_(std::make_shared<Job>()) {
+    : comm_(comm),
+      run_(run),
+      id_(id),
+      state_(std::move(state)),
+      start_(steady_seconds()),
+      job_(std::make_shared<Job>()) {
   const bool leader = comm_.rank() == 0;
   std::string temporary;
   try {
@@ -58,7 +60,7 @@ PendingSave::PendingSave(Communicator& comm, const RunFolder& run, const Checkpo
     job_->name = shard_name(comm_.rank());
     job_->slices = std::move(slices);
     job_->memory = std::move(memory);
-    job_->last_byte = now_seconds();
+    job_->last_byte = steady_seconds();
     thread_ = std::thread(&PendingSave::write, job_);
   } catch (const std::system_error& e) {  // of this rank only: commit() tells the others
     job_->error = std::make_exception_ptr(Error(ErrorKind::kIo, fmt::format("cannot start a thread: {}", e.what()),
@@ -78,7 +80,7 @@ PendingSave::~PendingSave() {
 }
 
 double PendingSave::silent_seconds() const {
-  return job_->written ? 0 : now_seconds() - job_->last_byte;
+  return job_->written ? 0 : steady_seconds() - job_->last_byte;
 }
 
 // On the thread. Signals are for the main one, whose system calls they are meant to interrupt.
@@ -87,7 +89,7 @@ void PendingSave::write(const std::shared_ptr<Job>& job) noexcept {
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
   try {
-    *job->shard = write_shard(job->folder, job->name, job->slices, [&job] { job->last_byte = now_seconds(); });
+    *job->shard = write_shard(job->folder, job->name, job->slices, [&job] { job->last_byte = steady_seconds(); });
   } catch (...) {
     job->error = std::current_exception();
   }
@@ -136,7 +138,7 @@ SaveResult PendingSave::commit(const Fence& fence) {
   if (leader) tidy_up(run_, id_, folder_);
   live_.reset();
   comm_.broadcast(&result.size_bytes, sizeof result.size_bytes, 0);
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  result.seconds = steady_seconds() - start_;
   return result;
 }
 

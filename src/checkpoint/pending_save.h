@@ -9,7 +9,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <exception>
 #include <memory>
 #include <string>
@@ -71,7 +70,7 @@ class PendingSave {
   RunFolder run_;
   CheckpointId id_;
   nlohmann::json state_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  double start_;  // by the steady clock
   std::string folder_;
   std::unique_ptr<LiveFolder> live_;  // on rank 0, which prunes
   std::shared_ptr<Job> job_;

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <string>
 
+#include "core/file_descriptor.h"
+
 namespace nexus {
 
 inline constexpr int64_t kReadBlockBytes = 1 << 20;
@@ -13,9 +15,6 @@ inline constexpr int64_t kReadBlockBytes = 1 << 20;
 class RawFile {
  public:
   explicit RawFile(const std::string& path);  // throws kIo
-  ~RawFile();
-  RawFile(RawFile&& other) noexcept;
-  RawFile& operator=(RawFile&& other) noexcept;
 
   const std::string& path() const { return path_; }
   int64_t size_bytes() const;
@@ -27,7 +26,7 @@ class RawFile {
 
  private:
   std::string path_;
-  int fd_ = -1;
+  FileDescriptor file_;
 };
 
 // What lies at a path: `not_found`, or its kind. Throws kIo where the system cannot tell.

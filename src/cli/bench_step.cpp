@@ -1,13 +1,13 @@
 #include "cli/bench_step.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 
 #include "core/rng.h"
 #include "growth/grow.h"
 #include "params/replication.h"
 #include "plan/plan.h"
+#include "system/clock.h"
 
 namespace nexus {
 namespace {
@@ -28,13 +28,6 @@ AdamW adamw_of(const OptimizerSpec& spec) {
 }
 
 }  // namespace
-
-double median(std::vector<double> values) {
-  NX_CHECK(!values.empty(), "no values");
-  std::sort(values.begin(), values.end());
-  const size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
 
 StepBench::StepBench(const CampaignSpec& spec, Backend& backend, ProcessGrid& grid)
     : config_(spec.model_of_stage(0)),
@@ -71,12 +64,12 @@ void StepBench::fetch(int64_t sample, int32_t* tokens, int32_t* targets) const {
 
 double StepBench::step() {
   constexpr double kLearningRate = 1e-4;
-  const auto start = std::chrono::steady_clock::now();
+  const double start = steady_seconds();
   runner_.run([this](int64_t sample, int32_t* tokens, int32_t* targets) { fetch(sample, tokens, targets); }, optimizer_,
               {samples_, kLearningRate, kLearningRate, {}});
   backend().synchronize();
   samples_ += layout_.samples();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return steady_seconds() - start;
 }
 
 StepRun time_steps(const CampaignSpec& spec, StepBench& bench, int warmup, int steps) {

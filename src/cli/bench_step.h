@@ -10,11 +10,10 @@
 #include "backend/profiled.h"
 #include "campaign/campaign_spec.h"
 #include "comm/process_grid.h"
+#include "core/statistics.h"
 #include "train/step.h"
 
 namespace nexus {
-
-double median(std::vector<double> values);  // of at least one
 
 // One rank's model with everything that a step needs.
 class StepBench {

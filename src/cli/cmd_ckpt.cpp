@@ -1,7 +1,6 @@
 // `nexus ckpt ls | info | verify | diff | prune`: a look at checkpoints, and their removal. Needs neither MPI nor a
 // model.
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <map>
@@ -20,6 +19,7 @@
 #include "core/files.h"
 #include "core/json_text.h"
 #include "core/units.h"
+#include "system/clock.h"
 
 namespace nexus {
 namespace {
@@ -122,7 +122,7 @@ enum class Verdict { kGood, kBad, kUnreadable };
 
 // One line. Good: every byte is as it was written, every value is finite and nothing was added.
 Verdict verify_one(const std::string& path) {
-  const auto start = std::chrono::steady_clock::now();
+  const double start = steady_seconds();
   try {
     const Checkpoint checkpoint(path);
     checkpoint.require_finite();
@@ -132,7 +132,7 @@ Verdict verify_one(const std::string& path) {
                  json_text(ordered_json(extra.front())));
       return Verdict::kBad;
     }
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double seconds = steady_seconds() - start;
     fmt::print("ok {} | tensors {} | gb {:.2f} | seconds {:.1f}\n", path, checkpoint.tensor_names().size(),
                static_cast<double>(checkpoint.size_bytes()) * 1e-9, seconds);
     return Verdict::kGood;

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 
@@ -12,6 +11,7 @@
 #include "checkpoint/library_versions.h"
 #include "cli/build_facts.h"
 #include "cli/commands.h"
+#include "cli/gpu.h"
 #include "cli/option_checks.h"
 #include "config/config.h"
 #include "core/files.h"
@@ -24,10 +24,6 @@
 #include "doctor/storage.h"
 #include "doctor/versions.h"
 #include "plan/plan.h"
-#ifdef NEXUS_CUDA
-#include "cuda/devices.h"
-#include "cuda/library_versions.h"
-#endif
 
 namespace nexus {
 namespace {
@@ -45,47 +41,10 @@ struct DoctorArguments {
   bool wants(const std::string& name) const { return area == "all" || area == name; }
 };
 
-#ifdef NEXUS_CUDA
-std::string cuda_build() {
-  return cuda_description();
-}
-
-int cuda_count() {
-  return static_cast<int>(cuda_devices().size());
-}
-
-// The GPU that `nexus train` would take here: that of this rank's place on its node.
-std::string own_gpu() {
-  const std::vector<CudaDevice> devices = cuda_devices();
-  if (devices.empty()) return "";
-  size_t place = 0;
-  for (const char* name : {"OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID"})
-    if (const char* text = std::getenv(name); text != nullptr) {
-      place = static_cast<size_t>(std::atoi(text));
-      break;
-    }
-  const CudaDevice& device = devices[place % devices.size()];
-  return device.name + " " + device.uuid;
-}
-#else
-std::string cuda_build() {
-  return "";
-}
-int cuda_count() {
-  return 0;
-}
-std::string own_gpu() {
-  return "";
-}
-std::vector<LibraryVersion> cuda_libraries() {
-  return {};
-}
-#endif
-
 std::vector<Finding> check_versions() {
   std::vector<LibraryVersion> all{{"MPI", MpiSession::compiled_version(), MpiSession::library_version()}};
   for (const auto& some :
-       {checkpoint_libraries(), cpu_libraries(), data_libraries(), cuda_libraries(), system_libraries()})
+       {checkpoint_libraries(), cpu_libraries(), data_libraries(), gpu_libraries(), system_libraries()})
     all.insert(all.end(), some.begin(), some.end());
   return judge_versions(all);
 }
@@ -106,7 +65,7 @@ int probe() {
 }
 
 // Started by a launcher: this process is a rank.
-std::vector<Finding> examine_launch(const LaunchContext& launch) {
+std::vector<Finding> examine_launch(const LaunchEnvironment& launch) {
   if (launch.by == StartedBy::kSrun && !launch.wired) {  // Open MPI would end this process, and say much
     Findings found("mpi");
     found.problem(fmt::format("srun started {} tasks without PMIx: MPI does not make one world of them", launch.size),
@@ -131,11 +90,11 @@ std::string campaign_file(const DoctorArguments& arguments) {
   return !arguments.run.empty() && path_exists(resolved) ? resolved : "";
 }
 
-StorageOptions storage_options(const DoctorArguments& arguments, const LaunchContext& launch) {
+StorageOptions storage_options(const DoctorArguments& arguments, const LaunchEnvironment& launch) {
   StorageOptions options;
   options.folder = arguments.run;
   options.file_bytes = arguments.mib << 20;
-  options.nodes = launch.nodes;
+  options.nodes = static_cast<int>(launch.job.nodes);
   if (const std::string file = campaign_file(arguments); !file.empty()) {
     const CampaignSpec spec = load_campaign(file).spec;
     if (options.folder.empty()) options.folder = spec.out;
@@ -154,7 +113,7 @@ StorageOptions storage_options(const DoctorArguments& arguments, const LaunchCon
   return options;
 }
 
-std::vector<Finding> check_storage(const DoctorArguments& arguments, const LaunchContext& launch) {
+std::vector<Finding> check_storage(const DoctorArguments& arguments, const LaunchEnvironment& launch) {
   StorageOptions options = storage_options(arguments, launch);
   std::vector<Finding> found = check_visibility(nearest_folder(options.folder), launch, kVisibilityPatience);
   if (launch.rank != 0) return {};
@@ -165,7 +124,7 @@ std::vector<Finding> check_storage(const DoctorArguments& arguments, const Launc
 }
 
 // What every rank of a launch takes part in comes first; the rest is rank 0's.
-std::vector<Finding> examine(const DoctorArguments& arguments, const LaunchContext& launch) {
+std::vector<Finding> examine(const DoctorArguments& arguments, const LaunchEnvironment& launch) {
   std::vector<Finding> all;
   const auto append = [&](const std::vector<Finding>& more) { all.insert(all.end(), more.begin(), more.end()); };
   const bool launched = launch.by != StartedBy::kNobody;
@@ -175,7 +134,7 @@ std::vector<Finding> examine(const DoctorArguments& arguments, const LaunchConte
   if (launch.rank != 0) return {};
   if (!launched && arguments.wants("mpi"))
     append(check_launchers(std::filesystem::read_symlink("/proc/self/exe").string(), launch));
-  if (arguments.wants("cuda")) append(check_cuda(cuda_build(), cuda_count()));
+  if (arguments.wants("cuda")) append(check_cuda(gpu_build(), gpu_count()));
   if (arguments.wants("slurm")) append(check_slurm(launch));
   if (arguments.wants("clocks")) append(check_clock());
   if (arguments.wants("versions")) append(check_versions());
@@ -190,7 +149,7 @@ std::vector<Finding> examine(const DoctorArguments& arguments, const LaunchConte
 
 int doctor(const DoctorArguments& arguments) {
   if (arguments.area == "probe") return probe();
-  const LaunchContext launch = launch_context();
+  const LaunchEnvironment launch = launch_environment();
   const std::vector<Finding> findings = examine(arguments, launch);
   if (launch.rank != 0) return 0;
   if (arguments.json) {

@@ -8,13 +8,13 @@
 #include "cli/commands.h"
 #include "cli/option_checks.h"
 #include "core/error.h"
-#include "core/expand_path.h"
 #include "core/files.h"
 #include "core/json_text.h"
 #include "core/log.h"
 #include "report/curves_json.h"
 #include "report/html.h"
 #include "report/report.h"
+#include "system/expand_path.h"
 
 namespace nexus {
 namespace {

@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "core/clean_text.h"
-#include "core/expand_path.h"
 #include "core/files.h"
 #include "core/units.h"
+#include "system/expand_path.h"
 
 namespace nexus {
 namespace {

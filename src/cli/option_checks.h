@@ -19,7 +19,7 @@ CLI::Validator number_from(double least, double most);
 // A time with its unit: 90s, 30min, 2h (core/units.h).
 CLI::Validator duration();
 
-// For `transform`: a path as a shell would read it (core/expand_path.h). A shell does not look into --out=~/x.
+// For `transform`: a path as a shell would read it (system/expand_path.h). A shell does not look into --out=~/x.
 CLI::Validator path_of_shell();
 // The same for what is read (a folder, a file, the prefix of token files): what lies there under the very name is
 // meant, for a shell that expands *.txt writes names of any kind; everything else is read as a shell would.

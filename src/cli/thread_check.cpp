@@ -14,9 +14,10 @@
 #include <sstream>
 
 #include "comm/communicator.h"
-#include "core/host.h"
 #include "core/json_text.h"
 #include "core/log.h"
+#include "system/environment.h"
+#include "system/host.h"
 
 namespace nexus {
 namespace {
@@ -87,9 +88,7 @@ std::optional<double> cgroup_cores(const std::string& root) {
 }
 
 std::optional<int> threads_from_environment() {
-  const char* text = std::getenv("OMP_NUM_THREADS");
-  if (text == nullptr) return std::nullopt;
-  std::string value(text);
+  std::string value = environment("OMP_NUM_THREADS");
   value = value.substr(0, value.find(','));
   std::erase_if(value, [](unsigned char c) { return std::isspace(c) != 0; });
   int threads = 0;
@@ -136,8 +135,8 @@ void warn_of_threads(Communicator& world, int threads) {
   for (const std::string& text : world.all_gather_text(json_text(mine)))
     ranks.push_back(rank_from_json(nlohmann::json::parse(text)));
   if (world.rank() != 0) return;
-  const char* text = std::getenv("OMP_NUM_THREADS");
-  if (text != nullptr && *text != '\0' && !threads_from_environment())
+  const std::string text = environment("OMP_NUM_THREADS");
+  if (!text.empty() && !threads_from_environment())
     warn(
         "OMP_NUM_THREADS is '{}', which is no number of threads: each rank starts {}; set a number from 1, or unset it",
         text, threads);

@@ -7,10 +7,12 @@
 #include <system_error>
 #include <thread>
 
+#include "system/clock.h"
+
 namespace nexus {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using Seconds = std::chrono::duration<double>;
 
 struct Registry {
   std::timed_mutex mutex;  // never released again once hooks run
@@ -32,9 +34,9 @@ class Countdown {
     --left_;
     changed_.notify_all();
   }
-  void wait_until(Clock::time_point deadline) {
+  void wait_for(double seconds) {
     std::unique_lock lock(mutex_);
-    changed_.wait_until(lock, deadline, [this] { return left_ == 0; });
+    changed_.wait_for(lock, Seconds(seconds), [this] { return left_ == 0; });
   }
 
  private:
@@ -67,10 +69,10 @@ AbortHook add_abort_hook(std::function<void()> hook) {
 }
 
 bool run_abort_hooks(double patience_seconds) {
-  const auto patience = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(patience_seconds));
-  const auto deadline = Clock::now() + patience;
+  const double deadline = steady_seconds() + patience_seconds;
   Registry& r = registry();
-  if (!r.mutex.try_lock_until(deadline)) return true;  // another thread's hooks have had their time meanwhile
+  if (!r.mutex.try_lock_for(Seconds(patience_seconds)))
+    return true;  // another thread's hooks have had their time meanwhile
   if (r.hooks.empty()) {
     r.mutex.unlock();
     return false;
@@ -84,7 +86,7 @@ bool run_abort_hooks(double patience_seconds) {
       }).detach();
   } catch (const std::system_error&) {  // no more threads to be had: the others run
   }
-  countdown->wait_until(deadline);
+  countdown->wait_for(deadline - steady_seconds());
   return true;
 }
 

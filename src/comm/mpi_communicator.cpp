@@ -11,6 +11,7 @@
 #include "comm/mpi_operations.h"
 #include "comm/progress.h"
 #include "comm/tensor_checks.h"
+#include "system/launch_environment.h"
 
 namespace nexus {
 namespace {
@@ -144,10 +145,9 @@ class MpiCommunicator final : public Communicator {
 // A launcher that could not reach our MPI starts every task as a world of one; each would train the whole campaign into
 // the same folder. The environment tells how many tasks were meant.
 void refuse_singletons(int world_size) {
-  if (world_size != 1) return;
-  const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");
-  if (tasks == nullptr || std::atoi(tasks) <= 1 || std::getenv("SLURM_PROCID") == nullptr) return;
-  throw Error(ErrorKind::kConfig, fmt::format("srun started {} tasks, but MPI sees one rank in each", tasks),
+  const LaunchEnvironment launch = launch_environment();
+  if (world_size != 1 || launch.by != StartedBy::kSrun) return;
+  throw Error(ErrorKind::kConfig, fmt::format("srun started {} tasks, but MPI sees one rank in each", launch.size),
               "launcher and MPI library do not fit", "use `srun --mpi=pmix`, or `mpirun` inside the allocation");
 }
 

@@ -4,19 +4,19 @@
 #include <mutex>
 #include <utility>
 
+#include "system/clock.h"
+
 namespace nexus::progress {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 struct Record {
-  std::atomic<Clock::duration::rep> last_sign{Clock::now().time_since_epoch().count()};
+  std::atomic<double> last_sign{steady_seconds()};
   std::mutex mutex;  // guards what follows, and every Channel::State
   PhaseKind kind = PhaseKind::kStart;
   std::string phase = "start";
   Operation operation;
   bool inside = false;
-  Clock::time_point operation_time = Clock::now();
+  double operation_time = steady_seconds();
   std::vector<std::weak_ptr<Channel::State>> channels;
   std::function<std::optional<Operation>()> running_on_device;
 };
@@ -37,11 +37,11 @@ std::string exchange_phase(std::string text) {
 }  // namespace
 
 void tick() {
-  record().last_sign.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+  record().last_sign.store(steady_seconds(), std::memory_order_relaxed);
 }
 
-Clock::time_point last_sign() {
-  return Clock::time_point(Clock::duration(record().last_sign.load(std::memory_order_relaxed)));
+double last_sign() {
+  return record().last_sign.load(std::memory_order_relaxed);
 }
 
 void begin_phase(PhaseKind kind, const std::string& text) {
@@ -73,7 +73,7 @@ Operation Channel::next(std::string_view name, int64_t elements, std::string_vie
   r.operation = {std::string(name), state_->communicator, state_->first_rank, ++state_->sequence,
                  elements,          std::string(type)};
   r.inside = false;
-  r.operation_time = Clock::now();
+  r.operation_time = steady_seconds();
   return r.operation;
 }
 
@@ -83,7 +83,7 @@ Inside::Inside(const Operation& operation) {
   const std::lock_guard lock(r.mutex);
   r.operation = operation;
   r.inside = true;
-  r.operation_time = Clock::now();
+  r.operation_time = steady_seconds();
 }
 
 Inside::~Inside() {
@@ -91,7 +91,7 @@ Inside::~Inside() {
   tick();
   const std::lock_guard lock(r.mutex);
   r.inside = false;
-  r.operation_time = Clock::now();
+  r.operation_time = steady_seconds();
 }
 
 void watch_device(std::function<std::optional<Operation>()> running) {
@@ -108,7 +108,7 @@ Snapshot snapshot() {
   result.phase = r.phase;
   result.operation = r.operation;
   result.inside = r.inside;
-  result.operation_seconds = std::chrono::duration<double>(Clock::now() - r.operation_time).count();
+  result.operation_seconds = steady_seconds() - r.operation_time;
   if (!r.inside && r.running_on_device)
     if (const std::optional<Operation> running = r.running_on_device()) {
       result.operation = *running;

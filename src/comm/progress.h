@@ -3,7 +3,6 @@
 // The main thread reports its phase, its collectives and signs of life; any thread may read. One record per process.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -89,7 +88,7 @@ struct Snapshot {
 };
 Snapshot snapshot();
 
-// Time of the last sign of life.
-std::chrono::steady_clock::time_point last_sign();
+// Time of the last sign of life, by the steady clock (system/clock.h).
+double last_sign();
 
 }  // namespace nexus::progress

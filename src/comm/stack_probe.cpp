@@ -6,11 +6,10 @@
 
 #include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <cstdlib>
-#include <thread>
 
 #include "core/error.h"
+#include "system/clock.h"
 
 namespace nexus {
 namespace {
@@ -67,14 +66,13 @@ StackProbe::~StackProbe() {
 }
 
 std::vector<std::string> StackProbe::take(double patience_seconds) {
-  using Clock = std::chrono::steady_clock;
   frame_count = -1;
   std::vector<std::string> lines;
   if (::pthread_kill(thread_, SIGRTMIN + 3) != 0) return lines;
-  const auto deadline = Clock::now() + std::chrono::duration<double>(patience_seconds);
+  const double deadline = steady_seconds() + patience_seconds;
   while (frame_count.load(std::memory_order_acquire) < 0) {
-    if (Clock::now() > deadline) return lines;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    if (steady_seconds() > deadline) return lines;
+    sleep_seconds(0.01);
   }
   for (int i = kOwnFrames; i < frame_count; ++i) lines.push_back(describe(frames[i]));
   return lines;

@@ -9,7 +9,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
-#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
@@ -22,13 +21,13 @@
 #include "comm/stall_report.h"
 #include "core/error.h"
 #include "core/files.h"
-#include "core/host.h"
+#include "system/clock.h"
+#include "system/host.h"
 
 namespace nexus {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
 constexpr double kStackPatience = 2;     // for the main thread's answer
@@ -39,23 +38,6 @@ constexpr double kHookPatience = 5;      // for the hooks of comm/abort_hooks.h,
 constexpr double kPartingPatience = 1;   // for the other ranks' hooks, after that
 
 const int kExitCode = exit_code(ErrorKind::kComm);
-
-double seconds_since(Clock::time_point start) {
-  return Seconds(Clock::now() - start).count();
-}
-
-void pause(double seconds) {
-  std::this_thread::sleep_for(Seconds(seconds));
-}
-
-std::string time_text() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  ::localtime_r(&now, &parts);
-  char text[40] = "";
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S%z", &parts);
-  return text;
-}
 
 // Not stdio: the main thread may hang while it holds the stream's lock.
 void print_line(const std::string& text) {
@@ -145,11 +127,11 @@ class Watchdog::Impl {
 };
 
 void Watchdog::Impl::watch() {
-  Clock::time_point last_wake = Clock::now(), sign = progress::last_sign();
+  double last_wake = steady_seconds(), sign = progress::last_sign();
   double idle = 0;
   while (sleep_unless_stopped(interval_)) {
-    const double elapsed = seconds_since(last_wake);
-    last_wake = Clock::now();
+    const double elapsed = steady_seconds() - last_wake;
+    last_wake = steady_seconds();
     if (sign != progress::last_sign()) {
       sign = progress::last_sign();
       idle = 0;
@@ -165,7 +147,7 @@ void Watchdog::Impl::watch() {
 // A thread of its own, because a look at a file system that hangs may hang: the watcher must not.
 void Watchdog::Impl::listen() {
   while (sleep_unless_stopped(asking_interval_)) {
-    if (Clock::now() - progress::last_sign() < Seconds(asking_interval_)) continue;  // spares the file server
+    if (steady_seconds() - progress::last_sign() < asking_interval_) continue;  // spares the file server
     std::error_code ignored;
     if (!fs::exists(marker_path(), ignored)) continue;
     asked_ = true;
@@ -179,7 +161,7 @@ void Watchdog::Impl::write_dump(double idle_seconds) {
   StallDump dump;
   dump.rank = options_.rank;
   dump.size = options_.size;
-  dump.time = time_text();
+  dump.time = local_time_text();
   dump.host = host_name();
   dump.pid = ::getpid();
   dump.idle_seconds = idle_seconds;
@@ -217,11 +199,12 @@ void Watchdog::Impl::speak(const std::string& text) {
 // The launcher kills the others as soon as one rank has left, so ranks that let go of something part together.
 void Watchdog::Impl::wait_for_hooks_of_others() const {
   write_sign(parting_path(options_.rank), "");
-  const auto start = Clock::now();
+  const double start = steady_seconds();
   const std::vector<int> ranks = dumped_ranks();
   const auto has_left = [this](int rank) { return seems_to_exist(parting_path(rank)); };
-  while (seconds_since(start) < kHookPatience + kPartingPatience && !std::all_of(ranks.begin(), ranks.end(), has_left))
-    pause(0.05);
+  while (steady_seconds() - start < kHookPatience + kPartingPatience &&
+         !std::all_of(ranks.begin(), ranks.end(), has_left))
+    sleep_seconds(0.05);
 }
 
 void Watchdog::Impl::leave() {
@@ -237,9 +220,9 @@ void Watchdog::Impl::time_out(double idle_seconds) {
   const std::string plain =
       fmt::format("no progress for {:.0f} s in {} on rank {}", idle_seconds, progress::snapshot().phase, options_.rank);
   std::thread([this, plain] {
-    pause(kFailsafeSeconds);
+    sleep_seconds(kFailsafeSeconds);
     if (leaving_)
-      pause(kHookPatience + 2 * kPartingPatience);
+      sleep_seconds(kHookPatience + 2 * kPartingPatience);
     else
       print_line(plain + "; " + options_.folder + "; the dumps could not be finished either: check that file system");
     run_abort_hooks(kHookPatience);
@@ -249,14 +232,15 @@ void Watchdog::Impl::time_out(double idle_seconds) {
     if (seems_to_exist(summary_path())) leave();  // all is said: this rank was stopped while the others gave up
     write_dump(idle_seconds);
     const auto everyone = static_cast<size_t>(options_.size);
-    const auto start = Clock::now();
-    while (dumped_ranks().size() < everyone && seconds_since(start) < kDumpPatience + asking_interval_) pause(0.05);
+    const double start = steady_seconds();
+    while (dumped_ranks().size() < everyone && steady_seconds() - start < kDumpPatience + asking_interval_)
+      sleep_seconds(0.05);
     const std::vector<int> ranks = dumped_ranks();
     if (!ranks.empty() && ranks.front() != options_.rank) {  // that one speaks; if it dies first, we do
-      const auto waited = Clock::now();
-      while (seconds_since(waited) < kSummaryPatience + asking_interval_) {
+      const double waited = steady_seconds();
+      while (steady_seconds() - waited < kSummaryPatience + asking_interval_) {
         if (seems_to_exist(summary_path())) leave();
-        pause(0.05);
+        sleep_seconds(0.05);
       }
     }
     const std::string text = explain_stall(read_dumps(ranks), options_.size, options_.folder);

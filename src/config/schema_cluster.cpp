@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "campaign/cluster_words.h"
 #include "config/schema_rows.h"
 #include "config/script_values.h"
 
@@ -19,23 +20,23 @@ std::string srun_only(const ClusterSpec& cluster, const ModelConfig&) {
 }
 
 void add_resources(Rows& t) {
-  const auto add_word = [&t](const char* key, auto member, const WordType& type, const char* comment) -> auto& {
-    return add(t, key, "null", type, at(member), kPlacement, comment);
+  const auto add_word = [&t](const char* key, auto member, const char* comment) -> auto& {
+    return add(t, key, "null", WordType{signs_of_word(key)}, at(member), kPlacement, comment);
   };
-  add_word("partition", &ClusterSpec::partition, {"._-,"}, "sbatch --partition");
-  add_word("account", &ClusterSpec::account, {"._-+@"}, "sbatch --account");
-  add_word("qos", &ClusterSpec::qos, {"._-+@"}, "sbatch --qos");
-  add_word("constraint", &ClusterSpec::constraint, {"._-+,&|*=:()[]"}, "sbatch --constraint: features of the nodes");
-  add_word("reservation", &ClusterSpec::reservation, {"._-,"}, "sbatch --reservation");
+  add_word("partition", &ClusterSpec::partition, "sbatch --partition");
+  add_word("account", &ClusterSpec::account, "sbatch --account");
+  add_word("qos", &ClusterSpec::qos, "sbatch --qos");
+  add_word("constraint", &ClusterSpec::constraint, "sbatch --constraint: features of the nodes");
+  add_word("reservation", &ClusterSpec::reservation, "sbatch --reservation");
   add(t, "gpus_per_node", "0", CountType{0, kMaxPerNode}, at(&ClusterSpec::gpus_per_node), kPlacement,
       "GPUs of a node; 0: ranks compute on CPUs");
-  add_word("gres", &ClusterSpec::gres, {"._-:"}, "gpu:h200 asks for --gres=gpu:h200:N; null: for --gpus-per-node=N")
-      .misplaced = without_gpus;
+  add_word("gres", &ClusterSpec::gres, "gpu:h200 asks for --gres=gpu:h200:N; null: for --gpus-per-node=N").misplaced =
+      without_gpus;
   add(t, "tasks_per_node", "auto", CountType{1, kMaxPerNode, "auto"}, at(&ClusterSpec::tasks_per_node), kPlacement,
       "ranks of a node; auto: one per GPU, or one on a node without");
   add(t, "cpus_per_task", "1", CountType{1, kMaxPerNode}, at(&ClusterSpec::cpus_per_task), kPlacement,
       "cores of a rank");
-  add_word("memory", &ClusterSpec::memory, {""}, "sbatch --mem: 512G, 0 for all; null: the cluster's default");
+  add_word("memory", &ClusterSpec::memory, "sbatch --mem: 512G, 0 for all; null: the cluster's default");
   add(t, "exclusive", "false", FlagType{}, at(&ClusterSpec::exclusive), kPlacement, "whole nodes");
   add(t, "max_time", "never", DurationType{}, at(&ClusterSpec::max_time_seconds), kPlacement,
       "longest time limit of a job; never: none");
@@ -44,7 +45,7 @@ void add_resources(Rows& t) {
 void add_launch(Rows& t) {
   add(t, "launcher", "srun", ChoiceType<Launcher>{{{"srun", Launcher::kSrun}, {"mpirun", Launcher::kMpirun}}},
       at(&ClusterSpec::launcher), kPlacement, "what starts the ranks inside a job: srun or mpirun");
-  add(t, "srun_mpi", "pmix", WordType{"_-"}, at(&ClusterSpec::srun_mpi), kPlacement,
+  add(t, "srun_mpi", "pmix", WordType{signs_of_word("srun_mpi")}, at(&ClusterSpec::srun_mpi), kPlacement,
       "srun --mpi (srun --mpi=list names the choices); null: the cluster's default")
       .misplaced = srun_only;
   add(t, "launcher_options", "[]", TextListType{true}, at(&ClusterSpec::launcher_options), kPlacement,

@@ -2,26 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
+#include "campaign/cluster_words.h"
 #include "config/values.h"
+#include "system/environment.h"
 
 namespace nexus {
 namespace {
 
 constexpr size_t kMaxWordBytes = 256, kMaxValueBytes = 4096, kMaxItems = 256;
-
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
-bool is_variable(const std::string& name) {
-  return !name.empty() && name.size() <= kMaxWordBytes && !is_digit(name[0]) &&
-         std::all_of(name.begin(), name.end(), [](char c) { return is_letter(c) || is_digit(c) || c == '_'; });
-}
 
 const std::string& short_text(const Node& node, const std::string& key, const std::string& wanted) {
   const std::string& text = scalar_of(node, key, wanted);
@@ -36,8 +24,7 @@ const std::string& short_text(const Node& node, const std::string& key, const st
 std::string WordType::parse(const Node& node, const std::string& key) const {
   if (node.kind == Node::Kind::kNull) return "";
   const std::string word = scalar_of(node, key, describe());
-  const auto allowed = [this](char c) { return is_letter(c) || is_digit(c) || others.find(c) != std::string::npos; };
-  if (word.empty() || word.size() > kMaxWordBytes || word[0] == '-' || !std::all_of(word.begin(), word.end(), allowed))
+  if (!is_word(word, signs) || word.size() > kMaxWordBytes)
     refuse(node.location, key, fmt::format("{} is {}, not {}", key, nexus::describe(node), describe()),
            "write " + describe());
   return word;
@@ -49,7 +36,7 @@ std::string WordType::text(const Value& value) const {
 
 std::string WordType::describe() const {
   const std::string first = "one word of letters and digits";
-  return others.empty() ? first + ", or null" : fmt::format("{}, with {} between, or null", first, others);
+  return signs.empty() ? first + ", or null" : fmt::format("{}, with {} between, or null", first, signs);
 }
 
 std::vector<std::string> TextListType::parse(const Node& node, const std::string& key) const {
@@ -86,7 +73,7 @@ std::map<std::string, std::string> EnvironmentType::parse(const Node& node, cons
   for (size_t i = 0; i < node.keys.size(); ++i) {
     const std::string& name = node.keys[i];
     const Node& value = node.children[i];
-    if (!is_variable(name))
+    if (!is_variable_name(name) || name.size() > kMaxWordBytes)
       refuse(value.location, key, fmt::format("'{}' cannot name an environment variable", name),
              "use letters, digits and underscores, and do not begin with a digit");
     variables[name] = short_text(value, key + "." + name, "a text (\"\" for an empty one)");

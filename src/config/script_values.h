@@ -4,17 +4,17 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/yaml_tree.h"
 
 namespace nexus {
 
-// One word that no shell reads as anything else: letters, digits and the characters of `others`; not beginning with a
-// dash. null: none.
+// One word (campaign/cluster_words.h) with `signs` besides letters and digits. null: none.
 struct WordType {
   using Value = std::string;
-  std::string others = "._-";
+  std::string_view signs;
   Value parse(const Node& node, const std::string& key) const;
   std::string text(const Value& value) const;
   std::string describe() const;

@@ -5,18 +5,16 @@
 #include <charconv>
 #include <cmath>
 
+#include "campaign/cluster_words.h"
+#include "core/ascii.h"
 #include "core/clean_text.h"
-#include "core/expand_path.h"
+#include "system/expand_path.h"
 
 namespace nexus {
 namespace {
 
 constexpr size_t kMaxTextBytes = 4096;
 constexpr double kMinPeriodSeconds = 1e-3, kMaxPeriodSeconds = 1e9;
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 
 // 010 is eight to YAML 1.1 and ten to YAML 1.2: nobody should have to know.
 bool looks_octal(std::string_view text) {
@@ -136,12 +134,7 @@ std::string real_text(double value) {
 }
 
 std::string quoted_text(const std::string& text) {
-  const auto is_word = [](char c) {
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-' || c == '.' ||
-           c == '/';
-  };
-  bool plain = !text.empty() && text[0] != '-';
-  for (const char c : text) plain = plain && is_word(c);
+  bool plain = is_word(text, "_-./");
   for (const char* word : {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}) {
     bool same = text.size() == std::char_traits<char>::length(word);
     for (size_t i = 0; same && i < text.size(); ++i) same = (text[i] | 0x20) == word[i];

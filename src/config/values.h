@@ -69,7 +69,7 @@ struct TextType {
   std::string describe() const { return nullable ? "a text, or null" : "a text"; }
 };
 
-// A file or folder: `~` and variables are expanded (core/expand_path.h), so that the value is what was meant on the
+// A file or folder: `~` and variables are expanded (system/expand_path.h), so that the value is what was meant on the
 // machine that read it. `nullable`: null means empty.
 struct PathType {
   using Value = std::string;

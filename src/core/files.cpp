@@ -1,50 +1,42 @@
 #include "core/files.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <filesystem>
 
 #include "core/error.h"
+#include "core/file_descriptor.h"
 
 namespace nexus {
 namespace {
 
 namespace fs = std::filesystem;
 
+// A descriptor whose failures are errors that name the path.
 class File {
  public:
-  File(const std::string& path, int flags, mode_t mode = 0644) : path_(path), fd_(::open(path.c_str(), flags, mode)) {
-    if (fd_ < 0) throw_errno("open", path);
+  File(const std::string& path, int flags) : path_(path), fd_(path, flags) {
+    if (!fd_.is_open()) throw_errno("open", path);
   }
-  ~File() {
-    if (fd_ >= 0) ::close(fd_);
+  int fd() const { return fd_.get(); }
+  size_t read(char* buffer, size_t size) const {
+    const ssize_t got = fd_.read(buffer, size);
+    if (got < 0) throw_errno("read", path_);
+    return static_cast<size_t>(got);
   }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  int fd() const { return fd_; }
-  void write_all(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t done = ::write(fd_, bytes.data(), bytes.size());
-      if (done < 0 && errno == EINTR) continue;
-      if (done < 0) throw_errno("write", path_);
-      bytes.remove_prefix(static_cast<size_t>(done));
-    }
+  void write_all(std::string_view bytes) const {
+    if (!fd_.write_all(bytes.data(), bytes.size())) throw_errno("write", path_);
   }
-  void sync() {
-    if (::fsync(fd_) != 0) throw_errno("fsync", path_);
+  void sync() const {
+    if (::fsync(fd()) != 0) throw_errno("fsync", path_);
   }
   void close() {
-    const int fd = fd_;
-    fd_ = -1;
-    if (::close(fd) != 0) throw_errno("close", path_);
+    if (!fd_.close()) throw_errno("close", path_);
   }
 
  private:
   std::string path_;
-  int fd_;
+  FileDescriptor fd_;
 };
 
 std::string parent_of(const std::string& path) {
@@ -55,7 +47,7 @@ std::string parent_of(const std::string& path) {
 }  // namespace
 
 std::string read_text_file(const std::string& path, int64_t max_bytes) {
-  File file(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  File file(path, O_RDONLY | O_NONBLOCK);
   struct stat info {};
   if (::fstat(file.fd(), &info) != 0) throw_errno("stat", path);
   if (!S_ISREG(info.st_mode)) throw Error(ErrorKind::kData, "not a regular file", path, "name a regular file");
@@ -67,11 +59,9 @@ std::string read_text_file(const std::string& path, int64_t max_bytes) {
   size_t got = 0;
   while (true) {
     if (got == text.size()) text.resize(2 * got + 4096);
-    const ssize_t n = ::read(file.fd(), text.data() + got, text.size() - got);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw_errno("read", path);
-    if (n == 0) break;
-    got += static_cast<size_t>(n);
+    const size_t more = file.read(text.data() + got, text.size() - got);
+    if (more == 0) break;
+    got += more;
     if (got > static_cast<size_t>(max_bytes))
       throw Error(ErrorKind::kData, fmt::format("it is larger than the limit of {} bytes", max_bytes), path,
                   "check that this is the file you meant");
@@ -83,7 +73,7 @@ std::string read_text_file(const std::string& path, int64_t max_bytes) {
 void write_file_durably(const std::string& path, std::string_view content) {
   const std::string temporary = fmt::format("{}.tmp.{}", path, ::getpid());
   try {
-    File file(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
+    File file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
     file.write_all(content);
     file.sync();
     file.close();
@@ -97,14 +87,14 @@ void write_file_durably(const std::string& path, std::string_view content) {
 
 void replace_file(const std::string& path, std::string_view content) {
   const std::string temporary = path + ".tmp";
-  File file(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
+  File file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
   file.write_all(content);
   file.close();
   if (::rename(temporary.c_str(), path.c_str()) != 0) throw_errno("rename", path);
 }
 
 void append_line(const std::string& path, std::string_view line, bool durable) {
-  File file(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC);
+  File file(path, O_WRONLY | O_CREAT | O_APPEND);
   file.write_all(std::string(line) + "\n");
   if (durable) file.sync();
   file.close();
@@ -112,7 +102,7 @@ void append_line(const std::string& path, std::string_view line, bool durable) {
 
 void end_torn_line(const std::string& path) {
   if (!path_exists(path)) return;
-  File file(path, O_RDWR | O_APPEND | O_CLOEXEC);
+  File file(path, O_RDWR | O_APPEND);
   const off_t size = ::lseek(file.fd(), 0, SEEK_END);
   char last = '\n';
   if (size > 0 && ::pread(file.fd(), &last, 1, size - 1) != 1) throw_errno("read", path);
@@ -121,7 +111,7 @@ void end_torn_line(const std::string& path) {
 }
 
 void fsync_path(const std::string& path) {
-  File file(path, O_RDONLY | O_CLOEXEC);
+  File file(path, O_RDONLY);
   file.sync();
 }
 

@@ -3,20 +3,15 @@
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <mutex>
 
 #include "core/error.h"
 #include "core/standard_streams.h"
-#include "core/units.h"
 
 namespace nexus {
 namespace {
@@ -54,14 +49,14 @@ void print_line(Sinks& s, const std::string& text) {
   if (s.file) s.file->info("{}", warning);
 }
 
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 }  // namespace
 
 void set_log_rank(int rank) {
   sinks().rank = rank;
+}
+
+int log_rank() {
+  return sinks().rank;
 }
 
 void set_log_file(const std::string& path) {
@@ -92,54 +87,6 @@ void warn_text(const std::string& text) {
   std::lock_guard lock(s.mutex);
   s.err->info("{}", line);
   if (s.file) s.file->info("{}", line);
-}
-
-Progress::Progress(std::string label, int64_t total, std::string unit, double interval_seconds)
-    : label_(std::move(label)),
-      unit_(std::move(unit)),
-      total_(total),
-      interval_seconds_(interval_seconds),
-      start_seconds_(now_seconds()),
-      last_seconds_(start_seconds_),
-      terminal_(isatty(STDERR_FILENO) == 1 && std::getenv("NO_PROGRESS") == nullptr) {}
-
-Progress::~Progress() {
-  finish();
-}
-
-void Progress::update(int64_t done) {
-  done_ = done;
-  const double now = now_seconds();
-  if (now - last_seconds_ < (terminal_ ? 0.1 : interval_seconds_)) return;
-  last_seconds_ = now;
-  draw(now, false);
-}
-
-void Progress::finish() {
-  if (finished_) return;
-  finished_ = true;
-  if (terminal_ || now_seconds() - start_seconds_ >= interval_seconds_) draw(now_seconds(), true);
-}
-
-void Progress::draw(double now, bool last) {
-  if (sinks().rank != 0) return;
-  const double elapsed = std::max(now - start_seconds_, 1e-9);
-  const double rate = static_cast<double>(done_) / elapsed;
-  std::string text = fmt::format("{} {} {}", label_, format_count(done_), unit_);
-  if (total_ > 0) {
-    const double share = std::clamp(static_cast<double>(done_) / static_cast<double>(total_), 0.0, 1.0);
-    const double left = rate > 0 ? static_cast<double>(std::max<int64_t>(total_ - done_, 0)) / rate : 0.0;
-    text = fmt::format("{} {:3.0f} % of {} {}", label_, share * 100, format_count(total_), unit_);
-    if (terminal_) {
-      const int width = 24, full = static_cast<int>(share * width);
-      text += " [" + std::string(full, '#') + std::string(width - full, '.') + "]";
-    }
-    if (!last) text += " | eta " + format_seconds(left);
-  }
-  text += fmt::format(" | {} {}/s", format_count(static_cast<int64_t>(rate)), unit_);
-  if (!terminal_) return log_text(text);
-  std::fprintf(stderr, "\r\033[K%s%s", text.c_str(), last ? "\n" : "");
-  std::fflush(stderr);
 }
 
 }  // namespace nexus

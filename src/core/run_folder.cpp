@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cctype>
+#include "core/ascii.h"
 
 namespace nexus {
 
@@ -13,8 +12,7 @@ std::string RunFolder::checkpoint(const std::string& stage, int64_t step) const 
 
 bool is_safe_name(const std::string& name) {
   if (name.empty() || name.size() > 100 || name[0] == '.' || name[0] == '-') return false;
-  return std::all_of(name.begin(), name.end(),
-                     [](unsigned char c) { return c < 128 && (std::isalnum(c) || c == '.' || c == '_' || c == '-'); });
+  return is_made_of(name, "._-");
 }
 
 }  // namespace nexus

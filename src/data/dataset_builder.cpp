@@ -27,6 +27,7 @@
 #include "data/tokenizer.h"
 #include "data/vocabulary.h"
 #include "data/worker_pool.h"
+#include "system/progress_bar.h"
 
 namespace nexus {
 namespace {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 
+#include "core/file_descriptor.h"
 #include "core/hash.h"
 
 namespace nexus {
@@ -31,7 +32,7 @@ class DurableStream {
   void flush();
 
   std::string path_, partial_, buffer_;
-  int descriptor_ = -1;
+  FileDescriptor file_;
   int64_t size_bytes_ = 0;
   Hasher hasher_;
 };

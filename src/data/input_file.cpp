@@ -1,11 +1,8 @@
 #include "data/input_file.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -25,47 +22,33 @@ std::string FileStamp::str() const {
   return fmt::format("{} {} {} {}", size_bytes, mtime_ns, ctime_ns, inode);
 }
 
-InputFile::InputFile(const std::string& path) : path_(path) {
-  // O_NONBLOCK: opening a FIFO must not wait for a writer. It means nothing for regular files.
-  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor_ < 0 && (errno == ENOENT || errno == ENOTDIR || errno == EACCES))
+// O_NONBLOCK: opening a FIFO must not wait for a writer. It means nothing for regular files.
+InputFile::InputFile(const std::string& path) : path_(path), file_(path, O_RDONLY | O_NONBLOCK) {
+  if (!file_.is_open() && (errno == ENOENT || errno == ENOTDIR || errno == EACCES))
     throw Error(ErrorKind::kData, fmt::format("cannot open the file: {}", std::strerror(errno)), path,
                 "check the name and its permissions");
-  if (descriptor_ < 0) throw_errno("open", path);
+  if (!file_.is_open()) throw_errno("open", path);
   struct stat info {};
-  const bool known = ::fstat(descriptor_, &info) == 0;
-  if (!known || !S_ISREG(info.st_mode)) {
-    ::close(std::exchange(descriptor_, -1));
+  const bool known = ::fstat(file_.get(), &info) == 0;
+  if (!known || !S_ISREG(info.st_mode))
     throw Error(ErrorKind::kData, "not a regular file", path,
                 "name a regular file; a pipe does not serve, as files are read more than once");
-  }
   size_bytes_ = info.st_size;
 }
 
-InputFile::~InputFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
-
-InputFile::InputFile(InputFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      descriptor_(std::exchange(other.descriptor_, -1)),
-      size_bytes_(std::exchange(other.size_bytes_, 0)) {}
-
 size_t InputFile::read(void* buffer, size_t size) {
-  for (;;) {
-    const ssize_t got = ::read(descriptor_, buffer, size);
-    if (got >= 0) return static_cast<size_t>(got);
-    if (errno != EINTR) throw_errno("read", path_);
-  }
+  const ssize_t got = file_.read(buffer, size);
+  if (got < 0) throw_errno("read", path_);
+  return static_cast<size_t>(got);
 }
 
 void InputFile::rewind() {
-  if (::lseek(descriptor_, 0, SEEK_SET) != 0) throw_errno("seek in", path_);
+  if (::lseek(file_.get(), 0, SEEK_SET) != 0) throw_errno("seek in", path_);
 }
 
 FileStamp InputFile::stamp() const {
   struct stat info {};
-  if (::fstat(descriptor_, &info) != 0) throw_errno("stat", path_);
+  if (::fstat(file_.get(), &info) != 0) throw_errno("stat", path_);
   return {info.st_size, nanoseconds(info.st_mtim), nanoseconds(info.st_ctim), static_cast<int64_t>(info.st_ino)};
 }
 

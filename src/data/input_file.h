@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/file_descriptor.h"
+
 namespace nexus {
 
 // Tells two states of one file apart without reading it: whoever writes to a file, or puts another in its place,
@@ -22,10 +24,6 @@ struct FileStamp {
 class InputFile {
  public:
   explicit InputFile(const std::string& path);
-  ~InputFile();
-  InputFile(InputFile&& other) noexcept;
-  InputFile& operator=(InputFile&&) = delete;
-
   // Reads up to `size` bytes at the current position; 0 only at the end of the file.
   size_t read(void* buffer, size_t size);
   // Moves the position back to the first byte.
@@ -33,12 +31,12 @@ class InputFile {
 
   const std::string& path() const { return path_; }
   int64_t size_bytes() const { return size_bytes_; }
-  int descriptor() const { return descriptor_; }
+  int descriptor() const { return file_.get(); }
   FileStamp stamp() const;  // of this moment
 
  private:
   std::string path_;
-  int descriptor_ = -1;
+  FileDescriptor file_;
   int64_t size_bytes_ = 0;
 };
 

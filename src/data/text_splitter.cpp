@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/log.h"
 #include "core/rng.h"
+#include "system/progress_bar.h"
 
 namespace nexus {
 namespace {

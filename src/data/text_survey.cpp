@@ -1,6 +1,6 @@
 #include "data/text_survey.h"
 
-#include "core/log.h"
+#include "system/progress_bar.h"
 
 namespace nexus {
 

@@ -53,7 +53,5 @@ nlohmann::json findings_json(const std::vector<Finding>& findings);
 
 // Text of other programs or of the machine as it may be shown: one line, no control characters, not too long.
 std::string printable(std::string_view text, size_t most = 200);
-// A word that a person can paste into a shell: quoted where it must be.
-std::string shell_word(std::string_view text);
 
 }  // namespace nexus

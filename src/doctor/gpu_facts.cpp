@@ -6,6 +6,8 @@
 #include <set>
 #include <sstream>
 
+#include "system/shell_quote.h"
+
 namespace nexus {
 namespace {
 
@@ -19,18 +21,19 @@ long number_of(const std::string& text) {
 void judge_row(const GpuRow& row, Findings& found) {
   const std::string gpu = "GPU " + printable(row.index);
   if (number_of(row.uncorrected) > 0)
-    found.problem(fmt::format("{} has had {} uncorrected memory errors since the driver started", gpu,
-                              number_of(row.uncorrected)),
-                  "use another GPU, and tell who runs the node: nvidia-smi -q -d ECC -i " + shell_word(row.index));
+    found.problem(
+        fmt::format("{} has had {} uncorrected memory errors since the driver started", gpu,
+                    number_of(row.uncorrected)),
+        "use another GPU, and tell who runs the node: nvidia-smi -q -d ECC -i " + shell_quote(printable(row.index)));
   if (row.ecc == "Disabled")
     found.note(gpu + " runs without ECC: flipped bits go unseen",
-               "as root: nvidia-smi -e 1 -i " + shell_word(row.index));
+               "as root: nvidia-smi -e 1 -i " + shell_quote(printable(row.index)));
   if (row.compute_mode == "Prohibited")
     found.problem(gpu + " is closed to computing (compute mode Prohibited)",
-                  "as root: nvidia-smi -c DEFAULT -i " + shell_word(row.index));
+                  "as root: nvidia-smi -c DEFAULT -i " + shell_quote(printable(row.index)));
   if (row.mig == "Enabled")
     found.note(gpu + " is cut into MIG instances: a rank gets one of them, and NCCL does not connect them",
-               "one rank per job, or as root: nvidia-smi -mig 0 -i " + shell_word(row.index));
+               "one rank per job, or as root: nvidia-smi -mig 0 -i " + shell_quote(printable(row.index)));
   if (number_of(row.used_mib) > kBusyMib)
     found.note(
         fmt::format("{}: {} of {} MiB are in use already", gpu, number_of(row.used_mib), number_of(row.memory_mib)),

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 
-#include "core/process.h"
 #include "doctor/checks.h"
 #include "doctor/launcher_output.h"
 #include "doctor/slurm_facts.h"
+#include "system/process.h"
+#include "system/shell_quote.h"
 
 namespace nexus {
 namespace {
@@ -38,12 +39,6 @@ Detour detour_of(LaunchTrouble trouble) {
   }
 }
 
-std::string command_text(const Words& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : " ") + shell_word(word);
-  return text;
-}
-
 void report_world(const std::string& launcher, const WorldFacts& world, Findings& found) {
   for (Finding finding : judge_world(world)) {
     finding.what = launcher + ": " + finding.what;
@@ -55,7 +50,7 @@ void report_world(const std::string& launcher, const WorldFacts& world, Findings
 void judge_launch(const Words& command, const ProcessResult& result, const std::string& cure, Findings& found) {
   const std::string launcher = command.front();
   const ProbeOutput probe = parse_probe_output(result.output);
-  const std::string shown = command_text({command.begin(), command.end() - 3});
+  const std::string shown = shell_command({command.begin(), command.end() - 3});
   if (probe.singletons > 0) {
     found.problem(shown + fmt::format(" starts {} processes that are each a world of one", probe.singletons), cure);
     return;
@@ -65,7 +60,7 @@ void judge_launch(const Words& command, const ProcessResult& result, const std::
     return report_world(launcher, probe.worlds[0], found);
   }
   if (!result.ok() && launch_trouble(result.errors + result.output) == LaunchTrouble::kAbsent) {
-    found.problem(fmt::format("{} does not find {} on every node", shown, shell_word(command[command.size() - 3])),
+    found.problem(fmt::format("{} does not find {} on every node", shown, shell_quote(command[command.size() - 3])),
                   "put nexus into a folder that all nodes share");
     return;
   }
@@ -73,7 +68,7 @@ void judge_launch(const Words& command, const ProcessResult& result, const std::
                               ? fmt::format("no end after {} s", kLaunchPatience)
                               : fmt::format("exit code {}: {}", result.code,
                                             printable(result.errors.empty() ? result.output : result.errors));
-  found.problem(shown + " does not work: " + why, "see it yourself: " + command_text(command));
+  found.problem(shown + " does not work: " + why, "see it yourself: " + shell_command(command));
 }
 
 void check_mpirun_version(Findings& found) {
@@ -111,10 +106,10 @@ void check_mpirun(const std::string& program, Findings& found) {
   }
 }
 
-void check_srun(const std::string& program, const LaunchContext& launch, Findings& found) {
+void check_srun(const std::string& program, const LaunchEnvironment& launch, Findings& found) {
   const ProcessResult list = run_process({"srun", "--mpi=list"}, kQueryPatience);
   if (!list.found) {
-    found.problem("in job " + launch.job + ", but srun is not in PATH", "module load slurm");
+    found.problem("in job " + launch.job.id + ", but srun is not in PATH", "module load slurm");
     return;
   }
   const std::vector<std::string> kinds = parse_srun_mpi_list(list.output + "\n" + list.errors);
@@ -124,9 +119,10 @@ void check_srun(const std::string& program, const LaunchContext& launch, Finding
                   "the cluster file)");
     return;
   }
-  Words command{
-      "srun",         "--mpi=pmix",           "--ntasks=2", fmt::format("--nodes={}", std::min(2, launch.nodes)),
-      "--overcommit", "--kill-on-bad-exit=1", "--time=2",   "--overlap"};
+  Words command{"srun",         "--mpi=pmix",
+                "--ntasks=2",   fmt::format("--nodes={}", std::min<int64_t>(2, launch.job.nodes)),
+                "--overcommit", "--kill-on-bad-exit=1",
+                "--time=2",     "--overlap"};
   const auto run = [&] {
     Words whole = command;
     whole.insert(whole.end(), {program, "doctor", "probe"});
@@ -145,11 +141,11 @@ void check_srun(const std::string& program, const LaunchContext& launch, Finding
 
 }  // namespace
 
-std::vector<Finding> check_launchers(const std::string& program, const LaunchContext& launch) {
+std::vector<Finding> check_launchers(const std::string& program, const LaunchEnvironment& launch) {
   Findings found("mpi");
   found.append(check_munge());
   check_mpirun(program, found);
-  if (!launch.job.empty()) check_srun(program, launch, found);
+  if (launch.job) check_srun(program, launch, found);
   return found.list();
 }
 

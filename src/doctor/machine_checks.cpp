@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 #include <sys/timex.h>
 
-#include "core/process.h"
 #include "doctor/checks.h"
 #include "doctor/gpu_facts.h"
+#include "system/process.h"
 
 namespace nexus {
 namespace {

@@ -4,25 +4,25 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <numeric>
 
 #include "core/hash.h"
 #include "core/json_text.h"
-#include "doctor/launch_context.h"
-#include "doctor/storage.h"
+#include "core/statistics.h"
+#include "system/clock.h"
+#include "system/launch_environment.h"
 
 namespace nexus {
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankFacts, rank, host, cpus, host_cpus, program, version, mpi, gpu, clock_offset)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(WorldFacts, ranks, sums_right, small_sum_seconds, large_sum_seconds, large_bytes)
+
 namespace {
 
 constexpr int kClockRounds = 15;
 constexpr int kSmallRounds = 50, kLargeRounds = 7;
 constexpr int64_t kLargeCount = 1 << 20;  // of f32: 4 MiB, above every eager limit, so that the large path is tried too
-
-double wall_seconds() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 // How far every rank's wall clock is ahead of rank 0's. Ranks leave a barrier within microseconds to milliseconds; the
 // median of several rounds leaves little of that.
@@ -33,12 +33,12 @@ std::vector<double> clock_offsets(Communicator& world) {
   for (int round = 0; round < kClockRounds; ++round) {
     std::vector<double> times(ranks, 0.0);
     world.barrier();
-    times[static_cast<size_t>(world.rank())] = wall_seconds();
+    times[static_cast<size_t>(world.rank())] = unix_seconds();
     world.sum(std::span<double>(times));
     for (size_t r = 0; r < ranks; ++r) seen[r].push_back(times[r] - times[0]);
   }
   std::vector<double> offsets;
-  for (const std::vector<double>& rounds : seen) offsets.push_back(median_of(rounds));
+  for (const std::vector<double>& rounds : seen) offsets.push_back(median(rounds));
   return offsets;
 }
 
@@ -47,11 +47,11 @@ double median_seconds(Communicator& world, int rounds, const Sum& sum) {
   std::vector<double> seconds;
   for (int round = 0; round < rounds; ++round) {
     world.barrier();
-    const auto start = std::chrono::steady_clock::now();
+    const double start = steady_seconds();
     sum();
-    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    seconds.push_back(steady_seconds() - start);
   }
-  return world.max(median_of(seconds));
+  return world.max(median(seconds));
 }
 
 void measure_sums(Communicator& world, WorldFacts& facts) {
@@ -71,37 +71,11 @@ void measure_sums(Communicator& world, WorldFacts& facts) {
   facts.sums_right = !world.any(wrong);
 }
 
-nlohmann::json facts_json(const RankFacts& facts) {
-  return {{"rank", facts.rank},
-          {"host", facts.host},
-          {"cpus", facts.cpus},
-          {"host_cpus", facts.host_cpus},
-          {"program", facts.program},
-          {"version", facts.version},
-          {"mpi", facts.mpi},
-          {"gpu", facts.gpu},
-          {"clock_offset", facts.clock_offset}};
-}
-
-RankFacts facts_from_json(const nlohmann::json& document) {
-  RankFacts facts;
-  facts.rank = document.at("rank");
-  facts.host = document.at("host");
-  facts.cpus = document.at("cpus").get<std::vector<int>>();
-  facts.host_cpus = document.at("host_cpus");
-  facts.program = document.at("program");
-  facts.version = document.at("version");
-  facts.mpi = document.at("mpi");
-  facts.gpu = document.at("gpu");
-  facts.clock_offset = document.at("clock_offset");
-  return facts;
-}
-
 }  // namespace
 
 RankFacts own_facts(const std::string& version, const std::string& gpu) {
   RankFacts facts;
-  facts.host = launch_context().host;
+  facts.host = launch_environment().host;
   facts.host_cpus = static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -119,8 +93,8 @@ WorldFacts examine_world(Communicator& world, const RankFacts& mine) {
   WorldFacts facts;
   measure_sums(world, facts);
   const std::vector<double> offsets = clock_offsets(world);
-  for (const std::string& text : world.all_gather_text(json_text(facts_json(mine)))) {
-    facts.ranks.push_back(facts_from_json(nlohmann::json::parse(text)));
+  for (const std::string& text : world.all_gather_text(json_text(nlohmann::json(mine)))) {
+    facts.ranks.push_back(nlohmann::json::parse(text).get<RankFacts>());
     RankFacts& rank = facts.ranks.back();
     rank.rank = static_cast<int>(facts.ranks.size()) - 1;
     rank.clock_offset = offsets[static_cast<size_t>(rank.rank)];
@@ -129,23 +103,11 @@ WorldFacts examine_world(Communicator& world, const RankFacts& mine) {
 }
 
 nlohmann::json world_json(const WorldFacts& facts) {
-  nlohmann::json ranks = nlohmann::json::array();
-  for (const RankFacts& rank : facts.ranks) ranks.push_back(facts_json(rank));
-  return {{"ranks", ranks},
-          {"sums_right", facts.sums_right},
-          {"small_sum_seconds", facts.small_sum_seconds},
-          {"large_sum_seconds", facts.large_sum_seconds},
-          {"large_bytes", facts.large_bytes}};
+  return facts;
 }
 
 WorldFacts world_from_json(const nlohmann::json& document) {
-  WorldFacts facts;
-  for (const nlohmann::json& rank : document.at("ranks")) facts.ranks.push_back(facts_from_json(rank));
-  facts.sums_right = document.at("sums_right");
-  facts.small_sum_seconds = document.at("small_sum_seconds");
-  facts.large_sum_seconds = document.at("large_sum_seconds");
-  facts.large_bytes = document.at("large_bytes");
-  return facts;
+  return document.get<WorldFacts>();
 }
 
 }  // namespace nexus

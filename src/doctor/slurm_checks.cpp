@@ -1,8 +1,9 @@
 #include <fmt/format.h>
 
-#include "core/process.h"
 #include "doctor/checks.h"
 #include "doctor/slurm_facts.h"
+#include "system/process.h"
+#include "system/shell_quote.h"
 
 namespace nexus {
 namespace {
@@ -58,22 +59,20 @@ std::string answer_of(const std::vector<std::string>& arguments, bool in_job, Fi
   if (!result.found) return "";
   const std::string& said = result.errors.empty() ? result.output : result.errors;
   const std::string why = result.timed_out ? fmt::format("no answer in {} s", kPatience) : printable(last_line(said));
-  std::string command;
-  for (const std::string& argument : arguments) command += (command.empty() ? "" : " ") + shell_word(argument);
   // What Slurm's commands say where there is no slurm.conf: the package is there, a cluster is not.
   if (!in_job && why.find("configuration source") != std::string::npos)
     found.note("Slurm's commands are installed, but this host belongs to no cluster: " + why,
                "on a cluster: export SLURM_CONF=/path/to/slurm.conf");
   else
-    found.problem(fmt::format("{} does not work: {}", command, why), "see who answers: scontrol ping");
+    found.problem(fmt::format("{} does not work: {}", shell_command(arguments), why), "see who answers: scontrol ping");
   return "";
 }
 
 }  // namespace
 
-std::vector<Finding> check_slurm(const LaunchContext& launch) {
+std::vector<Finding> check_slurm(const LaunchEnvironment& launch) {
   Findings found("slurm");
-  const bool in_job = !launch.job.empty();
+  const bool in_job = static_cast<bool>(launch.job);
   if (!check_commands(in_job, found)) return found.list();
   const std::string nodes = answer_of({"sinfo", "--noheader", "--format=%R|%a|%l|%D|%t"}, in_job, found);
   if (nodes.empty()) return found.list();  // the others would say the same
@@ -84,7 +83,7 @@ std::vector<Finding> check_slurm(const LaunchContext& launch) {
       parse_slurm_records(answer_of({"scontrol", "--oneliner", "show", "partition"}, in_job, found)), config));
   if (in_job) {
     const auto jobs =
-        parse_slurm_records(answer_of({"scontrol", "--oneliner", "show", "job", launch.job}, in_job, found));
+        parse_slurm_records(answer_of({"scontrol", "--oneliner", "show", "job", launch.job.id}, in_job, found));
     if (!jobs.empty()) found.append(judge_slurm_job(jobs.front()));
   }
   return found.list();

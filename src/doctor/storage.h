@@ -48,6 +48,4 @@ std::vector<Finding> judge_storage(const StorageFacts& facts, const StorageOptio
 // `folder` without links, or the nearest folder above it that exists.
 std::string nearest_folder(const std::string& folder);
 
-double median_of(std::vector<double> values);  // of at least one
-
 }  // namespace nexus

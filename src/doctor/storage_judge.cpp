@@ -1,12 +1,12 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
-#include "core/error.h"
+#include "core/statistics.h"
 #include "core/units.h"
 #include "doctor/storage.h"
+#include "system/shell_quote.h"
 
 namespace nexus {
 namespace {
@@ -39,7 +39,7 @@ void judge_kind(const StorageFacts& facts, const StorageOptions& options, Findin
     case StorageKind::kLocal:
       if (options.nodes > 1)
         found.warning(fmt::format("{}: of {} nodes, the others may not see it", what, options.nodes),
-                      "try it: srun --mpi=pmix nexus doctor fs --run " + shell_word(facts.folder));
+                      "try it: srun --mpi=pmix nexus doctor fs --run " + shell_quote(facts.folder));
       else
         found.ok(what);
       break;
@@ -55,7 +55,7 @@ void judge_kind(const StorageFacts& facts, const StorageOptions& options, Findin
 void judge_room(const StorageFacts& facts, const StorageOptions& options, Findings& found) {
   std::string what = format_bytes(facts.free_bytes) + " are free";
   const std::string cure =
-      "free some space, lower checkpoint.keep_last, or choose another folder: df -h " + shell_word(facts.folder);
+      "free some space, lower checkpoint.keep_last, or choose another folder: df -h " + shell_quote(facts.folder);
   const auto figure = static_cast<double>(facts.free_bytes);
   if (options.checkpoint_bytes > 0) {
     what += fmt::format("; the campaign's largest checkpoint takes {}, all it keeps {}",
@@ -68,16 +68,16 @@ void judge_room(const StorageFacts& facts, const StorageOptions& options, Findin
   }
   if (facts.free_files >= 0 && facts.free_files < kFewFiles)
     found.warning(fmt::format("only {} more files can be made there", facts.free_files),
-                  "delete small files that nobody needs: df -i " + shell_word(facts.folder));
+                  "delete small files that nobody needs: df -i " + shell_quote(facts.folder));
 }
 
 std::string cure_of_failure(int error, const std::string& folder) {
   switch (error) {
-    case ENOSPC: return "free some space: df -h " + shell_word(folder);
+    case ENOSPC: return "free some space: df -h " + shell_quote(folder);
     case EDQUOT: return "free some of your quota: quota -s, or lfs quota -h on Lustre";
-    case EROFS: return "choose a folder that is not on a read-only mount: findmnt -T " + shell_word(folder);
+    case EROFS: return "choose a folder that is not on a read-only mount: findmnt -T " + shell_quote(folder);
     case EACCES:
-    case EPERM: return "choose a folder that you may write to: ls -ld " + shell_word(folder);
+    case EPERM: return "choose a folder that you may write to: ls -ld " + shell_quote(folder);
     default: return "choose another folder, or ask who runs the file system: dmesg may say more";
   }
 }
@@ -99,7 +99,7 @@ void judge_abilities(const StorageFacts& facts, Findings& found) {
 
 void judge_speed(const StorageFacts& facts, const StorageOptions& options, Findings& found) {
   if (!facts.fsync_seconds.empty()) {
-    const double seconds = median_of(facts.fsync_seconds);
+    const double seconds = median(facts.fsync_seconds);
     const std::string what =
         fmt::format("an fsync of 4 KiB takes {:.2f} ms (median of {})", seconds * 1e3, facts.fsync_seconds.size());
     const bool slow = seconds > kSlowSync;
@@ -107,7 +107,7 @@ void judge_speed(const StorageFacts& facts, const StorageOptions& options, Findi
         .figures["fsync_seconds"] = seconds;
   }
   if (facts.write_rates.empty() || facts.read_rates.empty()) return;
-  const double write = median_of(facts.write_rates), read = median_of(facts.read_rates);
+  const double write = median(facts.write_rates), read = median(facts.read_rates);
   std::string what =
       fmt::format("one process writes {} with fsync and reads {} (median of {}, {} each)", rate_text(write),
                   rate_text(read), facts.write_rates.size(), format_bytes(options.file_bytes));
@@ -121,13 +121,6 @@ void judge_speed(const StorageFacts& facts, const StorageOptions& options, Findi
 }
 
 }  // namespace
-
-double median_of(std::vector<double> values) {
-  NX_CHECK(!values.empty());
-  std::sort(values.begin(), values.end());
-  const size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
 
 std::vector<Finding> judge_storage(const StorageFacts& facts, const StorageOptions& options) {
   Findings found("fs");

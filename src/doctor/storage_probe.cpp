@@ -1,13 +1,9 @@
 // What a file system does when it is asked, and how long it takes.
-#include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -15,35 +11,19 @@
 #include <fstream>
 #include <sstream>
 
+#include "core/file_descriptor.h"
 #include "core/files.h"
 #include "doctor/storage.h"
+#include "system/clock.h"
 
 namespace nexus {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
-constexpr size_t kBlock = 1 << 20;
+constexpr int64_t kBlock = 1 << 20;
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-class File {
- public:
-  File(const std::string& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
-  ~File() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  int get() const { return fd_; }
-  bool open() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
+using File = FileDescriptor;
 
 // A folder of our own, gone with everything in it at the end.
 class Scratch {
@@ -73,7 +53,7 @@ std::string reason() {
 
 bool write_small(const std::string& path, const char* text) {
   const File file(path, O_WRONLY | O_CREAT | O_TRUNC);
-  return file.open() && ::write(file.get(), text, std::strlen(text)) == static_cast<ssize_t>(std::strlen(text));
+  return file.is_open() && file.write_all(text, std::strlen(text));
 }
 
 // --- abilities: each returns why not, or nothing
@@ -81,28 +61,28 @@ bool write_small(const std::string& path, const char* text) {
 std::string exclusive_creation(const Scratch& scratch) {
   const std::string path = scratch / "exclusive";
   const File first(path, O_WRONLY | O_CREAT | O_EXCL);
-  if (!first.open()) return reason();
+  if (!first.is_open()) return reason();
   const File second(path, O_WRONLY | O_CREAT | O_EXCL);
-  if (second.open()) return "two opens both created the file";
+  if (second.is_open()) return "two opens both created the file";
   return errno == EEXIST ? "" : reason();
 }
 
 std::string locks(const Scratch& scratch) {
   const std::string path = scratch / "lock";
   const File first(path, O_RDWR | O_CREAT), second(path, O_RDWR);
-  if (!first.open() || !second.open() || ::flock(first.get(), LOCK_EX | LOCK_NB) != 0) return reason();
+  if (!first.is_open() || !second.is_open() || ::flock(first.get(), LOCK_EX | LOCK_NB) != 0) return reason();
   if (::flock(second.get(), LOCK_EX | LOCK_NB) == 0) return "two opens both got the exclusive lock";
   return errno == EWOULDBLOCK ? "" : reason();
 }
 
 std::string file_sync(const Scratch& scratch) {
   const File file(scratch / "sync", O_RDWR | O_CREAT);
-  return file.open() && ::write(file.get(), "x", 1) == 1 && ::fsync(file.get()) == 0 ? "" : reason();
+  return file.is_open() && file.write_all("x", 1) && ::fsync(file.get()) == 0 ? "" : reason();
 }
 
 std::string folder_sync(const Scratch& scratch) {
   const File folder(scratch.path(), O_RDONLY | O_DIRECTORY);
-  return folder.open() && ::fsync(folder.get()) == 0 ? "" : reason();
+  return folder.is_open() && ::fsync(folder.get()) == 0 ? "" : reason();
 }
 
 std::string replacing_rename(const Scratch& scratch) {
@@ -153,13 +133,18 @@ std::vector<uint64_t> noise() {
   return words;
 }
 
-bool transfer(int fd, void* block, int64_t bytes, ssize_t (*call)(int, void*, size_t)) {
+bool write_blocks(const File& file, const void* block, int64_t bytes) {
+  for (; bytes > 0; bytes -= kBlock)
+    if (!file.write_all(block, static_cast<size_t>(std::min(bytes, kBlock)))) return false;
+  return true;
+}
+
+bool read_blocks(const File& file, void* block, int64_t bytes) {
   while (bytes > 0) {
-    const ssize_t moved = call(fd, block, static_cast<size_t>(std::min<int64_t>(bytes, kBlock)));
-    if (moved < 0 && errno == EINTR) continue;
-    if (moved == 0) errno = EIO;  // shorter than what was written
-    if (moved <= 0) return false;
-    bytes -= moved;
+    const ssize_t got = file.read(block, static_cast<size_t>(std::min(bytes, kBlock)));
+    if (got == 0) errno = EIO;  // shorter than what was written
+    if (got <= 0) return false;
+    bytes -= got;
   }
   return true;
 }
@@ -167,40 +152,37 @@ bool transfer(int fd, void* block, int64_t bytes, ssize_t (*call)(int, void*, si
 // One file written, made durable, read back from the disk (as far as the kernel lets go of its cache).
 bool measure_round(const std::string& path, int64_t bytes, std::vector<uint64_t>& block, StorageFacts& facts) {
   const File file(path, O_RDWR | O_CREAT | O_TRUNC);
-  const Clock::time_point start = Clock::now();
-  const auto write_block = [](int fd, void* data, size_t size) { return ::write(fd, data, size); };
-  if (!file.open() || !transfer(file.get(), block.data(), bytes, write_block) || ::fsync(file.get()) != 0) return false;
-  facts.write_rates.push_back(static_cast<double>(bytes) / seconds_since(start));
+  const double start = steady_seconds();
+  if (!file.is_open() || !write_blocks(file, block.data(), bytes) || ::fsync(file.get()) != 0) return false;
+  facts.write_rates.push_back(static_cast<double>(bytes) / (steady_seconds() - start));
   ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED);
   if (::lseek(file.get(), 0, SEEK_SET) != 0) return false;
-  const Clock::time_point turn = Clock::now();
+  const double turn = steady_seconds();
   std::vector<uint64_t> back(block.size());
-  if (!transfer(file.get(), back.data(), bytes, ::read)) return false;
-  facts.read_rates.push_back(static_cast<double>(bytes) / seconds_since(turn));
+  if (!read_blocks(file, back.data(), bytes)) return false;
+  facts.read_rates.push_back(static_cast<double>(bytes) / (steady_seconds() - turn));
   return true;
 }
 
-bool measure_syncs(const std::string& path, const StorageOptions& options, Clock::time_point start,
-                   StorageFacts& facts) {
+bool measure_syncs(const std::string& path, const StorageOptions& options, double start, StorageFacts& facts) {
   const File file(path, O_WRONLY | O_CREAT | O_TRUNC);
-  if (!file.open()) return false;
+  if (!file.is_open()) return false;
   const std::string page(4096, 'x');
   for (int round = 0; round < options.fsync_rounds; ++round) {
-    if (round > 0 && seconds_since(start) > options.most_seconds) break;
-    const Clock::time_point begin = Clock::now();
-    if (::write(file.get(), page.data(), page.size()) != static_cast<ssize_t>(page.size())) return false;
-    if (::fsync(file.get()) != 0) return false;
-    facts.fsync_seconds.push_back(seconds_since(begin));
+    if (round > 0 && steady_seconds() - start > options.most_seconds) break;
+    const double begin = steady_seconds();
+    if (!file.write_all(page.data(), page.size()) || ::fsync(file.get()) != 0) return false;
+    facts.fsync_seconds.push_back(steady_seconds() - begin);
   }
   return true;
 }
 
 bool measure_speed(const Scratch& scratch, const StorageOptions& options, StorageFacts& facts) {
-  const Clock::time_point start = Clock::now();
+  const double start = steady_seconds();
   if (!measure_syncs(scratch / "small", options, start, facts)) return false;
   std::vector<uint64_t> block = noise();
   for (int round = 0; round < options.rounds; ++round) {
-    if (round > 0 && seconds_since(start) > options.most_seconds) break;
+    if (round > 0 && steady_seconds() - start > options.most_seconds) break;
     if (!measure_round(scratch / "large", options.file_bytes, block, facts)) return false;
   }
   return true;

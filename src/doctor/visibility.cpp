@@ -4,33 +4,27 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <set>
-#include <thread>
 
 #include "core/files.h"
 #include "doctor/checks.h"
+#include "system/clock.h"
 
 namespace nexus {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-constexpr std::chrono::milliseconds kPoll{20};
+constexpr double kPoll = 0.02;
 constexpr const char* kHello = "/hello";
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 template <typename Condition>
 bool wait_for(const Condition& condition, double seconds) {
-  const Clock::time_point start = Clock::now();
+  const double start = steady_seconds();
   while (!condition()) {
-    if (seconds_since(start) > seconds) return false;
-    std::this_thread::sleep_for(kPoll);
+    if (steady_seconds() - start > seconds) return false;
+    sleep_seconds(kPoll);
   }
   return true;
 }
@@ -55,7 +49,7 @@ bool listed(const std::string& folder, const std::string& name) {
   return found;
 }
 
-void answer(const std::string& parent, const std::string& name, const LaunchContext& launch, double patience) {
+void answer(const std::string& parent, const std::string& name, const LaunchEnvironment& launch, double patience) {
   const std::string folder = parent + "/" + name;
   const auto there = [&] { return listed(parent, name) && seems_to_exist(folder + kHello); };
   if (!wait_for(there, patience) || !write_whole(answer_file(folder, launch.rank), launch.host))
@@ -79,13 +73,13 @@ std::string list_text(const std::set<int>& ranks) {
 }
 
 // Rank 0: leaves a file and counts the answers.
-void ask(const std::string& folder, const LaunchContext& launch, double patience, Findings& found) {
+void ask(const std::string& folder, const LaunchEnvironment& launch, double patience, Findings& found) {
   if (::mkdir(folder.c_str(), 0700) != 0 || !write_whole(folder + kHello, launch.host)) {
     found.problem(fmt::format("cannot make {}: {}", printable(folder), std::strerror(errno)),
                   "see the other findings on this folder");
     return;
   }
-  const Clock::time_point start = Clock::now();
+  const double start = steady_seconds();
   std::set<int> missing;
   for (int rank = 1; rank < launch.size; ++rank) missing.insert(rank);
   std::set<std::string> hosts{launch.host};
@@ -104,7 +98,7 @@ void ask(const std::string& folder, const LaunchContext& launch, double patience
   };
   // The others begin when they are started, and may have waited their whole patience before they answer.
   if (wait_for(all_answered, 2 * patience)) {
-    const double seconds = seconds_since(start);
+    const double seconds = steady_seconds() - start;
     found
         .ok(fmt::format("{} ranks on {} host{} see each other's files; the last answered after {:.2f} s", launch.size,
                         hosts.size(), hosts.size() == 1 ? "" : "s", seconds))
@@ -119,7 +113,7 @@ void ask(const std::string& folder, const LaunchContext& launch, double patience
 
 }  // namespace
 
-std::vector<Finding> check_visibility(const std::string& folder, const LaunchContext& launch, double patience) {
+std::vector<Finding> check_visibility(const std::string& folder, const LaunchEnvironment& launch, double patience) {
   Findings found("fs");
   if (launch.alone()) return {};
   const std::string name = ".nexus-doctor-" + launch.token;

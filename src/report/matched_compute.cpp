@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/rng.h"
+#include "core/statistics.h"
 #include "report/eval_basis.h"
 
 namespace nexus {
@@ -41,13 +42,6 @@ double most_saving(const Crossing& run, const Crossing& baseline) {
   using Kind = Crossing::Kind;
   if (run.kind == Kind::kBeforeFirst || baseline.kind == Kind::kNotReached) return 1.0;
   return 1.0 - run.flops / baseline.flops;
-}
-
-// Nearest rank: no arithmetic between values, which may be infinite.
-double quantile(std::vector<double> values, double probability) {
-  const auto rank = std::lround(probability * static_cast<double>(values.size() - 1));
-  std::nth_element(values.begin(), values.begin() + rank, values.end());
-  return values[static_cast<size_t>(rank)];
 }
 
 void add_interval(const Curve& run, const Curve& baseline, std::optional<double> target_loss,

@@ -1,66 +1,23 @@
 #include "report/pictures.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
+#include <cstdio>
 #include <filesystem>
+#include <limits>
 
-#include "core/error.h"
 #include "core/files.h"
-
-extern char** environ;
+#include "system/environment.h"
+#include "system/process.h"
 
 namespace nexus {
 namespace {
-
-constexpr int kCannotRun = 127;
 
 // Looks for the packages without importing them, which takes a second.
 constexpr const char* kProbe =
     "import importlib.util as u, sys; sys.exit(not (u.find_spec('matplotlib') and u.find_spec('numpy')))";
 
-// Where a child's output goes; its stdout never mixes with ours, which may be JSON.
-class ChildOutput {
- public:
-  explicit ChildOutput(bool silent) {
-    NX_CHECK(posix_spawn_file_actions_init(&actions_) == 0);
-    posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    if (silent) posix_spawn_file_actions_addopen(&actions_, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions_, STDERR_FILENO, STDOUT_FILENO);
-  }
-  ~ChildOutput() { posix_spawn_file_actions_destroy(&actions_); }
-  ChildOutput(const ChildOutput&) = delete;
-  ChildOutput& operator=(const ChildOutput&) = delete;
-  const posix_spawn_file_actions_t* get() const { return &actions_; }
-
- private:
-  posix_spawn_file_actions_t actions_;
-};
-
-// The exit code of a command given as words; 127 where it cannot be started, 128 + n where signal n ended it.
-int run_command(std::vector<std::string> words, bool silent) {
-  std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  const ChildOutput output(silent);
-  pid_t child = 0;
-  if (posix_spawnp(&child, arguments[0], output.get(), nullptr, arguments.data(), environ) != 0) return kCannotRun;
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0)
-    if (errno != EINTR) throw_errno("wait for", words[0]);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
+constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
 }  // namespace
 
@@ -103,7 +60,7 @@ std::string find_plot_python() {
   const std::vector<std::string> candidates =
       given.empty() ? std::vector<std::string>{"python3", "/usr/bin/python3"} : std::vector<std::string>{given};
   for (const std::string& python : candidates)
-    if (run_command({python, "-c", kProbe}, /*silent=*/true) == 0) return python;
+    if (run_process({python, "-c", kProbe}, kNoLimit).ok()) return python;
   return "";
 }
 
@@ -122,9 +79,11 @@ std::vector<std::string> draw_pictures(const std::string& curves_path, const std
     std::error_code ignored;
     std::filesystem::remove(file, ignored);  // an older report's picture must not pass for this one's
     const std::string script = fmt::format("{}/plot_{}.py", analysis_folder(), picture.name);
-    const int code = run_command({python, "-B", script, curves_path, "--out", folder}, /*silent=*/false);
-    if (code != 0)
-      warnings.push_back(fmt::format("picture {} was not drawn: {} ended with code {}", picture.name, script, code));
+    const ProcessResult result = run_process({python, "-B", script, curves_path, "--out", folder}, kNoLimit);
+    std::fputs((result.output + result.errors).c_str(), stderr);  // our own stdout may be JSON
+    if (!result.ok())
+      warnings.push_back(
+          fmt::format("picture {} was not drawn: {} ended with code {}", picture.name, script, result.code));
     else if (path_exists(file))
       drawn.push_back(picture.name);
   }

@@ -9,6 +9,7 @@
 #include "report/html.h"
 #include "report/pictures.h"
 #include "report/tables.h"
+#include "system/shell_quote.h"
 
 namespace nexus {
 namespace {
@@ -24,29 +25,14 @@ std::string render_markdown(const ReportData& data, const std::vector<std::strin
 
 std::vector<std::string> commands_of(const ReportOptions& options, const std::string& folder) {
   std::vector<std::string> commands;
-  std::vector<std::string> words;
-  for (const std::string& word : options.command) words.push_back(quote_for_shell(word));
-  if (!words.empty()) commands.push_back(fmt::format("{}", fmt::join(words, " ")));
+  if (!options.command.empty()) commands.push_back(shell_command(options.command));
   for (const Picture& picture : all_pictures())
     commands.push_back(fmt::format("python3 analysis/plot_{}.py {} --out {}", picture.name,
-                                   quote_for_shell(folder + "/curves.json"), quote_for_shell(folder)));
+                                   shell_quote(folder + "/curves.json"), shell_quote(folder)));
   return commands;
 }
 
 }  // namespace
-
-std::string quote_for_shell(const std::string& word) {
-  const char* plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./=:,@%+-";
-  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
-  std::string quoted = "'";
-  for (const char c : word) {
-    if (c == '\'')
-      quoted += "'\\''";
-    else
-      quoted += c;
-  }
-  return quoted + "'";
-}
 
 ReportResult write_report(const ReportOptions& options) {
   ReportResult result;

@@ -28,7 +28,4 @@ struct ReportResult {
 
 ReportResult write_report(const ReportOptions& options);
 
-// A word as a POSIX shell reads it back.
-std::string quote_for_shell(const std::string& word);
-
 }  // namespace nexus

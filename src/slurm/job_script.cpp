@@ -1,24 +1,29 @@
 #include "slurm/job_script.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 
+#include "campaign/cluster_words.h"
 #include "core/error.h"
 #include "core/run_folder.h"
 #include "core/units.h"
 #include "slurm/quote.h"
 #include "slurm/templates.h"
+#include "system/environment.h"
+#include "system/shell_quote.h"
 
 namespace nexus {
 namespace {
 
-constexpr const char* kNameCharacters = "._+-";
 // sbatch's --signal arrives up to a minute early and is read in whole seconds.
 constexpr double kLeastNotice = 30, kMostNotice = 3600;
 
 std::string cluster_key(const std::string& key) {
   return "cluster file key " + key;
+}
+
+void require_cluster_word(const std::string& key, const std::string& word) {
+  require_word(word, signs_of_word(key), cluster_key(key));
 }
 
 // The #SBATCH lines, one after the other.
@@ -28,11 +33,12 @@ class Directives {
   void value(const std::string& name, const std::string& value) { flag(name + "=" + sbatch_quote(value)); }
   void number(const std::string& name, int64_t value) { flag(fmt::format("{}={}", name, value)); }
   // One of the cluster file's words; empty ones are not asked for.
-  void word(const std::string& name, const std::string& word, const std::string& others) {
+  void word(const std::string& key, const std::string& word, const std::string& option) {
     if (word.empty()) return;
-    require_word(word, others, cluster_key(name));
-    value(name, word);
+    require_cluster_word(key, word);
+    value(option, word);
   }
+  void word(const std::string& key, const std::string& text) { word(key, text, key); }
   const std::string& text() const { return text_; }
 
  private:
@@ -53,18 +59,18 @@ void add_resources(Directives& lines, const CampaignSpec& campaign, const Cluste
   lines.number("cpus-per-task", cluster.cpus_per_task);
   if (cluster.gpus_per_node > 0 && cluster.gres.empty()) lines.number("gpus-per-node", cluster.gpus_per_node);
   if (cluster.gpus_per_node > 0 && !cluster.gres.empty()) {
-    require_word(cluster.gres, "_.:-", cluster_key("gres"));
+    require_cluster_word("gres", cluster.gres);
     lines.value("gres", fmt::format("{}:{}", cluster.gres, cluster.gpus_per_node));
   }
-  lines.word("mem", cluster.memory, "");
+  lines.word("memory", cluster.memory, "mem");
   if (cluster.exclusive) lines.flag("exclusive");
   const double seconds = time_limit_seconds(campaign, cluster);
   if (seconds > 0) lines.value("time", slurm_time(seconds));
-  lines.word("partition", cluster.partition, "_.+,-");
-  lines.word("account", cluster.account, "_.+@-");
-  lines.word("qos", cluster.qos, "_.+,-");
-  lines.word("constraint", cluster.constraint, "_.+,&|*()[]:-");
-  lines.word("reservation", cluster.reservation, "_.+,@-");
+  lines.word("partition", cluster.partition);
+  lines.word("account", cluster.account);
+  lines.word("qos", cluster.qos);
+  lines.word("constraint", cluster.constraint);
+  lines.word("reservation", cluster.reservation);
 }
 
 std::string directives(const CampaignSpec& campaign, const ClusterSpec& cluster, const JobRequest& request) {
@@ -110,13 +116,6 @@ std::string module_lines(const ClusterSpec& cluster) {
     text += " " + shell_quote(module);
   }
   return text + " || settle 74";
-}
-
-bool is_variable_name(const std::string& name) {
-  return !name.empty() && std::isdigit(static_cast<unsigned char>(name[0])) == 0 &&
-         std::all_of(name.begin(), name.end(), [](char c) {
-           return c == '_' || (static_cast<unsigned char>(c) < 128 && std::isalnum(static_cast<unsigned char>(c)) != 0);
-         });
 }
 
 // What bash and Slurm keep to themselves, and the script's own variables.
@@ -179,7 +178,7 @@ std::string launch_lines(const CampaignSpec& campaign, const ClusterSpec& cluste
   if (cluster.launcher == Launcher::kMpirun) {
     values["RANKS"] = fmt::format("{}", campaign.slurm.nodes * cluster.ranks_per_node());
   } else {
-    require_word(cluster.srun_mpi, "_-", cluster_key("srun_mpi"));
+    require_cluster_word("srun_mpi", cluster.srun_mpi);
     values["MPI"] = cluster.srun_mpi;
     values["CPUS"] = fmt::format("{}", cluster.cpus_per_task);  // since 22.05 srun does not ask the job for it
   }
@@ -196,7 +195,7 @@ std::string trap_line(Launcher launcher) {
 void check_request(const ClusterSpec& cluster, const JobRequest& request) {
   NX_CHECK(!request.runs.empty());
   NX_CHECK(request.array || request.runs.size() == 1);
-  require_word(request.name, kNameCharacters + std::string("_"), "key name");
+  require_word(request.name, "._+-", "key name");
   require_word(request.comment, "._:+-", "comment");
   require_word(request.log, "._/%+-", "log");
   if (!request.until_stage.empty()) require_word(request.until_stage, "._-", "stage name");

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "core/process.h"
 #include "slurm/job_book.h"
+#include "system/process.h"
 
 namespace nexus {
 

@@ -1,14 +1,11 @@
-// How values enter job scripts: as one word of the shell, as the value of an #SBATCH line, or not at all.
+// How values enter job scripts: as the value of an #SBATCH line, as a word of the shell (system/shell_quote.h), or not
+// at all.
 #pragma once
 
 #include <string>
 #include <string_view>
 
 namespace nexus {
-
-// The text as exactly one word of bash, byte for byte: itself if it is harmless, or else in single quotes. The text
-// holds no NUL.
-std::string shell_quote(const std::string& text);
 
 // The text as sbatch's own reader of #SBATCH lines takes it, which is no shell: in double quotes, where a backslash
 // keeps the next character. The text holds no line break.
@@ -18,7 +15,7 @@ std::string sbatch_quote(const std::string& text);
 // nexus". Throws ErrorKind::kConfig.
 void require_printable(const std::string& text, const std::string& where);
 
-// Refuses (ErrorKind::kConfig) an empty text, a leading dash, and anything but letters, digits and `others`.
-void require_word(const std::string& text, std::string_view others, const std::string& where);
+// Refuses (ErrorKind::kConfig) what is no word with these signs (campaign/cluster_words.h).
+void require_word(const std::string& text, std::string_view signs, const std::string& where);
 
 }  // namespace nexus

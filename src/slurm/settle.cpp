@@ -4,11 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <charconv>
-#include <chrono>
-#include <cstdlib>
 #include <functional>
-#include <thread>
 
 #include "core/error.h"
 #include "core/files.h"
@@ -17,24 +13,13 @@
 #include "slurm/queue.h"
 #include "slurm/spare_nodes.h"
 #include "slurm/submit.h"
+#include "system/clock.h"
+#include "system/launch_environment.h"
 
 namespace nexus {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr double kFirstPause = 0.2;
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
-// A task of an array has an id of its own too, but the first task's is that of the whole array.
-std::string target_of(const SlurmJob& job) {
-  const std::string array = environment("SLURM_ARRAY_JOB_ID"), task = environment("SLURM_ARRAY_TASK_ID");
-  return array.empty() || task.empty() ? job.id : array + "_" + task;
-}
 
 void hold_off_signals() {
   sigset_t signals;
@@ -46,7 +31,7 @@ void hold_off_signals() {
 // Again and again while Slurm does not answer, as long as the options allow. False: it never did. Soon at first: the
 // notice of a requeue ends a command of Slurm's that runs just then, and little time is left.
 bool insist(const SettleOptions& options, const std::function<void()>& attempt) {
-  const auto end = Clock::now() + std::chrono::duration<double>(options.patience_seconds);
+  const double end = steady_seconds() + options.patience_seconds;
   for (double pause = std::min(kFirstPause, options.retry_seconds);;
        pause = std::min(2 * pause, options.retry_seconds)) {
     try {
@@ -55,9 +40,9 @@ bool insist(const SettleOptions& options, const std::function<void()>& attempt) 
     } catch (const std::exception& error) {
       warn("settle: {}", error.what());
       const auto* ours = dynamic_cast<const Error*>(&error);
-      if ((ours != nullptr && ours->kind() == ErrorKind::kConfig) || Clock::now() >= end) return false;
+      if ((ours != nullptr && ours->kind() == ErrorKind::kConfig) || steady_seconds() >= end) return false;
     }
-    std::this_thread::sleep_for(std::chrono::duration<double>(pause));
+    sleep_seconds(pause);
   }
 }
 
@@ -74,7 +59,7 @@ bool learn(const std::string& what, const std::function<void()>& read) {
 
 class Settler {
  public:
-  Settler(const SettleOptions& options, const SlurmJob& job) : options_(options), job_(job), target_(target_of(job)) {}
+  Settler(const SettleOptions& options, const LaunchEnvironment& launch) : options_(options), launch_(launch) {}
 
   int run() {
     const SettleFacts facts = gather();
@@ -96,7 +81,7 @@ class Settler {
     facts.max_requeues = options_.max_requeues;
     read_run(facts);
     if (decide_settle(facts).action == SettleAction::kFinish) return facts;  // nothing to ask Slurm about
-    learn("the job's list of nodes", [&] { facts.nodes = nodes_of_list(environment("SLURM_JOB_NODELIST")); });
+    learn("the job's list of nodes", [&] { facts.nodes = nodes_of_list(launch_.node_list); });
     insist(options_, [&] { find_in_queue(facts); });
     if (facts.blind) {
       facts.blind_starts = blind_starts_before(comment_, job_.restart);
@@ -138,20 +123,16 @@ class Settler {
 
   // Unknown in a reservation, which has nodes of its own.
   std::optional<int64_t> spare_nodes(const std::vector<std::string>& nodes) const {
-    const std::string partition = environment("SLURM_JOB_PARTITION");
-    if (nodes.empty() || partition.empty() || !environment("SLURM_JOB_RESERVATION").empty()) return std::nullopt;
-    return count_spare_nodes(list_partition(partition), nodes, nodes_of_list(excluded_));
+    if (nodes.empty() || launch_.partition.empty() || !launch_.reservation.empty()) return std::nullopt;
+    return count_spare_nodes(list_partition(launch_.partition), nodes, nodes_of_list(excluded_));
   }
 
   // Slurm's own count, for want of leases.
   bool newer_start_in_queue() const {
     const std::string text =
         run_slurm({"squeue", "--noheader", "--jobs=" + target_, "--Format=RestartCnt"}).first_line();
-    int64_t restarts = 0;
-    const char* end = text.data() + text.size();
-    const auto parsed = std::from_chars(text.data(), end, restarts);
-    const bool whole = parsed.ec == std::errc() && (parsed.ptr == end || *parsed.ptr == ' ');  // padded
-    return whole && restarts > job_.restart;
+    const std::optional<int64_t> restarts = slurm_number(text.substr(0, text.find(' ')));  // padded
+    return restarts && *restarts > job_.restart;
   }
 
   // Without the note the next blind start would not know of this one, and so on for ever.
@@ -205,8 +186,9 @@ class Settler {
   }
 
   const SettleOptions& options_;
-  const SlurmJob job_;
-  const std::string target_;  // what scontrol and scancel call it
+  const LaunchEnvironment launch_;
+  const SlurmJob& job_ = launch_.job;
+  const std::string& target_ = launch_.target;
   std::string excluded_, comment_;
 };
 
@@ -229,12 +211,12 @@ bool is_replaced(const std::vector<LeaseRecord>& leases, const SlurmJob& job) {
 }
 
 int settle(const SettleOptions& options) {
-  const SlurmJob job = slurm_job();
-  if (!job)
+  const LaunchEnvironment launch = launch_environment();
+  if (!launch.job)
     throw Error(ErrorKind::kConfig, "SLURM_JOB_ID is not set", "environment",
                 "let job scripts call `nexus slurm settle`; people need not");
   hold_off_signals();
-  return Settler(options, job).run();
+  return Settler(options, launch).run();
 }
 
 }  // namespace nexus

@@ -1,32 +1,17 @@
 #include "slurm/simulate_preempt.h"
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
-#include <thread>
 
 #include "campaign/run_lease.h"
 #include "core/error.h"
 #include "core/run_folder.h"
 #include "slurm/queue.h"
 #include "slurm/record_tail.h"
+#include "system/clock.h"
 
 namespace nexus {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double unix_seconds() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-void sleep_seconds(double seconds) {
-  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
-}
 
 class Rehearsal {
  public:
@@ -57,6 +42,8 @@ class Rehearsal {
     result_.job = job->id;
   }
 
+  double seconds_since_start() const { return steady_seconds() - start_; }
+
   int64_t newest_generation() const {
     const std::vector<LeaseRecord> leases = read_leases(run_);
     return leases.empty() ? 0 : leases.back().generation;
@@ -82,19 +69,19 @@ class Rehearsal {
     say_(fmt::format("job {} generation {} | TERM to its steps, {:.0f} s of grace", result_.job, result_.old_generation,
                      options_.grace_seconds));
     notice_ = unix_seconds();
-    start_ = Clock::now();
+    start_ = steady_seconds();
     try {
       run_slurm({"scancel", "--signal=TERM", result_.job});
     } catch (const Error& error) {
       say_(std::string("no step took the signal: ") + error.what());
     }
     auto job = our_job(result_.job);
-    while (job && job->state == "RUNNING" && seconds_since(start_) < options_.grace_seconds) {
+    while (job && job->state == "RUNNING" && seconds_since_start() < options_.grace_seconds) {
       sleep_seconds(std::min(1.0, options_.poll_seconds));
       job = our_job(result_.job);
     }
     if (!job || job->state != "RUNNING" || newest_generation() > result_.old_generation) {
-      say_(fmt::format("job {} has stopped by itself after {:.0f} s", result_.job, seconds_since(start_)));
+      say_(fmt::format("job {} has stopped by itself after {:.0f} s", result_.job, seconds_since_start()));
       return;
     }
     say_(fmt::format("the grace is over: scontrol requeue {}", result_.job));
@@ -116,14 +103,14 @@ class Rehearsal {
 
   void wait_for_commit() {
     double said = -options_.progress_seconds;
-    while (seconds_since(start_) < options_.patience_seconds) {
+    while (seconds_since_start() < options_.patience_seconds) {
       result_.new_generation = newest_generation();
       if (result_.new_generation > result_.old_generation && committed_again()) {
         result_.committed = true;
         return;
       }
-      if (seconds_since(start_) - said >= options_.progress_seconds) {
-        said = seconds_since(start_);
+      if (seconds_since_start() - said >= options_.progress_seconds) {
+        said = seconds_since_start();
         const auto job = our_job(result_.job);
         say_(fmt::format("{:.0f} s | job {} {} | generation {}", said, result_.job,
                          job ? job->state + " " + job->reason : "not in the queue", result_.new_generation));
@@ -166,8 +153,7 @@ class Rehearsal {
   const RunFolder run_;
   PreemptResult result_;
   int64_t metrics_offset_ = 0, ledger_offset_ = 0;
-  double notice_ = 0;
-  Clock::time_point start_;
+  double notice_ = 0, start_ = 0;  // by the wall clock, by the steady one
 };
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "core/files.h"
 #include "core/log.h"
 #include "core/run_folder.h"
+#include "core/statistics.h"
 #include "core/units.h"
 #include "slurm/record_tail.h"
 
@@ -42,8 +43,7 @@ Pace read_pace(const std::string& run) {
   }
   if (times.size() > kRateSteps) times.erase(times.begin(), times.end() - kRateSteps);
   if (times.empty()) return pace;
-  std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
-  pace.seconds = times[times.size() / 2];
+  pace.seconds = median(std::move(times));
   return pace;
 }
 

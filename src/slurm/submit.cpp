@@ -1,48 +1,32 @@
 #include "slurm/submit.h"
 
-#include <fcntl.h>
 #include <sys/file.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <set>
 
 #include "campaign/committed_state.h"
 #include "campaign/next_action.h"
 #include "core/error.h"
+#include "core/file_descriptor.h"
 #include "core/files.h"
 #include "core/log.h"
 #include "core/run_folder.h"
-#include "slurm/quote.h"
 #include "slurm/take_back.h"
-
-extern char** environ;
+#include "system/clock.h"
+#include "system/environment.h"
+#include "system/shell_quote.h"
 
 namespace nexus {
 namespace {
 
-// Two submissions at a time would not see each other's jobs.
-class SubmitLock {
- public:
-  explicit SubmitLock(const std::string& home) {
-    const std::string path = RunFolder{home}.slurm_folder() + "/.submit.lock";
-    fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd_ < 0) throw_errno("open", path);
-    if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
-    ::close(fd_);
-    throw Error(ErrorKind::kConfig, "somebody else is submitting this run", path, "wait until they are done");
-  }
-  ~SubmitLock() { ::close(fd_); }
-  SubmitLock(const SubmitLock&) = delete;
-  SubmitLock& operator=(const SubmitLock&) = delete;
-
- private:
-  int fd_ = -1;
-};
-
-double unix_seconds() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+// Two submissions at a time would not see each other's jobs. Held until the descriptor is closed.
+FileDescriptor lock_submission(const std::string& home) {
+  const std::string path = RunFolder{home}.slurm_folder() + "/.submit.lock";
+  FileDescriptor lock(path, O_RDWR | O_CREAT);
+  if (!lock.is_open()) throw_errno("open", path);
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
+  throw Error(ErrorKind::kConfig, "somebody else is submitting this run", path, "wait until they are done");
 }
 
 std::vector<QueuedJob> live_jobs(const std::vector<QueuedJob>& queue, const std::string& run) {
@@ -64,10 +48,9 @@ void require_nothing_queued(const RenderedJobs& rendered, const std::vector<Queu
 
 // sbatch lets the environment overrule scripts.
 void warn_of_overruling_environment() {
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string text = *entry;
-    if (text.starts_with("SBATCH_")) warn("slurm: {} in your environment overrules the script", text);
-  }
+  for (const std::string& name : environment_names())
+    if (name.starts_with("SBATCH_"))
+      warn("slurm: {}={} in your environment overrules the script", name, environment(name));
 }
 
 std::vector<std::string> sbatch_command(const RenderedJobs& rendered, const RenderedJob& job,
@@ -145,7 +128,7 @@ std::vector<RenderedJob> open_jobs(const RenderInput& input, const RenderedJobs&
 std::vector<BookedJob> submit_jobs(const RenderedJobs& rendered, const std::vector<RenderedJob>& jobs,
                                    double look_again_seconds) {
   make_folders(RunFolder{rendered.home}.slurm_folder());
-  const SubmitLock lock(rendered.home);
+  const FileDescriptor lock = lock_submission(rendered.home);
   warn_of_overruling_environment();
   const std::vector<QueuedJob> queue = read_queue();
   require_nothing_queued(rendered, queue);
@@ -176,10 +159,7 @@ std::string describe_submission(const RenderedJobs& rendered, const std::vector<
       if (file.path == rendered.home + "/" + job.script) text += fmt::format("==> {}\n{}\n", file.path, file.text);
   }
   for (const RenderedJob& job : jobs) {
-    std::string line;
-    for (const std::string& word : sbatch_command(rendered, job, after))
-      line += (line.empty() ? "" : " ") + shell_quote(word);
-    text += line + "\n";
+    text += shell_command(sbatch_command(rendered, job, after)) + "\n";
     after = fmt::format("<id of {}>", job.script);
   }
   return text;

@@ -1,11 +1,9 @@
 #include "slurm/take_back.h"
 
-#include <chrono>
-#include <thread>
-
 #include "core/error.h"
-#include "slurm/quote.h"
 #include "slurm/submit.h"
+#include "system/clock.h"
+#include "system/shell_quote.h"
 
 namespace nexus {
 namespace {
@@ -55,7 +53,7 @@ TakenBack TakeBack::cancel() {
     }
   };
   for (const bool again : {false, true}) {
-    if (again) std::this_thread::sleep_for(std::chrono::duration<double>(look_again_seconds_));
+    if (again) sleep_seconds(look_again_seconds_);
     trouble.clear();  // the second look sees all that the first has missed
     attempt(&TakeBack::find);
     attempt(&TakeBack::cancel_known);  // what is known, even where the queue cannot be read

@@ -1,12 +1,12 @@
 #include "train/evaluate.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "comm/progress.h"
+#include "system/clock.h"
 
 namespace nexus {
 namespace {
@@ -43,7 +43,7 @@ std::vector<double> window_losses(Backend& backend, ProcessGrid& grid, Arena& ar
 std::optional<EvalRecord> evaluate(Backend& backend, ProcessGrid& grid, Arena& arena, Model& model, ParamStore& params,
                                    const EvalWindows& windows, int64_t micro, int64_t max_tokens,
                                    const std::function<bool()>& stop) {
-  const auto start = std::chrono::steady_clock::now();
+  const double start = steady_seconds();
   const int64_t context = windows.context(), available = windows.count();
   const int64_t wanted = max_tokens > 0 ? std::clamp<int64_t>(max_tokens / context, 1, available) : available;
   double sums[2] = {0, 0};  // of the window means and of their squares
@@ -70,7 +70,7 @@ std::optional<EvalRecord> evaluate(Backend& backend, ProcessGrid& grid, Arena& a
   if (wanted > 1) record.loss_se = std::sqrt(std::max(0.0, (sums[1] - n * record.loss * record.loss) / (n - 1)) / n);
   record.windows = wanted;
   record.tokens = wanted * context;
-  record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  record.seconds = steady_seconds() - start;
   return record;
 }
 

@@ -1,12 +1,12 @@
 #include "train/run_records.h"
 
-#include <chrono>
 #include <cmath>
 
 #include "core/files.h"
 #include "core/json_text.h"
 #include "core/log.h"
 #include "core/units.h"
+#include "system/clock.h"
 #include "train/earlier_records.h"
 
 namespace nexus {
@@ -16,15 +16,6 @@ using nlohmann::json;
 
 constexpr double kLineSeconds = 5;
 constexpr double kGiB = 1 << 30;
-
-double steady_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-// When something happened, for readers: nothing here waits by it.
-double unix_seconds() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 json position(const TrainState& state, const char* kind) {
   return {{"kind", kind}, {"stage", state.stage()}, {"stage_index", state.stage_index}, {"step", state.step}};

@@ -1,21 +1,17 @@
 #include "train/step.h"
 
-#include <chrono>
 #include <cmath>
 #include <vector>
 
 #include "comm/progress.h"
 #include "core/log.h"
 #include "model/dry_run.h"
+#include "system/clock.h"
 #include "train/finite_state.h"
 #include "train/memory_advice.h"
 
 namespace nexus {
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 struct MicroBatch {
   Tensor tokens, targets, losses;
@@ -71,11 +67,11 @@ int64_t StepRunner::arena_bytes(const ModelConfig& config, DType compute, const 
 
 void StepRunner::micro_batch(const FetchSample& fetch, const StepInput& input, int64_t index) {
   const int64_t context = layout_.context, rows = layout_.micro * context;
-  const auto start = std::chrono::steady_clock::now();
+  const double start = steady_seconds();
   auto* tokens = static_cast<int32_t*>(host_batch_.data());
   for (int64_t row = 0; row < layout_.micro; ++row)
     fetch(layout_.sample(input.first_sample, index, row), tokens + row * context, tokens + rows + row * context);
-  data_seconds_ += seconds_since(start);
+  data_seconds_ += steady_seconds() - start;
 
   const Arena::Frame frame(arena_);
   const MicroBatch batch = alloc_micro_batch(arena_, rows, params_.compute_dtype());

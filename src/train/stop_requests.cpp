@@ -1,6 +1,5 @@
 #include "train/stop_requests.h"
 
-#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -8,11 +7,10 @@
 #include <string_view>
 
 #include "core/files.h"
+#include "system/clock.h"
 
 namespace nexus {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr int kStopSignals[] = {SIGTERM, SIGUSR2, SIGUSR1, SIGINT, SIGHUP};
 // A Ctrl-C that a script passes on as well comes twice at once; nobody presses it so fast.
@@ -33,9 +31,7 @@ std::string_view name_of_signal(int number) {
 }
 
 int64_t now_ms() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000 + 1;  // never 0
+  return steady_milliseconds() + 1;  // never 0
 }
 
 void say(std::string_view text) {
@@ -66,9 +62,8 @@ StopRequests::StopRequests(RunFolder run, bool is_rank_0, std::optional<double> 
     : run_(std::move(run)), is_rank_0_(is_rank_0) {
   add_source(true, [this] { return seems_to_exist(run_.stop_request()) ? "the file STOP" : ""; });
   if (stop_after_seconds) {
-    const auto end =
-        Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(*stop_after_seconds));
-    add_source(false, [end] { return Clock::now() >= end ? "--stop-after" : ""; });
+    const double end = steady_seconds() + *stop_after_seconds;
+    add_source(false, [end] { return steady_seconds() >= end ? "--stop-after" : ""; });
   }
   catch_signals();
 }

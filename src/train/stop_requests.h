@@ -5,7 +5,6 @@
 // boundary.
 #pragma once
 
-#include <chrono>
 #include <csignal>
 #include <functional>
 #include <optional>

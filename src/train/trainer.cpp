@@ -3,28 +3,22 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <thread>
 
 #include "comm/progress.h"
 #include "core/log.h"
 #include "params/replication.h"
+#include "system/clock.h"
 #include "train/evaluate.h"
 
 namespace nexus {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // Skipped updates in a row after which the weights themselves must be suspected.
 constexpr int kMaxSkips = 10;
 // Between looks at a save that everybody waits for.
-constexpr std::chrono::milliseconds kShardPoll{5};
+constexpr double kShardPollSeconds = 0.005;
 // Between questions to the driver about memory, which changes little and costs a wait to ask about.
-constexpr std::chrono::seconds kMemoryPeriod{10};
-
-double seconds_between(Clock::time_point from, Clock::time_point to) {
-  return std::chrono::duration<double>(to - from).count();
-}
+constexpr double kMemoryPeriodSeconds = 10;
 
 AdamW adamw_of(const OptimizerSpec& spec) {
   return {spec.beta1, spec.beta2, spec.eps, spec.clip};
@@ -87,7 +81,7 @@ StageEnd StageTrainer::run() {
 }
 
 StageEnd StageTrainer::train() {
-  last_save_ = Clock::now();
+  last_save_ = steady_seconds();
   saved_step_ = state_.step;
   saved_tokens_ = state_.total_tokens();
   if (state_.eval_pending && finish_pending_evaluation() == StageEnd::kStopped) return StageEnd::kStopped;
@@ -141,7 +135,7 @@ StageEnd StageTrainer::finish_pending_evaluation() {
 }
 
 StepOutput StageTrainer::one_step() {
-  const auto start = Clock::now();
+  const double start = steady_seconds();
   const int64_t step = state_.step + 1;
   const double rate = plan_.schedule.at(step);
   const auto poll = [this] {
@@ -166,7 +160,7 @@ StepOutput StageTrainer::one_step() {
   state_.stages.back().tokens += layout_.tokens();
   state_.stages.back().flops += flops_per_token_ * static_cast<double>(layout_.tokens());
   count_time();
-  log_step(output, seconds_between(start, Clock::now()));
+  log_step(output, steady_seconds() - start);
   progress::begin_phase(progress::PhaseKind::kSteps, step < plan_.steps
                                                          ? fmt::format("stage {} step {}", state_.stage(), step + 1)
                                                          : fmt::format("the end of stage {}", state_.stage()));
@@ -195,8 +189,8 @@ void StageTrainer::log_step(const StepOutput& output, double seconds) {
 }
 
 std::optional<int64_t> StageTrainer::device_bytes() {
-  const auto now = Clock::now();
-  if (memory_asked_ && now - *memory_asked_ < kMemoryPeriod) return device_bytes_;
+  const double now = steady_seconds();
+  if (memory_asked_ && now - *memory_asked_ < kMemoryPeriodSeconds) return device_bytes_;
   memory_asked_ = now;
   if (const DeviceMemory memory = run_.backend.memory(); memory.total_bytes > 0)
     device_bytes_ = memory.total_bytes - memory.free_bytes;
@@ -243,7 +237,7 @@ void StageTrainer::start_save() {
   saving_ = state_;
   save_is_owed_ = false;
   serves_request_ = run_.grid.rank() == 0 && run_.requests.poll().save;
-  last_save_ = Clock::now();
+  last_save_ = steady_seconds();
 }
 
 // Commits as soon as every rank has written its part, or failed to.
@@ -264,7 +258,7 @@ void StageTrainer::await_shards() {
                   fmt::format("saving stage {} step {}", saving_.stage(), saving_.step),
                   "check the file system of the run folder, then run the same command again");
     }
-    std::this_thread::sleep_for(kShardPoll);
+    sleep_seconds(kShardPollSeconds);
   }
 }
 
@@ -305,8 +299,8 @@ void StageTrainer::prune(const std::string& newest) const {
 }
 
 void StageTrainer::count_time() {
-  const auto now = Clock::now();
-  const double seconds = seconds_between(run_.counted, now);
+  const double now = steady_seconds();
+  const double seconds = now - run_.counted;
   run_.counted = now;
   state_.stages.back().seconds += seconds;
   state_.stages.back().rank_seconds += seconds * run_.grid.dp_size() * run_.grid.tp_size();
@@ -315,7 +309,7 @@ void StageTrainer::count_time() {
 // Rank 0's clock decides; the step's reduction tells the others.
 bool StageTrainer::save_is_due() const {
   return run_.grid.rank() == 0 && options_.checkpoint.every.unit == Period::Unit::kSeconds &&
-         seconds_between(last_save_, Clock::now()) >= options_.checkpoint.every.value;
+         steady_seconds() - last_save_ >= options_.checkpoint.every.value;
 }
 
 }  // namespace nexus

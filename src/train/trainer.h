@@ -1,7 +1,6 @@
 // The step loop of one stage: step, log, evaluate, save, stop.
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -29,9 +28,9 @@ struct RunContext {
   const Sampler& sampler;
   const EvalWindows* valid = nullptr;  // no evaluation without
   double valid_bytes_per_token = 0;    // 0: unknown
-  // Wall clock up to here is in some stage's account. The campaign starts it, so that loading, growth and the last save
-  // of a stage count too: into the stage that follows them.
-  std::chrono::steady_clock::time_point counted;
+  // By the steady clock (system/clock.h): time up to here is in some stage's account. The campaign starts it, so that
+  // loading, growth and the last save of a stage count too: into the stage that follows them.
+  double counted = 0;
   Fence fence;             // of rank 0: asked before every commit
   int64_t generation = 0;  // of this launch: its unfinished saves bear it
   // On rank 0, after a commit of `state`.
@@ -101,15 +100,15 @@ class StageTrainer {
   StepRunner runner_;
   Optimizer optimizer_;
   double flops_per_token_;
-  std::chrono::steady_clock::time_point last_save_;
+  double last_save_ = 0;                       // by the steady clock
   int64_t saved_step_ = 0, saved_tokens_ = 0;  // at the last save
   std::unique_ptr<PendingSave> pending_save_;
   TrainState saving_;            // the state that it holds
   bool serves_request_ = false;  // rank 0: it was asked for by CHECKPOINT_NOW
   int skipped_in_a_row_ = 0;
-  bool save_is_owed_ = false;     // it came due while the weights were doubtful
-  double mean_step_seconds_ = 0;  // exponential average, for the time left
-  std::optional<std::chrono::steady_clock::time_point> memory_asked_;
+  bool save_is_owed_ = false;            // it came due while the weights were doubtful
+  double mean_step_seconds_ = 0;         // exponential average, for the time left
+  std::optional<double> memory_asked_;   // when, by the steady clock
   std::optional<int64_t> device_bytes_;  // what the device said then
 };
 

@@ -3,9 +3,7 @@
 #include <cblas.h>
 #include <fmt/format.h>
 
-#ifdef NEXUS_WITH_ONEDNN
-#include <oneapi/dnnl/dnnl.h>
-#endif
+#include "backend/cpu/matmul.h"
 
 namespace nexus {
 namespace {
@@ -21,11 +19,7 @@ std::string first_number(const std::string& text) {
 std::vector<LibraryVersion> cpu_libraries() {
   std::vector<LibraryVersion> libraries{
       {"OpenBLAS", first_number(OPENBLAS_VERSION), first_number(openblas_get_config())}};
-#ifdef NEXUS_WITH_ONEDNN
-  const dnnl_version_t* loaded = dnnl_version();
-  libraries.push_back({"oneDNN", fmt::format("{}.{}.{}", DNNL_VERSION_MAJOR, DNNL_VERSION_MINOR, DNNL_VERSION_PATCH),
-                       fmt::format("{}.{}.{}", loaded->major, loaded->minor, loaded->patch)});
-#endif
+  for (const LibraryVersion& library : cpu::onednn_libraries()) libraries.push_back(library);
   return libraries;
 }
 

@@ -6,8 +6,10 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "backend/backend.h"
+#include "core/library_version.h"
 
 namespace nexus::cpu {
 
@@ -30,6 +32,8 @@ class OneDnnMatmul {
 void blas_matmul(const Mat& a, const Mat& b, const Mat& c, float beta);
 // Version, core type, and a hint where another core type is known to be faster.
 std::string blas_description();
+
+std::vector<LibraryVersion> onednn_libraries();  // none where it is not in this build
 
 // Picks the library, and converts where no library takes the types.
 class Matmul {

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "backend/cpu/matmul.h"
+#include "system/environment.h"
 
 namespace nexus::cpu {
 
@@ -63,7 +64,7 @@ std::string blas_description() {
   const std::string config = openblas_get_config();
   std::string text = config.substr(0, config.find(' ', config.find(' ') + 1));
   text += fmt::format(" ({})", openblas_get_corename());
-  if (is_amd() && std::getenv("OPENBLAS_CORETYPE") == nullptr)
+  if (is_amd() && !find_environment("OPENBLAS_CORETYPE"))
     text += " (OPENBLAS_CORETYPE=Haswell in the environment is 3 to 8 % faster on AMD)";
   return text;
 }

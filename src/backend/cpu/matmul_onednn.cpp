@@ -1,16 +1,6 @@
 // The one file that knows oneDNN, and the difference between its 2.x and 3.x interfaces.
 #include "backend/cpu/matmul.h"
 
-#ifndef NEXUS_WITH_ONEDNN
-
-namespace nexus::cpu {
-std::unique_ptr<OneDnnMatmul> OneDnnMatmul::make() {
-  return nullptr;
-}
-}  // namespace nexus::cpu
-
-#else
-
 #include <array>
 #include <map>
 #include <oneapi/dnnl/dnnl.hpp>
@@ -159,6 +149,10 @@ std::unique_ptr<OneDnnMatmul> OneDnnMatmul::make() {
   return std::make_unique<OneDnnMatmulImpl>();
 }
 
-}  // namespace nexus::cpu
+std::vector<LibraryVersion> onednn_libraries() {
+  const dnnl_version_t* loaded = dnnl_version();
+  return {{"oneDNN", fmt::format("{}.{}.{}", DNNL_VERSION_MAJOR, DNNL_VERSION_MINOR, DNNL_VERSION_PATCH),
+           fmt::format("{}.{}.{}", loaded->major, loaded->minor, loaded->patch)}};
+}
 
-#endif
+}  // namespace nexus::cpu

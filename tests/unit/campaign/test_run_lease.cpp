@@ -11,9 +11,9 @@
 #include "campaign/run_lease.h"
 #include "checkpoint/pending_save.h"
 #include "core/files.h"
-#include "core/process.h"
 #include "support/expect_error.h"
 #include "support/temp_folder.h"
+#include "system/process.h"
 
 namespace nexus {
 namespace {

@@ -37,22 +37,6 @@ void fake_squeue(const TempFolder& folder, const std::string& text, Variables& v
   variables.set("PATH", folder.path() + ":" + ::getenv("PATH"));
 }
 
-TEST(SlurmJob, IsReadFromTheEnvironment) {
-  Variables variables;
-  variables.set("SLURM_JOB_ID", "");
-  EXPECT_FALSE(slurm_job());
-  variables.set("SLURM_JOB_ID", "345");
-  variables.set("SLURM_RESTART_COUNT", "2");
-  variables.set("SLURM_JOB_NUM_NODES", "4");
-  const SlurmJob job = slurm_job();
-  EXPECT_TRUE(job);
-  EXPECT_EQ(job.id, "345");
-  EXPECT_EQ(job.restart, 2);
-  EXPECT_EQ(job.nodes, 4);
-  variables.set("SLURM_JOB_ID", "345; rm -rf x");
-  EXPECT_FALSE(slurm_job());
-}
-
 TEST(SlurmTime, IsReadInEveryFormThatSqueuePrints) {
   EXPECT_EQ(parse_slurm_time("1-02:03:04"), 86400 + 2 * 3600 + 3 * 60 + 4);
   EXPECT_EQ(parse_slurm_time("23:59:59"), 86399);
@@ -111,19 +95,6 @@ TEST(SlurmTime, ThatTheEnvironmentStatesCountsWhileItIsToCome) {
     EXPECT_FALSE(stated_seconds_left()) << text;
     EXPECT_EQ(::testing::internal::GetCapturedStderr().find("SLURM_JOB_END_TIME") == std::string::npos, *text == 0);
   }
-}
-
-TEST(Singletons, AreToldFromAWorldAndFromASingleTask) {
-  Variables variables;
-  variables.set("OMPI_COMM_WORLD_SIZE", "");
-  variables.set("SLURM_STEP_NUM_TASKS", "4");
-  EXPECT_NE(singleton_trouble(1), "");
-  EXPECT_EQ(singleton_trouble(4), "");
-  variables.set("OMPI_COMM_WORLD_SIZE", "1");  // mpirun -n 1
-  EXPECT_EQ(singleton_trouble(1), "");
-  variables.set("OMPI_COMM_WORLD_SIZE", "");
-  variables.set("SLURM_STEP_NUM_TASKS", "1");
-  EXPECT_EQ(singleton_trouble(1), "");
 }
 
 }  // namespace

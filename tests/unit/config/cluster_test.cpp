@@ -22,8 +22,8 @@ const std::string kCluster =
     "name: big\n"
     "partition: gpu,long\n"
     "account: team-7\n"
-    "qos: high\n"
-    "constraint: \"[a|b]&c*4\"\n"
+    "qos: high@gpu,low\n"
+    "constraint: \"[a|b]&c*4,hbm=flat\"\n"
     "reservation: maint_1\n"
     "gpus_per_node: 8\n"
     "gres: gpu:h200\n"
@@ -53,8 +53,8 @@ TEST(Cluster, HasWhatSlurmIsAskedFor) {
   EXPECT_EQ(cluster.name, "big");
   EXPECT_EQ(cluster.partition, "gpu,long");
   EXPECT_EQ(cluster.account, "team-7");
-  EXPECT_EQ(cluster.qos, "high");
-  EXPECT_EQ(cluster.constraint, "[a|b]&c*4");
+  EXPECT_EQ(cluster.qos, "high@gpu,low");
+  EXPECT_EQ(cluster.constraint, "[a|b]&c*4,hbm=flat");
   EXPECT_EQ(cluster.reservation, "maint_1");
   EXPECT_EQ(cluster.gpus_per_node, 8);
   EXPECT_EQ(cluster.gres, "gpu:h200");
@@ -91,7 +91,7 @@ TEST(Cluster, WithANameOnlyIsWhatTheStructSays) {
 
 TEST(Cluster, WrittenOutLoadsToItself) {
   const std::string text = cluster_yaml(load_cluster_text(kCluster, "k.yaml"));
-  EXPECT_THAT(text, HasSubstr("constraint: \"[a|b]&c*4\"\n"));
+  EXPECT_THAT(text, HasSubstr("constraint: \"[a|b]&c*4,hbm=flat\"\n"));
   EXPECT_THAT(text, HasSubstr("storage_gb_per_s: 2.5\n"));
   EXPECT_EQ(cluster_yaml(load_cluster_text(text, "again.yaml")), text);
 }
@@ -103,9 +103,9 @@ struct Refused {
 // The whole message: file and line, key, reason and cure.
 TEST(Cluster, RefusesMistakesWithLineKeyAndCure) {
   for (const Refused& r : std::vector<Refused>{
-           {"qos: high", "quality: high", "unknown key 'quality'; k.yaml:4 key quality; "},
+           {"qos: high@gpu,low", "quality: high", "unknown key 'quality'; k.yaml:4 key quality; "},
            {"partition:", "partion:", "unknown key 'partion'; k.yaml:2 key partion; did you mean partition?"},
-           {"qos: high", "name: big", "the key 'name' appears twice (first in line 1)"},
+           {"qos: high@gpu,low", "name: big", "the key 'name' appears twice (first in line 1)"},
            {"OMP_NUM_THREADS: 8", "A: 1, A: 2", "the key 'A' appears twice (first in line 19)"},
            {"name: big", "name: ../big", "name '../big' cannot be a folder name; k.yaml:1 key name; use 1 to 100"},
            {"name: big\n", "", "name is missing; k.yaml:1 key name; add name: reference"},

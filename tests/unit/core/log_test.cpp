@@ -101,32 +101,5 @@ TEST_F(Log, LineBuilderJoinsGroupsWithBars) {
       "stage s240 step 3 of 9 | loss 2.5000 | lr 1.00e-03 grad_norm 1");
 }
 
-TEST_F(Log, ProgressWritesPlainLinesWhereThereIsNoTerminal) {
-  const Printed printed = printed_by([] {
-    Progress progress("reading", 200, "bytes", 0.0);
-    progress.update(50);
-    progress.update(200);
-  });
-  EXPECT_THAT(printed.out, HasSubstr("reading  25 % of 200 bytes | eta "));
-  EXPECT_THAT(printed.out, HasSubstr("reading 100 % of 200 bytes | eta 0:00:00 | "));
-  EXPECT_EQ(printed.err, "");
-}
-
-TEST_F(Log, ProgressIsSilentWhenTheWorkIsShort) {
-  const Printed printed = printed_by([] {
-    Progress progress("reading", 200, "bytes", 3600.0);
-    progress.update(200);
-  });
-  EXPECT_EQ(printed.out + printed.err, "");
-}
-
-TEST_F(Log, ProgressOfUnknownLengthCountsOnly) {
-  const Printed printed = printed_by([] {
-    Progress progress("reading", 0, "bytes", 0.0);
-    progress.update(1500);
-  });
-  EXPECT_THAT(printed.out, HasSubstr("reading 1.50k bytes | "));
-}
-
 }  // namespace
 }  // namespace nexus

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "core/process.h"
 #include "doctor/versions.h"
 #include "unit/doctor/finding_support.h"
 
@@ -51,12 +50,6 @@ TEST(Finding, JsonHoldsEveryField) {
 TEST(Printable, KeepsNoControlCharactersAndNoUnendingText) {
   EXPECT_EQ(printable(" a\x1b[31mb\n\n\tc\x07\xc3\xa9 "), "a?[31mb c???");
   EXPECT_EQ(printable(std::string(500, 'x'), 10), "xxxxxxxxxx...");
-}
-
-TEST(ShellWord, IsOneWordToAShellWhateverItHolds) {
-  EXPECT_EQ(shell_word("/a/b-c_1.2"), "/a/b-c_1.2");
-  for (const std::string hostile : {"a b", "$(touch x)", "it's; rm -rf /", "", "`id`", "a\\b\"c", "*", "~"})
-    EXPECT_EQ(run_process({"sh", "-c", "printf %s " + shell_word(hostile)}, 300).output, hostile);
 }
 
 TEST(Versions, OtherLibrariesThanThoseOfTheBuildAreFound) {

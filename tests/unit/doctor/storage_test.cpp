@@ -135,10 +135,5 @@ TEST(StorageJudge, EveryFailureHasItsOwnCure) {
   }
 }
 
-TEST(Median, IsTheMiddleOrTheMeanOfTwo) {
-  EXPECT_EQ(median_of({3, 1, 2}), 2);
-  EXPECT_EQ(median_of({4, 1, 2, 3}), 2.5);
-}
-
 }  // namespace
 }  // namespace nexus

@@ -11,8 +11,8 @@
 namespace nexus {
 namespace {
 
-LaunchContext rank_of(int rank, int size) {
-  LaunchContext launch;
+LaunchEnvironment rank_of(int rank, int size) {
+  LaunchEnvironment launch;
   launch.by = StartedBy::kMpirun;
   launch.rank = rank;
   launch.size = size;
@@ -48,7 +48,7 @@ TEST(Visibility, ARankOnAnotherFileSystemIsNamed) {
 
 TEST(Visibility, AProcessAloneHasNobodyToAsk) {
   const TempFolder folder;
-  EXPECT_TRUE(check_visibility(folder.path(), LaunchContext{}, 1).empty());
+  EXPECT_TRUE(check_visibility(folder.path(), LaunchEnvironment{}, 1).empty());
 }
 
 }  // namespace

@@ -176,11 +176,5 @@ TEST_F(ReportTest, TrainingLossIsThinnedWithoutMixingStages) {
   EXPECT_GE(train[0]["loss_high"].get<double>(), train[0]["loss"].get<double>());
 }
 
-TEST(QuoteForShell, MakesOneWordOfAnything) {
-  EXPECT_EQ(quote_for_shell("runs/a-1"), "runs/a-1");
-  EXPECT_EQ(quote_for_shell(""), "''");
-  EXPECT_EQ(quote_for_shell("it's $HOME"), "'it'\\''s $HOME'");
-}
-
 }  // namespace
 }  // namespace nexus

@@ -8,11 +8,11 @@
 #include <random>
 
 #include "core/files.h"
-#include "core/process.h"
 #include "slurm/job_script.h"
 #include "slurm/render.h"
 #include "support/expect_error.h"
 #include "support/fake_slurm.h"
+#include "system/process.h"
 #include "unit/slurm/sbatch_reader.h"
 #include "unit/slurm/specs.h"
 

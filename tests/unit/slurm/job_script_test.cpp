@@ -6,9 +6,9 @@
 #include <algorithm>
 
 #include "core/files.h"
-#include "core/process.h"
 #include "support/expect_error.h"
 #include "support/fake_slurm.h"
+#include "system/process.h"
 #include "unit/slurm/sbatch_reader.h"
 #include "unit/slurm/specs.h"
 
@@ -35,12 +35,14 @@ TEST(JobScript, AsksForWhatCampaignAndClusterSay) {
   cluster.memory = "0";
   cluster.exclusive = true;
   cluster.partition = "gpu,gpu-low";
-  cluster.constraint = "[a|b]&c";
+  cluster.constraint = "[a|b]&c,hbm=flat";
+  cluster.qos = "high@gpu";
   EXPECT_THAT(sbatch_options(script_of(cluster, spec)),
               ElementsAre("--job-name=tiny.s0", "--comment=nexus:0123456789abcdef:s0", "--chdir=/runs/a",
                           "--output=logs/s0-%j.out", "--open-mode=append", "--requeue", "--kill-on-invalid-dep=yes",
                           "--nodes=2", "--ntasks-per-node=4", "--cpus-per-task=2", "--gres=gpu:h200:4", "--mem=0",
-                          "--exclusive", "--time=1-01:01:00", "--partition=gpu,gpu-low", "--constraint=[a|b]&c"));
+                          "--exclusive", "--time=1-01:01:00", "--partition=gpu,gpu-low", "--qos=high@gpu",
+                          "--constraint=[a|b]&c,hbm=flat"));
 }
 
 TEST(JobScript, UnsetThingsAreNotAskedFor) {

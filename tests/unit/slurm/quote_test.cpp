@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "core/process.h"
 #include "slurm/templates.h"
 #include "support/expect_error.h"
 #include "unit/slurm/sbatch_reader.h"
@@ -12,19 +11,6 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-
-TEST(Quote, TheShellReadsBackWhatWasQuoted) {
-  for (const std::string text :
-       {"",  "a",  "a b", "it's",  "$(id)", "`id`",    "a\nb",  "-n",       "a=b", "--a=b", "~",
-        "*", "!x", "\\",  "'\\''", "#",     "a;b&c|d", "{a,b}", "\xff\xfe", "\"",  "$HOME"})
-    EXPECT_EQ(run_process({"bash", "-c", "printf %s " + shell_quote(text)}, 300).output, text) << shell_quote(text);
-}
-
-TEST(Quote, HarmlessWordsStayReadable) {
-  EXPECT_EQ(shell_quote("/home/ada/runs/a-1_b.yaml"), "/home/ada/runs/a-1_b.yaml");
-  EXPECT_EQ(shell_quote("--cpu-bind=cores"), "--cpu-bind=cores");
-  EXPECT_EQ(shell_quote("a=b"), "'a=b'");  // would be an assignment
-}
 
 TEST(Quote, SbatchReadsBackWhatWasQuoted) {
   for (const std::string text : {"/runs/my run", "50%", "a\"b", "a\\b", "it's", "#x", "a\\\"b\\\\", "\\"})

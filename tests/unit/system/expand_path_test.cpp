@@ -2,7 +2,7 @@
 
 #include <cstdlib>
 
-#include "core/expand_path.h"
+#include "system/expand_path.h"
 
 namespace nexus::testing {
 namespace {

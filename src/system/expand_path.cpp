@@ -1,21 +1,17 @@
-#include "core/expand_path.h"
+#include "system/expand_path.h"
 
 #include <fmt/format.h>
 
-#include <cstdlib>
+#include <optional>
 #include <string_view>
+
+#include "core/ascii.h"
+#include "system/environment.h"
 
 namespace nexus {
 namespace {
 
 constexpr char kWriteOut[] = "write the path out";
-
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 
 ExpandedPath refused(const std::string& problem, const std::string& todo) {
   return {"", problem, todo};
@@ -26,7 +22,7 @@ std::string name_after(const std::string& text, size_t at, size_t& next) {
   const bool braces = at + 1 < text.size() && text[at + 1] == '{';
   const size_t begin = at + (braces ? 2 : 1);
   size_t end = begin;
-  while (end < text.size() && (is_letter(text[end]) || (end > begin && is_digit(text[end])))) ++end;
+  while (end < text.size() && is_variable_name(std::string_view(text).substr(begin, end + 1 - begin))) ++end;
   next = end + (braces ? 1 : 0);
   if (braces && (end >= text.size() || text[end] != '}')) return "";
   return text.substr(begin, end - begin);
@@ -34,13 +30,12 @@ std::string name_after(const std::string& text, size_t at, size_t& next) {
 
 // The value of a variable, which must be usable in a path.
 ExpandedPath value_of(const std::string& name) {
-  const char* value = std::getenv(name.c_str());
-  if (value == nullptr || *value == '\0')
-    return refused(fmt::format("the variable {} is {}", name, value == nullptr ? "not set" : "empty"),
+  const std::optional<std::string> value = find_environment(name);
+  if (!value || value->empty())
+    return refused(fmt::format("the variable {} is {}", name, value ? "empty" : "not set"),
                    fmt::format("set it where nexus is started, or {}", kWriteOut));
-  if (std::string(value).find('$') != std::string::npos)
-    return refused(fmt::format("the value of {} holds a $", name), kWriteOut);
-  return {value, "", ""};
+  if (value->find('$') != std::string::npos) return refused(fmt::format("the value of {} holds a $", name), kWriteOut);
+  return {*value, "", ""};
 }
 
 // What a shell would replace, and this does not; braces that stand around a variable's name are gone by then.

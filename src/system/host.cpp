@@ -1,4 +1,4 @@
-#include "core/host.h"
+#include "system/host.h"
 
 #include <sys/utsname.h>
 

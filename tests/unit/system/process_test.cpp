@@ -1,4 +1,4 @@
-#include "core/process.h"
+#include "system/process.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,5 @@
-// Runs another program: Slurm's commands, a version query. Never through a shell: no argument can run as one.
+// Runs another program: Slurm's commands, a version query, a script that draws. Never through a shell: no argument can
+// run as one.
 #pragma once
 
 #include <string>
@@ -15,8 +16,8 @@ struct ProcessResult {
   std::string first_line() const;  // of the output, or else of the errors
 };
 
-// `arguments[0]` is looked up in PATH; the program reads nothing. Waits for it, `timeout_seconds` at most. Throws
-// ErrorKind::kIo only where the system cannot start a process at all.
+// `arguments[0]` is looked up in PATH; the program reads nothing. Waits for it, `timeout_seconds` at most (may be
+// infinite). Throws ErrorKind::kIo only where the system cannot start a process at all.
 ProcessResult run_process(const std::vector<std::string>& arguments, double timeout_seconds);
 
 }  // namespace nexus

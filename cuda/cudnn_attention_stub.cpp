@@ -1,0 +1,37 @@
+// A build without cuDNN: the answer is always no, and cuda/attention.cu attends.
+#include "cuda/cudnn_attention.h"
+
+namespace nexus::cuda {
+
+class CudnnAttention::Impl {};
+
+CudnnAttention::CudnnAttention(Queue&, bool) {}
+CudnnAttention::~CudnnAttention() = default;
+
+bool CudnnAttention::supports_forward(const Attention&, DType) {
+  return false;
+}
+
+bool CudnnAttention::supports_backward(const Attention&, DType) {
+  return false;
+}
+
+void CudnnAttention::forward(const Attention&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                             const Tensor&) {
+  NX_CHECK(false, "cuDNN is not in this build");
+}
+
+void CudnnAttention::backward(const Attention&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                              const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
+  NX_CHECK(false, "cuDNN is not in this build");
+}
+
+std::string CudnnAttention::description() const {
+  return "no cuDNN in this build";
+}
+
+std::vector<LibraryVersion> cudnn_libraries() {
+  return {};
+}
+
+}  // namespace nexus::cuda
