@@ -66,7 +66,7 @@ class Campaign {
     data_.emplace(spec_, sampler_, valid_ ? &*valid_ : nullptr, grid.world());
   }
 
-  int run() {
+  ExitCode run() {
     open_folder();
     data_->read_contents(grid_.world());
     std::optional<TrainState> restored = restore();
@@ -286,34 +286,34 @@ class Campaign {
   }
 
   // --- ends
-  int finish() {
+  ExitCode finish() {
     requests_.clear_stop_request();
     records_.done(state_);
     records_.status(
         fmt::format("done | stages {} tokens {}", state_.stages.size(), format_count(state_.total_tokens())), 0);
     log("run {} done | tokens {} | flops {:.4g} flops_def {} | {}", spec_.name, format_count(state_.total_tokens()),
         state_.total_flops(), spec_.account.flops_def, folder_.root);
-    return 0;
+    return ExitCode::kDone;
   }
 
-  int finish_stage() {
+  ExitCode finish_stage() {
     requests_.clear_stop_request();
     const std::string& name = spec_.stages[until_].name;
     records_.status(fmt::format("done stage {} | tokens {}", name, format_count(state_.total_tokens())), 0);
     log("run {} has finished stage {} | tokens {} | {}", spec_.name, name, format_count(state_.total_tokens()),
         folder_.root);
-    return 0;
+    return ExitCode::kDone;
   }
 
-  int stopped() {
+  ExitCode stopped() {
     const bool spent = grid_.world().any(keeper_ && !keeper_->spent().empty());
     const std::string reason = spent ? keeper_ ? keeper_->spent() : "" : first_reason();
     requests_.clear_stop_request();
     const std::string where =
         state_.stages.empty() ? "before the first step" : fmt::format("stage {} step {}", state_.stage(), state_.step);
     const std::string todo = spent ? "raise the budget, then run the same command" : "run the same command to continue";
-    const int code = spent ? kExitSpent : kExitStopped;
-    records_.status(fmt::format("stopped {} | {} | {}", where, reason, todo), code);
+    const ExitCode code = spent ? ExitCode::kBudget : ExitCode::kStopped;
+    records_.status(fmt::format("stopped {} | {} | {}", where, reason, todo), to_int(code));
     log("run {} stopped {} | {} | {}", spec_.name, where, reason, todo);
     return code;
   }
@@ -362,15 +362,15 @@ WatchdogOptions watchdog_options(const CampaignSpec& spec, Communicator& world, 
   options.on_timeout = [folder, &opened](const std::string& text) {
     if (opened.yes && owns_run(folder, opened.mark.generation))
       replace_file(folder.status(),
-                   fmt::format("nexus: error: {}{}\n", text, opened.mark.status_groups(exit_code(ErrorKind::kComm))));
+                   fmt::format("nexus: error: {}{}\n", text, opened.mark.status_groups(to_int(ExitCode::kTransient))));
   };
   return options;
 }
 
 }  // namespace
 
-int run_campaign(const CampaignInput& input, const LaunchOptions& launch, Backend& backend,
-                 std::unique_ptr<Communicator> world) {
+ExitCode run_campaign(const CampaignInput& input, const LaunchOptions& launch, Backend& backend,
+                      std::unique_ptr<Communicator> world) {
   if (input.spec.stages.empty())
     throw Error(ErrorKind::kConfig, "the campaign has no stages", "stages",
                 "add at least one stage with tokens and lr");

@@ -29,7 +29,7 @@ JobDeadline::SecondsLeft question(const SlurmJob& job) {
 [[noreturn]] void leave_to_the_newer(const std::string& text) {
   std::fprintf(stderr, "nexus: error: %s\n", text.c_str());
   run_abort_hooks(kHookPatience);
-  ::_exit(exit_code(ErrorKind::kFenced));
+  ::_exit(to_int(ExitCode::kFenced));
 }
 
 }  // namespace

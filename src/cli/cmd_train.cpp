@@ -68,7 +68,7 @@ int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, 
   Device device = open_device(arguments.device, loaded.spec.precision.deterministic, std::move(world));
   LaunchOptions launch = launch_options(arguments);
   launch.on_open = [&run](const std::string& folder, const LaunchMark& mark) { run = {folder, mark}; };
-  return run_campaign(input, launch, *device.backend, std::move(device.world));
+  return to_int(run_campaign(input, launch, *device.backend, std::move(device.world)));
 }
 
 // STATUS of a run folder that exists says why the job ended, unless it belongs to a newer copy by now.

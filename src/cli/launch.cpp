@@ -108,7 +108,7 @@ int run_under_mpi(const std::function<int(std::unique_ptr<Communicator>)>& body,
   const int rank = world->rank(), size = world->size();
   set_log_rank(rank);
   std::string text;
-  int code = 1;
+  int code = to_int(ExitCode::kBug);
   try {
     if (const std::string trouble = singleton_trouble(size); !trouble.empty())
       throw Error(ErrorKind::kConfig, trouble, "srun",
@@ -116,7 +116,7 @@ int run_under_mpi(const std::function<int(std::unique_ptr<Communicator>)>& body,
     return body(std::move(world));
   } catch (const Error& error) {
     text = error.what();
-    code = exit_code(error.kind());
+    code = to_int(exit_code(error.kind()));
   } catch (const std::exception& error) {
     text = std::string(error.what()) + "; ; this is a bug in nexus: please report it";
   }

@@ -11,7 +11,9 @@
 namespace nexus {
 namespace {
 
-constexpr int kStopped = 75, kHardware = 76, kFenced = 77, kNoProgress = 93, kBudget = 5, kTransient = 74;
+constexpr int kStopped = to_int(ExitCode::kStopped), kHardware = to_int(ExitCode::kHardware),
+              kFenced = to_int(ExitCode::kFenced), kNoProgress = to_int(ExitCode::kNoProgress),
+              kBudget = to_int(ExitCode::kBudget), kTransient = to_int(ExitCode::kTransient);
 constexpr int kKilled = 128 + SIGKILL, kTerminated = 128 + SIGTERM;
 constexpr std::string_view kBlindMark = "/blind-";  // no job's name has a slash
 
