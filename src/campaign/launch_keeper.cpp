@@ -74,7 +74,7 @@ LaunchKeeper::LaunchKeeper(const RunFolder& run, const CampaignSpec& spec, int r
       deadline_(question(job_), spec.slurm.stop_margin_seconds) {}
 
 LaunchMark LaunchKeeper::mark() const {
-  return {lease_.generation(), job_.id, job_.restart};
+  return {lease_.generation(), job_};
 }
 
 void LaunchKeeper::refuse_idle_starts() {

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "core/log.h"
+#include "records/status_record.h"
 
 namespace nexus {
 namespace {
@@ -11,7 +12,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kLook{250};
-constexpr std::string_view kRunning = "running";
 
 struct Watched {
   size_t run;
@@ -47,8 +47,9 @@ std::vector<bool> launches_gone(const std::vector<RunFolder>& runs,
 }
 
 std::string status_of_gone(const std::string& status) {
-  if (!status.starts_with(kRunning)) return status;
-  return "killed" + status.substr(kRunning.size()) + " | its process is gone; the same command goes on from its commit";
+  if (!status.starts_with(StatusRecord::kRunning)) return status;
+  return "killed" + status.substr(StatusRecord::kRunning.size()) +
+         " | its process is gone; the same command goes on from its commit";
 }
 
 }  // namespace nexus

@@ -6,14 +6,9 @@
 #include <string>
 #include <string_view>
 
-namespace nexus {
+#include "records/launch_mark.h"
 
-struct SlurmJob {
-  std::string id;       // SLURM_JOB_ID; empty: not under Slurm
-  int64_t restart = 0;  // SLURM_RESTART_COUNT: Slurm starts a requeued job under the same id again
-  int64_t nodes = 1;
-  explicit operator bool() const { return !id.empty(); }
-};
+namespace nexus {
 
 // Of this process's environment.
 SlurmJob slurm_job();
