@@ -66,7 +66,17 @@ class Campaign {
     data_.emplace(spec_, sampler_, valid_ ? &*valid_ : nullptr, grid.world());
   }
 
-  int run() {
+  ExitCode run() {
+    try {
+      return go_through_stages();
+    } catch (...) {
+      if (keeper_) keeper_->note_end(end_of_current_exception());
+      throw;
+    }
+  }
+
+ private:
+  ExitCode go_through_stages() {
     open_folder();
     data_->read_contents(grid_.world());
     std::optional<TrainState> restored = restore();
@@ -92,7 +102,6 @@ class Campaign {
     }
   }
 
- private:
   // --- the run folder
   void open_folder() {
     const OpenRun open = open_run(grid_.world(), folder_, spec_, launch_, requests_, keeper_);
@@ -102,7 +111,7 @@ class Campaign {
     grid_.world().require_equal("the configuration", input_.resolved_yaml);
     opened_.mark = open.mark;
     opened_.yes = true;
-    records_.status("running");
+    records_.status(std::string(StatusRecord::kRunning));
     refuse_idle_starts(grid_.world(), keeper_);
     log("run {} | seed {} | ranks {} (dp {} tp {}) | backend {}", spec_.name, spec_.seed,
         grid_.dp_size() * grid_.tp_size(), grid_.dp_size(), grid_.tp_size(), backend_.description());
@@ -286,36 +295,42 @@ class Campaign {
   }
 
   // --- ends
-  int finish() {
+  // Says it in the lease and in STATUS.
+  void leave(const std::string& text, const LaunchEnd& end) {
+    if (keeper_) keeper_->note_end(end);
+    records_.status(text, end);
+  }
+
+  ExitCode finish() {
     requests_.clear_stop_request();
     records_.done(state_);
-    records_.status(
-        fmt::format("done | stages {} tokens {}", state_.stages.size(), format_count(state_.total_tokens())), 0);
-    log("run {} done | tokens {} | flops {:.4g} flops_def {} | {}", spec_.name, format_count(state_.total_tokens()),
-        state_.total_flops(), spec_.account.flops_def, folder_.root);
-    return 0;
+    const std::string tokens = format_count(state_.total_tokens());
+    leave(fmt::format("done | stages {} tokens {}", state_.stages.size(), tokens), {ExitCode::kDone, kReasonDone, ""});
+    log("run {} done | tokens {} | flops {:.4g} flops_def {} | {}", spec_.name, tokens, state_.total_flops(),
+        spec_.account.flops_def, folder_.root);
+    return ExitCode::kDone;
   }
 
-  int finish_stage() {
+  ExitCode finish_stage() {
     requests_.clear_stop_request();
     const std::string& name = spec_.stages[until_].name;
-    records_.status(fmt::format("done stage {} | tokens {}", name, format_count(state_.total_tokens())), 0);
-    log("run {} has finished stage {} | tokens {} | {}", spec_.name, name, format_count(state_.total_tokens()),
-        folder_.root);
-    return 0;
+    const std::string tokens = format_count(state_.total_tokens());
+    leave(fmt::format("done stage {} | tokens {}", name, tokens), {ExitCode::kDone, kReasonStageDone, ""});
+    log("run {} has finished stage {} | tokens {} | {}", spec_.name, name, tokens, folder_.root);
+    return ExitCode::kDone;
   }
 
-  int stopped() {
+  ExitCode stopped() {
     const bool spent = grid_.world().any(keeper_ && !keeper_->spent().empty());
     const std::string reason = spent ? keeper_ ? keeper_->spent() : "" : first_reason();
     requests_.clear_stop_request();
     const std::string where =
         state_.stages.empty() ? "before the first step" : fmt::format("stage {} step {}", state_.stage(), state_.step);
     const std::string todo = spent ? "raise the budget, then run the same command" : "run the same command to continue";
-    const int code = spent ? kExitSpent : kExitStopped;
-    records_.status(fmt::format("stopped {} | {} | {}", where, reason, todo), code);
+    const LaunchEnd end{spent ? ExitCode::kBudget : ExitCode::kStopped, spent ? kReasonBudget : kReasonStopped, ""};
+    leave(fmt::format("stopped {} | {} | {}", where, reason, todo), end);
     log("run {} stopped {} | {} | {}", spec_.name, where, reason, todo);
-    return code;
+    return end.exit;
   }
 
   // Why some rank was asked to stop; the same on every rank.
@@ -360,16 +375,16 @@ WatchdogOptions watchdog_options(const CampaignSpec& spec, Communicator& world, 
   options.step_seconds = spec.safety.watchdog.step_seconds;
   options.on_timeout = [folder, &opened](const std::string& text) {
     if (opened.yes && owns_run(folder, opened.mark.generation))
-      replace_file(folder.status(),
-                   fmt::format("nexus: error: {}{}\n", text, opened.mark.status_groups(exit_code(ErrorKind::kComm))));
+      replace_file(folder.status(), status_text({"nexus: error: " + text,
+                                                 LaunchEnd{ExitCode::kTransient, kReasonHang, ""}, opened.mark}));
   };
   return options;
 }
 
 }  // namespace
 
-int run_campaign(const CampaignInput& input, const LaunchOptions& launch, Backend& backend,
-                 std::unique_ptr<Communicator> world) {
+ExitCode run_campaign(const CampaignInput& input, const LaunchOptions& launch, Backend& backend,
+                      std::unique_ptr<Communicator> world) {
   if (input.spec.stages.empty())
     throw Error(ErrorKind::kConfig, "the campaign has no stages", "stages",
                 "add at least one stage with tokens and lr");

@@ -35,12 +35,9 @@ struct LaunchOptions {
   std::string command_line;
 };
 
-constexpr int kExitStopped = 75;  // stopped cleanly with a checkpoint: run me again
-constexpr int kExitSpent = 5;     // the same, because the budget is spent: raise it first
-
-// Collective over `world`. Returns 0 when every stage (or the one asked for) is finished, kExitStopped when asked to
-// stop, kExitSpent at a limit of the budget; throws otherwise.
-int run_campaign(const CampaignInput& input, const LaunchOptions& launch, Backend& backend,
-                 std::unique_ptr<Communicator> world);
+// Collective over `world`. Returns kDone when every stage (or the one asked for) is finished, kStopped when asked to
+// stop, kBudget at a limit of the budget; throws otherwise.
+ExitCode run_campaign(const CampaignInput& input, const LaunchOptions& launch, Backend& backend,
+                      std::unique_ptr<Communicator> world);
 
 }  // namespace nexus

@@ -2,59 +2,36 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <functional>
-#include <nlohmann/json.hpp>
 
 #include "campaign/run_lease.h"
 #include "checkpoint/checkpoint.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/log.h"
+#include "records/eval_record.h"
+#include "records/ledger_record.h"
+#include "records/run_description.h"
+#include "records/step_record.h"
 #include "train/earlier_records.h"
 
 namespace nexus {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
-// Calls `visit` with every record, until it returns false.
-void for_each_record(const std::string& path, const std::function<bool(const json&, const std::string& kind)>& visit) {
-  if (!path_exists(path)) return;
-  std::ifstream file(path);
-  if (!file) throw_errno("open", path);  // what cannot be read is not empty
-  for (std::string line; std::getline(file, line);) {
-    const json record = json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!record.is_object() || !record.contains("kind") || !record["kind"].is_string()) continue;
-    if (!visit(record, record["kind"])) return;
-  }
-}
-
-int64_t count_of(const json& record, const char* key) {
-  const auto found = record.find(key);
-  return found != record.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
-}
-
-std::string text_of(const json& record, const char* key) {
-  const auto found = record.find(key);
-  return found != record.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-// Returns the generation that the run has last begun in; 0 where no record says so. As in readers of the records, what
-// an older launch has written after a newer one had taken over does not count.
+// Returns the generation that the run has last begun in; 0 where no record says so.
 int64_t read_ledger(const RunFolder& run, KnownCommits& known) {
-  int64_t begun = 0, owner = 0;
-  for_each_record(run.ledger(), [&](const json& record, const std::string& kind) {
-    const int64_t generation = record.contains("generation") ? count_of(record, "generation") : owner;
-    if (generation < owner) return true;
-    if (kind == "begin" || kind == "resume") owner = generation;
-    const std::pair at{count_of(record, "stage_index"), count_of(record, "step")};
-    if (kind == "begin") known.ledger.clear();
-    if (kind == "begin") begun = generation;
-    if (kind == "resume") known.ledger.erase(known.ledger.upper_bound(at), known.ledger.end());
-    if (kind == "resume" || kind == "commit")
-      known.ledger[at] = RunFolder{"."}.checkpoint(text_of(record, "stage"), at.second).substr(2);
+  int64_t begun = 0;
+  Ownership ownership;
+  for_each_record(run.ledger(), [&](const JsonRecord& record) {
+    if (!ownership.counts(record)) return true;
+    const std::string kind = record.kind();
+    const Position at = record.position();
+    if (kind == kBeginKind) known.ledger.clear();
+    if (kind == kBeginKind) begun = ownership.owner();
+    if (kind == kResumeKind) known.ledger.erase(known.ledger.upper_bound(at), known.ledger.end());
+    if (kind == kResumeKind || kind == CommitRecord::kKind)
+      known.ledger[at] = RunFolder{"."}.checkpoint(record.stage(), at.second).substr(2);
     return true;
   });
   return begun;
@@ -62,8 +39,8 @@ int64_t read_ledger(const RunFolder& run, KnownCommits& known) {
 
 bool has_record(const std::string& path, const std::string& wanted) {
   bool found = false;
-  for_each_record(path, [&](const json&, const std::string& kind) {
-    found = wanted.empty() || kind == wanted;
+  for_each_record(path, [&](const JsonRecord& record) {
+    found = wanted.empty() || record.kind() == wanted;
     return !found;
   });
   return found;
@@ -113,27 +90,22 @@ KnownCommits read_known_commits(const RunFolder& run) {
   const int64_t begun = read_ledger(run, known);
   for (const LeaseRecord& lease : read_leases(run))
     if (lease.generation >= begun) known.of_leases = std::max(known.of_leases + lease.commits, lease.found);
-  const bool has_run = has_record(run.metrics(), "step") || has_record(run.evals(), "eval");
+  const bool has_run = has_record(run.metrics(), StepRecord::kKind) || has_record(run.evals(), EvalRecord::kKind);
   known.ledger_is_gone = has_run && !has_record(run.ledger(), "");
   return known;
 }
 
 int64_t recorded_generation(const RunFolder& run) {
   int64_t highest = 0;
-  const auto look = [&highest](const json& record) { highest = std::max(highest, count_of(record, "generation")); };
   // Every launch writes into the ledger, which is short; metrics are not, and tell as much where it is gone.
   for (const std::string& path : {run.ledger(), run.evals(), path_exists(run.ledger()) ? "" : run.metrics()})
     if (!path.empty())
-      for_each_record(path, [&](const json& record, const std::string&) {
-        look(record);
+      for_each_record(path, [&](const JsonRecord& record) {
+        highest = std::max(highest, record.generation().value_or(0));
         return true;
       });
-  if (!path_exists(run.run_json())) return highest;
-  const json document = json::parse(read_text_file(run.run_json()), nullptr, /*allow_exceptions=*/false);
-  if (document.is_object() && document.contains("launches") && document["launches"].is_array())
-    for (const json& launch : document["launches"])
-      if (launch.is_object()) look(launch);
-  return highest;
+  const std::optional<RunDescription> description = RunDescription::read(run);
+  return std::max(highest, description ? description->highest_generation() : 0);
 }
 
 void refuse_vanished_checkpoints(const RunFolder& run, const std::string& newest) {

@@ -5,16 +5,16 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <utility>
 
 #include "core/run_folder.h"
+#include "records/json_lines.h"
 
 namespace nexus {
 
 struct KnownCommits {
   // Of the line of descent that the ledger tells, since the run has last begun: (index of the stage, step) -> the
   // checkpoint's path inside the run folder.
-  std::map<std::pair<int64_t, int64_t>, std::string> ledger;
+  std::map<Position, std::string> ledger;
   int64_t of_leases = 0;        // commits that launches have claimed, or seen, since then
   bool ledger_is_gone = false;  // there are steps, and no ledger that would tell whether they were committed
   bool any() const { return !ledger.empty() || of_leases > 0 || ledger_is_gone; }
@@ -24,6 +24,7 @@ struct KnownCommits {
 KnownCommits read_known_commits(const RunFolder& run);
 
 // The highest generation that any launch has recorded, in run.json or in its records; 0: none. Leases may be lost.
+// Throws ErrorKind::kData where run.json is malformed.
 int64_t recorded_generation(const RunFolder& run);
 
 // `newest`: the checkpoint that --resume auto has found, or "". Throws ErrorKind::kCheckpoint where the records know of

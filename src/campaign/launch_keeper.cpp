@@ -30,7 +30,7 @@ JobDeadline::SecondsLeft question(const SlurmJob& job) {
 [[noreturn]] void leave_to_the_newer(const std::string& text) {
   std::fprintf(stderr, "nexus: error: %s\n", text.c_str());
   run_abort_hooks(kHookPatience);
-  ::_exit(exit_code(ErrorKind::kFenced));
+  ::_exit(to_int(ExitCode::kFenced));
 }
 
 }  // namespace
@@ -74,7 +74,7 @@ LaunchKeeper::LaunchKeeper(const RunFolder& run, const CampaignSpec& spec, int r
       deadline_(question(job_), spec.slurm.stop_margin_seconds) {}
 
 LaunchMark LaunchKeeper::mark() const {
-  return {lease_.generation(), job_.id, job_.restart};
+  return {lease_.generation(), job_};
 }
 
 void LaunchKeeper::refuse_idle_starts() {

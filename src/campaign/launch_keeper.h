@@ -44,6 +44,7 @@ class LaunchKeeper {
   void add_sources(StopRequests& requests);  // keep this alive as long as `requests`
   Fence fence() const;
   void committed(RunRecords& records, const TrainState& state, const SaveResult& saved);
+  void note_end(const LaunchEnd& end) { lease_.note_end(end); }
   // The limit that is reached, or "".
   std::string spent() const;
 

@@ -1,13 +1,13 @@
 #include "campaign/launch_liveness.h"
 
 #include "core/log.h"
+#include "records/status_record.h"
 #include "system/clock.h"
 
 namespace nexus {
 namespace {
 
 constexpr double kLookSeconds = 0.25;
-constexpr std::string_view kRunning = "running";
 
 struct Watched {
   size_t run;
@@ -43,8 +43,9 @@ std::vector<bool> launches_gone(const std::vector<RunFolder>& runs,
 }
 
 std::string status_of_gone(const std::string& status) {
-  if (!status.starts_with(kRunning)) return status;
-  return "killed" + status.substr(kRunning.size()) + " | its process is gone; the same command goes on from its commit";
+  if (!status.starts_with(StatusRecord::kRunning)) return status;
+  return "killed" + status.substr(StatusRecord::kRunning.size()) +
+         " | its process is gone; the same command goes on from its commit";
 }
 
 }  // namespace nexus

@@ -9,15 +9,13 @@
 #include "comm/communicator.h"
 #include "core/files.h"
 #include "core/hash.h"
-#include "core/json_text.h"
 #include "core/log.h"
+#include "records/run_description.h"
 #include "system/clock.h"
 #include "system/host.h"
 
 namespace nexus {
 namespace {
-
-using nlohmann::json;
 
 std::string random_id() {
   std::random_device device;
@@ -26,37 +24,27 @@ std::string random_id() {
   return bytes;
 }
 
-json facts_of_launch(const CampaignInput& input, const LaunchOptions& launch, const Backend& backend,
-                     const std::string& grid, const LaunchMark& mark) {
-  return {{"version", launch.version},
-          {"backend", backend.description()},
-          {"mpi", MpiSession::library_version()},
-          {"grid", grid},
-          {"host", host_name()},
-          {"config_digest", hash_text(input.resolved_yaml)},
-          {"command", launch.command_line},
-          {"pid", ::getpid()},
-          {"generation", mark.generation},
-          {"job", mark.job},
-          {"restart", mark.restart},
-          {"time", unix_seconds()}};
+LaunchFacts facts_of_launch(const CampaignInput& input, const LaunchOptions& launch, const Backend& backend,
+                            const std::string& grid, const LaunchMark& mark) {
+  LaunchFacts facts;
+  facts.version = launch.version;
+  facts.backend = backend.description();
+  facts.mpi = MpiSession::library_version();
+  facts.grid = grid;
+  facts.host = host_name();
+  facts.config_digest = hash_text(input.resolved_yaml);
+  facts.command = launch.command_line;
+  facts.pid = ::getpid();
+  facts.mark = mark;
+  facts.time = unix_seconds();
+  return facts;
 }
 
-void warn_of_changes(const json& before, const json& now) {
-  for (const char* key : {"version", "backend", "mpi", "grid"})
-    if (before.value(key, json()) != now.at(key))
-      warn(
-          "this launch differs from the one before in {} ({}, was {}): it goes on, but not with the same bits; launch "
-          "as before where that matters",
-          key, json_text(now.at(key)), json_text(before.value(key, json())));
-}
-
-json read_run_json(const RunFolder& run) {
-  json document = json::parse(read_text_file(run.run_json()), nullptr, false);
-  if (!document.is_object() || !document.contains("run_id") || !document["launches"].is_array())
-    throw Error(ErrorKind::kData, "not a run.json of nexus", run.run_json(),
-                "name another run folder, or mend the file from a copy");
-  return document;
+RunDescription read_complete(const RunFolder& run) {
+  std::optional<RunDescription> description = RunDescription::read(run);
+  if (description && description->is_complete()) return *std::move(description);
+  throw Error(ErrorKind::kData, "not a run.json of nexus", run.run_json(),
+              "name another run folder, or mend the file from a copy");
 }
 
 // Of the newest one that can be read; "" where there is none at all.
@@ -75,33 +63,30 @@ std::string id_of_checkpoints(const RunFolder& run) {
 std::string identify_run(const RunFolder& run) {
   if (!path_exists(run.run_json())) {
     const std::string known = id_of_checkpoints(run);
-    const json document{{"run_id", known.empty() ? random_id() : known}, {"launches", json::array()}};
-    write_file_durably(run.run_json(), json_text(document, 2) + "\n");
+    RunDescription(known.empty() ? random_id() : known).write(run);
     if (!known.empty())
       warn("{} was gone: the run's id is taken from its newest checkpoint, its earlier launches are not known",
            run.run_json());
   }
-  return read_run_json(run)["run_id"].get<std::string>();
+  return read_complete(run).run_id();
 }
 
 std::string recorded_flops_def(const RunFolder& run) {
-  return read_run_json(run).value("flops_def", "");
+  return read_complete(run).flops_def();
 }
 
 void record_launch(const RunFolder& run, const CampaignInput& input, const LaunchOptions& launch,
-                   const Backend& backend, const std::string& grid, const LaunchMark& mark, const json& data) {
+                   const Backend& backend, const std::string& grid, const LaunchMark& mark,
+                   const nlohmann::json& data) {
   const CampaignSpec& spec = input.spec;
-  json document = read_run_json(run);
-  document["name"] = spec.name;
-  document["arch"] = spec.model.arch;
-  document["seed"] = spec.seed;
-  document["flops_def"] = spec.account.flops_def;
-  document["init_from"] = spec.init_from;
-  document["data"] = data;
-  const json facts = facts_of_launch(input, launch, backend, grid, mark);
-  if (!document["launches"].empty()) warn_of_changes(document["launches"].back(), facts);
-  document["launches"].push_back(facts);
-  write_file_durably(run.run_json(), json_text(document, 2) + "\n");
+  RunDescription description = read_complete(run);
+  description.describe(spec.name, spec.model.arch, spec.seed, spec.account.flops_def, spec.init_from, data);
+  for (const std::string& difference : description.add_launch(facts_of_launch(input, launch, backend, grid, mark)))
+    warn(
+        "this launch differs from the one before in {}: it goes on, but not with the same bits; launch as before where "
+        "that matters",
+        difference);
+  description.write(run);
   write_file_durably(run.config(), input.file_text);
   write_file_durably(run.resolved_config(), input.resolved_yaml);
 }

@@ -27,7 +27,6 @@ namespace nexus {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 constexpr int64_t kMaxLeaseBytes = 64 << 10;
 constexpr std::chrono::milliseconds kLook{250};
@@ -76,46 +75,14 @@ LeaseRecord this_process(int ranks, int nodes) {
 }
 
 // --- files
-json to_json(const LeaseRecord& record) {
-  return {{"generation", record.generation},
-          {"host", record.host},
-          {"machine", record.machine},
-          {"pid", record.pid},
-          {"start_ticks", record.start_ticks},
-          {"job", record.job.id},
-          {"restart", record.job.restart},
-          {"ranks", record.ranks},
-          {"nodes", record.nodes},
-          {"seconds", record.seconds},
-          {"save_seconds", record.save_seconds},
-          {"renewals", record.renewals},
-          {"commit", record.found},
-          {"commits", record.commits},
-          {"released", record.released}};
-}
-
 // A file that a crash left unfinished gives a record of its number alone: nothing renews that, so it counts as dead.
 LeaseRecord read_lease(const RunFolder& run, int64_t generation) {
   LeaseRecord record;
+  const std::string path = path_of(run, generation);
   try {
-    const json document = json::parse(read_text_file(path_of(run, generation), kMaxLeaseBytes));
-    record.host = document.at("host");
-    record.machine = document.at("machine");
-    record.pid = document.at("pid");
-    record.start_ticks = document.at("start_ticks");
-    record.job.id = document.at("job");
-    record.job.restart = document.at("restart");
-    record.ranks = document.at("ranks");
-    record.nodes = document.at("nodes");
-    record.seconds = document.at("seconds");
-    record.save_seconds = document.at("save_seconds");
-    record.renewals = document.at("renewals");
-    record.found = document.at("commit");
-    record.commits = document.value("commits", int64_t{0});  // older files do not say
-    record.released = document.at("released");
+    record = lease_from_json({nlohmann::json::parse(read_text_file(path, kMaxLeaseBytes)), path});
   } catch (const std::exception& error) {
-    warn("{} cannot be read: {}", path_of(run, generation), error.what());
-    record = LeaseRecord{};
+    warn("{} cannot be read: {}", path, error.what());
   }
   record.generation = generation;
   return record;
@@ -367,6 +334,11 @@ void RunLease::note_commit(double save_seconds) {
     write(false);
   } catch (const Error&) {  // the next renewal says it, or why it cannot
   }
+}
+
+void RunLease::note_end(const LaunchEnd& end) {
+  const std::lock_guard lock(mutex_);
+  mine_.end = end;
 }
 
 void RunLease::note_found(int64_t sequence) {

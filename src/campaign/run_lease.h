@@ -24,26 +24,9 @@
 
 #include "campaign/slurm_job.h"
 #include "core/run_folder.h"
+#include "records/lease_record.h"
 
 namespace nexus {
-
-// One generation, as its file has it.
-struct LeaseRecord {
-  int64_t generation = 0;
-  std::string host;     // for people
-  std::string machine;  // boot and process namespace: where `pid` means something
-  int64_t pid = 0, start_ticks = 0;
-  SlurmJob job;
-  int64_t ranks = 1, nodes = 1;
-  double seconds = 0;       // wall clock used, as of the last renewal
-  double save_seconds = 0;  // of the latest save; 0: none
-  int64_t renewals = 0;
-  int64_t found = -1;     // sequence of the newest checkpoint when it began; -1: it did not get so far
-  int64_t commits = 0;    // that it has made itself
-  bool released = false;  // it has ended by itself
-  // False where the file told nothing but its number.
-  bool readable() const { return pid > 0; }
-};
 
 // All generations of a run, oldest first. A file that cannot be read gives, with a warning, its number alone.
 std::vector<LeaseRecord> read_leases(const RunFolder& run);
@@ -98,6 +81,8 @@ class RunLease {
   const std::vector<LeaseRecord>& earlier() const { return earlier_; }
   // Newest checkpoint, as found at the start: goes into the record.
   void note_found(int64_t sequence);
+  // How this launch ends: in the record from the next renewal or the release on.
+  void note_end(const LaunchEnd& end);
 
  private:
   void claim(const LeaseTimes& times);

@@ -68,8 +68,8 @@ OpenRun open_run(Communicator& world, const RunFolder& run, const CampaignSpec& 
   });
   open.run_id = world.broadcast_text(open.run_id);
   world.broadcast(&open.mark.generation, sizeof open.mark.generation, 0);
-  open.mark.job = world.broadcast_text(open.mark.job);
-  world.broadcast(&open.mark.restart, sizeof open.mark.restart, 0);
+  open.mark.job.id = world.broadcast_text(open.mark.job.id);
+  world.broadcast(&open.mark.job.restart, sizeof open.mark.job.restart, 0);
   return open;
 }
 

@@ -68,14 +68,13 @@ int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, 
   Device device = open_device(arguments.device, loaded.spec.precision.deterministic, std::move(world));
   LaunchOptions launch = launch_options(arguments);
   launch.on_open = [&run](const std::string& folder, const LaunchMark& mark) { run = {folder, mark}; };
-  return run_campaign(input, launch, *device.backend, std::move(device.world));
+  return to_int(run_campaign(input, launch, *device.backend, std::move(device.world)));
 }
 
 // STATUS of a run folder that exists says why the job ended, unless it belongs to a newer copy by now.
-void report_error(const OwnRun& run, const std::string& text, int code) {
+void report_error(const OwnRun& run, const std::string& text, const LaunchEnd& end) {
   if (!run.folder.empty() && seems_to_exist(run.folder) && owns_run({run.folder}, run.mark.generation))
-    write_file_durably(RunFolder{run.folder}.status(),
-                       fmt::format("nexus: error: {}{}\n", text, run.mark.status_groups(code)));
+    write_file_durably(RunFolder{run.folder}.status(), status_text({"nexus: error: " + text, end, run.mark}));
 }
 
 }  // namespace
@@ -108,7 +107,7 @@ void add_train_command(CLI::App& app, Action& action) {
       OwnRun run;
       return run_under_mpi(
           [&](std::unique_ptr<Communicator> world) { return train(*arguments, std::move(world), run); },
-          [&](const std::string& text, int code) { report_error(run, text, code); });
+          [&](const std::string& text, const LaunchEnd& end) { report_error(run, text, end); });
     };
   });
 }

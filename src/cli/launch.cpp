@@ -39,28 +39,30 @@ int threads_per_rank() {
 }
 
 int run_under_mpi(const std::function<int(std::unique_ptr<Communicator>)>& body,
-                  const std::function<void(const std::string&, int)>& on_error) {
+                  const std::function<void(const std::string&, const LaunchEnd&)>& on_error) {
   leave_out_stale_slurm();
   MpiSession session(nullptr, nullptr);
   std::unique_ptr<Communicator> world = session.world();
   const int rank = world->rank(), size = world->size();
   set_log_rank(rank);
   std::string text;
-  int code = 1;
+  LaunchEnd end;
   try {
     return body(std::move(world));
   } catch (const Error& error) {
     text = error.what();
-    code = exit_code(error.kind());
+    end = end_of(error);
   } catch (const std::exception& error) {
     text = std::string(error.what()) + "; ; this is a bug in nexus: please report it";
+    end = end_of_current_exception();
   }
   if (rank != 0) sleep_seconds(kPatienceSeconds);  // rank 0 ends the job meanwhile if it knows of the error
   print_error(text, rank);
   try {
-    if (on_error) on_error(rank == 0 ? text : fmt::format("rank {}: {}", rank, text), code);
+    if (on_error) on_error(rank == 0 ? text : fmt::format("rank {}: {}", rank, text), end);
   } catch (const std::exception&) {  // the error that is being reported is the one that matters
   }
+  const int code = to_int(end.exit);
   guard_exit_code(code);  // what is still to end is not ours
   if (size > 1) MpiSession::abort(code);
   return code;

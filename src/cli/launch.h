@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "comm/communicator.h"
+#include "records/launch_end.h"
 
 namespace nexus {
 
@@ -29,7 +30,7 @@ int threads_per_rank();
 // `on_error` hears of the error before the job ends. Ranks other than 0 give rank 0 some seconds to report first: an
 // error that all ranks see is then reported once.
 int run_under_mpi(const std::function<int(std::unique_ptr<Communicator> world)>& body,
-                  const std::function<void(const std::string& text, int code)>& on_error = {});
+                  const std::function<void(const std::string& text, const LaunchEnd& end)>& on_error = {});
 
 // `nexus: error: WHAT; WHERE; do THIS` on stderr.
 void print_error(const std::string& text, int rank);

@@ -33,7 +33,7 @@ int run_command(int argc, char** argv) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
     nexus::print_error(std::string(error.what()) + "; command line; see nexus --help", 0);
-    return nexus::exit_code(nexus::ErrorKind::kConfig);
+    return nexus::to_int(nexus::ExitCode::kConfig);
   }
   try {
     if (show_version) {
@@ -42,17 +42,17 @@ int run_command(int argc, char** argv) {
     }
     if (!action) {
       std::fputs(app.help().c_str(), stdout);
-      return nexus::exit_code(nexus::ErrorKind::kConfig);
+      return nexus::to_int(nexus::ExitCode::kConfig);
     }
     return action();
   } catch (const nexus::Error& error) {
     nexus::print_error(error.what(), 0);
-    return nexus::exit_code(error.kind());
+    return nexus::to_int(nexus::exit_code(error.kind()));
   } catch (const std::exception& error) {
     const bool of_a_file = dynamic_cast<const std::system_error*>(&error) != nullptr;
     if (of_a_file && !nexus::standard_output_trouble().empty()) return 0;  // of a print: main says so
     nexus::print_error(std::string(error.what()) + "; ; this is a bug in nexus: please report it", 0);
-    return 1;
+    return nexus::to_int(nexus::ExitCode::kBug);
   }
 }
 
@@ -66,5 +66,5 @@ int main(int argc, char** argv) {
   nexus::print_error("what was printed is not all written: " + trouble +
                          "; standard output; what the command has written to files is whole: print to another place",
                      0);
-  return nexus::exit_code(nexus::ErrorKind::kIo);
+  return nexus::to_int(nexus::ExitCode::kTransient);
 }

@@ -10,16 +10,16 @@ namespace {
 
 struct Failure {
   ErrorKind kind;
-  std::string text;
+  std::string node, text;  // node: Error::suspect_node
 };
 
 Failure describe(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
   } catch (const Error& e) {
-    return {e.kind(), e.what()};
+    return {e.kind(), e.suspect_node(), e.what()};
   } catch (const std::exception& e) {
-    return {ErrorKind::kInternal, e.what()};
+    return {ErrorKind::kInternal, "", e.what()};
   }
 }
 
@@ -89,7 +89,7 @@ void Communicator::agree(const std::string& phase, const std::exception_ptr& err
   std::string mine;
   if (error) {
     const Failure failure = describe(error);
-    mine = fmt::format("{:02}{}", static_cast<int>(failure.kind), failure.text);
+    mine = fmt::format("{:02}{}\n{}", static_cast<int>(failure.kind), failure.node, failure.text);
   }
   const std::vector<std::string> all = all_gather_text(mine);
   std::string ranks;
@@ -100,7 +100,10 @@ void Communicator::agree(const std::string& phase, const std::exception_ptr& err
     if (first == nullptr) first = &all[r];
   }
   const auto kind = static_cast<ErrorKind>(std::stoi(first->substr(0, 2)));
-  throw Error(kind, fmt::format("{} failed on rank {}: {}", phase, ranks, first->substr(2)));
+  const size_t node_end = first->find('\n');
+  Error agreed(kind, fmt::format("{} failed on rank {}: {}", phase, ranks, first->substr(node_end + 1)));
+  agreed.set_suspect_node(first->substr(2, node_end - 2));
+  throw agreed;
 }
 
 void Communicator::require_equal(const std::string& what, const std::string& mine) {

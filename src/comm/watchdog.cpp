@@ -19,7 +19,7 @@
 #include "comm/progress.h"
 #include "comm/stack_probe.h"
 #include "comm/stall_report.h"
-#include "core/error.h"
+#include "core/exit_code.h"
 #include "core/files.h"
 #include "system/clock.h"
 #include "system/host.h"
@@ -37,7 +37,6 @@ constexpr double kFailsafeSeconds = 20;  // after which a hanging file system or
 constexpr double kHookPatience = 5;      // for the hooks of comm/abort_hooks.h, when all is said
 constexpr double kPartingPatience = 1;   // for the other ranks' hooks, after that
 
-const int kExitCode = exit_code(ErrorKind::kComm);
 
 // Not stdio: the main thread may hang while it holds the stream's lock.
 void print_line(const std::string& text) {
@@ -213,7 +212,7 @@ void Watchdog::Impl::leave() {
     if (run_abort_hooks(kHookPatience)) wait_for_hooks_of_others();
   } catch (const std::exception&) {  // all is said, and nobody can be told more
   }
-  ::_exit(kExitCode);
+  ::_exit(to_int(ExitCode::kTransient));
 }
 
 void Watchdog::Impl::time_out(double idle_seconds) {
@@ -226,7 +225,7 @@ void Watchdog::Impl::time_out(double idle_seconds) {
     else
       print_line(plain + "; " + options_.folder + "; the dumps could not be finished either: check that file system");
     run_abort_hooks(kHookPatience);
-    ::_exit(kExitCode);
+    ::_exit(to_int(ExitCode::kTransient));
   }).detach();
   try {
     if (seems_to_exist(summary_path())) leave();  // all is said: this rank was stopped while the others gave up

@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "core/host.h"
+
 namespace nexus {
 namespace {
 
@@ -15,24 +17,42 @@ std::string join(const std::string& what, const std::string& where, const std::s
 
 }  // namespace
 
-int exit_code(ErrorKind kind) {
+ExitCode exit_code(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::kConfig: return 2;
+    case ErrorKind::kConfig: return ExitCode::kConfig;
     case ErrorKind::kData:
-    case ErrorKind::kCheckpoint: return 3;
-    case ErrorKind::kNumeric: return 4;
+    case ErrorKind::kCheckpoint: return ExitCode::kData;
+    case ErrorKind::kNumeric: return ExitCode::kNumeric;
     case ErrorKind::kIo:
-    case ErrorKind::kComm: return 74;
-    case ErrorKind::kDevice: return 76;
-    case ErrorKind::kFenced: return 77;
-    case ErrorKind::kNoProgress: return 93;
-    case ErrorKind::kInternal: return 1;
+    case ErrorKind::kComm: return ExitCode::kTransient;
+    case ErrorKind::kDevice: return ExitCode::kHardware;
+    case ErrorKind::kFenced: return ExitCode::kFenced;
+    case ErrorKind::kNoProgress: return ExitCode::kNoProgress;
+    case ErrorKind::kInternal: return ExitCode::kBug;
   }
-  return 1;
+  return ExitCode::kBug;
+}
+
+const char* name_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kConfig: return "config";
+    case ErrorKind::kData: return "data";
+    case ErrorKind::kCheckpoint: return "checkpoint";
+    case ErrorKind::kNumeric: return "numeric";
+    case ErrorKind::kIo: return "io";
+    case ErrorKind::kComm: return "comm";
+    case ErrorKind::kDevice: return "device";
+    case ErrorKind::kFenced: return "fenced";
+    case ErrorKind::kNoProgress: return "no_progress";
+    case ErrorKind::kInternal: return "internal";
+  }
+  return "internal";
 }
 
 Error::Error(ErrorKind kind, const std::string& what, const std::string& where, const std::string& todo)
-    : std::runtime_error(join(what, where, todo)), kind_(kind), fact_(what), where_(where), todo_(todo) {}
+    : std::runtime_error(join(what, where, todo)), kind_(kind), fact_(what), where_(where), todo_(todo) {
+  if (kind == ErrorKind::kDevice) suspect_node_ = host_name();
+}
 
 void throw_errno(const std::string& operation, const std::string& path) {
   const int code = errno;

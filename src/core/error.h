@@ -10,23 +10,27 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/exit_code.h"
+
 namespace nexus {
 
 enum class ErrorKind {
-  kConfig,      // usage or configuration, "does not fit in memory"       exit 2
-  kData,        // bad token file, text or tokenizer                      exit 3
-  kCheckpoint,  // bad or foreign checkpoint                              exit 3
-  kNumeric,     // non-finite loss, a growth that was not lossless        exit 4
-  kIo,          // disk full, permission, transient input/output failure  exit 74
-  kComm,        // MPI or NCCL failure, ranks that disagree               exit 74
-  kDevice,      // accelerator failure                                    exit 76
-  kFenced,      // a newer copy of this job has taken the run over        exit 77
-  kNoProgress,  // starts that commit nothing: a further one is no cure   exit 93
-  kInternal,    // a bug in nexus                                         exit 1
+  kConfig,      // usage or configuration, "does not fit in memory"
+  kData,        // bad token file, text or tokenizer
+  kCheckpoint,  // bad or foreign checkpoint
+  kNumeric,     // non-finite loss, a growth that was not lossless
+  kIo,          // disk full, permission, transient input/output failure
+  kComm,        // MPI or NCCL failure, ranks that disagree
+  kDevice,      // accelerator failure
+  kFenced,      // a newer copy of this job has taken the run over
+  kNoProgress,  // starts that commit nothing: a further one is no cure
+  kInternal,    // a bug in nexus
 };
 
-// The exit code of the process (docs/reliability.md) for an error of this kind.
-int exit_code(ErrorKind kind);
+// The exit code of the process for an error of this kind.
+ExitCode exit_code(ErrorKind kind);
+// Its word, "config": the reason in STATUS and lease.
+const char* name_of(ErrorKind kind);
 
 class Error : public std::runtime_error {
  public:
@@ -36,10 +40,14 @@ class Error : public std::runtime_error {
   const std::string& fact() const { return fact_; }
   const std::string& where() const { return where_; }
   const std::string& todo() const { return todo_; }
+  // Of kDevice, the node whose hardware is to be suspected: this host, unless the thrower knows better. "": nobody
+  // knows.
+  const std::string& suspect_node() const { return suspect_node_; }
+  void set_suspect_node(const std::string& node) { suspect_node_ = node; }
 
  private:
   ErrorKind kind_;
-  std::string fact_, where_, todo_;
+  std::string fact_, where_, todo_, suspect_node_;
 };
 
 // Throws ErrorKind::kIo with errno's text: "cannot OPERATION; PATH; CURE".

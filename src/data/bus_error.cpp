@@ -9,7 +9,7 @@
 #include <cstring>
 #include <mutex>
 
-#include "core/error.h"
+#include "core/exit_code.h"
 
 namespace nexus {
 namespace {
@@ -32,7 +32,7 @@ void on_bus_error(int, siginfo_t* info, void*) {
     if (begin == nullptr || address < begin || address >= begin + mapping.size_bytes) continue;
     const ssize_t ignored = ::write(STDERR_FILENO, mapping.message.data(), std::strlen(mapping.message.data()));
     static_cast<void>(ignored);
-    ::_exit(exit_code(ErrorKind::kIo));
+    ::_exit(to_int(ExitCode::kTransient));
   }
   ::sigaction(SIGBUS, &handler_before, nullptr);  // the instruction is done again, and meets that one
 }

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "core/exit_code.h"
+
 namespace nexus {
 
 std::string_view name_of(Level level) {
@@ -27,7 +29,7 @@ int count_of(const std::vector<Finding>& findings, Level level) {
 }
 
 int exit_code_of(const std::vector<Finding>& findings) {
-  return count_of(findings, Level::kProblem) > 0 ? 2 : 0;
+  return count_of(findings, Level::kProblem) > 0 ? to_int(ExitCode::kConfig) : 0;
 }
 
 std::string findings_text(const std::vector<Finding>& findings) {

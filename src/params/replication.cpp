@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <set>
 
 #include "core/hash.h"
+#include "core/host.h"
 
 namespace nexus {
 namespace {
@@ -112,7 +114,9 @@ std::vector<std::vector<int>> replica_groups(const ProcessGrid& grid, const Para
                                     const std::string& where) {
   const std::vector<std::string> all = grid.world().all_gather_text(join(mine));
   const size_t width = mine[0].size();
+  const std::vector<std::string> hosts = grid.world().all_gather_text(host_name());
   std::string first, ranks;
+  std::set<std::string> nodes;
   int tensors = 0;
   for (int index = 0; index < table.size(); ++index) {
     std::vector<std::string> digests;
@@ -126,13 +130,16 @@ std::vector<std::vector<int>> replica_groups(const ProcessGrid& grid, const Para
     first = table[index].name;
     std::sort(named.begin(), named.end());
     for (const int rank : named) ranks += fmt::format("{}{}", ranks.empty() ? "" : ",", rank);
+    for (const int rank : named) nodes.insert(hosts[static_cast<size_t>(rank)]);
   }
-  throw ReplicaError(
+  ReplicaError error(
       ErrorKind::kDevice,
       fmt::format("replicas differ: rank {} against the peers, first in {} ({} tensors differ)", ranks, first, tensors),
       where,
       "suspect that rank's memory or device (of two that differ, either): run the same command elsewhere; it "
       "goes on from the last checkpoint");
+  error.set_suspect_node(nodes.size() == 1 ? *nodes.begin() : "");
+  throw error;
 }
 
 }  // namespace

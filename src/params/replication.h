@@ -30,7 +30,8 @@ class ReplicaError : public Error {
 
 // Compares, bit for bit, what must be equal: compute weights, and without ZeRO-1 master and moments, over dp;
 // replicated tensors over tp as well. Throws ReplicaError (ErrorKind::kDevice) on every rank, naming the first tensor
-// and the ranks that differ. `where` says when, e.g. "stage s240 step 1000".
+// and the ranks that differ; the suspect node is theirs, where they are all on one. `where` says when, e.g. "stage s240
+// step 1000".
 void check_replicas(ProcessGrid& grid, const ParamStore& params, const std::string& where);
 
 }  // namespace nexus

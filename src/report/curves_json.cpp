@@ -27,7 +27,7 @@ Json perplexity_json(const std::optional<Perplexity>& value) {
           {"other", value->other.empty() ? Json(nullptr) : Json(value->other)}};
 }
 
-Json growth_json(const GrowthRow& growth) {
+Json growth_json(const GrowthRecord& growth) {
   return {{"from_stage", growth.from_stage},
           {"params_before", growth.params_before},
           {"params_after", growth.params_after},
@@ -106,7 +106,7 @@ Json run_json(const RunSummary& run) {
 
 Json evals_json(const RunHistory& run) {
   Json rows = Json::array();
-  for (const EvalRow* row : comparable_evals(run))
+  for (const EvalRecord* row : comparable_evals(run))
     rows.push_back({{"stage", row->stage},
                     {"stage_index", row->stage_index},
                     {"event", row->event},
@@ -118,14 +118,14 @@ Json evals_json(const RunHistory& run) {
 }
 
 // Steps [first, last) of one stage as one point.
-Json bucket_json(const std::vector<StepRow>& steps, size_t first, size_t last) {
+Json bucket_json(const std::vector<StepRecord>& steps, size_t first, size_t last) {
   double sum = 0, least = steps[first].loss, greatest = least;
   for (size_t i = first; i < last; ++i) {
     sum += steps[i].loss;
     least = std::min(least, steps[i].loss);
     greatest = std::max(greatest, steps[i].loss);
   }
-  const StepRow& end = steps[last - 1];
+  const StepRecord& end = steps[last - 1];
   return {{"stage_index", end.stage_index},
           {"tokens", end.tokens},
           {"flops", number(end.flops)},
@@ -135,7 +135,7 @@ Json bucket_json(const std::vector<StepRow>& steps, size_t first, size_t last) {
           {"lr", number(end.lr)}};
 }
 
-Json steps_json(const std::vector<StepRow>& steps, int64_t max_points) {
+Json steps_json(const std::vector<StepRecord>& steps, int64_t max_points) {
   Json points = Json::array();
   for (size_t begin = 0; begin < steps.size();) {
     size_t end = begin;

@@ -20,8 +20,8 @@ bool both_known(const std::string& a, const std::string& b) {
 
 }  // namespace
 
-EvalBasis basis_of(const RunHistory& run, const EvalRow& row) {
-  return {row.valid_digest, row.valid_type, row.tokenizer_digest, vocabulary_of(run), row.eval_tokens, row.context};
+EvalBasis basis_of(const RunHistory& run, const EvalRecord& row) {
+  return {row.valid_digest, row.valid_type, row.tokenizer_digest, vocabulary_of(run), row.eval_tokens, row.context()};
 }
 
 std::vector<BasisDifference> differences(const EvalBasis& run, const std::string& run_name, const EvalBasis& baseline,
@@ -60,9 +60,9 @@ std::vector<BasisDifference> differences(const EvalBasis& run, const std::string
   return found;
 }
 
-std::vector<const EvalRow*> comparable_evals(const RunHistory& run) {
-  std::vector<const EvalRow*> rows;
-  for (const EvalRow& row : run.evals)
+std::vector<const EvalRecord*> comparable_evals(const RunHistory& run) {
+  std::vector<const EvalRecord*> rows;
+  for (const EvalRecord& row : run.evals)
     if (differences(basis_of(run, row), "", basis_of(run, run.evals.back()), "").empty()) rows.push_back(&row);
   return rows;
 }

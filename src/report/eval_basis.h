@@ -17,7 +17,7 @@ struct EvalBasis {
   std::optional<int64_t> vocab;     // of the model; nothing: not recorded
   int64_t tokens = 0, context = 0;  // of one evaluation
 };
-EvalBasis basis_of(const RunHistory& run, const EvalRow& row);
+EvalBasis basis_of(const RunHistory& run, const EvalRecord& row);
 
 // One respect in which two perplexities do not compare.
 struct BasisDifference {
@@ -30,6 +30,6 @@ std::vector<BasisDifference> differences(const EvalBasis& run, const std::string
                                          const std::string& baseline_name);
 
 // The evaluations that compare with the run's last one: a run may be evaluated otherwise from some step on.
-std::vector<const EvalRow*> comparable_evals(const RunHistory& run);
+std::vector<const EvalRecord*> comparable_evals(const RunHistory& run);
 
 }  // namespace nexus

@@ -79,7 +79,7 @@ std::string reason_without_number(const Crossing& run, const Crossing& baseline)
 
 Curve perplexity_curve(const RunHistory& run) {
   Curve curve;
-  for (const EvalRow* row : comparable_evals(run))
+  for (const EvalRecord* row : comparable_evals(run))
     if (row->flops > 0 && std::isfinite(row->loss)) curve.push_back({row->flops, row->loss, row->loss_se});
   std::stable_sort(curve.begin(), curve.end(),
                    [](const CurvePoint& a, const CurvePoint& b) { return a.flops < b.flops; });

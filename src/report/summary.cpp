@@ -14,26 +14,26 @@ namespace {
 
 constexpr int64_t kSavingCurvePoints = 41;
 
-std::optional<Perplexity> perplexity_of(const RunHistory& run, const EvalRow* row) {
+std::optional<Perplexity> perplexity_of(const RunHistory& run, const EvalRecord* row) {
   if (row == nullptr) return std::nullopt;
   const auto found = differences(basis_of(run, *row), "", basis_of(run, run.evals.back()), "");
   return Perplexity{row->ppl(), row->ppl_se(), row->loss, row->loss_se, found.empty() ? "" : found.front().brief};
 }
 
 // Whether the two sides of a growth are over the same tokens and windows.
-bool sides_compare(const RunHistory& run, const EvalRow* before, const EvalRow* after) {
+bool sides_compare(const RunHistory& run, const EvalRecord* before, const EvalRecord* after) {
   return before == nullptr || after == nullptr ||
          differences(basis_of(run, *before), "", basis_of(run, *after), "").empty();
 }
 
-StageSummary summarise_stage(const RunHistory& run, const StageRow& row) {
+StageSummary summarise_stage(const RunHistory& run, const StageRecord& row) {
   StageSummary stage;
   stage.stage = row.stage;
   stage.flops_def = row.flops_def;
   stage.stage_index = row.stage_index;
   stage.params = row.params;
   stage.steps = row.steps;
-  if (const CommitRow* account = run.account_of(row.stage_index)) {
+  if (const CommitRecord* account = run.account_of(row.stage_index)) {
     stage.committed = true;
     stage.step = account->step;
     stage.tokens = account->stage_tokens;
@@ -43,14 +43,14 @@ StageSummary summarise_stage(const RunHistory& run, const StageRow& row) {
     stage.rank_seconds = account->stage_rank_seconds;
   }
   // The trainer evaluates the old model at the end of its stage; a run grown by hand may have an evaluation of its own.
-  const EvalRow* before = run.growth_eval(row.stage_index, "before_growth");
+  const EvalRecord* before = run.growth_eval(row.stage_index, "before_growth");
   if (before == nullptr && run.growth_into(row.stage_index) != nullptr) before = run.last_eval(row.stage_index - 1);
-  const EvalRow* after = run.growth_eval(row.stage_index, "after_growth");
+  const EvalRecord* after = run.growth_eval(row.stage_index, "after_growth");
   stage.before_growth = perplexity_of(run, before);
   stage.after_growth = perplexity_of(run, after);
   stage.growth_compares = sides_compare(run, before, after);
   stage.end = perplexity_of(run, run.last_eval(row.stage_index));
-  if (const GrowthRow* growth = run.growth_into(row.stage_index)) stage.growth = *growth;
+  if (const GrowthRecord* growth = run.growth_into(row.stage_index)) stage.growth = *growth;
   return stage;
 }
 
@@ -60,8 +60,8 @@ constexpr char kMixed[] = " + ";
 // total is comparable with none.
 std::string definitions_of(const RunHistory& history) {
   std::set<std::string> names;
-  for (const StageRow& row : history.stages) names.insert(row.flops_def);
-  for (const EvalRow& row : history.evals) names.insert(row.flops_def);
+  for (const StageRecord& row : history.stages) names.insert(row.flops_def);
+  for (const EvalRecord& row : history.evals) names.insert(row.flops_def);
   names.erase("");
   return fmt::format("{}", fmt::join(names, kMixed));
 }
@@ -77,15 +77,15 @@ RunSummary summarise_run(const RunHistory& history, const std::string& label) {
   run.arch = history.arch;
   run.status = history.status;
   run.done = history.done;
-  for (const StageRow& row : history.stages) run.stages.push_back(summarise_stage(history, row));
+  for (const StageRecord& row : history.stages) run.stages.push_back(summarise_stage(history, row));
   if (!history.stages.empty()) run.final_params = history.stages.back().params;
   run.flops_def = definitions_of(history);
-  for (const CommitRow& account : history.commits) {
+  for (const CommitRecord& account : history.commits) {
     run.seconds += account.stage_seconds;
     run.rank_seconds += account.stage_rank_seconds;
   }
   if (!history.commits.empty()) {
-    const CommitRow& last = history.commits.back();
+    const CommitRecord& last = history.commits.back();
     run.total_tokens = last.total_tokens;
     run.total_flops = last.total_flops;
     run.inherited_tokens = last.inherited_tokens;

@@ -26,9 +26,9 @@ struct StageSummary {
   int64_t stage_index = 0, params = 0, step = 0, steps = 0, tokens = 0;
   double flops = 0, total_flops = 0, seconds = 0, rank_seconds = 0;
   std::optional<Perplexity> before_growth, after_growth, end;
-  bool growth_compares = true;      // before and after are over the same tokens and windows
-  std::optional<GrowthRow> growth;  // the growth that began this stage
-  bool committed = false;           // without a commit, tokens, FLOPs and seconds are not known yet
+  bool growth_compares = true;         // before and after are over the same tokens and windows
+  std::optional<GrowthRecord> growth;  // the growth that began this stage
+  bool committed = false;              // without a commit, tokens, FLOPs and seconds are not known yet
 };
 
 struct RunSummary {

@@ -20,7 +20,7 @@ std::string marked(const std::optional<Perplexity>& value) {
 }
 
 std::vector<std::string> growth_cells(const RunSummary& run, const StageSummary& stage) {
-  const GrowthRow& growth = *stage.growth;
+  const GrowthRecord& growth = *stage.growth;
   std::string dead = fmt::format("{} of {}", format_count(growth.dead_new_params), format_count(growth.new_params));
   if (!growth.dead_blocks.empty()) dead += fmt::format(" ({})", fmt::join(growth.dead_blocks, ", "));
   return {run.label,

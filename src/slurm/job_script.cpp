@@ -115,7 +115,7 @@ std::string module_lines(const ClusterSpec& cluster) {
     require_word(module, "_./+:@=-", cluster_key("modules"));
     text += " " + shell_quote(module);
   }
-  return text + " || settle 74";
+  return fmt::format("{} || settle {}", text, to_int(ExitCode::kTransient));
 }
 
 // What bash and Slurm keep to themselves, and the script's own variables.

@@ -76,8 +76,7 @@ class Settler {
   SettleFacts gather() {
     SettleFacts facts;
     facts.code = options_.code;
-    facts.job = job_.id;
-    facts.restart = job_.restart;
+    facts.job = job_;
     facts.max_requeues = options_.max_requeues;
     read_run(facts);
     if (decide_settle(facts).action == SettleAction::kFinish) return facts;  // nothing to ask Slurm about
@@ -97,9 +96,7 @@ class Settler {
   // What the ranks left. The folder was there when the job was submitted: where it is not, it is not seen from here.
   void read_run(SettleFacts& facts) {
     const RunFolder run{options_.run};
-    learn("STATUS", [&] {
-      if (path_exists(run.status())) facts.status = parse_status(read_text_file(run.status()));
-    });
+    learn("STATUS", [&] { facts.status = read_status(run).value_or(StatusRecord{}); });
     facts.blind = !learn("the run's leases", [&] {
       if (!path_exists(run.root)) throw Error(ErrorKind::kIo, "there is no such folder", run.root);
       std::vector<LeaseRecord> all = read_leases(run);
@@ -108,6 +105,7 @@ class Settler {
       facts.replaced = is_replaced(all, job_);
       if (!newest_read) throw Error(ErrorKind::kIo, "whose the newest is, is not known", run.lease_folder());
       facts.vain_starts = vain_starts(all, job_);
+      if (!all.empty() && all.back().job.is_same_start(job_)) facts.lease_end = all.back().end;
     });
   }
 

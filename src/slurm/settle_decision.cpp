@@ -1,7 +1,6 @@
 #include "slurm/settle_decision.h"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <csignal>
 #include <string_view>
@@ -11,76 +10,57 @@
 namespace nexus {
 namespace {
 
-constexpr int kStopped = 75, kHardware = 76, kFenced = 77, kNoProgress = 93, kBudget = 5, kTransient = 74;
 constexpr int kKilled = 128 + SIGKILL, kTerminated = 128 + SIGTERM;
 constexpr std::string_view kBlindMark = "/blind-";  // no job's name has a slash
 
-std::vector<std::string> groups_of(const std::string& line) {
-  std::vector<std::string> groups;
-  for (size_t begin = 0; begin <= line.size();) {
-    const size_t end = std::min(line.find(" | ", begin), line.size());
-    groups.push_back(line.substr(begin, end - begin));
-    begin = end + 3;
-  }
-  return groups;
+// How this start's ranks say that they have ended; nothing where they were killed, or could not say it.
+std::optional<LaunchEnd> told_end(const SettleFacts& facts) {
+  if (facts.status.end && facts.status.launch.job.is_same_start(facts.job)) return facts.status.end;
+  return facts.lease_end;
 }
 
-// The number behind `word`, where the group begins with it.
-std::optional<int64_t> number_after(const std::string& group, const std::string& word) {
-  if (!group.starts_with(word)) return std::nullopt;
-  int64_t value = 0;
-  const char *begin = group.data() + word.size(), *end = group.data() + group.size();
-  const auto parsed = std::from_chars(begin, end, value);
-  return parsed.ec == std::errc() && (parsed.ptr == end || *parsed.ptr == ' ') ? std::optional(value) : std::nullopt;
+bool is(int code, ExitCode expected) {
+  return code == to_int(expected);
 }
 
 // What the ranks said. mpirun hides it: after a TERM it answers 1 whatever they said. srun answers 0 when Slurm
-// declares a node of the job dead, while the ranks live on: a 0 that STATUS does not confirm is no good end.
+// declares a node of the job dead, while the ranks live on: a 0 that nothing confirms is no good end.
 int code_of(const SettleFacts& facts) {
-  if (facts.code == kFenced) return kFenced;  // the line is the newer copy's
-  const RunStatus& status = facts.status;
-  if (status.exit && status.job == facts.job && status.restart == facts.restart) return *status.exit;
+  if (is(facts.code, ExitCode::kFenced)) return facts.code;  // STATUS is the newer copy's
+  if (const auto end = told_end(facts)) return to_int(end->exit);
   return facts.code == 0 || facts.code == 1 ? kKilled : facts.code;  // 1: srun's own failures, too
 }
 
-bool is_name_character(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_';
-}
-
-bool names(const std::string& text, const std::string& node) {
-  for (size_t at = text.find(node); at != std::string::npos; at = text.find(node, at + 1)) {
-    const size_t end = at + node.size();
-    if ((at == 0 || !is_name_character(text[at - 1])) && (end == text.size() || !is_name_character(text[end])))
-      return true;
-  }
-  return false;
-}
-
+// The node of the job that the ranks suspect: Slurm's name for it, or with a domain, as hosts have it.
 std::string suspect_node(const SettleFacts& facts) {
+  const auto end = told_end(facts);
   for (const std::string& node : facts.nodes)
-    if (names(facts.status.text, node)) return node;
+    if (end && (end->suspect_node == node || end->suspect_node.starts_with(node + "."))) return node;
   return "";
 }
 
 std::string reason_to_give_up(int code) {
-  switch (code) {
-    case 1: return "nexus failed: its last lines say why";
-    case 2: return "the configuration is refused";
-    case 3: return "data or checkpoints are bad";
-    case 4: return "the numbers went wrong";
-    case kBudget: return "the budget is spent";
-    case kNoProgress: return "start after start committed nothing";
-    case 126:
-    case 127: return "nexus or its launcher cannot be run on this node";
+  if (code == 126 || code == 127) return "nexus or its launcher cannot be run on this node";  // a shell's
+  switch (static_cast<ExitCode>(code)) {
+    case ExitCode::kBug: return "nexus failed: its last lines say why";
+    case ExitCode::kConfig: return "the configuration is refused";
+    case ExitCode::kData: return "data or checkpoints are bad";
+    case ExitCode::kNumeric: return "the numbers went wrong";
+    case ExitCode::kBudget: return "the budget is spent";
+    case ExitCode::kNoProgress: return "start after start committed nothing";
     default: return "the code is none that another start mends";
   }
 }
 
+// "" where another start would end the same way.
 std::string reason_to_requeue(int code) {
-  if (code == kStopped) return "stopped with a checkpoint";
-  if (code == kTransient) return "input, output or communication failed";
-  if (code == kHardware) return "hardware is suspected";
-  return "the ranks were killed";
+  if (code > 128) return "the ranks were killed";
+  switch (static_cast<ExitCode>(code)) {
+    case ExitCode::kStopped: return "stopped with a checkpoint";
+    case ExitCode::kTransient: return "input, output or communication failed";
+    case ExitCode::kHardware: return "hardware is suspected";
+    default: return "";
+  }
 }
 
 bool is_out_of_time(const SettleFacts& facts) {
@@ -89,8 +69,8 @@ bool is_out_of_time(const SettleFacts& facts) {
 
 // Starts in a row, this one included, of which nothing shows that nexus opened the run.
 int64_t starts_in_vain(const SettleFacts& facts, int code) {
-  const bool told = facts.status.job == facts.job && facts.status.restart == facts.restart;
-  const int64_t blind = facts.blind && !told && code != kStopped ? facts.blind_starts + 1 : 0;
+  const bool told = facts.status.launch.job.is_same_start(facts.job);
+  const int64_t blind = facts.blind && !told && !is(code, ExitCode::kStopped) ? facts.blind_starts + 1 : 0;
   return std::max(facts.vain_starts, blind);
 }
 
@@ -99,8 +79,8 @@ int64_t starts_in_vain(const SettleFacts& facts, int code) {
 // suspect hardware goes also where that is not known.
 std::string node_to_avoid(const SettleFacts& facts, int code, int64_t vain) {
   if (facts.spare_nodes == 0) return "";
-  if (code == kHardware) return suspect_node(facts);
-  const bool told_to_end = code == kStopped || code == kTerminated || is_out_of_time(facts);
+  if (is(code, ExitCode::kHardware)) return suspect_node(facts);
+  const bool told_to_end = is(code, ExitCode::kStopped) || code == kTerminated || is_out_of_time(facts);
   return vain > 0 && facts.nodes.size() == 1 && facts.spare_nodes && !told_to_end ? facts.nodes[0] : "";
 }
 
@@ -110,45 +90,29 @@ SettleDecision requeue(const SettleFacts& facts, int code) {
     return {SettleAction::kLeave, code, "Slurm is ending this job already (cancelled, preempted or queued again)"};
   const int64_t vain = starts_in_vain(facts, code);
   if (vain >= kMostVainStarts)
-    return {SettleAction::kGiveUp, kNoProgress,
+    return {SettleAction::kGiveUp, to_int(ExitCode::kNoProgress),
             fmt::format("{} starts in a row {}", vain,
                         facts.vain_starts < vain ? "left nothing that could be read"
                                                  : "ended before nexus had opened the run")};
-  if (facts.restart >= facts.max_requeues)
+  if (facts.job.restart >= facts.max_requeues)
     return {SettleAction::kGiveUp, code,
             fmt::format("{}, but the job was queued again {} times already (slurm.max_requeues)",
-                        reason_to_requeue(code), facts.restart)};
+                        reason_to_requeue(code), facts.job.restart)};
   return {SettleAction::kRequeue, code, reason_to_requeue(code), node_to_avoid(facts, code, vain),
           facts.blind ? vain : 0};
 }
 
 }  // namespace
 
-RunStatus parse_status(const std::string& line) {
-  RunStatus status;
-  const std::vector<std::string> groups = groups_of(line.substr(0, line.find('\n')));
-  for (size_t i = 0; i < groups.size(); ++i) {
-    const auto exit = number_after(groups[i], "exit "), job = number_after(groups[i], "job ");
-    if (exit) status.exit = static_cast<int>(*exit);
-    if (job) {
-      status.job = std::to_string(*job);
-      const size_t restart = groups[i].find(" restart ");
-      if (restart != std::string::npos)
-        status.restart = number_after(groups[i].substr(restart + 1), "restart ").value_or(0);
-    }
-    if (!exit && !job && !number_after(groups[i], "generation "))
-      status.text += (status.text.empty() ? "" : " | ") + groups[i];
-  }
-  return status;
-}
-
 SettleDecision decide_settle(const SettleFacts& facts) {
-  if (facts.replaced || (facts.status.job == facts.job && facts.status.restart > facts.restart))
-    return {SettleAction::kLeave, kFenced, "a newer start of this job has taken over"};
+  const SlurmJob& writer = facts.status.launch.job;
+  const int fenced = to_int(ExitCode::kFenced);
+  if (facts.replaced || (writer.id == facts.job.id && writer.restart > facts.job.restart))
+    return {SettleAction::kLeave, fenced, "a newer start of this job has taken over"};
   const int code = code_of(facts);
-  if (code == 0) return {SettleAction::kFinish, 0, "done"};
-  if (code == kFenced) return {SettleAction::kLeave, kFenced, "a newer copy of this run has taken over"};
-  if (code == kStopped || code == kTransient || code == kHardware || code > 128) return requeue(facts, code);
+  if (is(code, ExitCode::kDone)) return {SettleAction::kFinish, code, "done"};
+  if (code == fenced) return {SettleAction::kLeave, code, "a newer copy of this run has taken over"};
+  if (!reason_to_requeue(code).empty()) return requeue(facts, code);
   return {SettleAction::kGiveUp, code, reason_to_give_up(code)};
 }
 

@@ -6,24 +6,15 @@
 #include <string>
 #include <vector>
 
-#include "campaign/cluster_spec.h"
+#include "records/status_record.h"
 
 namespace nexus {
 
-// The line in RUN/STATUS (docs/slurm.md): "stopped stage s0 step 12 | exit 75 | generation 12 | job 345 restart 1".
-struct RunStatus {
-  std::string text;         // what comes before the groups, for people
-  std::optional<int> exit;  // nothing: the job was killed, or still runs
-  std::string job;          // empty: not started under Slurm
-  int64_t restart = 0;
-};
-RunStatus parse_status(const std::string& line);
-
 struct SettleFacts {
-  int code = 0;  // of srun or mpirun
-  RunStatus status;
-  std::string job;  // SLURM_JOB_ID
-  int64_t restart = 0;
+  int code = 0;                        // of srun or mpirun
+  StatusRecord status;                 // of whatever start
+  SlurmJob job;                        // this start
+  std::optional<LaunchEnd> lease_end;  // what the newest lease of this start says, where it could be read
   int64_t max_requeues = 0;
   // Starts of this job in a row, up to this one, in which nexus did not get as far as opening the run.
   int64_t vain_starts = 0;

@@ -6,8 +6,9 @@
 #include "campaign/run_lease.h"
 #include "core/error.h"
 #include "core/run_folder.h"
+#include "records/ledger_record.h"
+#include "records/step_record.h"
 #include "slurm/queue.h"
-#include "slurm/record_tail.h"
 #include "system/clock.h"
 
 namespace nexus {
@@ -54,9 +55,9 @@ class Rehearsal {
     metrics_offset_ = size_of_file(run_.metrics());
     ledger_offset_ = size_of_file(run_.ledger());
     const auto metrics = records_from(run_.metrics(), std::max<int64_t>(0, metrics_offset_ - (1 << 16)));
-    const bool working = std::any_of(metrics.begin(), metrics.end(), [&](const RunRecord& record) {
-      return record.kind == "step" &&
-             record.value.value("generation", result_.old_generation) == result_.old_generation;
+    const bool working = std::any_of(metrics.begin(), metrics.end(), [&](const JsonRecord& record) {
+      return record.kind() == StepRecord::kKind &&
+             record.generation().value_or(result_.old_generation) == result_.old_generation;
     });
     if (!working)
       throw Error(ErrorKind::kConfig, "the job has made no step yet: nothing could be lost", run_.root,
@@ -92,11 +93,10 @@ class Rehearsal {
   bool committed_again() const {
     std::optional<Position> resumed;
     if (size_of_file(run_.ledger()) < ledger_offset_) resumed = Position{0, 0};  // begun anew: there was no checkpoint
-    for (const RunRecord& record : records_from(run_.ledger(), ledger_offset_)) {
-      const bool newer = record.value.value("generation", result_.old_generation + 1) > result_.old_generation;
-      if (!newer) continue;
-      if (record.kind == "resume") resumed = record.at;
-      if (record.kind == "commit" && resumed && record.at > *resumed) return true;
+    for (const JsonRecord& record : records_from(run_.ledger(), ledger_offset_)) {
+      if (record.generation().value_or(result_.old_generation + 1) <= result_.old_generation) continue;
+      if (record.kind() == kResumeKind) resumed = record.position();
+      if (record.kind() == CommitRecord::kKind && resumed && record.position() > *resumed) return true;
     }
     return false;
   }
@@ -131,17 +131,16 @@ class Rehearsal {
     const bool anew = size_of_file(run_.metrics()) < metrics_offset_;
     const int64_t from = anew ? 0 : std::max<int64_t>(0, metrics_offset_ - (1 << 16));
     Position head{0, 0}, furthest{0, 0};
-    for (const RunRecord& record : records_from(run_.metrics(), from)) {
-      if (record.kind == "resume") {
-        if (record.value.value("generation", result_.old_generation) > result_.old_generation)
-          result_.steps_lost += std::max<int64_t>(0, steps_until(head) - steps_until(record.at));
-        head = record.at;
-      }
-      if (record.kind != "step") continue;
-      head = record.at;
-      const bool newer = record.value.value("generation", result_.old_generation) > result_.old_generation;
+    for (const JsonRecord& record : records_from(run_.metrics(), from)) {
+      const bool is_step = record.kind() == StepRecord::kKind;
+      if (!is_step && record.kind() != kResumeKind) continue;
+      const bool newer = record.generation().value_or(result_.old_generation) > result_.old_generation;
+      const Position at = record.position();
+      if (!is_step && newer) result_.steps_lost += std::max<int64_t>(0, steps_until(head) - steps_until(at));
+      head = at;
+      if (!is_step) continue;
       if (newer && head > furthest && result_.seconds_to_new_step < 0)
-        result_.seconds_to_new_step = record.time - notice_;
+        result_.seconds_to_new_step = record.time() - notice_;
       furthest = std::max(furthest, head);
     }
     result_.lineage_fault = lineage_fault(records_from(run_.ledger(), 0));

@@ -14,7 +14,8 @@
 #include "core/run_folder.h"
 #include "core/statistics.h"
 #include "core/units.h"
-#include "slurm/record_tail.h"
+#include "records/status_record.h"
+#include "records/step_record.h"
 
 namespace nexus {
 namespace {
@@ -33,13 +34,14 @@ Pace read_pace(const std::string& run) {
   const std::string path = RunFolder{run}.metrics();
   Pace pace;
   std::vector<double> times;
-  for (const RunRecord& record : records_from(path, std::max<int64_t>(0, size_of_file(path) - kTailBytes))) {
-    if (record.kind != "step" && record.kind != "resume") continue;
-    if (record.at.first != pace.at.first) times.clear();  // another stage, another pace
-    pace.at = record.at;
+  for (const JsonRecord& record : records_from(path, std::max<int64_t>(0, size_of_file(path) - kTailBytes))) {
+    const bool is_step = record.kind() == StepRecord::kKind;
+    if (!is_step && record.kind() != kResumeKind) continue;
+    const Position at = record.position();
+    if (at.first != pace.at.first) times.clear();  // another stage, another pace
+    pace.at = at;
     pace.known = true;
-    if (record.kind == "step" && record.value.contains("step_ms") && record.value["step_ms"].is_number())
-      times.push_back(record.value["step_ms"].get<double>() / 1e3);
+    if (const auto seconds = step_seconds(record); is_step && seconds) times.push_back(*seconds);
   }
   if (times.size() > kRateSteps) times.erase(times.begin(), times.end() - kRateSteps);
   if (times.empty()) return pace;
@@ -90,7 +92,7 @@ std::vector<StageView> view_stages(const CampaignSpec& spec, const std::string& 
     const bool begun = stage.steps_done > 0 || (pace.known && index == pace.at.first);
     const bool done = stage.steps_committed == stage.steps && !stage.owes_evaluation;
     stage.state = done ? "done" : !begun ? "waiting" : "stopped";
-    if (stage.state == "stopped" && status.starts_with("running")) stage.state = "running";
+    if (stage.state == "stopped" && status.starts_with(StatusRecord::kRunning)) stage.state = "running";
     stages.push_back(std::move(stage));
   }
   return stages;
@@ -170,7 +172,7 @@ std::vector<bool> runs_without_process(const std::vector<std::string>& runs, con
   std::vector<RunFolder> folders;
   std::vector<size_t> places;
   for (size_t i = 0; i < runs.size(); ++i) {
-    if (!first_line(RunFolder{runs[i]}.status()).starts_with("running")) continue;
+    if (!first_line(RunFolder{runs[i]}.status()).starts_with(StatusRecord::kRunning)) continue;
     folders.push_back({runs[i]});
     places.push_back(i);
   }
@@ -213,7 +215,7 @@ std::string run_text(const RunView& view) {
   for (const StageView& stage : view.stages)
     if (stage.owes_evaluation)
       text += fmt::format("{} owes the evaluation of step {}: {} start makes up for it\n", stage.name,
-                          stage.steps_committed, view.status.starts_with("running") ? "this" : "its next");
+                          stage.steps_committed, view.status.starts_with(StatusRecord::kRunning) ? "this" : "its next");
   text += "\n";
   rows = {{"JOB", "STAGE", "STATE", "REASON", "RUNS", "LEFT", "NODES"}};
   for (const JobView& view_of : view.jobs) {

@@ -17,6 +17,7 @@ struct SlurmJob {
   int64_t restart = 0;  // SLURM_RESTART_COUNT: Slurm starts a requeued job under the same id again
   int64_t nodes = 1;
   explicit operator bool() const { return !id.empty(); }
+  bool is_same_start(const SlurmJob& other) const { return id == other.id && restart == other.restart; }
 };
 
 struct LaunchEnvironment {

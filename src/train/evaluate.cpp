@@ -69,7 +69,7 @@ std::optional<EvalRecord> evaluate(Backend& backend, ProcessGrid& grid, Arena& a
   record.loss_se = std::numeric_limits<double>::quiet_NaN();
   if (wanted > 1) record.loss_se = std::sqrt(std::max(0.0, (sums[1] - n * record.loss * record.loss) / (n - 1)) / n);
   record.windows = wanted;
-  record.tokens = wanted * context;
+  record.eval_tokens = wanted * context;
   record.seconds = steady_seconds() - start;
   return record;
 }

@@ -7,7 +7,7 @@
 #include "comm/process_grid.h"
 #include "data/sampler.h"
 #include "model/model.h"
-#include "train/run_records.h"
+#include "records/eval_record.h"
 
 namespace nexus {
 

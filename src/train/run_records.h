@@ -13,50 +13,24 @@
 
 #include "core/run_folder.h"
 #include "growth/grow.h"
+#include "records/eval_record.h"
+#include "records/ledger_record.h"
+#include "records/status_record.h"
+#include "records/step_record.h"
 #include "train/train_state.h"
 
 namespace nexus {
-
-struct StepRecord {
-  int64_t step = 0, steps = 0;
-  double loss = 0, learning_rate = 0, grad_norm = 0;
-  double seconds = 0;       // of this step
-  double data_seconds = 0;  // of it, waiting for data
-  double tokens_per_second = 0;
-  int ranks = 1;
-  bool updated = true;                  // false: not finite and skipped
-  double mfu = -1;                      // share of the peak; negative: unknown
-  std::optional<int64_t> device_bytes;  // in use on this rank's GPU, by whomever; nothing: ranks compute on hosts
-  double eta_seconds = 0;
-  std::string flops_def;
-};
-
-struct EvalRecord {
-  std::string event;   // start | after_growth | periodic | end
-  double loss = 0;     // mean nats per token over windows
-  double loss_se = 0;  // its standard error; NaN where there is one window, which has none
-  int64_t windows = 0, tokens = 0;
-  double bits_per_byte = -1;  // negative: the file does not say how many bytes its text has
-  double seconds = 0;
-};
-
-// The launch that writes: goes into every record (generation) and every STATUS.
-struct LaunchMark {
-  int64_t generation = 0;  // of the run folder's lease: rows that an older launch writes later are not this run's
-  std::string job;         // Slurm's id; empty: none
-  int64_t restart = 0;
-  // " | exit 75 | generation 12 | job 345 restart 1"; the exit is left out while the launch goes on.
-  std::string status_groups(std::optional<int> exit_code = std::nullopt) const;
-};
 
 class RunRecords {
  public:
   // `clock`: seconds of a clock that nobody sets; the machine's own where none is given.
   RunRecords(RunFolder run, bool is_writer, std::string flops_def, std::function<double()> clock = {});
+  // The launch that writes: goes into every record (generation) and every STATUS.
   void set_launch(const LaunchMark& launch) { launch_ = launch; }
 
-  void step(const TrainState& state, const StepRecord& record);
-  void eval(const TrainState& state, int64_t steps, const EvalRecord& record);
+  // Place, tokens and FLOPs of both are the state's, filled in here.
+  void step(const TrainState& state, StepRecord record, int ranks, double eta_seconds);
+  void eval(const TrainState& state, int64_t steps, EvalRecord record);
   void stage(const TrainState& state, int64_t params, double flops_per_token, int64_t tokens_planned, int64_t steps,
              int ranks);
   void growth(const TrainState& state, const std::string& from_stage, int64_t params_before, int64_t params_after,
@@ -74,10 +48,11 @@ class RunRecords {
   void sync() const;
   // What the run has used so far, lost work included (campaign/budget.h).
   void spent(const TrainState& state, const nlohmann::json& figures, const std::string& line);
-  // Replaces STATUS; one line. `exit_code`: this launch ends with it.
-  void status(const std::string& text, std::optional<int> exit_code = std::nullopt);
+  // Replaces STATUS. `end`: so this launch ends.
+  void status(const std::string& text, const std::optional<LaunchEnd>& end = std::nullopt);
 
  private:
+  bool told_end() const;
   void append(const std::string& path, nlohmann::json record);
   void append_account(const TrainState& state, int64_t steps, const std::string& path);
   std::array<std::string, 3> files() const { return {run_.metrics(), run_.evals(), run_.ledger()}; }

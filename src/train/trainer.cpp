@@ -19,6 +19,7 @@ constexpr int kMaxSkips = 10;
 constexpr double kShardPollSeconds = 0.005;
 // Between questions to the driver about memory, which changes little and costs a wait to ask about.
 constexpr double kMemoryPeriodSeconds = 10;
+constexpr double kGiB = 1 << 30;
 
 AdamW adamw_of(const OptimizerSpec& spec) {
   return {spec.beta1, spec.beta2, spec.eps, spec.clip};
@@ -170,22 +171,20 @@ StepOutput StageTrainer::one_step() {
 void StageTrainer::log_step(const StepOutput& output, double seconds) {
   mean_step_seconds_ = mean_step_seconds_ == 0 ? seconds : 0.9 * mean_step_seconds_ + 0.1 * seconds;
   StepRecord record;
-  record.step = state_.step;
+  const int ranks = run_.grid.dp_size() * run_.grid.tp_size();
   record.steps = plan_.steps;
   record.loss = output.loss;
   record.updated = output.updated;
-  record.learning_rate = plan_.schedule.at(state_.step);
+  record.lr = plan_.schedule.at(state_.step);
   record.grad_norm = output.grad_norm;
-  record.seconds = seconds;
-  record.data_seconds = output.data_seconds;
-  record.tokens_per_second = static_cast<double>(layout_.tokens()) / seconds;
-  record.ranks = run_.grid.dp_size() * run_.grid.tp_size();
-  record.flops_def = options_.account.flops_def;
+  record.step_ms = seconds * 1e3;
+  record.data_ms = output.data_seconds * 1e3;
+  record.tok_per_s = static_cast<double>(layout_.tokens()) / seconds;
   if (options_.account.peak_tflops)
-    record.mfu = flops_per_token_ * record.tokens_per_second / (*options_.account.peak_tflops * 1e12 * record.ranks);
-  record.device_bytes = device_bytes();
-  record.eta_seconds = mean_step_seconds_ * static_cast<double>(plan_.steps - state_.step);
-  run_.records.step(state_, record);
+    record.mfu_pct = 100 * (flops_per_token_ * record.tok_per_s / (*options_.account.peak_tflops * 1e12 * ranks));
+  if (const std::optional<int64_t> bytes = device_bytes()) record.mem_gib = static_cast<double>(*bytes) / kGiB;
+  const double eta_seconds = mean_step_seconds_ * static_cast<double>(plan_.steps - state_.step);
+  run_.records.step(state_, record, ranks, eta_seconds);
 }
 
 std::optional<int64_t> StageTrainer::device_bytes() {

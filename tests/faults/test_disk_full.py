@@ -43,7 +43,7 @@ def require_error(work, output):
     if not re.search(wanted, lines[0]):
         fail(f"the line names not rank, file and cure: {lines[0]}")
     status = (work.folder / "run" / "STATUS").read_text()
-    if not re.fullmatch(re.escape(lines[0]) + r" \| exit 74 \| generation 1\n", status):
+    if not re.fullmatch(re.escape(lines[0]) + r" \| reason \w+ \| exit 74 \| generation 1\n", status):
         fail(f"STATUS says {status!r}, stderr {lines[0]!r}")
     return lines[0]
 

@@ -45,7 +45,7 @@ def require_line(work, rank, dumps, stderr):
     if len(lines) != 1:
         fail(f"{len(lines)} error lines instead of one:\n{stderr}")
     status = (work.folder / "run" / "STATUS").read_text()
-    if not re.fullmatch(re.escape(lines[0]) + r" \| exit 74 \| generation 1\n", status):
+    if not re.fullmatch(re.escape(lines[0]) + r" \| reason hang \| exit 74 \| generation 1\n", status):
         fail(f"STATUS says {status!r}, stderr {lines[0]!r}")
     pattern = (rf"nexus: error: no progress for \d+ s in stage \w+ (step|saving step|committing step|evaluation after "
                rf"step) \d+: [12] of {work.ranks} ranks wait in \w+ \((world|dp|tp)(/gpu)?, sequence \d+\); rank {rank} left no "

@@ -41,6 +41,22 @@ void agreement_names_the_ranks_that_failed(Communicator& world) {
   }
 }
 
+void agreement_keeps_the_suspect_node(Communicator& world) {
+  std::exception_ptr failure;
+  if (world.rank() == world.size() - 1) {
+    Error error(ErrorKind::kDevice, "GPU lost");
+    error.set_suspect_node("n12");
+    failure = std::make_exception_ptr(error);
+  }
+  try {
+    world.agree("saving", failure);
+    MPI_EXPECT(false, "no rank heard of the error");
+  } catch (const Error& e) {
+    MPI_EXPECT(e.suspect_node() == "n12", e.suspect_node());
+    MPI_EXPECT(std::string(e.what()).find("n12") == std::string::npos, e.what());
+  }
+}
+
 void different_facts_are_refused(Communicator& world) {
   world.require_equal("a fact", "the same");
   if (world.size() == 1) return;
@@ -62,6 +78,7 @@ int main(int argc, char** argv) {
   nexus::numbers_are_agreed_on(*world);
   nexus::texts_travel_in_rank_order(*world);
   nexus::agreement_names_the_ranks_that_failed(*world);
+  nexus::agreement_keeps_the_suspect_node(*world);
   nexus::different_facts_are_refused(*world);
   return 0;
 }

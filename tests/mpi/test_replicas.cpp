@@ -2,6 +2,7 @@
 // a step does where one rank's state is not finite.
 #include <limits>
 
+#include "core/host.h"
 #include "support/grid_rig.h"
 #include "support/mpi_expect.h"
 
@@ -26,6 +27,7 @@ std::string report_of(ProcessGrid& grid, const ParamStore& params) {
   } catch (const Error& error) {
     MPI_EXPECT(error.kind() == ErrorKind::kDevice, error.what());
     MPI_EXPECT(error.where() == "stage s step 7", error.what());
+    MPI_EXPECT(error.suspect_node() == host_name(), "all ranks are on this host: " + error.suspect_node());
     return error.fact();
   }
   return "";

@@ -5,12 +5,13 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "core/error.h"
 #include "core/files.h"
+#include "core/json_text.h"
+#include "records/lease_record.h"
 #include "support/temp_folder.h"
 
 namespace nexus {
@@ -21,21 +22,17 @@ using Call = std::vector<std::string>;  // the program's name and its arguments
 inline void write_lease(const std::string& run, int generation, const std::string& job, int restart, int ranks = 1,
                         double seconds = 0) {
   std::filesystem::create_directories(run + "/lease");
-  const nlohmann::json record = {{"generation", generation},
-                                 {"host", "n1"},
-                                 {"machine", "m"},
-                                 {"pid", 1},
-                                 {"start_ticks", 1},
-                                 {"job", job},
-                                 {"restart", restart},
-                                 {"ranks", ranks},
-                                 {"nodes", 1},
-                                 {"seconds", seconds},
-                                 {"save_seconds", 0},
-                                 {"renewals", 0},
-                                 {"commit", 0},
-                                 {"released", true}};
-  write_file_durably(fmt::format("{}/lease/{:06}.json", run, generation), record.dump());
+  LeaseRecord record;
+  record.generation = generation;
+  record.host = "n1";
+  record.machine = "m";
+  record.pid = record.start_ticks = 1;
+  record.job = {job, restart};
+  record.ranks = ranks;
+  record.seconds = seconds;
+  record.found = 0;
+  record.released = true;
+  write_file_durably(fmt::format("{}/lease/{:06}.json", run, generation), json_text(to_json(record)));
 }
 
 // Files in `folder`: `queue` is what squeue prints; sbatch fails at its N-th call where `fail_at` holds N, and runs

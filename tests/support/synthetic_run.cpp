@@ -1,16 +1,19 @@
 #include "support/synthetic_run.h"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include <type_traits>
 
 #include "core/files.h"
+#include "core/json_text.h"
 #include "core/rng.h"
 #include "core/run_folder.h"
+#include "records/eval_record.h"
+#include "records/ledger_record.h"
+#include "records/run_description.h"
+#include "records/step_record.h"
 
 namespace nexus {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr double kStart = 1.7e9;  // any time will do
 
@@ -21,10 +24,14 @@ class Writer {
 
   void write(const std::string& folder) {
     for (size_t index = 0; index < run_.stages.size(); ++index) write_stage(static_cast<int64_t>(index));
-    if (run_.done) ledger_ += Json{{"kind", "done"}, {"time", time_}}.dump() + "\n";
+    if (run_.done)
+      append(ledger_, done_record({run_.stages.back().name, static_cast<int64_t>(run_.stages.size()) - 1,
+                                   run_.stages.back().steps}));
     const RunFolder names{folder};
     make_folders(folder);
-    write_file_durably(names.run_json(), Json{{"name", run_.name}, {"arch", run_.arch}}.dump(2) + "\n");
+    RunDescription description(run_.name);
+    description.describe(run_.name, run_.arch, run_.seed, run_.flops_def, "", {});
+    description.write(names);
     write_file_durably(names.metrics(), metrics_);
     write_file_durably(names.evals(), evals_);
     write_file_durably(names.ledger(), ledger_);
@@ -50,119 +57,99 @@ class Writer {
     write_commit(index);
   }
 
+  void append(std::string& file, nlohmann::json record) const {
+    record["time"] = time_;
+    file += json_text(record) + "\n";
+  }
+
+  // A record of the stage, with the number of its steps.
+  template <typename Record>
+  Record at(int64_t index, int64_t step) const {
+    Record record;
+    record.stage = run_.stages[static_cast<size_t>(index)].name;
+    record.stage_index = index;
+    record.step = step;
+    if constexpr (!std::is_same_v<Record, GrowthRecord>) record.steps = run_.stages[static_cast<size_t>(index)].steps;
+    return record;
+  }
+
   void write_step(int64_t index, int64_t step) {
-    const SyntheticStage& stage = run_.stages[static_cast<size_t>(index)];
-    const double share = static_cast<double>(step) / static_cast<double>(stage.steps);
-    const double lr = 3e-4 * std::min(1.0, 20 * share) * (0.55 + 0.45 * std::cos(share * 3.14159265358979));
-    metrics_ += Json{{"kind", "step"},
-                     {"stage", stage.name},
-                     {"stage_index", index},
-                     {"step", step},
-                     {"steps", stage.steps},
-                     {"tokens", tokens_},
-                     {"flops", flops_},
-                     {"loss", run_.loss_at(flops_) + 0.03 * noise_.normal(counter_++)},
-                     {"lr", lr},
-                     {"grad_norm", 0.5},
-                     {"step_ms", 1000.0},
-                     {"tok_per_s", static_cast<double>(run_.tokens_per_step)},
-                     {"time", time_}}
-                    .dump() +
-                "\n";
+    auto r = at<StepRecord>(index, step);
+    const double share = static_cast<double>(step) / static_cast<double>(r.steps);
+    r.tokens = tokens_;
+    r.flops = flops_;
+    r.loss = run_.loss_at(flops_) + 0.03 * noise_.normal(counter_++);
+    r.lr = 3e-4 * std::min(1.0, 20 * share) * (0.55 + 0.45 * std::cos(share * 3.14159265358979));
+    r.grad_norm = 0.5;
+    r.step_ms = 1000;
+    r.tok_per_s = static_cast<double>(run_.tokens_per_step);
+    append(metrics_, to_json(r));
   }
 
   void write_eval(int64_t index, int64_t step, const char* event) {
-    const SyntheticStage& stage = run_.stages[static_cast<size_t>(index)];
     // An untrained model knows nothing: ln V.
     const double exact = flops_ > 0 ? run_.loss_at(flops_) : std::log(static_cast<double>(run_.vocab));
     const bool same_as_before = std::string(event) == "after_growth";
     if (!same_as_before) loss_ = exact + run_.noise * noise_.normal(counter_++);
-    Json row{{"kind", "eval"},
-             {"stage", stage.name},
-             {"stage_index", index},
-             {"step", step},
-             {"steps", stage.steps},
-             {"tokens", tokens_},
-             {"flops", flops_},
-             {"flops_def", run_.flops_def},
-             {"event", event},
-             {"loss", loss_},
-             {"loss_se", run_.loss_se},
-             {"windows", run_.windows},
-             {"ppl", std::exp(loss_)},
-             {"bits_per_byte", nullptr},
-             {"eval_tokens", run_.eval_tokens},
-             {"seconds", 3.0},
-             {"time", time_}};
-    if (!run_.valid_digest.empty()) row["valid_digest"] = run_.valid_digest;
-    if (!run_.valid_type.empty()) row["valid_type"] = run_.valid_type;
-    if (!run_.tokenizer_digest.empty()) row["tokenizer_digest"] = run_.tokenizer_digest;
-    evals_ += row.dump() + "\n";
+    auto r = at<EvalRecord>(index, step);
+    r.tokens = tokens_;
+    r.flops = flops_;
+    r.flops_def = run_.flops_def;
+    r.event = event;
+    r.loss = loss_;
+    r.loss_se = run_.loss_se;
+    r.windows = run_.windows;
+    r.eval_tokens = run_.eval_tokens;
+    r.seconds = 3;
+    r.valid_digest = run_.valid_digest;
+    r.valid_type = run_.valid_type;
+    r.tokenizer_digest = run_.tokenizer_digest;
+    append(evals_, to_json(r));
   }
 
   void write_stage_record(int64_t index) {
     const SyntheticStage& stage = run_.stages[static_cast<size_t>(index)];
-    ledger_ += Json{{"kind", "stage"},
-                    {"stage", stage.name},
-                    {"stage_index", index},
-                    {"arch", run_.arch},
-                    {"params", stage.params},
-                    {"flops_per_token", stage.flops_per_token},
-                    {"flops_def", run_.flops_def},
-                    {"tokens_planned", stage.steps * run_.tokens_per_step},
-                    {"steps", stage.steps},
-                    {"model", Json{{"V", run_.vocab}}},
-                    {"ranks", 2},
-                    {"time", time_}}
-                   .dump() +
-               "\n";
+    auto r = at<StageRecord>(index, 0);
+    r.arch = run_.arch;
+    r.params = stage.params;
+    r.flops_per_token = stage.flops_per_token;
+    r.flops_def = run_.flops_def;
+    r.tokens_planned = stage.steps * run_.tokens_per_step;
+    r.model["V"] = run_.vocab;
+    r.ranks = 2;
+    append(ledger_, to_json(r));
   }
 
   void write_growth(int64_t index) {
     const SyntheticStage& from = run_.stages[static_cast<size_t>(index - 1)];
-    const SyntheticStage& to = run_.stages[static_cast<size_t>(index)];
     write_eval(index, 0, "before_growth");
-    ledger_ += Json{{"kind", "growth"},
-                    {"stage", to.name},
-                    {"stage_index", index},
-                    {"from_stage", from.name},
-                    {"params_before", from.params},
-                    {"params_after", to.params},
-                    {"init", "zero_rows"},
-                    {"max_abs_dlogit", 1.5e-6},
-                    {"rel_dlogit", 3e-7},
-                    {"dloss", 2e-8},
-                    {"dead_new_params", 0},
-                    {"new_params", to.params - from.params},
-                    {"dead_blocks", Json::array()},
-                    {"moments", "keep"},
-                    {"time", time_}}
-                   .dump() +
-               "\n";
+    auto r = at<GrowthRecord>(index, 0);
+    r.from_stage = from.name;
+    r.params_before = from.params;
+    r.params_after = run_.stages[static_cast<size_t>(index)].params;
+    r.init = "zero_rows";
+    r.moments = "keep";
+    r.max_abs_dlogit = 1.5e-6;
+    r.rel_dlogit = 3e-7;
+    r.dloss = 2e-8;
+    r.new_params = r.params_after - r.params_before;
+    append(ledger_, to_json(r));
     write_eval(index, 0, "after_growth");
   }
 
   void write_commit(int64_t index) {
     const SyntheticStage& stage = run_.stages[static_cast<size_t>(index)];
-    const int64_t stage_tokens = stage.steps * run_.tokens_per_step;
-    const auto seconds = static_cast<double>(stage.steps);
-    ledger_ += Json{{"kind", "commit"},
-                    {"stage", stage.name},
-                    {"stage_index", index},
-                    {"step", stage.steps},
-                    {"steps", stage.steps},
-                    {"stage_tokens", stage_tokens},
-                    {"stage_flops", stage.flops_per_token * static_cast<double>(stage_tokens)},
-                    {"stage_seconds", seconds},
-                    {"stage_rank_seconds", 2 * seconds},
-                    {"total_tokens", tokens_},
-                    {"total_flops", flops_},
-                    {"inherited_tokens", run_.inherited_tokens},
-                    {"inherited_flops", run_.inherited_flops},
-                    {"path", "checkpoints/" + stage.name},
-                    {"time", time_}}
-                   .dump() +
-               "\n";
+    auto r = at<CommitRecord>(index, stage.steps);
+    r.stage_tokens = stage.steps * run_.tokens_per_step;
+    r.stage_flops = stage.flops_per_token * static_cast<double>(r.stage_tokens);
+    r.stage_seconds = static_cast<double>(stage.steps);
+    r.stage_rank_seconds = 2 * r.stage_seconds;
+    r.total_tokens = tokens_;
+    r.total_flops = flops_;
+    r.inherited_tokens = run_.inherited_tokens;
+    r.inherited_flops = run_.inherited_flops;
+    r.path = "checkpoints/" + stage.name;
+    append(ledger_, to_json(r));
   }
 
   const SyntheticRun& run_;

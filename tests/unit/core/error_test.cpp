@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "core/host.h"
 #include "support/expect_error.h"
 
 namespace nexus {
@@ -24,14 +25,24 @@ TEST(Error, LeavesOutEmptyParts) {
 }
 
 TEST(Error, KindsHaveTheDocumentedExitCodes) {
-  EXPECT_EQ(exit_code(ErrorKind::kInternal), 1);
-  EXPECT_EQ(exit_code(ErrorKind::kConfig), 2);
-  EXPECT_EQ(exit_code(ErrorKind::kData), 3);
-  EXPECT_EQ(exit_code(ErrorKind::kCheckpoint), 3);
-  EXPECT_EQ(exit_code(ErrorKind::kNumeric), 4);
-  EXPECT_EQ(exit_code(ErrorKind::kIo), 74);
-  EXPECT_EQ(exit_code(ErrorKind::kComm), 74);
-  EXPECT_EQ(exit_code(ErrorKind::kDevice), 76);
+  EXPECT_EQ(to_int(exit_code(ErrorKind::kInternal)), 1);
+  EXPECT_EQ(to_int(exit_code(ErrorKind::kConfig)), 2);
+  EXPECT_EQ(to_int(exit_code(ErrorKind::kData)), 3);
+  EXPECT_EQ(to_int(exit_code(ErrorKind::kCheckpoint)), 3);
+  EXPECT_EQ(to_int(exit_code(ErrorKind::kNumeric)), 4);
+  EXPECT_EQ(to_int(exit_code(ErrorKind::kIo)), 74);
+  EXPECT_EQ(to_int(exit_code(ErrorKind::kComm)), 74);
+  EXPECT_EQ(to_int(exit_code(ErrorKind::kDevice)), 76);
+  EXPECT_EQ(to_int(exit_code(ErrorKind::kFenced)), 77);
+  EXPECT_EQ(to_int(exit_code(ErrorKind::kNoProgress)), 93);
+}
+
+TEST(Error, OfADeviceSuspectsThisHostUnlessToldOtherwise) {
+  Error error(ErrorKind::kDevice, "GPU lost");
+  EXPECT_EQ(error.suspect_node(), host_name());
+  error.set_suspect_node("n12");
+  EXPECT_EQ(error.suspect_node(), "n12");
+  EXPECT_EQ(Error(ErrorKind::kIo, "disk full").suspect_node(), "");
 }
 
 TEST(Error, ErrnoTextNamesOperationPathAndCure) {

@@ -147,7 +147,7 @@ TEST(SavingCurve, IsEmptyForCurvesThatShareNoLoss) {
 TEST(PerplexityCurve, LeavesOutWhatHasNoPlaceOnLogarithmicAxes) {
   RunHistory run;
   for (const double flops : {0.0, 2e15, 1e15, 3e15}) {
-    EvalRow row;
+    EvalRecord row;
     row.flops = flops;
     row.loss = flops == 3e15 ? std::nan("") : 3.0;
     run.evals.push_back(row);

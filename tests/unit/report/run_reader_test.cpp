@@ -45,7 +45,7 @@ TEST(RunReader, FindsTheEvaluationsAroundAGrowthWhicheverStageTheyAreWrittenUnde
   ASSERT_NE(run.growth_eval(1, "before_growth"), nullptr);
   EXPECT_EQ(run.growth_eval(1, "before_growth")->step, 0);
   EXPECT_EQ(run.growth_eval(0, "before_growth"), nullptr);
-  for (EvalRow& row : run.evals)
+  for (EvalRecord& row : run.evals)
     if (row.event == "before_growth") {
       row.stage_index = 0;  // the same evaluation, written as the old stage's last
       row.step = 100;
@@ -96,7 +96,7 @@ TEST(RunReader, AStageThatIsWrittenTwiceCountsOnce) {
 }
 
 TEST(RunReader, PerplexityAndItsErrorFollowFromTheLoss) {
-  EvalRow row;
+  EvalRecord row;
   row.loss = std::log(20.0);
   row.loss_se = 0.01;
   EXPECT_NEAR(row.ppl(), 20.0, 1e-12);  // one exp and one log: a few ulp of 20

@@ -14,13 +14,16 @@ SettleFacts facts_of(int code) {
   SettleFacts facts;
   facts.code = code;
   facts.status = parse_status("running stage s0 step 3 of 10 | generation 4 | job 345 restart 2");
-  facts.job = "345";
-  facts.restart = 2;
+  facts.job = {"345", 2};
   facts.max_requeues = 5;
   facts.state = "RUNNING";
   facts.reason = "None";
   facts.nodes = {"n1", "n12"};
   return facts;
+}
+
+void ends_with(SettleFacts& facts, int code) {
+  facts.status.end = LaunchEnd{static_cast<ExitCode>(code), "", ""};
 }
 
 SettleAction expected_action(int code) {
@@ -44,7 +47,7 @@ TEST(Settle, WhatTheRanksLeftInStatusBeatsTheLaunchersCode) {
   for (const int launcher_code : {0, 1, 75, 137, 255})
     for (int code = 0; code < 128; ++code) {
       SettleFacts facts = facts_of(launcher_code);
-      facts.status.exit = code;
+      ends_with(facts, code);
       EXPECT_EQ(decide_settle(facts).action, expected_action(code)) << launcher_code << " " << code;
       EXPECT_EQ(decide_settle(facts).code, code);
     }
@@ -53,14 +56,14 @@ TEST(Settle, WhatTheRanksLeftInStatusBeatsTheLaunchersCode) {
 TEST(Settle, StatusOfAnotherStartIsNotBelieved) {
   for (const int exit : {0, 5, 75, 93}) {
     SettleFacts facts = facts_of(137);
-    facts.status.exit = exit;
-    facts.status.restart = 1;
+    ends_with(facts, exit);
+    facts.status.launch.job.restart = 1;
     EXPECT_EQ(decide_settle(facts).action, SettleAction::kRequeue);
     EXPECT_EQ(decide_settle(facts).code, 137);
-    facts.status.restart = 2;
-    facts.status.job = "344";
+    facts.status.launch.job.restart = 2;
+    facts.status.launch.job.id = "344";
     EXPECT_EQ(decide_settle(facts).code, 137);
-    facts.status.job = "";
+    facts.status.launch.job.id = "";
     EXPECT_EQ(decide_settle(facts).code, 137);
   }
 }
@@ -68,7 +71,7 @@ TEST(Settle, StatusOfAnotherStartIsNotBelieved) {
 TEST(Settle, OneMeansKilledUnlessStatusSaysOtherwise) {
   SettleFacts facts = facts_of(1);
   EXPECT_EQ(decide_settle(facts).action, SettleAction::kRequeue);
-  facts.status.exit = 1;
+  ends_with(facts, 1);
   EXPECT_EQ(decide_settle(facts).action, SettleAction::kGiveUp);
 }
 
@@ -89,7 +92,7 @@ TEST(Settle, ZeroWithoutStatusMeansKilled) {
 TEST(Settle, AnOlderStartLeavesEverythingToTheNewerOne) {
   for (const int code : {0, 1, 5, 74, 75, 93, 137}) {
     SettleFacts facts = facts_of(code);
-    facts.status.restart = 3;
+    facts.status.launch.job.restart = 3;
     EXPECT_EQ(decide_settle(facts).action, SettleAction::kLeave) << code;
     EXPECT_EQ(decide_settle(facts).code, 77);
   }
@@ -97,7 +100,7 @@ TEST(Settle, AnOlderStartLeavesEverythingToTheNewerOne) {
 
 TEST(Settle, AFencedCopyTouchesNothingWhateverStatusSays) {
   SettleFacts facts = facts_of(77);
-  facts.status.exit = 75;
+  ends_with(facts, 75);
   EXPECT_EQ(decide_settle(facts).action, SettleAction::kLeave);
   EXPECT_EQ(decide_settle(facts).code, 77);
 }
@@ -105,9 +108,9 @@ TEST(Settle, AFencedCopyTouchesNothingWhateverStatusSays) {
 TEST(Settle, RequeuesAreBounded) {
   for (const int code : {74, 75, 76, 129, 137, 143, 255}) {
     SettleFacts facts = facts_of(code);
-    facts.restart = facts.status.restart = 4;
+    facts.job.restart = facts.status.launch.job.restart = 4;
     EXPECT_EQ(decide_settle(facts).action, SettleAction::kRequeue) << code;
-    facts.restart = facts.status.restart = 5;
+    facts.job.restart = facts.status.launch.job.restart = 5;
     EXPECT_EQ(decide_settle(facts).action, SettleAction::kGiveUp) << code;
     EXPECT_THAT(decide_settle(facts).why, HasSubstr("max_requeues"));
   }
@@ -127,7 +130,7 @@ TEST(Settle, BlindStartsAreBoundedLikeThoseInVain) {
     SettleFacts facts = facts_of(code);
     facts.status = {};
     facts.blind = true;
-    facts.restart = 4;
+    facts.job.restart = 4;
     for (int64_t before = 0; before < 2; ++before) {
       facts.blind_starts = before;
       EXPECT_EQ(decide_settle(facts).action, SettleAction::kRequeue) << code;
@@ -145,7 +148,7 @@ TEST(Settle, WhatIsKnownOfABlindStartCounts) {
   facts.blind_starts = 2;
   EXPECT_EQ(decide_settle(facts).action, SettleAction::kRequeue) << "STATUS is of this start: it had opened the run";
   EXPECT_EQ(decide_settle(facts).blind_starts, 0);
-  facts.status.restart = 1;
+  facts.status.launch.job.restart = 1;
   EXPECT_EQ(decide_settle(facts).action, SettleAction::kGiveUp);
   facts.code = 75;  // no one else says that
   EXPECT_EQ(decide_settle(facts).action, SettleAction::kRequeue);
@@ -215,22 +218,40 @@ TEST(Settle, AJobAtItsTimeLimitIsQueuedAgain) {
   }
 }
 
-TEST(Settle, SuspectHardwareExcludesTheNodeThatStatusNames) {
+TEST(Settle, SuspectHardwareExcludesTheNodeThatTheRanksSuspect) {
   SettleFacts facts = facts_of(76);
-  facts.status.text = "nexus: error: CUDA error; rank 3 on n12; replace the GPU";
+  const auto suspect = [&](const std::string& node) {
+    facts.status.end = LaunchEnd{ExitCode::kHardware, "device", node};
+  };
+  suspect("n12");
   EXPECT_EQ(decide_settle(facts).exclude, "n12");
-  facts.status.text = "nexus: error: CUDA error; rank 3 on n12.example.org; replace the GPU";
+  suspect("n12.example.org");
   EXPECT_EQ(decide_settle(facts).exclude, "n12");
-  facts.status.text = "nexus: error: CUDA error; rank 3 on n123 and xn1; replace the GPU";
-  EXPECT_EQ(decide_settle(facts).exclude, "");
+  suspect("n123");
+  EXPECT_EQ(decide_settle(facts).exclude, "") << "it is none of the job's";
+  suspect("");
   facts.status.text = "nexus: error: CUDA error; rank 3 on n12; replace the GPU";
+  EXPECT_EQ(decide_settle(facts).exclude, "") << "prose decides nothing";
+  suspect("n12");
   facts.spare_nodes = 0;
   EXPECT_EQ(decide_settle(facts).exclude, "") << "without it the job would wait for ever";
   facts.spare_nodes = 1;
   EXPECT_EQ(decide_settle(facts).exclude, "n12");
-  facts.code = 74;
-  facts.status.text = "nexus: error: I/O; n12";
+  facts.status.end->exit = ExitCode::kTransient;
   EXPECT_EQ(decide_settle(facts).exclude, "");
+}
+
+TEST(Settle, TheLeaseTellsWhatStatusDoesNot) {
+  SettleFacts facts = facts_of(1);
+  facts.status = {};
+  facts.lease_end = LaunchEnd{ExitCode::kHardware, "device", "n12"};
+  EXPECT_EQ(decide_settle(facts).code, 76);
+  EXPECT_EQ(decide_settle(facts).exclude, "n12");
+  facts.lease_end->exit = ExitCode::kDone;
+  facts.code = 0;
+  EXPECT_EQ(decide_settle(facts).action, SettleAction::kFinish);
+  facts.status = parse_status("stopped | exit 75 | generation 4 | job 345 restart 2");
+  EXPECT_EQ(decide_settle(facts).code, 75) << "any rank may have written STATUS, only rank 0 the lease";
 }
 
 TEST(SpareNodes, AreLikeTheJobsAndWorkAndAreNotExcluded) {
@@ -255,21 +276,6 @@ TEST(SpareNodes, AreLikeTheJobsAndWorkAndAreNotExcluded) {
   EXPECT_EQ(count_spare_nodes(listing, {"n5"}, {}), 4) << "the job's own may be down";
   EXPECT_EQ(count_spare_nodes(listing, {"n99"}, {}), std::nullopt);
   EXPECT_EQ(count_spare_nodes("", {"n1"}, {}), std::nullopt);
-}
-
-TEST(Settle, StatusLinesAreRead) {
-  const RunStatus status = parse_status("stopped stage s0 | run again | exit 75 | generation 12 | job 345 restart 1\n");
-  EXPECT_EQ(status.text, "stopped stage s0 | run again");
-  EXPECT_EQ(status.exit, 75);
-  EXPECT_EQ(status.job, "345");
-  EXPECT_EQ(status.restart, 1);
-  const RunStatus running = parse_status("running stage s0 | generation 12 | job 345 restart 1");
-  EXPECT_FALSE(running.exit);
-  EXPECT_EQ(running.job, "345");
-  const RunStatus foreign = parse_status("done | exit codes are odd | job offers | exit 7x");
-  EXPECT_FALSE(foreign.exit);
-  EXPECT_EQ(foreign.job, "");
-  EXPECT_EQ(parse_status("").text, "");
 }
 
 }  // namespace

@@ -115,7 +115,7 @@ TEST_F(SettleJob, ACancelledJobIsNotRevived) {
 
 TEST_F(SettleJob, ASuspectNodeIsExcludedBesidesThoseBefore) {
   write_file_durably(run_ + "/STATUS",
-                     "nexus: error: GPU lost; n2; look at it | exit 76 | generation 1 | job 101 restart 0\n");
+                     "nexus: error: GPU lost | reason device | node n2 | exit 76 | generation 1 | job 101 restart 0\n");
   EXPECT_EQ(settle_with(1), 76);
   EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "requeue", "101"),
                                      ElementsAre("scontrol", "update", "JobId=101", "ExcNodeList=n2")));

@@ -6,7 +6,6 @@
 #include <filesystem>
 
 #include "core/files.h"
-#include "slurm/record_tail.h"
 #include "support/commit_state.h"
 #include "support/fake_slurm.h"
 #include "unit/slurm/specs.h"
@@ -151,31 +150,6 @@ TEST_F(StatusOfRun, ALaunchWhoseProcessIsGoneDoesNotRun) {
 TEST(NameOfComment, LeavesOutWhatSettleHasNoted) {
   EXPECT_EQ(name_of_comment("nexus:0123:s240"), "s240");
   EXPECT_EQ(name_of_comment("nexus:0123:s240/blind-7-2"), "s240");
-}
-
-TEST(RecordTail, ReadsFromAnOffsetAndLeavesTornLinesOut) {
-  const TempFolder folder;
-  const std::string first = step_line(0, 1, 5), path = folder / "m";
-  write_file_durably(path, first + step_line(0, 2, 5) + "torn\n{\"kind\":3}\n" + step_line(0, 3, 5) + "{\"kind\":\"st");
-  EXPECT_THAT(records_from(path, 0), SizeIs(3));
-  EXPECT_THAT(records_from(path, static_cast<int64_t>(first.size())), SizeIs(2));
-  EXPECT_THAT(records_from(path, static_cast<int64_t>(first.size()) - 3), SizeIs(2));
-  EXPECT_THAT(records_from(path, 1 << 20), SizeIs(3));  // the file was begun anew
-  EXPECT_THAT(records_from(folder / "none", 0), SizeIs(0));
-}
-
-RunRecord ledger_row(const std::string& kind, int64_t step, int64_t generation) {
-  return {kind, {0, step}, 0, {{"generation", generation}}};
-}
-
-TEST(Lineage, OnlyAResumeMayGoBack) {
-  std::vector<RunRecord> ledger = {ledger_row("commit", 5, 1), ledger_row("commit", 10, 1), ledger_row("resume", 5, 2),
-                                   ledger_row("commit", 5, 2), ledger_row("commit", 8, 2)};
-  EXPECT_EQ(lineage_fault(ledger), "");
-  ledger.push_back(ledger_row("commit", 6, 2));
-  EXPECT_THAT(lineage_fault(ledger), HasSubstr("step 6 was committed after"));
-  ledger.back() = ledger_row("commit", 12, 1);
-  EXPECT_THAT(lineage_fault(ledger), HasSubstr("generation 1 wrote after generation 2"));
 }
 
 }  // namespace

@@ -17,6 +17,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
+constexpr int kRanks = 2;
+
 struct Written {
   std::string line;
   nlohmann::json record;
@@ -28,32 +30,30 @@ Written write_step(const StepRecord& step) {
   TrainState state;
   state.stages = {{"s0"}};
   ::testing::internal::CaptureStdout();
-  RunRecords(run, true, "gemm_causal").step(state, step);
+  RunRecords(run, true, "gemm_causal").step(state, step, kRanks, 0);
   Written written{::testing::internal::GetCapturedStdout(), nlohmann::json::parse(read_text_file(run.metrics()))};
   return written;
 }
 
-StepRecord two_ranks() {
+StepRecord step_of_two_ranks() {
   StepRecord step;
-  step.step = step.steps = 1;
-  step.seconds = 1;
-  step.tokens_per_second = 1000;
-  step.ranks = 2;
-  step.mfu = 0.5;
-  step.flops_def = "gemm_causal";
+  step.steps = 100;
+  step.step_ms = 1000;
+  step.tok_per_s = 1000;
+  step.mfu_pct = 50;
   return step;
 }
 
 TEST(StepLine, OfHostsCountsRanks) {
-  const Written written = write_step(two_ranks());
+  const Written written = write_step(step_of_two_ranks());
   EXPECT_THAT(written.line,
               HasSubstr("| tok_per_s 1.00k per_rank 500 | mfu_pct 50.0 flops_def gemm_causal | data_pct"));
   EXPECT_FALSE(written.record.contains("mem_gib"));
 }
 
 TEST(StepLine, OfGpusCountsGpusAndTheirMemory) {
-  StepRecord step = two_ranks();
-  step.device_bytes = int64_t{3} << 29;
+  StepRecord step = step_of_two_ranks();
+  step.mem_gib = 1.5;
   const Written written = write_step(step);
   EXPECT_THAT(written.line,
               HasSubstr("| tok_per_s 1.00k per_gpu 500 | mfu_pct 50.0 flops_def gemm_causal | mem_gib 1.5 "
@@ -67,13 +67,12 @@ TEST(StepLine, ComesEveryFewSecondsOfTheClockThatNobodySets) {
   const RunFolder run{folder.path()};
   TrainState state;
   state.stages = {{"s0"}};
-  StepRecord step = two_ranks();
-  step.steps = 100;
+  StepRecord step = step_of_two_ranks();
   double now = 1e6;
   RunRecords records(run, true, "gemm_causal", [&] { return now; });
   const auto lines_of = [&](int64_t first, int64_t last, double seconds) {
     ::testing::internal::CaptureStdout();
-    for (step.step = first; step.step <= last; ++step.step, now += seconds) records.step(state, step);
+    for (state.step = first; state.step <= last; ++state.step, now += seconds) records.step(state, step, kRanks, 0);
     const std::string lines = ::testing::internal::GetCapturedStdout();
     return std::count(lines.begin(), lines.end(), '\n');
   };
@@ -93,12 +92,22 @@ Written write_eval(const EvalRecord& eval) {
   return {::testing::internal::GetCapturedStdout(), nlohmann::json::parse(read_text_file(run.evals()))};
 }
 
+// What metrics.jsonl has held from the first version on: scripts of users read it.
+TEST(StepLine, HasTheRecordThatItAlwaysHad) {
+  nlohmann::json record = write_step(step_of_two_ranks()).record;
+  record.erase("time");
+  EXPECT_EQ(record.dump(),
+            R"({"data_ms":0.0,"flops":0.0,"generation":0,"grad_norm":0.0,"kind":"step","loss":0.0,"lr":0.0,)"
+            R"("mfu_pct":50.0,"stage":"s0","stage_index":0,"step":0,"step_ms":1000.0,"steps":100,"tok_per_s":1000.0,)"
+            R"("tokens":0})");
+}
+
 TEST(EvalLine, SaysWhatThePerplexityIsOver) {
   EvalRecord eval;
   eval.loss = 2;
   eval.loss_se = 0.25;
   eval.windows = 4;
-  eval.tokens = 128;
+  eval.eval_tokens = 128;
   const Written written = write_eval(eval);
   EXPECT_THAT(written.line, HasSubstr("loss 2.0000 se 0.2500 ppl 7.39"));
   EXPECT_EQ(written.record["valid_digest"], "v");
@@ -112,7 +121,7 @@ TEST(EvalLine, OfOneWindowHasNoStandardError) {
   eval.loss = 2;
   eval.loss_se = std::numeric_limits<double>::quiet_NaN();
   eval.windows = 1;
-  eval.tokens = 32;
+  eval.eval_tokens = 32;
   const Written written = write_eval(eval);
   EXPECT_THAT(written.line, HasSubstr("loss 2.0000 ppl 7.39"));
   EXPECT_TRUE(written.record["loss_se"].is_null());
@@ -122,8 +131,9 @@ TEST(EvalLine, OfOneWindowHasNoStandardError) {
 TEST(Status, ThatTellsHowALaunchEndedIsNotTakenBackByTheSameLaunch) {
   const TempFolder folder;
   const RunFolder run{folder.path()};
-  const LaunchMark mark{3, "345", 1};
-  const std::string told = "nexus: error: no progress" + mark.status_groups(74) + "\n";
+  const LaunchMark mark{3, {"345", 1}};
+  const std::string told =
+      status_text({"nexus: error: no progress", LaunchEnd{ExitCode::kTransient, kReasonHang, ""}, mark});
   RunRecords records(run, true, "gemm_causal");
   records.set_launch(mark);
   records.status("running");
@@ -131,11 +141,11 @@ TEST(Status, ThatTellsHowALaunchEndedIsNotTakenBackByTheSameLaunch) {
   replace_file(run.status(), told);
   records.status("running");
   EXPECT_EQ(read_text_file(run.status()), told);
-  records.set_launch({4, "345", 2});
+  records.set_launch({4, {"345", 2}});
   records.status("running");
   EXPECT_EQ(read_text_file(run.status()), "running | generation 4 | job 345 restart 2\n");
-  records.status("done", 0);
-  EXPECT_EQ(read_text_file(run.status()), "done | exit 0 | generation 4 | job 345 restart 2\n");
+  records.status("done", LaunchEnd{ExitCode::kDone, kReasonDone, ""});
+  EXPECT_EQ(read_text_file(run.status()), "done | reason done | exit 0 | generation 4 | job 345 restart 2\n");
 }
 
 }  // namespace

@@ -1,11 +1,16 @@
-#include "report/json_lines.h"
+#include "records/json_lines.h"
 
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <string_view>
 #include <utility>
 
 #include "core/error.h"
 #include "core/files.h"
+#include "records/ledger_record.h"
 
 namespace nexus {
 namespace {
@@ -13,6 +18,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int64_t kMaxFileBytes = int64_t{4} << 30;
+constexpr std::array kPlaceKeys = {"stage_index", "step", "generation"};
 
 struct Line {
   std::string_view text;
@@ -41,11 +47,23 @@ json parse_record(std::string_view line) {
 
 bool is_resume(std::string_view line) {
   const json value = parse_record(line);
-  return !value.is_null() && value["kind"] == "resume";
+  return !value.is_null() && value["kind"] == kResumeKind;
 }
 
-std::pair<int64_t, int64_t> position_of(const JsonRecord& record) {
-  return {record.count("stage_index"), record.has("step") ? record.count("step") : 0};
+// Whether those who cannot refuse a file may ask the record where it stands and whose it is.
+bool is_sensible(const json& record) {
+  if (record.is_null() || (record.contains("stage") && !record["stage"].is_string())) return false;
+  return std::all_of(kPlaceKeys.begin(), kPlaceKeys.end(), [&](const char* key) {
+    const auto found = record.find(key);
+    return found == record.end() || found->is_null() || found->is_number_integer();
+  });
+}
+
+void visit_lines(std::ifstream& file, const std::function<bool(const JsonRecord&)>& visit) {
+  for (std::string line; std::getline(file, line);) {
+    json value = parse_record(line);
+    if (is_sensible(value) && !visit(JsonRecord(std::move(value), ""))) return;
+  }
 }
 
 }  // namespace
@@ -82,6 +100,12 @@ int64_t JsonRecord::count(const std::string& field) const {
   return static_cast<int64_t>(number_value);
 }
 
+bool JsonRecord::truth(const std::string& field) const {
+  const json& value = at(field);
+  if (!value.is_boolean()) refuse(field, "it is neither true nor false");
+  return value.get<bool>();
+}
+
 std::vector<std::string> JsonRecord::texts(const std::string& field) const {
   const json& value = at(field);
   std::vector<std::string> result;
@@ -91,6 +115,14 @@ std::vector<std::string> JsonRecord::texts(const std::string& field) const {
     result.push_back(item.get<std::string>());
   }
   return result;
+}
+
+Position JsonRecord::position() const {
+  return {has("stage_index") ? count("stage_index") : 0, has("step") ? count("step") : 0};
+}
+
+std::optional<int64_t> JsonRecord::generation() const {
+  return has("generation") ? std::optional(count("generation")) : std::nullopt;
 }
 
 std::vector<JsonRecord> read_json_lines(const std::string& path) {
@@ -114,23 +146,73 @@ std::vector<JsonRecord> read_json_lines(const std::string& path) {
   return records;
 }
 
+void for_each_record(const std::string& path, const std::function<bool(const JsonRecord&)>& visit) {
+  if (!path_exists(path)) return;
+  std::ifstream file(path);
+  if (!file) throw_errno("open", path);
+  visit_lines(file, visit);
+}
+
+std::vector<JsonRecord> records_from(const std::string& path, int64_t offset) {
+  std::vector<JsonRecord> records;
+  std::ifstream file(path);
+  if (offset > size_of_file(path)) offset = 0;
+  if (offset > 0) {
+    file.seekg(offset - 1);
+    std::string rest;
+    std::getline(file, rest);  // of the line that holds the byte before: empty if it ended there
+  }
+  visit_lines(file, [&](const JsonRecord& record) {
+    records.push_back(record);
+    return true;
+  });
+  return records;
+}
+
+int64_t size_of_file(const std::string& path) {
+  std::error_code failed;
+  const auto size = std::filesystem::file_size(path, failed);
+  return failed ? 0 : static_cast<int64_t>(size);
+}
+
+bool Ownership::counts(const JsonRecord& record) {
+  const int64_t generation = record.generation().value_or(owner_);
+  if (generation < owner_) return false;
+  if (const std::string kind = record.kind(); kind == kResumeKind || kind == kBeginKind) owner_ = generation;
+  return true;
+}
+
 std::vector<JsonRecord> apply_resumes(std::vector<JsonRecord> records) {
   std::vector<JsonRecord> kept;
-  int64_t owner = 0;  // generation of the launch that owns what follows
+  Ownership ownership;
   for (JsonRecord& record : records) {
-    const int64_t generation = record.has("generation") ? record.count("generation") : owner;
-    if (generation < owner) continue;  // of a launch that did not know yet that it was replaced
-    if (record.kind() == "resume" || record.kind() == "begin") owner = generation;
-    if (record.kind() != "resume") {
+    if (!ownership.counts(record)) continue;
+    if (record.kind() != kResumeKind) {
       kept.push_back(std::move(record));
       continue;
     }
-    const auto restored = position_of(record);
-    std::erase_if(kept, [&](const JsonRecord& earlier) {
-      return !earlier.has("stage_index") || position_of(earlier) > restored;
-    });
+    const Position restored{record.count("stage_index"), record.position().second};
+    std::erase_if(
+        kept, [&](const JsonRecord& earlier) { return !earlier.has("stage_index") || earlier.position() > restored; });
   }
   return kept;
+}
+
+std::string lineage_fault(const std::vector<JsonRecord>& ledger) {
+  Position head{0, 0};
+  int64_t generation = 0;
+  for (const JsonRecord& record : ledger) {
+    const int64_t own = record.generation().value_or(0);
+    if (own != 0 && own < generation) return fmt::format("generation {} wrote after generation {}", own, generation);
+    generation = std::max(generation, own);
+    const Position at = record.position();
+    const bool is_commit = record.kind() == CommitRecord::kKind;
+    if (is_commit && at < head)
+      return fmt::format("stage {} step {} was committed after stage {} step {}, without a resume", at.first, at.second,
+                         head.first, head.second);
+    if (is_commit || record.kind() == kResumeKind) head = at;
+  }
+  return "";
 }
 
 }  // namespace nexus

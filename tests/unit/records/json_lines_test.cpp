@@ -1,4 +1,4 @@
-#include "report/json_lines.h"
+#include "records/json_lines.h"
 
 #include <gmock/gmock.h>
 
@@ -13,6 +13,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::SizeIs;
 
 std::vector<JsonRecord> records_of(const std::string& content) {
   const TempFolder temp;
@@ -108,6 +109,60 @@ TEST(JsonLines, ABadFieldIsRefusedWithItsNameAndPlace) {
 
 TEST(JsonLines, ANullNumberIsNaN) {
   EXPECT_TRUE(std::isnan(JsonRecord({{"kind", "step"}, {"loss", nullptr}}, "x:1").number("loss")));
+}
+
+// --- readers of what a launch may just be writing
+
+TEST(RecordsFrom, AnOffsetLeaveTornLinesOut) {
+  const TempFolder folder;
+  const std::string first = step(0, 1), path = folder / "m";
+  write_file_durably(path, first + step(0, 2) + "torn\n{\"kind\":3}\n" + step(0, 3) + "{\"kind\":\"st");
+  EXPECT_THAT(records_from(path, 0), SizeIs(3));
+  EXPECT_THAT(records_from(path, static_cast<int64_t>(first.size())), SizeIs(2));
+  EXPECT_THAT(records_from(path, static_cast<int64_t>(first.size()) - 3), SizeIs(2));
+  EXPECT_THAT(records_from(path, 1 << 20), SizeIs(3));  // the file was begun anew
+  EXPECT_THAT(records_from(folder / "none", 0), SizeIs(0));
+}
+
+TEST(ForEachRecord, LeavesOutWhatIsNoRecordOfOursAndStopsWhenTold) {
+  const TempFolder folder;
+  const std::string path = folder / "m";
+  write_file_durably(path, "[1]\n" + step(0, 1) + R"({"kind":"step","stage_index":"a"})" + "\n" +
+                               R"({"kind":"step","generation":1.5})" + "\n" + R"({"kind":"step","stage":7})" + "\n" +
+                               R"({"kind":"begin"})" + "\n" + step(1, 2));
+  std::vector<Position> seen;
+  for_each_record(path, [&](const JsonRecord& record) {
+    seen.push_back(record.position());
+    return true;
+  });
+  EXPECT_THAT(seen, ElementsAre(Position{0, 1}, Position{0, 0}, Position{1, 2}));
+  int count = 0;
+  for_each_record(path, [&](const JsonRecord&) { return ++count < 2; });
+  EXPECT_EQ(count, 2);
+  EXPECT_NO_THROW(for_each_record(folder / "none", [](const JsonRecord&) { return true; }));
+}
+
+JsonRecord ledger_row(const std::string& kind, int64_t step, int64_t generation) {
+  return {{{"kind", kind}, {"stage_index", 0}, {"step", step}, {"generation", generation}}, ""};
+}
+
+TEST(Ownership, EndsWithTheBeginningOfANewerLaunch) {
+  Ownership ownership;
+  EXPECT_TRUE(ownership.counts(ledger_row("begin", 0, 1)));
+  EXPECT_TRUE(ownership.counts(ledger_row("resume", 3, 2)));
+  EXPECT_FALSE(ownership.counts(ledger_row("commit", 9, 1)));
+  EXPECT_TRUE(ownership.counts({{{"kind", "commit"}}, ""})) << "it does not say whose it is";
+  EXPECT_EQ(ownership.owner(), 2);
+}
+
+TEST(Lineage, OnlyAResumeMayGoBack) {
+  std::vector<JsonRecord> ledger = {ledger_row("commit", 5, 1), ledger_row("commit", 10, 1), ledger_row("resume", 5, 2),
+                                    ledger_row("commit", 5, 2), ledger_row("commit", 8, 2)};
+  EXPECT_EQ(lineage_fault(ledger), "");
+  ledger.push_back(ledger_row("commit", 6, 2));
+  EXPECT_THAT(lineage_fault(ledger), HasSubstr("step 6 was committed after"));
+  ledger.back() = ledger_row("commit", 12, 1);
+  EXPECT_THAT(lineage_fault(ledger), HasSubstr("generation 1 wrote after generation 2"));
 }
 
 }  // namespace
