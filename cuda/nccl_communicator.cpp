@@ -11,7 +11,7 @@
 #include "cuda/cuda_backend.h"
 #include "cuda/nccl_session.h"
 #include "cuda/queue_of.h"
-#include "system/host.h"
+#include "core/host.h"
 
 namespace nexus {
 namespace {

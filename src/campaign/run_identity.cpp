@@ -12,7 +12,7 @@
 #include "core/log.h"
 #include "records/run_description.h"
 #include "system/clock.h"
-#include "system/host.h"
+#include "core/host.h"
 
 namespace nexus {
 namespace {

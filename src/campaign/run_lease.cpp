@@ -21,7 +21,7 @@
 #include "core/json_text.h"
 #include "core/log.h"
 #include "system/clock.h"
-#include "system/host.h"
+#include "core/host.h"
 
 namespace nexus {
 namespace {

@@ -9,7 +9,7 @@
 #include "comm/progress.h"
 #include "core/files.h"
 #include "core/log.h"
-#include "system/host.h"
+#include "core/host.h"
 
 namespace nexus {
 namespace {

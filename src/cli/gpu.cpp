@@ -8,7 +8,7 @@
 #include "cuda/devices.h"
 #include "cuda/library_versions.h"
 #include "system/environment.h"
-#include "system/host.h"
+#include "core/host.h"
 #include "system/launch_environment.h"
 
 namespace nexus {

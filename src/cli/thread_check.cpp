@@ -17,7 +17,7 @@
 #include "core/json_text.h"
 #include "core/log.h"
 #include "system/environment.h"
-#include "system/host.h"
+#include "core/host.h"
 
 namespace nexus {
 namespace {

@@ -1,7 +1,7 @@
 #include "comm/process_grid.h"
 
 #include "core/log.h"
-#include "system/host.h"
+#include "core/host.h"
 
 namespace nexus {
 namespace {

@@ -22,7 +22,7 @@
 #include "core/exit_code.h"
 #include "core/files.h"
 #include "system/clock.h"
-#include "system/host.h"
+#include "core/host.h"
 
 namespace nexus {
 namespace {

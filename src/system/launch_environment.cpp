@@ -7,7 +7,7 @@
 
 #include "core/ascii.h"
 #include "system/environment.h"
-#include "system/host.h"
+#include "core/host.h"
 
 namespace nexus {
 namespace {

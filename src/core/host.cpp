@@ -1,4 +1,4 @@
-#include "system/host.h"
+#include "core/host.h"
 
 #include <sys/utsname.h>
 

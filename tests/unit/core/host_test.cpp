@@ -1,4 +1,4 @@
-#include "system/host.h"
+#include "core/host.h"
 
 #include <gtest/gtest.h>
 
