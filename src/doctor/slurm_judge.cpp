@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "core/exit_code.h"
 #include "doctor/slurm_facts.h"
 
 namespace nexus {
@@ -30,8 +31,8 @@ void judge_requeue(const Record& config, Findings& found) {
   for (const char* key : {"RequeueExit", "RequeueExitHold"}) {
     std::istringstream codes(value_of(config, key));
     for (std::string code; std::getline(codes, code, ',');)
-      for (const char* own : {"75", "93"})
-        if (code == own)
+      for (const int own : {to_int(ExitCode::kStopped), to_int(ExitCode::kNoProgress)})
+        if (code == std::to_string(own))
           found.warning(fmt::format("{} holds {}: Slurm requeues by itself what nexus decides about", key, own),
                         fmt::format("ask to have {} taken out of {} in slurm.conf", own, key));
   }

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,7 @@ using Call = std::vector<std::string>;  // the program's name and its arguments
 
 // A generation as RUN/lease/ keeps it.
 inline void write_lease(const std::string& run, int generation, const std::string& job, int restart, int ranks = 1,
-                        double seconds = 0) {
+                        double seconds = 0, const std::optional<LaunchEnd>& end = std::nullopt) {
   std::filesystem::create_directories(run + "/lease");
   LeaseRecord record;
   record.generation = generation;
@@ -32,6 +33,7 @@ inline void write_lease(const std::string& run, int generation, const std::strin
   record.seconds = seconds;
   record.found = 0;
   record.released = true;
+  record.end = end;
   write_file_durably(fmt::format("{}/lease/{:06}.json", run, generation), json_text(to_json(record)));
 }
 

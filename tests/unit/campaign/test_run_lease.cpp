@@ -60,6 +60,22 @@ TEST(RunLease, GenerationsGoOnWhereLeasesAreGone) {
   EXPECT_EQ(RunLease(run.run, 1, 1, ignore_loss, kQuick).generation(), 21);
 }
 
+TEST(RunLease, TellsHowItsLaunchHasEnded) {
+  const OneRun run;
+  {
+    RunLease lease(run.run, 1, 1, ignore_loss, kQuick);
+    lease.note_end({ExitCode::kHardware, "device", "n12"});
+  }
+  {
+    const RunLease lease(run.run, 1, 1, ignore_loss, kQuick);  // says nothing, as one that is killed
+  }
+  const std::vector<LeaseRecord> leases = read_leases(run.run);
+  ASSERT_EQ(leases.size(), 2u);
+  EXPECT_EQ(leases[0].end.value().exit, ExitCode::kHardware);
+  EXPECT_EQ(leases[0].end->suspect_node, "n12");
+  EXPECT_FALSE(leases[1].end);
+}
+
 std::string this_machine(const OneRun& run) {
   { const RunLease lease(run.run, 1, 1, ignore_loss, kQuick); }
   const std::string machine = run.read(1)["machine"];

@@ -125,6 +125,19 @@ TEST_F(SettleJob, ASuspectNodeIsExcludedBesidesThoseBefore) {
   EXPECT_THAT(actions().back(), ElementsAre("scontrol", "update", "JobId=101", "ExcNodeList=n7,n2"));
 }
 
+TEST_F(SettleJob, TheLeaseTellsWhereStatusIsGone) {
+  const LaunchEnd end{ExitCode::kHardware, "device", "n2"};
+  write_lease(run_, 1, "101", 0, 1, 0, end);
+  EXPECT_EQ(settle_with(1), 76);
+  EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "requeue", "101"),
+                                     ElementsAre("scontrol", "update", "JobId=101", "ExcNodeList=n2")));
+  write_lease(run_, 1, "100", 0, 1, 0, end);
+  slurm_.forget_calls();
+  queue("RUNNING");
+  ::setenv("SLURM_RESTART_COUNT", "0", 1);
+  EXPECT_EQ(settle_with(1), 137) << "it is of another job";
+}
+
 TEST_F(SettleJob, ASilentControllerIsAskedAgain) {
   slurm_.file("scontrol_failures", "3");
   EXPECT_EQ(settle_with(75), 75);
