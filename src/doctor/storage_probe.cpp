@@ -8,8 +8,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "core/file_descriptor.h"
 #include "core/files.h"
@@ -196,9 +194,9 @@ void look_at_room(StorageFacts& facts) {
 }
 
 std::optional<Mount> mount_below(const std::string& folder) {
-  std::ostringstream text;  // not read_text_file: /proc's files say that they are empty
-  text << std::ifstream("/proc/self/mountinfo").rdbuf();
-  return mount_of(parse_mountinfo(text.str()), folder);
+  const std::string mounts = "/proc/self/mountinfo";
+  if (!seems_to_exist(mounts)) return std::nullopt;
+  return mount_of(parse_mountinfo(read_text_file(mounts)), folder);
 }
 
 }  // namespace

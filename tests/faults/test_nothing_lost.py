@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from harness import Workspace, fail, ranks_of, wait_until
+from harness import PATIENCE, Workspace, fail, ranks_of, wait_until
 
 work = Workspace(*sys.argv[1:])
 CAMPAIGN = work.campaign("run", steps_per_stage=6, every="2 steps")
@@ -21,7 +21,7 @@ RECORDS = ("metrics.jsonl", "eval.jsonl", "ledger.jsonl")
 
 def launch(*more, environment=None, **streams):
     """Returns (exit code, stdout, stderr)."""
-    done = subprocess.run(work.command(CAMPAIGN, *more), env={**work.environment(), **(environment or {})}, timeout=120, text=True,
+    done = subprocess.run(work.command(CAMPAIGN, *more), env={**work.environment(), **(environment or {})}, timeout=PATIENCE, text=True,
                           **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams})
     return done.returncode, done.stdout or "", done.stderr or ""
 
@@ -131,7 +131,7 @@ def broken_output():
         fail("a full standard output was more than a nuisance")
     expect("the same command again", 0, ["done"], launch())
     shell = lambda text: subprocess.run(["bash", "-o", "pipefail", "-c", text, "bash", work.nexus, str(CAMPAIGN), str(work.folder)],
-                                        env=work.environment(), capture_output=True, text=True, timeout=120)
+                                        env=work.environment(), capture_output=True, text=True, timeout=PATIENCE)
     shutil.rmtree(RUN)
     for name, code, text in (("train | reader that leaves", 74, '"$1" train "$2" | head -1 >/dev/null'),
                              ("train >&-", 0, '"$1" train "$2" <&- >&- 2>&-'),
@@ -152,11 +152,11 @@ def stale_variables():
     tools.mkdir()
     squeue = tools / "squeue"
 
-    def with_squeue(script, **more):
+    def with_squeue(script, *settings, **more):
         squeue.write_text("#!/bin/sh\n" + script + "\n")
         squeue.chmod(0o755)
         shutil.rmtree(RUN, ignore_errors=True)
-        return launch("--stop-after", "0s", environment={"PATH": f"{tools}:{os.environ['PATH']}", **job, **more})
+        return launch("--stop-after", "0s", *settings, environment={"PATH": f"{tools}:{os.environ['PATH']}", **job, **more})
 
     invalid = "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1"
     expect("a job that is over", 75, ["SLURM_JOB_ID=4711 is left out"], with_squeue(invalid))
@@ -168,8 +168,10 @@ def stale_variables():
     expect("no answer, and an end that has passed", 75, ["SLURM_JOB_END_TIME is in the past"], with_squeue(silent, **one))
     expect("no answer, and no time", 75, ["SLURM_JOB_END_TIME is no time"],
            with_squeue(silent, **one, SLURM_JOB_END_TIME="soon"))
-    soon = str(int(time.time()) + 5)
-    expect("a real job near its end", 75, ["the job's time limit"], with_squeue(silent, **one, SLURM_JOB_END_TIME=soon))
+    # Near by the campaign's margin, and yet so far that no slow start comes too late.
+    soon = str(int(time.time()) + 3600)
+    expect("a real job near its end", 75, ["the job's time limit"],
+           with_squeue(silent, "-s", "slurm.stop_margin=2h", **one, SLURM_JOB_END_TIME=soon))
     # Somebody at a shell breaks off as often as he likes.
     shutil.rmtree(RUN)
     alone = {**work.environment(), "SLURM_JOB_ID": "4711"}

@@ -5,7 +5,7 @@ usage: test_refusals.py NEXUS FOLDER
 import subprocess
 import sys
 
-from harness import Workspace, fail
+from harness import PATIENCE, Workspace, fail
 
 SINGLETON = {"SLURM_JOB_ID": "4711", "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "0"}
 
@@ -19,7 +19,7 @@ class Refusals:
     def launch(self, ranks, settings, extra):
         self.work.ranks, self.work.settings = ranks, list(settings)
         return subprocess.run(self.work.command(self.campaign, "--stop-after", "0s"), capture_output=True, text=True,
-                              env={**self.work.environment(), **extra}, timeout=120)
+                              env={**self.work.environment(), **extra}, timeout=PATIENCE)
 
     def expect(self, words, ranks, *settings, environment=None):
         done = self.launch(ranks, settings, environment or {})

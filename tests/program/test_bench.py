@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness import fail
+from harness import PATIENCE, fail
 
 nexus, folder = sys.argv[1], Path(sys.argv[2])
 folder.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def bench(*more, ranks=1, code=0):
     launch = ["mpirun", "-n", str(ranks), "--oversubscribe", "-q", "--mca", "mpi_yield_when_idle", "1", "--bind-to", "none",
               "--mca", "btl_vader_single_copy_mechanism", "none"] if ranks > 1 else []
     command = [*launch, nexus, "bench", "step", str(campaign), "--steps", "3", "--warmup", "1", *more]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE)
     if done.returncode != code:
         fail(f"{' '.join(command)} exited with {done.returncode}: {done.stderr}")
     return done.stdout if code == 0 else done.stderr

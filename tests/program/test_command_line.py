@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from harness import Workspace, fail
+from harness import PATIENCE, Workspace, fail
 
 # No number of any kind; and what only some numbers may be.
 NONSENSE = ["", "x", "nan", "0x10"]
@@ -56,7 +56,7 @@ class CommandLine:
         environment = {**self.work.environment(), **variables}
         environment = {name: value for name, value in environment.items() if value is not None}
         return subprocess.run([self.work.nexus, *(word if isinstance(word, bytes) else self.names.get(word, str(word)) for word in words)], capture_output=True,
-                              text=True, cwd=self.work.folder, env=environment, timeout=120)
+                              text=True, cwd=self.work.folder, env=environment, timeout=PATIENCE)
 
     def refused(self, words, *needles, **variables):
         done = self.call(*words, **variables)

@@ -12,7 +12,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from harness import fail
+from harness import PATIENCE, fail
 
 nexus, folder = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
 shutil.rmtree(folder, ignore_errors=True)
@@ -33,7 +33,7 @@ eval: {max_tokens: 1024}
 
 
 def call(*command, **environment):
-    done = subprocess.run([nexus, *command], capture_output=True, env={**ENVIRONMENT, **environment}, timeout=120)
+    done = subprocess.run([nexus, *command], capture_output=True, env={**ENVIRONMENT, **environment}, timeout=PATIENCE)
     return done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace")
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness import fail
+from harness import PATIENCE, fail
 
 nexus, folder = sys.argv[1], Path(sys.argv[2])
 disks = [folder / "full", folder / "read-only"]
@@ -30,7 +30,7 @@ everything = ["--mib", "1"]  # speeds are not judged
 def doctor(*words, code, launcher=(), **environment):
     """The findings of `nexus doctor --json`; the same without --json must exit alike."""
     command = [*launcher, nexus, "doctor", *words, "--json"]
-    done = subprocess.run(command, env={**clean, **environment}, capture_output=True, text=True, timeout=300, cwd=folder)
+    done = subprocess.run(command, env={**clean, **environment}, capture_output=True, text=True, timeout=PATIENCE, cwd=folder)
     if done.returncode != code:
         fail(f"{' '.join(map(str, command))} exited with {done.returncode}, not {code}: {done.stdout} {done.stderr}")
     report = json.loads(done.stdout)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness import Workspace, fail
+from harness import PATIENCE, Workspace, fail
 
 nexus, folder = sys.argv[1:]
 work = Workspace(nexus, folder)
@@ -18,13 +18,13 @@ count = 0
 
 
 def run(*words):
-    return subprocess.run([nexus, *map(str, words)], capture_output=True, text=True, env=work.environment(), timeout=120)
+    return subprocess.run([nexus, *map(str, words)], capture_output=True, text=True, env=work.environment(), timeout=PATIENCE)
 
 
 def expect(codes, words, command, output=None):
     """`command` ends with one of `codes`, and says `words` on its last line of errors (or anywhere in `output`)."""
     global count
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=work.environment(), timeout=120)
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=work.environment(), timeout=PATIENCE)
     text = done.stdout + done.stderr if output else (done.stderr.strip().splitlines() or [""])[-1]
     if done.returncode not in codes or any(word not in text for word in words):
         fail(f"{' '.join(map(str, command))}: exit {done.returncode}, expected {codes} and {words}:\n{done.stdout}{done.stderr}")
