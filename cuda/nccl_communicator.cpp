@@ -8,10 +8,10 @@
 #include "comm/progress.h"
 #include "comm/stall_report.h"
 #include "comm/tensor_checks.h"
+#include "core/host.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/nccl_session.h"
 #include "cuda/queue_of.h"
-#include "core/host.h"
 
 namespace nexus {
 namespace {

@@ -9,10 +9,10 @@
 #include "comm/communicator.h"
 #include "core/files.h"
 #include "core/hash.h"
+#include "core/host.h"
 #include "core/log.h"
 #include "records/run_description.h"
 #include "system/clock.h"
-#include "core/host.h"
 
 namespace nexus {
 namespace {

@@ -18,10 +18,10 @@
 #include "core/error.h"
 #include "core/file_descriptor.h"
 #include "core/files.h"
+#include "core/host.h"
 #include "core/json_text.h"
 #include "core/log.h"
 #include "system/clock.h"
-#include "core/host.h"
 
 namespace nexus {
 namespace {

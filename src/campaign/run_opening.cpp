@@ -8,8 +8,8 @@
 #include "campaign/run_identity.h"
 #include "comm/progress.h"
 #include "core/files.h"
-#include "core/log.h"
 #include "core/host.h"
+#include "core/log.h"
 
 namespace nexus {
 namespace {

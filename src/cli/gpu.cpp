@@ -4,11 +4,11 @@
 #include <stdlib.h>
 
 #include "core/error.h"
+#include "core/host.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/devices.h"
 #include "cuda/library_versions.h"
 #include "system/environment.h"
-#include "core/host.h"
 #include "system/launch_environment.h"
 
 namespace nexus {

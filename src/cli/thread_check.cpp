@@ -14,10 +14,10 @@
 #include <sstream>
 
 #include "comm/communicator.h"
+#include "core/host.h"
 #include "core/json_text.h"
 #include "core/log.h"
 #include "system/environment.h"
-#include "core/host.h"
 
 namespace nexus {
 namespace {

@@ -1,7 +1,7 @@
 #include "comm/process_grid.h"
 
-#include "core/log.h"
 #include "core/host.h"
+#include "core/log.h"
 
 namespace nexus {
 namespace {

@@ -21,8 +21,8 @@
 #include "comm/stall_report.h"
 #include "core/exit_code.h"
 #include "core/files.h"
-#include "system/clock.h"
 #include "core/host.h"
+#include "system/clock.h"
 
 namespace nexus {
 namespace {
@@ -36,7 +36,6 @@ constexpr double kSummaryPatience = 5;   // for the speaking rank, which may hav
 constexpr double kFailsafeSeconds = 20;  // after which a hanging file system or callback is left alone
 constexpr double kHookPatience = 5;      // for the hooks of comm/abort_hooks.h, when all is said
 constexpr double kPartingPatience = 1;   // for the other ranks' hooks, after that
-
 
 // Not stdio: the main thread may hang while it holds the stream's lock.
 void print_line(const std::string& text) {

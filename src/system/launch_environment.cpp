@@ -6,8 +6,8 @@
 #include <charconv>
 
 #include "core/ascii.h"
-#include "system/environment.h"
 #include "core/host.h"
+#include "system/environment.h"
 
 namespace nexus {
 namespace {
