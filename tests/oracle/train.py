@@ -78,9 +78,10 @@ def write_campaign(c, work, datasets):
 def complete(model):
     """The keys that a campaign may leave out."""
     tokenformer = model["arch"] == "tokenformer"
-    scales = {f"scale_{kind}": model[f"n_{kind}"] for kind in ("qkv", "proj", "ffn")} if tokenformer else {}
-    return {"variant": "full", "kv_heads": model["H"], "norm": "l2", "gelu": "erf", "mlp": "swiglu", "tie": tokenformer,
-            "rope_theta": 10000.0, "rotary_share": 0.25 if tokenformer else 1.0, **scales, **model}
+    own = {"nexusformer": {"variant": "full", "norm": "l2"}, "transformer": {"mlp": "swiglu"},
+           "tokenformer": {f"scale_{kind}": model.get(f"n_{kind}") for kind in ("qkv", "proj", "ffn")}}[model["arch"]]
+    return {"kv_heads": model["H"], "gelu": "erf", "tie": tokenformer, "rope_theta": 10000.0,
+            "rotary_share": 0.25 if tokenformer else 1.0, **own, **model}
 
 
 class Oracle:
@@ -218,7 +219,7 @@ def compare_checkpoint(path, oracle, found):
     found.equal("seed", state["seed"], oracle.c["seed"])
     used = [{**g, "widths": {key: g["widths"][key] for key in oracle.widths()}} for g in state["generations"]]
     found.equal("generations", used, adamw.generations)
-    found.equal("model", {key: state["model"][key] for key in oracle.model}, oracle.model)
+    found.equal("model", state["model"], oracle.model)
 
 
 def main(nexus, folder, name):
