@@ -41,8 +41,11 @@ struct Field {
   std::function<std::string(const Spec&, const ModelConfig&)> misplaced;
 
   bool required() const { return preset.empty() && !optional; }
-  // The preset, or that of the model's architecture.
+  // Presets that depend on the model's architecture; the one of above where there is none.
+  std::function<std::optional<std::string>(const ModelConfig&)> own_preset;
   std::string preset_for(const ModelConfig& model) const {
+    if (own_preset)
+      if (const auto own = own_preset(model)) return *own;
     const auto presets = architecture(model.arch).presets();
     const auto own = presets.find(key);
     return own == presets.end() ? preset : own->second;

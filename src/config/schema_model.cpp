@@ -30,15 +30,24 @@ std::string owners_of(const std::string& name) {
   return fmt::format("belongs to {}", fmt::join(owners, " and to "));
 }
 
-// A key that some architectures have. Their rows agree, or the first one's holds.
+std::string preset_text(const ModelKey& key) {
+  return key.at_birth.empty() ? key.preset : "null";
+}
+
+// A key that some architectures have, shown as the first of them has it; preset and choices are the model's own.
 void add_own_key(Rows& t, const ModelKey& key) {
   Field<CampaignSpec>& field = t.emplace_back("model." + key.name, kFixed);
-  field.preset = key.at_birth.empty() ? key.preset : "null";
+  field.preset = preset_text(key);
+  field.own_preset = [name = key.name](const ModelConfig& model) -> std::optional<std::string> {
+    const ModelKey* own = architecture(model.arch).find_key(name);
+    return own == nullptr ? std::nullopt : std::optional(preset_text(*own));
+  };
   field.example = key.example;
   field.comment = key.comment;
   if (key.is_word()) {
-    field.set = [key](CampaignSpec& spec, const Node& node, const std::string& path) {
-      spec.model.words[key.name] = key.choices[parse_choice(node, path, key.choices)];
+    field.set = [name = key.name](CampaignSpec& spec, const Node& node, const std::string& path) {
+      const std::vector<std::string>& choices = architecture(spec.model.arch).find_key(name)->choices;
+      spec.model.words[name] = choices[parse_choice(node, path, choices)];
     };
     field.get = [key](const CampaignSpec& spec) -> std::optional<std::string> { return spec.model.word(key.name); };
   } else {

@@ -38,6 +38,8 @@ def run_nexus(options, environment):
 def run_torch(options, environment, compiled, ours, batch):
     """The shape and the tokens of a step are those that nexus has reported."""
     shape = ours["shape"]
+    if shape["arch"] != "nexusformer":
+        sys.exit(f"the peers build a nexusformer, the campaign is a {shape['arch']}")
     accumulate, rest = divmod(shape["global_tokens"], shape["context"] * batch)
     if rest or accumulate == 0:
         sys.exit(f"--peer-batch {batch} x context {shape['context']} does not divide {shape['global_tokens']} tokens")

@@ -2,6 +2,7 @@
 
 #include "core/files.h"
 #include "support/expect_error.h"
+#include "support/printed.h"
 #include "support/temp_folder.h"
 
 namespace nexus {
@@ -9,25 +10,8 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
-using ::testing::internal::CaptureStderr;
-using ::testing::internal::CaptureStdout;
-using ::testing::internal::GetCapturedStderr;
-using ::testing::internal::GetCapturedStdout;
-
-struct Printed {
-  std::string out, err;
-};
-
-template <typename Function>
-Printed printed_by(Function function) {
-  CaptureStdout();
-  CaptureStderr();
-  function();
-  Printed printed;
-  printed.err = GetCapturedStderr();
-  printed.out = GetCapturedStdout();
-  return printed;
-}
+using testing::Printed;
+using testing::printed_by;
 
 const std::string kClock = "[0-9]{2}:[0-9]{2}:[0-9]{2}";
 

@@ -3,29 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/printed.h"
+
 namespace nexus {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::internal::CaptureStderr;
-using ::testing::internal::CaptureStdout;
-using ::testing::internal::GetCapturedStderr;
-using ::testing::internal::GetCapturedStdout;
-
-struct Printed {
-  std::string out, err;
-};
-
-template <typename Function>
-Printed printed_by(Function function) {
-  CaptureStdout();
-  CaptureStderr();
-  function();
-  Printed printed;
-  printed.err = GetCapturedStderr();
-  printed.out = GetCapturedStdout();
-  return printed;
-}
+using testing::Printed;
+using testing::printed_by;
 
 TEST(ProgressBar, WritesPlainLinesWhereThereIsNoTerminal) {
   const Printed printed = printed_by([] {
