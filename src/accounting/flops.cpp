@@ -6,27 +6,19 @@
 namespace nexus {
 namespace {
 
-bool is_embedding(const ParamSpec& spec) {
-  return spec.name == "embed.weight";
-}
-bool is_head(const ParamSpec& spec) {
-  return spec.name == "head.weight";
-}
-
-// Elements of all matrices that multiply a token: everything but norms and the embedding, whose lookup costs nothing. A
-// tied head multiplies by the embedding's matrix.
-double gemm_elements(const ModelConfig& config, const ParamTable& table) {
+// Elements of all matrices that multiply a token: everything but norms, and an embedding only where a tied head
+// multiplies by it.
+double gemm_elements(const ParamTable& table) {
   double elements = 0;
   for (const ParamSpec& spec : table)
-    if (spec.axes.size() == 2 && !is_embedding(spec)) elements += static_cast<double>(spec.count());
-  if (config.tie) elements += static_cast<double>(config.vocab * config.d);
+    if (spec.axes.size() == 2) elements += static_cast<double>(spec.products * spec.count());
   return elements;
 }
 
 double non_embedding_elements(const ParamTable& table) {
   double elements = 0;
   for (const ParamSpec& spec : table)
-    if (!is_embedding(spec) && !is_head(spec)) elements += static_cast<double>(spec.count());
+    if (spec.part == ModelPart::kBody) elements += static_cast<double>(spec.count());
   return elements;
 }
 
@@ -57,8 +49,7 @@ double training_flops_per_token(const ModelConfig& config, int64_t context, Flop
   const auto width = static_cast<double>(config.heads * config.head_dim());
   const auto all = static_cast<double>(table.count());
   switch (definition) {
-    case FlopsDefinition::kGemmCausal:
-      return 3.0 * (2.0 * gemm_elements(config, table) + 2.0 * tokens * width * layers);
+    case FlopsDefinition::kGemmCausal: return 3.0 * (2.0 * gemm_elements(table) + 2.0 * tokens * width * layers);
     case FlopsDefinition::kPalm: return 6.0 * all + 12.0 * layers * width * tokens;
     case FlopsDefinition::k6N: return 6.0 * all;
     case FlopsDefinition::k6NNonEmbedding: return 6.0 * non_embedding_elements(table);

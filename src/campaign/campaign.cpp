@@ -25,8 +25,8 @@
 namespace nexus {
 namespace {
 
-// Windows of real data that every growth is proved on.
-constexpr int64_t kGrowthSequences = 4;
+// Samples of real data that every growth is proved on.
+constexpr int64_t kGrowthSamples = 4;
 
 TrainerOptions trainer_options(const CampaignSpec& spec) {
   return {spec.batch, spec.data.context, spec.optimizer, spec.checkpoint,
@@ -247,17 +247,13 @@ class Campaign {
   }
 
   GrowthBatch growth_batch() const {
-    GrowthBatch batch;
-    batch.context = spec_.data.context;
-    batch.sequences = valid_ ? std::min(kGrowthSequences, valid_->count()) : kGrowthSequences;
-    batch.tokens.resize(static_cast<size_t>(batch.sequences * batch.context));
-    batch.targets.resize(batch.tokens.size());
-    for (int64_t s = 0; s < batch.sequences; ++s) {
-      int32_t *tokens = batch.tokens.data() + s * batch.context, *targets = batch.targets.data() + s * batch.context;
+    const int64_t samples = valid_ ? std::min(kGrowthSamples, valid_->count()) : kGrowthSamples;
+    GrowthBatch batch{spec_.data.context, {trained_->model.batch_fields(spec_.data.context), samples}};
+    for (int64_t s = 0; s < samples; ++s) {
       if (valid_)
-        valid_->fetch(s * valid_->count() / batch.sequences, tokens, targets);
+        valid_->fetch(s * valid_->count() / samples, batch.data.batch(), s);
       else
-        sampler_.fetch(s, tokens, targets);
+        sampler_.fetch(s, batch.data.batch(), s);
     }
     return batch;
   }

@@ -55,17 +55,17 @@ std::unique_ptr<StepBench> StepBench::make(const CampaignSpec& spec, Backend& ba
   return bench;
 }
 
-void StepBench::fetch(int64_t sample, int32_t* tokens, int32_t* targets) const {
+void StepBench::fetch(int64_t sample, const Batch& batch, int64_t row) const {
   const auto bytes = static_cast<size_t>(layout_.context) * sizeof(int32_t);
   const int64_t begin = sample * layout_.context % (static_cast<int64_t>(tokens_.size()) - layout_.context);
-  std::memcpy(tokens, tokens_.data() + begin, bytes);
-  std::memcpy(targets, tokens_.data() + begin + 1, bytes);
+  std::memcpy(batch.at("tokens").rows(row, 1).data, tokens_.data() + begin, bytes);
+  std::memcpy(batch.at("targets").rows(row, 1).data, tokens_.data() + begin + 1, bytes);
 }
 
 double StepBench::step() {
   constexpr double kLearningRate = 1e-4;
   const double start = steady_seconds();
-  runner_.run([this](int64_t sample, int32_t* tokens, int32_t* targets) { fetch(sample, tokens, targets); }, optimizer_,
+  runner_.run([this](int64_t sample, const Batch& batch, int64_t row) { fetch(sample, batch, row); }, optimizer_,
               {samples_, kLearningRate, kLearningRate, {}});
   backend().synchronize();
   samples_ += layout_.samples();

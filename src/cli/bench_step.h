@@ -31,7 +31,7 @@ class StepBench {
   Backend& backend() { return params_.backend(); }
 
  private:
-  void fetch(int64_t sample, int32_t* tokens, int32_t* targets) const;
+  void fetch(int64_t sample, const Batch& batch, int64_t row) const;
 
   ModelConfig config_;
   ProcessGrid& grid_;

@@ -211,12 +211,13 @@ int run_sample(const SampleFlags& flags) {
   options.train = {{prefix, 1.0}};
   options.context = flags.context;
   const Sampler sampler(options, flags.seed, tokenizer.vocab_size());
-  std::vector<int32_t> tokens(static_cast<size_t>(flags.context)), targets(tokens.size());
+  const HostBatch sample(sampler.fields(), 1);
+  const auto* ids = sample.batch().at("tokens").as<int32_t>();
   for (int64_t i = 0; i < flags.count; ++i) {
-    sampler.fetch(i, tokens.data(), targets.data());
+    sampler.fetch(i, sample.batch(), 0);
     const SampleLocation place = sampler.locate(i);
     fmt::print("--- sample {} epoch {} window {} of {}\n", i, place.epoch, place.window, sampler.samples_per_epoch());
-    fmt::print("{}\n", printable(tokenizer.decode(tokens)));
+    fmt::print("{}\n", printable(tokenizer.decode({ids, static_cast<size_t>(flags.context)})));
   }
   return 0;
 }

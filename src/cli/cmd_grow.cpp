@@ -22,7 +22,7 @@
 namespace nexus {
 namespace {
 
-constexpr int64_t kCheckSequences = 4;
+constexpr int64_t kCheckSamples = 4;
 
 struct GrowArguments {
   std::string in, out, init = "zero_rows", moments = "keep", check;
@@ -69,14 +69,9 @@ std::optional<GrowthBatch> check_batch(const GrowArguments& arguments, const Tra
   const NamedTokenFile named = name_token_file("--check", windows.file());
   check_descriptions({named}, trained_on, state.model.vocab);
   check_content(named, content_of(windows.file()), state.model.vocab);
-  GrowthBatch batch;
-  batch.context = arguments.context;
-  batch.sequences = std::min(kCheckSequences, windows.count());
-  batch.tokens.resize(static_cast<size_t>(batch.sequences * batch.context));
-  batch.targets.resize(batch.tokens.size());
-  for (int64_t s = 0; s < batch.sequences; ++s)
-    windows.fetch(s * windows.count() / batch.sequences, batch.tokens.data() + s * batch.context,
-                  batch.targets.data() + s * batch.context);
+  const int64_t samples = std::min(kCheckSamples, windows.count());
+  GrowthBatch batch{arguments.context, {Model(state.model).batch_fields(arguments.context), samples}};
+  for (int64_t s = 0; s < samples; ++s) windows.fetch(s * windows.count() / samples, batch.data.batch(), s);
   return batch;
 }
 
@@ -94,7 +89,7 @@ int grow(const GrowArguments& arguments) {
   if (const auto problem = policy_problem(options, state.model))
     throw Error(ErrorKind::kConfig, problem->what, "--init", problem->todo + " (--allow-dead, --not-lossless)");
   const std::unique_ptr<Backend> backend = make_cpu_backend(threads_per_rank());
-  const DType dtype = checkpoint.info("master/embed.weight").dtype;
+  const DType dtype = checkpoint.info("master/" + Model(state.model).table()[0].name).dtype;
   ProcessGrid grid(make_self_communicator(), 1, 1);
   warn_of_threads(grid.world(), threads_per_rank());
   Trained before(state.model, *backend, dtype);

@@ -90,8 +90,14 @@ WindowFile::WindowFile(const std::string& prefix, int64_t context, int64_t vocab
                 prefix, "give more text or lower data.context");
 }
 
-void WindowFile::fetch(int64_t window, int32_t* tokens, int32_t* targets) const {
+BatchFields WindowFile::fields() const {
+  return {{"tokens", DType::kI32, {context_}}, {"targets", DType::kI32, {context_}}};
+}
+
+void WindowFile::fetch(int64_t window, const Batch& batch, int64_t row) const {
   NX_CHECK(window >= 0 && window < count_, "window {} of {}", window, count_);
+  int32_t* tokens = batch.at("tokens").rows(row, 1).as<int32_t>();
+  int32_t* targets = batch.at("targets").rows(row, 1).as<int32_t>();
   const int64_t first = window * context_;
   file_.read(first, context_, tokens);
   file_.read(first + context_, 1, targets + context_ - 1);
@@ -105,7 +111,7 @@ Sampler::Sampler(const DataOptions& options, uint64_t seed, int64_t vocab_size)
 
 std::string Sampler::index_digest() const {
   std::string indexes;
-  for (const WindowFile& file : files_) indexes += file.file().index_digest();
+  for (const WindowFile& file : files_) indexes += file.index_digest();
   return hash_text(indexes);
 }
 
@@ -121,9 +127,9 @@ double Sampler::passes(size_t dataset, double samples) const {
   return samples * share / static_cast<double>(files_.at(dataset).count());
 }
 
-void Sampler::fetch(int64_t global_sample, int32_t* tokens, int32_t* targets) const {
+void Sampler::fetch(int64_t global_sample, const Batch& batch, int64_t row) const {
   const SampleLocation place = order_.locate(global_sample);
-  files_[static_cast<size_t>(place.dataset)].fetch(place.window, tokens, targets);
+  files_[static_cast<size_t>(place.dataset)].fetch(place.window, batch, row);
 }
 
 EvalWindows::EvalWindows(const std::string& prefix, int64_t context, int64_t vocab_size)

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "data/data_options.h"
+#include "data/data_set.h"
 #include "data/token_file.h"
 
 namespace nexus {
@@ -47,14 +48,17 @@ class SampleOrder {
 };
 
 // The windows of one token file.
-class WindowFile {
+class WindowFile : public DataSet {
  public:
   // Throws ErrorKind::kData where the file has fewer than context + 1 tokens.
   WindowFile(const std::string& prefix, int64_t context, int64_t vocab_size);
-  int64_t count() const { return count_; }
+  const std::string& path() const override { return file_.prefix(); }
+  BatchFields fields() const override;
+  int64_t count() const override { return count_; }
   int64_t context() const { return context_; }
-  // Fills tokens[0, T) and targets[0, T). Every id is checked against the vocabulary.
-  void fetch(int64_t window, int32_t* tokens, int32_t* targets) const;
+  // Fills "tokens" and "targets", T each. Every id is checked against the vocabulary.
+  void fetch(int64_t window, const Batch& batch, int64_t row) const override;
+  std::string index_digest() const override { return file_.index_digest(); }
   const TokenFile& file() const { return file_; }
 
  private:
@@ -69,9 +73,10 @@ class Sampler {
   // Windows of all datasets together; with one dataset, the samples after which each has been seen once.
   int64_t samples_per_epoch() const;
   SampleLocation locate(int64_t global_sample) const { return order_.locate(global_sample); }
-  // Sample `global_sample` (from 0) of the run: tokens[0, T) and targets[0, T).
-  void fetch(int64_t global_sample, int32_t* tokens, int32_t* targets) const;
+  // Writes sample `global_sample` (from 0) of the run to row `row` of the batch.
+  void fetch(int64_t global_sample, const Batch& batch, int64_t row) const;
   int64_t context() const { return context_; }
+  BatchFields fields() const { return files_.front().fields(); }
   int64_t tokens(size_t dataset) const { return files_.at(dataset).file().tokens(); }
   // How often `samples` samples of the mixture read each window of this dataset, on average.
   double passes(size_t dataset, double samples) const;
@@ -92,7 +97,7 @@ class EvalWindows {
   EvalWindows(const std::string& prefix, int64_t context, int64_t vocab_size);
   int64_t count() const { return windows_.count(); }
   int64_t context() const { return windows_.context(); }
-  void fetch(int64_t index, int32_t* tokens, int32_t* targets) const { windows_.fetch(index, tokens, targets); }
+  void fetch(int64_t index, const Batch& batch, int64_t row) const { windows_.fetch(index, batch, row); }
   // UTF-8 bytes of text per token, for bits per byte = loss / ln 2 / bytes_per_token; nothing where PREFIX.json is
   // missing.
   std::optional<double> bytes_per_token() const { return bytes_per_token_; }

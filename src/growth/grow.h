@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "comm/process_grid.h"
+#include "data/batch.h"
 #include "growth/growth_plan.h"
 #include "model/model.h"
 #include "optim/optimizer.h"
@@ -27,19 +28,21 @@ std::vector<Generation> grown_generations(std::vector<Generation> generations, c
 // Generation 0 of a fresh model.
 Generation first_generation(const ModelConfig& config);
 
-// A fixed batch of real data: tokens and targets of `sequences` windows of `context` tokens.
+// A fixed batch of real data, whose samples have `context` positions.
 struct GrowthBatch {
-  int64_t sequences = 0, context = 0;
-  std::vector<int32_t> tokens, targets;
+  int64_t context = 0;
+  HostBatch data;
+
+  int64_t samples() const { return data.batch().samples(); }
 };
 
-// The check that every growth must pass. Logits and losses are compared in f32 (f64 if the store computes in f64),
-// whatever the compute type. Liveness makes two AdamW updates without weight decay at `learning_rate` on a copy and
-// counts the new parameters that have not moved; a block is dead if none of it moved. Collective: tensor-parallel ranks
-// do their shares, data-parallel ones all do the same.
+// The check that every growth must pass. Predictions (of text: logits) and losses are compared in f32 (f64 if the store
+// computes in f64), whatever the compute type. Liveness makes two AdamW updates without weight decay at `learning_rate`
+// on a copy and counts the new parameters that have not moved; a block is dead if none of it moved. Collective:
+// tensor-parallel ranks do their shares, data-parallel ones all do the same.
 struct GrowthCheck {
-  double max_abs_dlogit = 0;
-  double relative_dlogit = 0;  // max |delta| / max |logit|
+  double max_abs_dlogit = 0;   // of all predictions
+  double relative_dlogit = 0;  // max |delta| / max |prediction|
   double loss_before = 0, loss_after = 0;
   int64_t new_params = 0;
   int64_t dead_params = 0;     // in blocks of which nothing moved

@@ -1,10 +1,11 @@
-// The proof of a growth on real data: same logits, and every new block able to move.
+// The proof of a growth on real data: same predictions, and every new block able to move.
 #include <algorithm>
 #include <cmath>
 #include <memory>
 
 #include "comm/progress.h"
 #include "growth/grow.h"
+#include "layers/device_batch.h"
 #include "model/dry_run.h"
 #include "params/replication.h"
 
@@ -62,60 +63,64 @@ double mean(const std::vector<double>& values) {
   return sum / static_cast<double>(values.size());
 }
 
-// Memory and inputs of one batch on a model. Sequences are taken one at a time so that the logits of a large vocabulary
+// Memory and inputs of one batch on a model. Samples are taken one at a time so that the logits of a large vocabulary
 // fit.
 class Probe {
  public:
   Probe(ProcessGrid& grid, Model& model, ParamStore& params, const GrowthBatch& batch)
       : grid_(grid), model_(model), params_(params), batch_(batch), arena_(make_arena()) {}
 
-  // Calls use(logits) with those of this rank's slice of the vocabulary, still on the device.
+  // Calls use(predictions) with those of this rank, still on the device.
   template <typename Use>
-  void with_logits(int64_t sequence, const Use& use) {
-    run(sequence, [&](LayerContext& ctx, const Tensor& tokens, const Tensor&) {
-      const Tensor out = ctx.alloc_wide({batch_.context, model_.local_vocab()});
-      model_.logits(ctx, tokens, out);
+  void with_predictions(int64_t sample, const Use& use) {
+    run(sample, [&](LayerContext& ctx, const Batch& data) {
+      const Tensor out = ctx.alloc_wide({1, model_.predictions_per_sample(batch_.context)});
+      model_.predict(ctx, data, out);
       use(out);
     });
   }
 
-  double loss(int64_t sequence) {
+  double loss(int64_t sample) {
     double loss = 0;
-    run(sequence, [&](LayerContext& ctx, const Tensor& tokens, const Tensor& targets) {
-      const Tensor out = ctx.alloc_wide({batch_.context});
-      model_.evaluate(ctx, tokens, targets, out);
-      loss = mean(HostParts().read(params_.backend(), out, 0, out.count()));
+    run(sample, [&](LayerContext& ctx, const Batch& data) {
+      const Tensor out = ctx.alloc_wide({1, model_.output().figures_per_sample(batch_.context)});
+      model_.evaluate(ctx, data, out);
+      loss = mean(HostParts().read(params_.backend(), out, 0, losses_per_sample()));
     });
     return loss;
   }
 
-  void add_gradients(int64_t sequence) {
-    run(sequence, [&](LayerContext& ctx, const Tensor& tokens, const Tensor& targets) {
-      const Tensor out = ctx.alloc_wide({batch_.context});
-      const double scale = 1.0 / static_cast<double>(batch_.context * batch_.sequences);
-      model_.forward_backward(ctx, tokens, targets, scale, out, {});
+  void add_gradients(int64_t sample) {
+    run(sample, [&](LayerContext& ctx, const Batch& data) {
+      const Tensor out = ctx.alloc_wide({1, losses_per_sample()});
+      model_.forward_backward(ctx, data, 1.0 / static_cast<double>(losses_per_sample() * batch_.samples()), out);
     });
   }
 
  private:
+  int64_t losses_per_sample() const { return model_.output().losses_per_sample(batch_.context); }
+
+  LayerContext context() {
+    return {params_.backend(), arena_, params_, 1, batch_.context, Pass::kTraining, &grid_.tp()};
+  }
+
   template <typename Body>
-  void run(int64_t sequence, const Body& body) {
+  void run(int64_t sample, const Body& body) {
     const Arena::Frame frame(arena_);
-    const Tensor tokens = arena_.alloc(DType::kI32, {batch_.context}),
-                 targets = arena_.alloc(DType::kI32, {batch_.context});
-    params_.backend().copy_in(tokens, batch_.tokens.data() + sequence * batch_.context);
-    params_.backend().copy_in(targets, batch_.targets.data() + sequence * batch_.context);
-    LayerContext ctx{params_.backend(), arena_, params_, 1, batch_.context, Pass::kTraining, &grid_.tp()};
-    body(ctx, tokens, targets);
+    const Batch data = alloc_batch(arena_, model_.batch_fields(batch_.context), 1);
+    copy_in(params_.backend(), batch_.data.batch().part(sample, 1), data);
+    LayerContext ctx = context();
+    body(ctx, data);
     progress::tick();
   }
 
   Arena make_arena() {
     const bool trains = params_.grad().defined();
     Arena inputs;
-    for (int i = 0; i < 3; ++i) inputs.alloc(params_.wide_dtype(), {batch_.context});
-    inputs.alloc(params_.wide_dtype(), {batch_.context, model_.local_vocab()});
-    const ModelUse use = trains ? ModelUse::kTraining : ModelUse::kLogits;
+    alloc_batch(inputs, model_.batch_fields(batch_.context), 1);
+    inputs.alloc(params_.wide_dtype(), {1, model_.output().figures_per_sample(batch_.context)});
+    inputs.alloc(params_.wide_dtype(), {1, model_.predictions_per_sample(batch_.context)});
+    const ModelUse use = trains ? ModelUse::kTraining : ModelUse::kPrediction;
     auto bytes_of = [&](ModelUse u) {
       return dry_run(model_.config(), params_.compute_dtype(), 1, batch_.context, u, params_.table().sharding())
           .arena_bytes;
@@ -135,10 +140,10 @@ void compare_functions(ProcessGrid& grid, Backend& backend, Probe& before, Probe
                        GrowthCheck& check) {
   double largest = 0;
   HostParts parts_before, parts_after;
-  const auto compare = [&](const Tensor& logits_before, const Tensor& logits_after) {
-    for_each_part(logits_before.count(), [&](int64_t begin, int64_t count) {
-      const std::vector<double>& a = parts_before.read(backend, logits_before, begin, count);
-      const std::vector<double>& b = parts_after.read(backend, logits_after, begin, count);
+  const auto compare = [&](const Tensor& before_growth, const Tensor& after_growth) {
+    for_each_part(before_growth.count(), [&](int64_t begin, int64_t count) {
+      const std::vector<double>& a = parts_before.read(backend, before_growth, begin, count);
+      const std::vector<double>& b = parts_after.read(backend, after_growth, begin, count);
       for (size_t i = 0; i < a.size(); ++i) {
         const double delta = std::abs(a[i] - b[i]);
         // A NaN must fail the check, and max would lose it.
@@ -147,10 +152,12 @@ void compare_functions(ProcessGrid& grid, Backend& backend, Probe& before, Probe
       }
     });
   };
-  for (int64_t s = 0; s < batch.sequences; ++s) {
-    before.with_logits(s, [&](const Tensor& a) { after.with_logits(s, [&](const Tensor& b) { compare(a, b); }); });
-    check.loss_before += before.loss(s) / static_cast<double>(batch.sequences);
-    check.loss_after += after.loss(s) / static_cast<double>(batch.sequences);
+  const auto samples = static_cast<double>(batch.samples());
+  for (int64_t s = 0; s < batch.samples(); ++s) {
+    before.with_predictions(
+        s, [&](const Tensor& a) { after.with_predictions(s, [&](const Tensor& b) { compare(a, b); }); });
+    check.loss_before += before.loss(s) / samples;
+    check.loss_after += after.loss(s) / samples;
   }
   check.max_abs_dlogit = grid.world().max(check.max_abs_dlogit);  // all ranks must agree on the verdict
   check.relative_dlogit = check.max_abs_dlogit / std::max(grid.world().max(largest), 1e-30);
@@ -173,7 +180,7 @@ std::vector<uint8_t> moved_elements(ProcessGrid& grid, Model& model, ParamStore&
   Optimizer optimizer(AdamW{}, 0.0, {first_generation(model.config())});
   for (int update = 0; update < 2; ++update) {
     params.zero_grad();
-    for (int64_t s = 0; s < batch.sequences; ++s) probe.add_gradients(s);
+    for (int64_t s = 0; s < batch.samples(); ++s) probe.add_gradients(s);
     backend.sum_squares(params.grad(), {{0, params.grad().count()}}, sum_squares);
     optimizer.step(params, sum_squares, learning_rate, learning_rate);
     for_each_part(params.master().count(), [&](int64_t begin, int64_t count) {

@@ -3,16 +3,34 @@
 #include "layers/matrix.h"
 
 namespace nexus {
+namespace {
 
-Embedding::Embedding(ParamTable& table, const std::string& weight_name, int64_t vocab, int64_t d)
-    : weight_(table.add(matrix_spec(weight_name, fixed_axis(vocab), fixed_axis(d), 0))) {}
-
-void Embedding::forward(const LayerContext& ctx, const Tensor& tokens, const Tensor& out) const {
-  ctx.backend.embedding_forward(tokens, ctx.params.weight(weight_), first_token(ctx), out);
+Tensor tokens_of(const LayerContext& ctx, const Batch& batch) {
+  return batch.at("tokens").reshaped({ctx.rows()});
 }
 
-void Embedding::backward(const LayerContext& ctx, const Tensor& tokens, const Tensor& dout) const {
-  ctx.backend.embedding_backward(tokens, dout, first_token(ctx), ctx.params.grad(weight_));
+ParamSpec lookup_spec(const std::string& name, int64_t vocab, int64_t d) {
+  ParamSpec spec = matrix_spec(name, fixed_axis(vocab), fixed_axis(d), 0);
+  spec.part = ModelPart::kInput;
+  spec.products = 0;
+  return spec;
+}
+
+}  // namespace
+
+Embedding::Embedding(ParamTable& table, const std::string& weight_name, int64_t vocab, int64_t d)
+    : weight_(table.add(lookup_spec(weight_name, vocab, d))) {}
+
+BatchFields Embedding::fields(int64_t positions) const {
+  return {{"tokens", DType::kI32, {positions}}};
+}
+
+void Embedding::forward(const LayerContext& ctx, const Batch& batch, const Tensor& out) const {
+  ctx.backend.embedding_forward(tokens_of(ctx, batch), ctx.params.weight(weight_), first_token(ctx), out);
+}
+
+void Embedding::backward(const LayerContext& ctx, const Batch& batch, const Tensor& dout) const {
+  ctx.backend.embedding_backward(tokens_of(ctx, batch), dout, first_token(ctx), ctx.params.grad(weight_));
 }
 
 int64_t Embedding::first_token(const LayerContext& ctx) const {

@@ -5,9 +5,31 @@
 #include "layers/matrix.h"
 
 namespace nexus {
+namespace {
+
+// A number of every row, which lies sample by sample.
+Tensor by_row(const LayerContext& ctx, const Tensor& of_samples) {
+  return of_samples.reshaped({ctx.rows()});
+}
+
+ParamSpec head_spec(const std::string& name, int64_t vocab, int64_t d) {
+  ParamSpec spec = matrix_spec(name, fixed_axis(vocab), fixed_axis(d), 0);
+  spec.part = ModelPart::kOutput;
+  return spec;
+}
+
+}  // namespace
 
 Head::Head(ParamTable& table, const std::string& weight_name, int64_t vocab, int64_t d)
-    : weight_(table.add(matrix_spec(weight_name, fixed_axis(vocab), fixed_axis(d), 0))) {}
+    : weight_(table.add(head_spec(weight_name, vocab, d))) {}
+
+Head::Head(ParamTable& table, int shared_param) : weight_(shared_param) {
+  table.add_product(shared_param);
+}
+
+BatchFields Head::fields(int64_t positions) const {
+  return {{"targets", DType::kI32, {positions}}};
+}
 
 int64_t Head::chunk_rows(int64_t rows) {
   constexpr int64_t kLeast = 1024, kParts = 8;
@@ -25,9 +47,10 @@ void Head::cross_entropy(const LayerContext& ctx, const Tensor& logits, const Te
   ctx.backend.cross_entropy_from(logits, targets, first_token, all_stats, losses, grad_scale);
 }
 
-void Head::forward_backward(const LayerContext& ctx, const Tensor& x, const Tensor& targets, double grad_scale,
+void Head::forward_backward(const LayerContext& ctx, const Tensor& x, const Batch& batch, double grad_scale,
                             const Tensor& losses) const {
   const Arena::Frame frame(ctx.arena);
+  const Tensor targets = by_row(ctx, batch.at("targets")), row_losses = by_row(ctx, losses);
   const Tensor weight = ctx.params.weight(weight_), dweight = ctx.params.grad(weight_);
   const int64_t chunk = chunk_rows(ctx.rows());
   const Tensor buffer = ctx.alloc({chunk, weight.shape[0]});
@@ -35,14 +58,15 @@ void Head::forward_backward(const LayerContext& ctx, const Tensor& x, const Tens
     const int64_t rows = std::min(chunk, ctx.rows() - begin);
     const Tensor logits = buffer.rows(0, rows), part = x.rows(begin, rows);
     ctx.backend.matmul(part, Mat(weight).t(), logits);
-    cross_entropy(ctx, logits, targets.rows(begin, rows), losses.rows(begin, rows), grad_scale);
+    cross_entropy(ctx, logits, targets.rows(begin, rows), row_losses.rows(begin, rows), grad_scale);
     ctx.backend.matmul(Mat(logits).t(), part, dweight, 1.0f);
     ctx.backend.matmul(logits, weight, part);
   }
 }
 
-void Head::evaluate(const LayerContext& ctx, const Tensor& x, const Tensor& targets, const Tensor& losses) const {
+void Head::evaluate(const LayerContext& ctx, const Tensor& x, const Batch& batch, const Tensor& figures) const {
   const Arena::Frame frame(ctx.arena);
+  const Tensor targets = by_row(ctx, batch.at("targets")), losses = by_row(ctx, figures);
   const Tensor weight = ctx.params.weight(weight_);
   const int64_t chunk = chunk_rows(ctx.rows());
   const Tensor buffer = ctx.alloc_wide({chunk, weight.shape[0]});
@@ -54,8 +78,13 @@ void Head::evaluate(const LayerContext& ctx, const Tensor& x, const Tensor& targ
   }
 }
 
-void Head::logits(const LayerContext& ctx, const Tensor& x, const Tensor& out) const {
-  ctx.backend.matmul(x, Mat(ctx.params.weight(weight_)).t(), out);
+int64_t Head::predictions_per_sample(const ParamTable& table, int64_t positions) const {
+  return positions * table[weight_].local.rows;
+}
+
+void Head::predict(const LayerContext& ctx, const Tensor& x, const Tensor& out) const {
+  const Tensor weight = ctx.params.weight(weight_);
+  ctx.backend.matmul(x, Mat(weight).t(), out.reshaped({ctx.rows(), weight.shape[0]}));
 }
 
 }  // namespace nexus

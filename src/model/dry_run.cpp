@@ -13,14 +13,15 @@ DryRun dry_run(const ModelConfig& config, DType compute, int64_t batch, int64_t 
   ParamStore params(*backend, model.table(), compute);
   Arena arena;
   const LayerContext ctx{*backend, arena, params, batch, context, Pass::kTraining, tp.get(), recompute};
-  const Tensor tokens{nullptr, DType::kI32, {ctx.rows()}};
-  const Tensor losses{nullptr, params.wide_dtype(), {ctx.rows()}};
+  const Batch samples(model.batch_fields(context), batch, [](DType dtype, const Shape& shape) {
+    return Tensor{nullptr, dtype, shape};
+  });
+  const auto wide = [&](int64_t per_sample) { return Tensor{nullptr, params.wide_dtype(), {batch, per_sample}}; };
+  const OutputLayer& output = model.output();
   switch (use) {
-    case ModelUse::kTraining: model.forward_backward(ctx, tokens, tokens, 1.0, losses); break;
-    case ModelUse::kEvaluation: model.evaluate(ctx, tokens, tokens, losses); break;
-    case ModelUse::kLogits:
-      model.logits(ctx, tokens, Tensor{nullptr, params.wide_dtype(), {ctx.rows(), model.local_vocab()}});
-      break;
+    case ModelUse::kTraining: model.forward_backward(ctx, samples, 1.0, wide(output.losses_per_sample(context))); break;
+    case ModelUse::kEvaluation: model.evaluate(ctx, samples, wide(output.figures_per_sample(context))); break;
+    case ModelUse::kPrediction: model.predict(ctx, samples, wide(model.predictions_per_sample(context))); break;
   }
   return {arena.peak_bytes(), backend->matmul_flops(), backend->attention_flops(), tp->group_bytes()};
 }

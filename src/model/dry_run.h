@@ -8,7 +8,7 @@
 
 namespace nexus {
 
-enum class ModelUse { kTraining, kEvaluation, kLogits };  // Model::forward_backward, evaluate, logits
+enum class ModelUse { kTraining, kEvaluation, kPrediction };  // Model::forward_backward, evaluate, predict
 
 struct DryRun {
   int64_t arena_bytes = 0;     // peak of activations and scratch
@@ -17,8 +17,8 @@ struct DryRun {
   int64_t tp_group_bytes = 0;  // sent between the tensor-parallel ranks (Communicator::group_bytes)
 };
 
-// Costs of one micro-batch of `batch` sequences of `context` tokens, on one rank of the grid. Throws ErrorKind::kConfig
-// for an impossible model.
+// Costs of one micro-batch of `batch` samples of `context` positions, on one rank of the grid. Throws
+// ErrorKind::kConfig for an impossible model.
 DryRun dry_run(const ModelConfig& config, DType compute, int64_t batch, int64_t context, ModelUse use,
                const Sharding& sharding = {}, Recompute recompute = Recompute::kNone);
 

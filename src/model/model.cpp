@@ -2,6 +2,7 @@
 
 #include "layers/tensor_parallel.h"
 #include "model/architecture.h"
+#include "model/workload.h"
 
 namespace nexus {
 namespace {
@@ -33,21 +34,21 @@ std::vector<Block> make_blocks(const ModelConfig& config, ParamTable& table) {
   return blocks;
 }
 
-Head make_head(const ModelConfig& config, const Embedding& embedding, ParamTable& table) {
-  return config.tie ? Head(embedding.param()) : Head(table, "head.weight", config.vocab, config.d);
-}
-
 }  // namespace
 
 Model::Model(const ModelConfig& config, const Sharding& sharding)
     : config_(validated(config, sharding)),
       table_(sharding),
-      embedding_(table_, "embed.weight", config_.vocab, config_.d),
+      input_(workload(config_.workload).input_layer(config_, table_)),
       blocks_(make_blocks(config_, table_)),
       norm_(make_final_norm(config_, new_bucket(table_))),
-      head_(make_head(config_, embedding_, table_)) {}
+      output_(workload(config_.workload).output_layer(config_, *input_, table_)) {}
 
-Tensor Model::forward(const LayerContext& ctx, const Tensor& tokens) {
+BatchFields Model::batch_fields(int64_t positions) const {
+  return joined(input_->fields(positions), output_->fields(positions));
+}
+
+Tensor Model::forward(const LayerContext& ctx, const Batch& batch) {
   const Shape shape{ctx.stream_rows(), config_.d};
   const Tensor normed = ctx.alloc(shape);
   ResidualStream stream{ctx.alloc(shape), {}};
@@ -57,22 +58,22 @@ Tensor Model::forward(const LayerContext& ctx, const Tensor& tokens) {
   }
   const Tensor spare = ctx.pass == Pass::kEvaluation ? ctx.alloc(shape) : Tensor{};
   const Tensor embedded = ctx.sequence_parallel() ? stream.partial : stream.x;
-  embedding_.forward(ctx, tokens, embedded);
+  input_->forward(ctx, batch, embedded);
   reduce_rows(ctx, embedded, stream.x);
   for (Block& block : blocks_) block.forward(ctx, stream, spare);
   norm_.forward(ctx, stream, normed);
   return gather_rows(ctx, normed);
 }
 
-void Model::backward(const LayerContext& ctx, const Tensor& tokens, const Tensor& dhead, const GradsReady& ready) {
+void Model::backward(const LayerContext& ctx, const Batch& batch, const Tensor& dout, const GradsReady& ready) {
   const auto announce = [&](int bucket) {
     if (ready) ready(bucket);
   };
   const int blocks = static_cast<int>(blocks_.size());
   const Shape shape{ctx.stream_rows(), config_.d};
   const Tensor dx = ctx.alloc(shape);
-  const Tensor dnormed = ctx.sequence_parallel() ? ctx.alloc(shape) : dhead;
-  reduce_rows(ctx, dhead, dnormed);
+  const Tensor dnormed = ctx.sequence_parallel() ? ctx.alloc(shape) : dout;
+  reduce_rows(ctx, dout, dnormed);
   ctx.backend.zero(dx);
   norm_.backward(ctx, dnormed, dx);
   announce(blocks + 1);
@@ -81,33 +82,29 @@ void Model::backward(const LayerContext& ctx, const Tensor& tokens, const Tensor
     announce(i + 1);
   }
   const Arena::Frame frame(ctx.arena);
-  embedding_.backward(ctx, tokens, gather_rows(ctx, dx));
+  input_->backward(ctx, batch, gather_rows(ctx, dx));
   announce(0);
 }
 
-int64_t Model::local_vocab() const {
-  return table_[embedding_.param()].local.rows;  // the head is cut alike
-}
-
-void Model::forward_backward(const LayerContext& ctx, const Tensor& tokens, const Tensor& targets, double grad_scale,
-                             const Tensor& losses, const GradsReady& ready) {
+void Model::forward_backward(const LayerContext& ctx, const Batch& batch, double grad_scale, const Tensor& losses,
+                             const GradsReady& ready) {
   const Arena::Frame frame(ctx.arena);
   const LayerContext training = with_pass(ctx, Pass::kTraining);
-  const Tensor normed = forward(training, tokens);
-  head_.forward_backward(training, normed, targets, grad_scale, losses);
-  backward(training, tokens, normed, ready);  // the head left the gradient in `normed`
+  const Tensor normed = forward(training, batch);
+  output_->forward_backward(training, normed, batch, grad_scale, losses);
+  backward(training, batch, normed, ready);  // the output layer left the gradient in `normed`
 }
 
-void Model::evaluate(const LayerContext& ctx, const Tensor& tokens, const Tensor& targets, const Tensor& losses) {
+void Model::evaluate(const LayerContext& ctx, const Batch& batch, const Tensor& figures) {
   const Arena::Frame frame(ctx.arena);
   const LayerContext evaluation = with_pass(ctx, Pass::kEvaluation);
-  head_.evaluate(evaluation, forward(evaluation, tokens), targets, losses);
+  output_->evaluate(evaluation, forward(evaluation, batch), batch, figures);
 }
 
-void Model::logits(const LayerContext& ctx, const Tensor& tokens, const Tensor& out) {
+void Model::predict(const LayerContext& ctx, const Batch& batch, const Tensor& out) {
   const Arena::Frame frame(ctx.arena);
   const LayerContext evaluation = with_pass(ctx, Pass::kEvaluation);
-  head_.logits(evaluation, forward(evaluation, tokens), out);
+  output_->predict(evaluation, forward(evaluation, batch), out);
 }
 
 }  // namespace nexus

@@ -12,6 +12,7 @@ namespace nexus {
 
 struct ModelConfig {
   std::string arch = "nexusformer";  // model/architectures.cpp
+  std::string workload = "text";     // workloads/workloads.cpp
   int64_t d = 768;                   // D: model width
   int64_t layers = 12;               // L
   int64_t heads = 12;                // H

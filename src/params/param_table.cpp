@@ -45,6 +45,10 @@ int64_t ParamTable::padded(int64_t count) const {
   return (count + unit - 1) / unit * unit;
 }
 
+void ParamTable::add_product(int index) {
+  ++specs_.at(static_cast<size_t>(index)).products;
+}
+
 void ParamTable::close_bucket() {
   closed_ = buckets();
   bucket_begin_ = flat_end_ = flat_count();

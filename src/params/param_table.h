@@ -29,6 +29,10 @@ struct Axis {
 
 enum class Init : uint8_t { kOnes, kNormal };
 
+// Where in a model a tensor stands: in the layer that reads samples, in a block or the final norm, in the layer that
+// predicts.
+enum class ModelPart : uint8_t { kInput, kBody, kOutput };
+
 struct ParamSpec {
   std::string name;        // "layers.3.attn.q.w_m"
   std::vector<Axis> axes;  // logical (unsharded) extents, [out, in] for a weight; one or two
@@ -36,6 +40,8 @@ struct ParamSpec {
   double init_std = 0.02;
   bool decay = true;    // weight decay: matrices and embeddings, not norms
   int shard_axis = -1;  // axis that tensor parallelism splits; -1 is replicated
+  ModelPart part = ModelPart::kBody;
+  int products = 1;  // of a matrix: how often a forward pass multiplies a row by it; a lookup is none
 
   // Set by ParamTable::add.
   Box local;           // what this rank holds
@@ -67,7 +73,8 @@ class ParamTable {
 
   // Appends and returns the index; names are unique.
   int add(ParamSpec spec);
-  void close_bucket();  // what is added from here on belongs to the next one
+  void close_bucket();          // what is added from here on belongs to the next one
+  void add_product(int index);  // a layer multiplies by a matrix that another one has added
 
   const Sharding& sharding() const { return sharding_; }
   // What a rank holds of `extent` entries that divide by tp_size.

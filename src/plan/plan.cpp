@@ -23,7 +23,7 @@ int64_t host_copies(const ParamTable& table, DType wide) {
 }
 
 // Peak of growth/grow.h: both stores, and either a tensor on its way, or the two inference copies of the comparison, or
-// the training copy of the liveness check, with one sequence in flight.
+// the training copy of the liveness check, with one sample in flight.
 int64_t growth_bytes(const ModelConfig& before, const ModelConfig& after, DType compute, int64_t context,
                      const Sharding& sharding, PlannedDevice device) {
   const DType checking = wide_of(compute);
@@ -36,13 +36,13 @@ int64_t growth_bytes(const ModelConfig& before, const ModelConfig& after, DType 
     return dry_run(config, checking, 1, context, use, whole).arena_bytes;
   };
   using Use = ParamStore::Use;
-  const int64_t logits = context * Model(after, whole).local_vocab() * size_of(checking);
+  const int64_t predictions = Model(after, whole).predictions_per_sample(context) * size_of(checking);
   const int64_t stores =
       store(before, compute, Use::kTraining, sharding) + store(after, compute, Use::kTraining, sharding);
   const int64_t comparing = store(before, checking, Use::kInference, whole) +
-                            store(after, checking, Use::kInference, whole) + pass(before, ModelUse::kLogits) +
-                            pass(after, ModelUse::kLogits) + 2 * logits;
-  const int64_t moving = store(after, checking, Use::kTraining, whole) + pass(after, ModelUse::kTraining) + logits;
+                            store(after, checking, Use::kInference, whole) + pass(before, ModelUse::kPrediction) +
+                            pass(after, ModelUse::kPrediction) + 2 * predictions;
+  const int64_t moving = store(after, checking, Use::kTraining, whole) + pass(after, ModelUse::kTraining) + predictions;
   const int64_t copies = device == PlannedDevice::kCpu ? host_copies(Model(after).table(), wide_of(compute)) : 0;
   return stores + std::max({comparing, moving, copies});
 }
@@ -122,7 +122,7 @@ StageForecast forecast_stage(const CampaignSpec& spec, const Forecast& forecast,
   const Model model(stage.model);
   stage.params = model.table().count();
   for (const ParamSpec& param : model.table())
-    if (param.name != "embed.weight" && param.name != "head.weight") stage.non_embedding_params += param.count();
+    if (param.part == ModelPart::kBody) stage.non_embedding_params += param.count();
   stage.flops_per_token =
       training_flops_per_token(stage.model, spec.data.context, flops_definition(spec.account.flops_def));
   stage.steps = spec.steps_of_stage(index);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "comm/progress.h"
+#include "layers/device_batch.h"
 #include "system/clock.h"
 
 namespace nexus {
@@ -14,17 +15,16 @@ namespace {
 // Means of the windows `indices`, in order.
 std::vector<double> window_losses(Backend& backend, ProcessGrid& grid, Arena& arena, Model& model, ParamStore& params,
                                   const EvalWindows& windows, const std::vector<int64_t>& indices) {
-  const int64_t context = windows.context(), batch = static_cast<int64_t>(indices.size()), rows = batch * context;
-  std::vector<int32_t> host(static_cast<size_t>(2 * rows));
-  for (int64_t row = 0; row < batch; ++row)
-    windows.fetch(indices[static_cast<size_t>(row)], host.data() + row * context, host.data() + rows + row * context);
+  const int64_t context = windows.context(), batch = static_cast<int64_t>(indices.size());
+  const BatchFields fields = model.batch_fields(context);
+  const HostBatch host(fields, batch);
+  for (int64_t row = 0; row < batch; ++row) windows.fetch(indices[static_cast<size_t>(row)], host.batch(), row);
   const Arena::Frame frame(arena);
-  const Tensor tokens = arena.alloc(DType::kI32, {rows}), targets = arena.alloc(DType::kI32, {rows});
-  const Tensor losses = arena.alloc(params.wide_dtype(), {rows});
-  backend.copy_in(tokens, host.data());
-  backend.copy_in(targets, host.data() + rows);
+  const Batch samples = alloc_batch(arena, fields, batch);
+  const Tensor losses = arena.alloc(params.wide_dtype(), {batch, context});
+  copy_in(backend, host.batch(), samples);
   const LayerContext ctx{backend, arena, params, batch, context, Pass::kEvaluation, &grid.tp()};
-  model.evaluate(ctx, tokens, targets, losses);
+  model.evaluate(ctx, samples, losses);
   const Buffer out = host_buffer(losses.size_bytes());
   backend.copy_out(out.data(), losses);
   std::vector<double> means;

@@ -6,6 +6,7 @@
 
 #include "accounting/device_memory.h"
 #include "core/units.h"
+#include "layers/device_batch.h"
 #include "model/dry_run.h"
 
 namespace nexus {
@@ -67,9 +68,10 @@ std::string cure(const MicroBatchSpec& spec, int64_t room) {
 }  // namespace
 
 int64_t evaluation_bytes(const MicroBatchSpec& spec) {
-  const int64_t rows = spec.layout.micro * spec.layout.context;
-  Arena inputs;  // tokens, targets, losses
-  for (int i = 0; i < 3; ++i) inputs.alloc(wide_of(spec.compute), {rows});
+  const Model model(spec.config, spec.sharding);
+  Arena inputs;
+  alloc_batch(inputs, model.batch_fields(spec.layout.context), spec.layout.micro);
+  inputs.alloc(wide_of(spec.compute), {spec.layout.micro, model.output().figures_per_sample(spec.layout.context)});
   return inputs.peak_bytes() + dry_run(spec.config, spec.compute, spec.layout.micro, spec.layout.context,
                                        ModelUse::kEvaluation, spec.sharding)
                                    .arena_bytes;

@@ -5,6 +5,7 @@
 
 #include "comm/progress.h"
 #include "core/log.h"
+#include "layers/device_batch.h"
 #include "model/dry_run.h"
 #include "system/clock.h"
 #include "train/finite_state.h"
@@ -14,11 +15,14 @@ namespace nexus {
 namespace {
 
 struct MicroBatch {
-  Tensor tokens, targets, losses;
+  Batch samples;
+  Tensor losses;
 };
 
-MicroBatch alloc_micro_batch(Arena& arena, int64_t rows, DType compute) {
-  return {arena.alloc(DType::kI32, {rows}), arena.alloc(DType::kI32, {rows}), arena.alloc(wide_of(compute), {rows})};
+MicroBatch alloc_micro_batch(Arena& arena, const Model& model, const BatchLayout& layout, DType compute) {
+  Batch samples = alloc_batch(arena, model.batch_fields(layout.context), layout.micro);
+  const int64_t losses = model.output().losses_per_sample(layout.context);
+  return {std::move(samples), arena.alloc(wide_of(compute), {layout.micro, losses})};
 }
 
 }  // namespace
@@ -46,9 +50,10 @@ StepRunner::StepRunner(Backend& backend, ProcessGrid& grid, Model& model, ParamS
       layout_(layout),
       safety_(safety),
       recompute_(options.recompute),
+      losses_per_sample_(model.output().losses_per_sample(layout.context)),
       arena_(allocate_activations(
           backend, {model.config(), params.compute_dtype(), layout, params.table().sharding(), options})),
-      host_batch_(host_buffer(2 * layout.micro * layout.context * size_of(DType::kI32))),
+      host_batch_(model.batch_fields(layout.context), layout.micro),
       facts_buffer_(backend.allocate(2 * size_of(DType::kF64), "the sum of losses")),
       facts_(facts_buffer_.tensor(DType::kF64, {2})),
       loss_sum_(facts_.flat(0, 1)),
@@ -60,28 +65,25 @@ StepRunner::StepRunner(Backend& backend, ProcessGrid& grid, Model& model, ParamS
 int64_t StepRunner::arena_bytes(const ModelConfig& config, DType compute, const BatchLayout& layout,
                                 const Sharding& sharding, Recompute recompute) {
   Arena counting;
-  alloc_micro_batch(counting, layout.micro * layout.context, compute);
+  alloc_micro_batch(counting, Model(config, sharding), layout, compute);
   return counting.peak_bytes() +
          dry_run(config, compute, layout.micro, layout.context, ModelUse::kTraining, sharding, recompute).arena_bytes;
 }
 
 void StepRunner::micro_batch(const FetchSample& fetch, const StepInput& input, int64_t index) {
-  const int64_t context = layout_.context, rows = layout_.micro * context;
   const double start = steady_seconds();
-  auto* tokens = static_cast<int32_t*>(host_batch_.data());
   for (int64_t row = 0; row < layout_.micro; ++row)
-    fetch(layout_.sample(input.first_sample, index, row), tokens + row * context, tokens + rows + row * context);
+    fetch(layout_.sample(input.first_sample, index, row), host_batch_.batch(), row);
   data_seconds_ += steady_seconds() - start;
 
   const Arena::Frame frame(arena_);
-  const MicroBatch batch = alloc_micro_batch(arena_, rows, params_.compute_dtype());
-  backend_.copy_in(batch.tokens, tokens);
-  backend_.copy_in(batch.targets, tokens + rows);
+  const MicroBatch batch = alloc_micro_batch(arena_, model_, layout_, params_.compute_dtype());
+  copy_in(backend_, host_batch_.batch(), batch.samples);
   Model::GradsReady ready;
   if (index + 1 == layout_.accumulation) ready = [this](int bucket) { exchange_.start(bucket); };
-  const LayerContext ctx{backend_, arena_, params_, layout_.micro, context, Pass::kTraining, &grid_.tp(), recompute_};
-  const double grad_scale = 1.0 / static_cast<double>(layout_.tokens());
-  model_.forward_backward(ctx, batch.tokens, batch.targets, grad_scale, batch.losses, ready);
+  const LayerContext ctx{backend_,        arena_,          params_,     layout_.micro,
+                         layout_.context, Pass::kTraining, &grid_.tp(), recompute_};
+  model_.forward_backward(ctx, batch.samples, 1.0 / losses(), batch.losses, ready);
   backend_.add_sum(batch.losses, loss_sum_);
   progress::tick();
 }
@@ -106,7 +108,7 @@ StepOutput StepRunner::run(const FetchSample& fetch, Optimizer& optimizer, const
   if (facts[3] > 0) refuse_nonfinite_state(grid_, params_);
 
   StepOutput output;
-  output.loss = facts[0] / static_cast<double>(layout_.tokens());
+  output.loss = facts[0] / losses();
   output.grad_norm = std::sqrt(sum_squares);
   output.stop = facts[1] > 0;
   output.save = facts[2] > 0 || output.stop;

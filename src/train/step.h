@@ -40,15 +40,15 @@ struct StepInput {
 };
 
 struct StepOutput {
-  double loss = 0;                  // mean nats per token of the global batch
+  double loss = 0;                  // mean of the global batch's losses
   double grad_norm = 0;             // before clipping
   bool updated = true;              // false: not finite and skipped
   bool stop = false, save = false;  // requested on some rank
   double data_seconds = 0;
 };
 
-// Writes the tokens and the targets of a global sample, `context` each.
-using FetchSample = std::function<void(int64_t sample, int32_t* tokens, int32_t* targets)>;
+// Writes a global sample to a row of the batch, in host memory.
+using FetchSample = std::function<void(int64_t sample, const Batch& batch, int64_t row)>;
 
 struct StepOptions {
   Recompute recompute = Recompute::kNone;
@@ -77,6 +77,7 @@ class StepRunner {
 
  private:
   void micro_batch(const FetchSample& fetch, const StepInput& input, int64_t index);
+  double losses() const { return static_cast<double>(layout_.samples() * losses_per_sample_); }  // of the global batch
   std::string blame();
   StepOutput refuse_update(StepOutput output);
 
@@ -87,8 +88,9 @@ class StepRunner {
   BatchLayout layout_;
   SafetySpec safety_;
   Recompute recompute_;
+  int64_t losses_per_sample_;
   Arena arena_;
-  Buffer host_batch_;
+  HostBatch host_batch_;
   Buffer facts_buffer_;
   Tensor facts_;      // f64 [2], read by the host in one copy:
   Tensor loss_sum_;   // [0], of the step under way

@@ -146,8 +146,8 @@ StepOutput StageTrainer::one_step() {
     return asked;
   };
   const StepInput input{state_.samples, rate, newest_rate(step, rate), poll};
-  const FetchSample fetch = [this](int64_t sample, int32_t* tokens, int32_t* targets) {
-    run_.sampler.fetch(sample, tokens, targets);
+  const FetchSample fetch = [this](int64_t sample, const Batch& batch, int64_t row) {
+    run_.sampler.fetch(sample, batch, row);
   };
   const StepOutput output = runner_.run(fetch, optimizer_, input);
   skipped_in_a_row_ = output.updated ? 0 : skipped_in_a_row_ + 1;

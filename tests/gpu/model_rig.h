@@ -5,9 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "layers/device_batch.h"
 #include "model/dry_run.h"
 #include "model/model.h"
 #include "support/host_tensors.h"
+#include "support/text_batch.h"
 
 namespace nexus::testing {
 
@@ -18,38 +20,35 @@ class AnyModelRig {
     draw_lively(params_);
     params_.zero_grad();
     Arena sizes;
-    for (int i = 0; i < 3; ++i) sizes.alloc(params_.wide_dtype(), {rows()});
-    sizes.alloc(params_.wide_dtype(), {rows(), model_.local_vocab()});
+    alloc_batch(sizes, model_.batch_fields(context), batch);
+    sizes.alloc(params_.wide_dtype(), {batch, context});
+    sizes.alloc(params_.wide_dtype(), {batch, model_.predictions_per_sample(context)});
     int64_t bytes = 0;
-    for (const ModelUse use : {ModelUse::kTraining, ModelUse::kEvaluation, ModelUse::kLogits})
+    for (const ModelUse use : {ModelUse::kTraining, ModelUse::kEvaluation, ModelUse::kPrediction})
       bytes = std::max(bytes, dry_run(model_.config(), compute, batch, context, use).arena_bytes);
     arena_ = Arena(backend.allocate(bytes + sizes.peak_bytes(), "a test's micro-batch"));
-    tokens_ = arena_.alloc(DType::kI32, {rows()});
-    targets_ = arena_.alloc(DType::kI32, {rows()});
-    losses_ = arena_.alloc(params_.wide_dtype(), {rows()});
-    backend.copy_in(tokens_, random_tokens("tokens", rows(), model_.config().vocab).data());
-    std::vector<int32_t> targets = random_tokens("targets", rows(), model_.config().vocab);
-    targets[static_cast<size_t>(rows() / 2)] = -1;
-    backend.copy_in(targets_, targets.data());
+    data_ = alloc_batch(arena_, model_.batch_fields(context), batch);
+    losses_ = arena_.alloc(params_.wide_dtype(), {batch, context});
+    const HostBatch host = text_batch(model_.config().vocab, batch, context);
+    host.batch().at("targets").as<int32_t>()[rows() / 2] = -1;
+    copy_in(backend, host.batch(), data_);
   }
 
   int64_t rows() const { return batch_ * context_; }
   const ParamTable& table() const { return model_.table(); }
   ParamStore& params() { return params_; }
 
-  void forward_backward() {
-    model_.forward_backward(context(), tokens_, targets_, 1.0f / static_cast<float>(rows()), losses_);
-  }
+  void forward_backward() { model_.forward_backward(context(), data_, 1.0f / static_cast<float>(rows()), losses_); }
   std::vector<double> losses() { return values(losses_); }
   std::vector<double> gradient(int param) { return values(params_.grad(param)); }
   std::vector<double> evaluated_losses() {
-    model_.evaluate(context(), tokens_, targets_, losses_);
+    model_.evaluate(context(), data_, losses_);
     return values(losses_);
   }
   std::vector<double> logits() {
     const Arena::Frame frame(arena_);
-    const Tensor out = arena_.alloc(params_.wide_dtype(), {rows(), model_.local_vocab()});
-    model_.logits(context(), tokens_, out);
+    const Tensor out = arena_.alloc(params_.wide_dtype(), {batch_, model_.predictions_per_sample(context_)});
+    model_.predict(context(), data_, out);
     return values(out);
   }
 
@@ -72,7 +71,8 @@ class AnyModelRig {
   ParamStore params_;
   Arena arena_;
   int64_t batch_, context_;
-  Tensor tokens_, targets_, losses_;
+  Batch data_;
+  Tensor losses_;
 };
 
 // ||a - b|| / ||b||; NaN is infinitely far.

@@ -73,8 +73,8 @@ bool dump(const ModelConfig& config, const std::string& folder) {
   out.set("batch", kBatch);
   out.set("context", kContext);
   out.set("grad_scale", kScale);
-  out.set("tokens", rig.tokens());
-  out.set("targets", rig.targets());
+  out.set("tokens", std::vector<int32_t>(rig.tokens().begin(), rig.tokens().end()));
+  out.set("targets", std::vector<int32_t>(rig.targets().begin(), rig.targets().end()));
   return out.finish();
 }
 

@@ -11,6 +11,7 @@
 #include "support/device.h"
 #include "support/grid_models.h"
 #include "support/host_tensors.h"
+#include "support/text_batch.h"
 #include "train/step.h"
 
 namespace nexus::testing {
@@ -43,7 +44,8 @@ class GridRig {
   }
 
   StepOutput step(double learning_rate) {
-    const auto fetch = [this](int64_t sample, int32_t* tokens, int32_t* targets) {
+    const auto fetch = [this](int64_t sample, const Batch& batch, int64_t row) {
+      int32_t *tokens = text_row(batch, "tokens", row), *targets = text_row(batch, "targets", row);
       const RandomStream random(3, "text");
       const auto vocab = static_cast<int32_t>(model_.config().vocab);
       for (int64_t t = 0; t < options_.context; ++t) {

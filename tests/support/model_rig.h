@@ -2,12 +2,14 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "model/dry_run.h"
 #include "model/model.h"
 #include "support/host_tensors.h"
+#include "support/text_batch.h"
 
 namespace nexus::testing {
 
@@ -21,13 +23,12 @@ class ModelRig {
         batch_(batch),
         context_(context),
         recompute_(recompute),
-        tokens_(random_tokens("tokens", batch * context, model_.config().vocab)),
-        targets_(random_tokens("targets", batch * context, model_.config().vocab)),
+        data_(text_batch(model_.config().vocab, batch, context)),
         losses_(host_buffer(batch * context * size_of(params_.wide_dtype()))) {
     draw_lively(params_);
     params_.zero_grad();
     int64_t bytes = 0;
-    for (const ModelUse use : {ModelUse::kTraining, ModelUse::kEvaluation, ModelUse::kLogits})
+    for (const ModelUse use : {ModelUse::kTraining, ModelUse::kEvaluation, ModelUse::kPrediction})
       bytes = std::max(bytes, dry_run(config, compute, batch, context, use, {}, recompute).arena_bytes);
     arena_ = poisoned_arena(bytes);
   }
@@ -35,18 +36,18 @@ class ModelRig {
   Model& model() { return model_; }
   ParamStore& params() { return params_; }
   Arena& arena() { return arena_; }
-  std::vector<int32_t>& tokens() { return tokens_; }
-  std::vector<int32_t>& targets() { return targets_; }
+  std::span<int32_t> tokens() { return field("tokens"); }
+  std::span<int32_t> targets() { return field("targets"); }
   int64_t rows() const { return batch_ * context_; }
   LayerContext context() {
     return {*backend_, arena_, params_, batch_, context_, Pass::kTraining, nullptr, recompute_};
   }
 
-  Tensor losses_view() { return losses_.tensor(params_.wide_dtype(), {rows()}); }
+  Tensor losses_view() { return losses_.tensor(params_.wide_dtype(), {batch_, context_}); }
   void forward_backward(double grad_scale = 1.0, const Model::GradsReady& ready = {}) {
-    model_.forward_backward(context(), view_of(tokens_), view_of(targets_), grad_scale, losses_view(), ready);
+    model_.forward_backward(context(), data_.batch(), grad_scale, losses_view(), ready);
   }
-  void evaluate() { model_.evaluate(context(), view_of(tokens_), view_of(targets_), losses_view()); }
+  void evaluate() { model_.evaluate(context(), data_.batch(), losses_view()); }
 
   // The losses of the last pass, in f64.
   std::vector<double> losses() { return wide_values(losses_view()); }
@@ -57,10 +58,10 @@ class ModelRig {
   }
   // [rows, V], in f64.
   std::vector<double> logits() {
-    const Shape shape{rows(), model_.config().vocab};
+    const Shape shape{batch_, model_.predictions_per_sample(context_)};
     const Buffer memory = host_buffer(shape.count() * size_of(params_.wide_dtype()));
     const Tensor out = memory.tensor(params_.wide_dtype(), shape);
-    model_.logits(context(), view_of(tokens_), out);
+    model_.predict(context(), data_.batch(), out);
     return wide_values(out);
   }
   std::vector<double> gradients() { return wide_values(params_.grad()); }
@@ -71,13 +72,18 @@ class ModelRig {
   }
 
  private:
+  std::span<int32_t> field(const std::string& name) {
+    const Tensor& tensor = data_.batch().at(name);
+    return {tensor.as<int32_t>(), static_cast<size_t>(tensor.count())};
+  }
+
   Model model_;
   std::unique_ptr<Backend> backend_;
   ParamStore params_;
   Arena arena_;
   int64_t batch_, context_;
   Recompute recompute_;
-  std::vector<int32_t> tokens_, targets_;
+  HostBatch data_;
   Buffer losses_;
 };
 

@@ -8,6 +8,7 @@
 #include "sample_text.h"
 #include "support/expect_error.h"
 #include "support/temp_folder.h"
+#include "support/text_batch.h"
 
 namespace nexus {
 namespace {
@@ -32,10 +33,13 @@ struct Windows {
 };
 
 Windows fetch(const Sampler& sampler, int64_t sample) {
-  Windows result{std::vector<int32_t>(static_cast<size_t>(sampler.context())), {}};
-  result.targets = result.tokens;
-  sampler.fetch(sample, result.tokens.data(), result.targets.data());
-  return result;
+  const HostBatch host(testing::text_fields(sampler.context()), 2);
+  sampler.fetch(sample, host.batch(), 1);
+  const auto row = [&](const char* field) {
+    const Tensor ids = host.batch().at(field).rows(1, 1);
+    return std::vector<int32_t>(ids.as<int32_t>(), ids.as<int32_t>() + ids.count());
+  };
+  return {row("tokens"), row("targets")};
 }
 
 // Every window of every dataset is visited once per epoch, and each cycle holds each dataset's quota exactly.
@@ -199,16 +203,14 @@ TEST(EvalWindows, CoversTheFileInOrder) {
   const TempFolder folder;
   const EvalWindows windows(counting_file(folder / "t", 30), 7, 30);
   ASSERT_EQ(windows.count(), 4);
-  int32_t tokens[7], targets[7];
-  for (int64_t w = 0; w < 4; ++w) {
-    windows.fetch(w, tokens, targets);
-    for (int32_t i = 0; i < 7; ++i) {
-      EXPECT_EQ(tokens[i], 7 * w + i);
-      EXPECT_EQ(targets[i], 7 * w + i + 1);
-    }
+  const HostBatch host(testing::text_fields(7), 4);
+  for (int64_t w = 0; w < 4; ++w) windows.fetch(w, host.batch(), w);
+  for (int32_t i = 0; i < 4 * 7; ++i) {
+    EXPECT_EQ(host.batch().at("tokens").as<int32_t>()[i], i);
+    EXPECT_EQ(host.batch().at("targets").as<int32_t>()[i], i + 1);
   }
   EXPECT_EQ(windows.bytes_per_token(), std::nullopt);
-  EXPECT_NEXUS_ERROR(windows.fetch(4, tokens, targets), ErrorKind::kInternal, HasSubstr("window 4 of 4"));
+  EXPECT_NEXUS_ERROR(windows.fetch(4, host.batch(), 0), ErrorKind::kInternal, HasSubstr("window 4 of 4"));
 }
 
 TEST(EvalWindows, KnowsTheBytesPerTokenOfFilesWithADescription) {

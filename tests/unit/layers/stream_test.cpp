@@ -4,6 +4,7 @@
 #include "layers/embedding.h"
 #include "layers/head.h"
 #include "layers/row_norm.h"
+#include "support/text_batch.h"
 #include "unit/layers/layer_rig.h"
 
 namespace nexus {
@@ -89,11 +90,13 @@ TEST(Embedding, SumsTheGradientsOfRepeatedTokens) {
   ParamTable table;
   const Embedding embedding(table, "embed.weight", 5, kD);
   LayerRig rig(table, 1, 6);
-  std::vector<int32_t> tokens = {1, 4, 1, 0, 1, 4};  // 2 and 3 never occur
+  const HostBatch text(embedding.fields(6), 1);
+  const std::vector<int32_t> tokens = {1, 4, 1, 0, 1, 4};  // 2 and 3 never occur
+  std::copy(tokens.begin(), tokens.end(), text.batch().at("tokens").as<int32_t>());
   HostTensor c = random_tensor("cotangent", {6, kD}), out = nan_tensor({6, kD});
-  embedding.backward(rig.context(), testing::view_of(tokens), c.view());
+  embedding.backward(rig.context(), text.batch(), c.view());
   GradientCheck check([&] {
-    embedding.forward(rig.context(), testing::view_of(tokens), out.view());
+    embedding.forward(rig.context(), text.batch(), out.view());
     return dot(out, c);
   });
   rig.expect_param_gradients(check);
@@ -108,10 +111,11 @@ class HeadTest : public ::testing::Test {
   LayerRig rig_{table_, 1, kRows};
   HostTensor x_ = random_tensor("x", {kRows, kWidth});
   HostTensor losses_ = nan_tensor({kRows});
-  std::vector<int32_t> targets_ = testing::random_tokens("targets", kRows, kVocab);
+  HostBatch text_ = testing::text_batch(kVocab, 1, kRows);
+  int32_t* targets_ = text_.batch().at("targets").as<int32_t>();
 
   double evaluated_sum() {
-    head_.evaluate(rig_.context(Pass::kEvaluation), x_.view(), testing::view_of(targets_), losses_.view());
+    head_.evaluate(rig_.context(Pass::kEvaluation), x_.view(), text_.batch(), losses_.view());
     double sum = 0;
     for (const double loss : losses_.values()) sum += loss;
     return sum;
@@ -121,7 +125,7 @@ class HeadTest : public ::testing::Test {
 TEST_F(HeadTest, HasExactGradientsAcrossChunks) {
   constexpr float kScale = 0.125f;  // exact in binary, so it adds no rounding
   HostTensor gradient = x_;
-  head_.forward_backward(rig_.context(), gradient.view(), testing::view_of(targets_), kScale, losses_.view());
+  head_.forward_backward(rig_.context(), gradient.view(), text_.batch(), kScale, losses_.view());
   GradientCheck check([&] { return kScale * evaluated_sum(); });
   check.expect("x", x_.data(), gradient.data(), x_.count());
   rig_.expect_param_gradients(check);
@@ -130,25 +134,25 @@ TEST_F(HeadTest, HasExactGradientsAcrossChunks) {
 TEST_F(HeadTest, GivesTheSameLossesInTrainingAndEvaluation) {
   evaluated_sum();
   const std::vector<double> evaluated = losses_.values();
-  head_.forward_backward(rig_.context(), x_.view(), testing::view_of(targets_), 1.0f, losses_.view());
+  head_.forward_backward(rig_.context(), x_.view(), text_.batch(), 1.0f, losses_.view());
   EXPECT_EQ(losses_.values(), evaluated);
 }
 
 TEST_F(HeadTest, IgnoresTargetsOfMinusOne) {
   targets_[3] = -1;
-  head_.forward_backward(rig_.context(), x_.view(), testing::view_of(targets_), 1.0f, losses_.view());
+  head_.forward_backward(rig_.context(), x_.view(), text_.batch(), 1.0f, losses_.view());
   EXPECT_EQ(losses_.values()[3], 0.0);
   for (int64_t j = 0; j < kWidth; ++j) EXPECT_EQ(x_.data()[3 * kWidth + j], 0.0);
 }
 
 TEST_F(HeadTest, GivesLogitsWhoseSoftmaxIsTheLoss) {
   HostTensor logits = nan_tensor({kRows, kVocab});
-  head_.logits(rig_.context(Pass::kEvaluation), x_.view(), logits.view());
+  head_.predict(rig_.context(Pass::kEvaluation), x_.view(), logits.view());
   evaluated_sum();
   for (int64_t r = 0; r < kRows; r += 100) {
     double sum = 0;
     for (int64_t j = 0; j < kVocab; ++j) sum += std::exp(logits.data()[r * kVocab + j]);
-    const double expected = std::log(sum) - logits.data()[r * kVocab + targets_[static_cast<size_t>(r)]];
+    const double expected = std::log(sum) - logits.data()[r * kVocab + targets_[r]];
     EXPECT_NEAR(losses_.values()[static_cast<size_t>(r)], expected, 1e-13);  // f64 rounding of five terms
   }
 }

@@ -24,14 +24,14 @@ int64_t real_peak(const ModelConfig& config, DType compute, ModelUse use, Recomp
   rig.arena() = testing::poisoned_arena(2 * dry_run(config, compute, 2, 5, ModelUse::kTraining).arena_bytes);
   if (use == ModelUse::kTraining) rig.forward_backward();
   if (use == ModelUse::kEvaluation) rig.evaluate();
-  if (use == ModelUse::kLogits) rig.logits();
+  if (use == ModelUse::kPrediction) rig.logits();
   EXPECT_EQ(rig.arena().used_bytes(), 0);
   return rig.arena().peak_bytes();
 }
 
 TEST_P(EveryDryRun, KnowsTheExactBytesOfTheRealRun) {
   for (const DType compute : {DType::kF64, DType::kF32, DType::kBF16})
-    for (const ModelUse use : {ModelUse::kTraining, ModelUse::kEvaluation, ModelUse::kLogits})
+    for (const ModelUse use : {ModelUse::kTraining, ModelUse::kEvaluation, ModelUse::kPrediction})
       for (const Recompute recompute : {Recompute::kNone, Recompute::kActivations})
         EXPECT_EQ(dry_run(GetParam().config, compute, 2, 5, use, {}, recompute).arena_bytes,
                   real_peak(GetParam().config, compute, use, recompute))

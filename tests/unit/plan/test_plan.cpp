@@ -2,6 +2,7 @@
 
 #include "accounting/device_memory.h"
 #include "plan/plan.h"
+#include "support/text_batch.h"
 #include "train/step.h"
 #include "unit/plan/small_campaign.h"
 
@@ -75,8 +76,9 @@ void expect_what_a_step_allocates(Recompute recompute) {
   params.initialize(1);
   StepRunner runner(*backend, grid, model, params, make_batch_layout(spec.batch, 48, 0, 1), {}, {recompute});
   Optimizer optimizer({}, 0, {Generation{{{"M", 80}, {"A", 96}}, 0, 0}});
-  const auto fetch = [](int64_t, int32_t* tokens, int32_t* targets) {
-    for (int t = 0; t < 48; ++t) tokens[t] = targets[t] = t;
+  const auto fetch = [](int64_t, const Batch& batch, int64_t row) {
+    for (const char* field : {"tokens", "targets"})
+      for (int t = 0; t < 48; ++t) testing::text_row(batch, field, row)[t] = t;
   };
   runner.run(fetch, optimizer, {0, 1e-3, 1e-3, {}});
   EXPECT_EQ(params.size_bytes() + runner.arena_peak_bytes(), stage.memory.training_bytes());

@@ -7,6 +7,7 @@
 #include "growth/grow.h"
 #include "support/expect_error.h"
 #include "support/model_rig.h"
+#include "support/text_batch.h"
 #include "train/step.h"
 
 namespace nexus {
@@ -25,7 +26,8 @@ ModelConfig stepped_model() {
   return config;
 }
 
-void fetch_random(int64_t context, int64_t sample, int32_t* tokens, int32_t* targets) {
+void fetch_random(int64_t context, int64_t sample, const Batch& batch, int64_t row) {
+  int32_t *tokens = testing::text_row(batch, "tokens", row), *targets = testing::text_row(batch, "targets", row);
   const RandomStream random(3, "text");
   for (int64_t t = 0; t <= context; ++t) {
     const auto id = static_cast<int32_t>(random.below(static_cast<uint64_t>(sample * context + t), 100));
@@ -48,7 +50,9 @@ std::vector<double> train(const BatchLayout& layout, DType dtype, int steps, std
   Optimizer optimizer(adamw, 0.1, {first_generation(model.config())});
   std::vector<double> losses;
   for (int step = 0; step < steps; ++step) {
-    const auto fetch = [&](int64_t sample, int32_t* a, int32_t* b) { fetch_random(layout.context, sample, a, b); };
+    const auto fetch = [&](int64_t sample, const Batch& batch, int64_t row) {
+      fetch_random(layout.context, sample, batch, row);
+    };
     losses.push_back(runner.run(fetch, optimizer, {step * layout.samples(), 1e-3, 1e-3, {}}).loss);
   }
   EXPECT_EQ(runner.arena_peak_bytes(), StepRunner::arena_bytes(model.config(), dtype, layout, {}, recompute));
@@ -91,7 +95,9 @@ TEST(Step, LearnsRandomTextByHeart) {
   Optimizer optimizer({}, 0.0, {first_generation(model.config())});
   double first = 0, last = 0;
   for (int step = 0; step < 150; ++step) {
-    const auto fetch = [](int64_t sample, int32_t* a, int32_t* b) { fetch_random(16, sample % 4, a, b); };
+    const auto fetch = [](int64_t sample, const Batch& batch, int64_t row) {
+      fetch_random(16, sample % 4, batch, row);
+    };
     last = runner.run(fetch, optimizer, {0, 3e-3, 3e-3, {}}).loss;
     if (step == 0) first = last;
   }
@@ -141,7 +147,7 @@ TEST(Step, StopsBeforeAnUpdateThatIsNotFiniteAndNamesTheTensor) {
   backend->copy_in(params.weight(victim).flat(5, 1), &poison);
   std::vector<double> before(static_cast<size_t>(model.table().flat_count())), after(before.size());
   backend->copy_out(before.data(), params.master());
-  const auto fetch = [](int64_t sample, int32_t* a, int32_t* b) { fetch_random(16, sample, a, b); };
+  const auto fetch = [](int64_t sample, const Batch& batch, int64_t row) { fetch_random(16, sample, batch, row); };
   Optimizer optimizer({}, 0.0, {first_generation(model.config())});
   StepRunner strict(*backend, grid, model, params, layout, {});
   EXPECT_NEXUS_ERROR(strict.run(fetch, optimizer, {0, 1e-3, 1e-3, {}}), ErrorKind::kNumeric,
@@ -164,7 +170,7 @@ TEST(Step, StopsAfterAnUpdateThatLeftAnythingThatIsNotFiniteAndNamesIt) {
   const auto backend = make_cpu_backend();
   ProcessGrid grid(make_self_communicator(), 1, 1);
   const BatchLayout layout = make_batch_layout({4 * 16, 4}, 16, 0, 1);
-  const auto fetch = [](int64_t sample, int32_t* a, int32_t* b) { fetch_random(16, sample, a, b); };
+  const auto fetch = [](int64_t sample, const Batch& batch, int64_t row) { fetch_random(16, sample, batch, row); };
   SafetySpec skip;
   skip.nonfinite = NonfiniteAction::kSkip;
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
@@ -195,7 +201,7 @@ TEST(Step, StopsAfterAnUpdateThatOverflows) {
   const auto backend = make_cpu_backend();
   ProcessGrid grid(make_self_communicator(), 1, 1);
   const BatchLayout layout = make_batch_layout({4 * 16, 4}, 16, 0, 1);
-  const auto fetch = [](int64_t sample, int32_t* a, int32_t* b) { fetch_random(16, sample, a, b); };
+  const auto fetch = [](int64_t sample, const Batch& batch, int64_t row) { fetch_random(16, sample, batch, row); };
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     Model model(stepped_model());
     ParamStore params(*backend, model.table(), dtype);
