@@ -36,15 +36,19 @@ std::vector<std::string> architectures_of(const GrowthPolicy& policy) {
 }
 
 std::string describe_growth_policies() {
-  std::string text, part = architecture(ModelConfig{}.arch).grown_part();
+  const std::string usual = architecture(ModelConfig{}.arch).grown_part();
+  std::map<std::string, std::string> texts;  // of each grown part
   for (const GrowthPolicy* each : all_growth_policies()) {
-    if (!text.empty()) text += each->grown_part() == part ? ", " : "; ";
-    if (each->grown_part() != part) {
-      part = each->grown_part();
-      text += fmt::format("{}: ", fmt::join(architectures_of(*each), " and "));
-    }
+    std::string& text = texts[each->grown_part()];
+    if (!text.empty())
+      text += ", ";
+    else if (each->grown_part() != usual)
+      text = fmt::format("; {}: ", fmt::join(architectures_of(*each), " and "));
     text += each->name();
   }
+  std::string text = texts[usual];
+  texts.erase(usual);
+  for (const auto& [part, others] : texts) text += others;
   return text;
 }
 

@@ -2,11 +2,6 @@
 // file of policies/ and one line of policies.cpp; nothing else in nexus names one.
 #pragma once
 
-#include <map>
-#include <optional>
-#include <string>
-#include <vector>
-
 #include "growth/growth_options.h"
 #include "optim/schedule.h"
 
