@@ -9,11 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include "campaign/campaign_spec.h"
-#include "campaign/cluster_spec.h"
 #include "config/config.h"
 #include "config/yaml_tree.h"
 #include "model/architecture.h"
+#include "spec/campaign_spec.h"
+#include "spec/cluster_spec.h"
 
 namespace nexus {
 

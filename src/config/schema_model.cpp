@@ -7,8 +7,6 @@
 namespace nexus {
 namespace {
 
-constexpr int64_t kMaxLayers = 4096;
-
 using Rows = Table<CampaignSpec>;
 
 template <typename Member>

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/ascii.h"
+#include "core/error.h"
 
 namespace nexus {
 
@@ -13,6 +14,12 @@ std::string RunFolder::checkpoint(const std::string& stage, int64_t step) const 
 bool is_safe_name(const std::string& name) {
   if (name.empty() || name.size() > 100 || name[0] == '.' || name[0] == '-') return false;
   return is_made_of(name, "._-");
+}
+
+void require_safe_name(const std::string& key, const std::string& name) {
+  if (!is_safe_name(name))
+    throw Error(ErrorKind::kConfig, fmt::format("{} '{}' cannot be a folder name", key, name), key,
+                "use 1 to 100 letters, digits, dots, dashes and underscores, and begin with a letter or digit");
 }
 
 }  // namespace nexus

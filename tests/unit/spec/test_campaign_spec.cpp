@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "campaign/campaign_spec.h"
+#include "spec/campaign_spec.h"
 
 namespace nexus {
 namespace {
