@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/ascii.h"
 #include "core/error.h"
 
@@ -17,9 +19,11 @@ bool is_safe_name(const std::string& name) {
 }
 
 void require_safe_name(const std::string& key, const std::string& name) {
-  if (!is_safe_name(name))
-    throw Error(ErrorKind::kConfig, fmt::format("{} '{}' cannot be a folder name", key, name), key,
-                "use 1 to 100 letters, digits, dots, dashes and underscores, and begin with a letter or digit");
+  if (is_safe_name(name)) return;
+  std::string shown = name;
+  std::replace_if(shown.begin(), shown.end(), is_control, '?');
+  throw Error(ErrorKind::kConfig, fmt::format("{} '{}' cannot be a folder name", key, shown), key,
+              "use 1 to 100 letters, digits, dots, dashes and underscores, and begin with a letter or digit");
 }
 
 }  // namespace nexus
