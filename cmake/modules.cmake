@@ -1,7 +1,7 @@
 # Modules that only organise, and tests: nobody waits for their code, so they compile at -O1 in two thirds of the time of -O3 (with
 # sanitizers at -O0 in half of that of -O1; -g1 holds the lines of a report). Nothing that computes weights belongs here: other flags
 # may change bits.
-set(NX_ORGANISING records campaign report plan doctor slurm config cli)
+set(NX_ORGANISING records spec campaign report plan doctor slurm config cli)
 set(NX_READS_JSON records checkpoint train campaign report plan doctor cli)  # most of their files, that is
 set(NX_QUICK_FLAGS -O1)
 if(NEXUS_SANITIZE)

@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
-#include "campaign/campaign_spec.h"
 #include "campaign/run_lease.h"
+#include "spec/campaign_spec.h"
 
 namespace nexus {
 

@@ -18,6 +18,7 @@
 #include "core/log.h"
 #include "core/units.h"
 #include "params/replication.h"
+#include "spec/rules.h"
 #include "system/clock.h"
 #include "train/checkpoint_io.h"
 #include "train/trainer.h"
@@ -381,9 +382,7 @@ WatchdogOptions watchdog_options(const CampaignSpec& spec, Communicator& world, 
 
 ExitCode run_campaign(const CampaignInput& input, const LaunchOptions& launch, Backend& backend,
                       std::unique_ptr<Communicator> world) {
-  if (input.spec.stages.empty())
-    throw Error(ErrorKind::kConfig, "the campaign has no stages", "stages",
-                "add at least one stage with tokens and lr");
+  check_names(input.spec);
   if (input.spec.data.train.empty())
     throw Error(ErrorKind::kConfig, "the campaign names no training data", "data.train",
                 "make token files with `nexus data build`, then write train: [{path: PREFIX}]");

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "campaign/campaign_spec.h"
-#include "campaign/key_class.h"
 #include "comm/communicator.h"
+#include "spec/campaign_spec.h"
+#include "spec/key_class.h"
 #include "train/run_records.h"
 
 namespace nexus {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "campaign/campaign_spec.h"
 #include "data/sampler.h"
+#include "spec/campaign_spec.h"
 
 namespace nexus {
 

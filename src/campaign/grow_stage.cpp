@@ -33,7 +33,9 @@ void require_sound_growth(const GrowthCheck& check, const GrowthOptions& options
     throw Error(
         ErrorKind::kNumeric,
         fmt::format("{} new blocks can never move, the first is {}", check.dead_blocks.size(), check.dead_blocks[0]),
-        where, "use grow.init zero_rows, or set grow.allow_dead to true");
+        where,
+        fmt::format("use grow.init {}, or set grow.allow_dead to true",
+                    growth_policies_for(options.policy->grown_part()).front()->name()));
 }
 
 }  // namespace nexus

@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "campaign/campaign_spec.h"
 #include "campaign/next_action.h"
 #include "comm/communicator.h"
 #include "data/data_check.h"
 #include "data/data_identity.h"
 #include "data/sampler.h"
+#include "spec/campaign_spec.h"
 #include "train/train_state.h"
 
 namespace nexus {

@@ -1,10 +1,10 @@
 // What a campaign's first launch reads before its first step, for those who ask beforehand (train --dry-run).
 #pragma once
 
-#include "campaign/campaign_spec.h"
 #include "campaign/data_review.h"
 #include "checkpoint/checkpoint.h"
 #include "comm/communicator.h"
+#include "spec/campaign_spec.h"
 #include "train/train_state.h"
 
 namespace nexus {

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "campaign/campaign_spec.h"
+#include "spec/campaign_spec.h"
 #include "train/train_state.h"
 
 namespace nexus {

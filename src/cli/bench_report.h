@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "campaign/campaign_spec.h"
 #include "cli/bench_ceilings.h"
 #include "cli/bench_step.h"
+#include "spec/campaign_spec.h"
 
 namespace nexus {
 

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "backend/profiled.h"
-#include "campaign/campaign_spec.h"
 #include "comm/process_grid.h"
 #include "core/statistics.h"
+#include "spec/campaign_spec.h"
 #include "train/step.h"
 
 namespace nexus {

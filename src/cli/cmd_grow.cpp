@@ -1,7 +1,7 @@
 // nexus grow: offline growth of one checkpoint, with the check on real data if a token file is given.
 #include <unistd.h>
 
-#include <cmath>
+#include <algorithm>
 #include <memory>
 
 #include "campaign/grow_stage.h"
@@ -25,9 +25,10 @@ namespace {
 constexpr int64_t kCheckSamples = 4;
 
 struct GrowArguments {
-  std::string in, out, init = "zero_rows", moments = "keep", check;
+  std::string in, out, init, moments = "keep", check;
   std::vector<std::string> assignments;
-  double column_std = 0.02, learning_rate = 1e-4;
+  std::map<std::string, double> numbers;  // of policies
+  double learning_rate = 1e-4;
   int64_t context = 512;
   bool not_lossless = false, allow_dead = false;
 };
@@ -42,9 +43,9 @@ bool grows(const std::string& name) {
 
 GrowthOptions growth_options(const GrowArguments& arguments) {
   GrowthOptions options;
-  options.init = growth_init(arguments.init);
+  if (!arguments.init.empty()) options.policy = &growth_policy(arguments.init);
   options.moments = moment_policy(arguments.moments);
-  options.column_std = arguments.column_std;
+  options.numbers = arguments.numbers;
   options.lossless = !arguments.not_lossless;
   options.allow_dead = arguments.allow_dead;
   for (const std::string& assignment : arguments.assignments) {
@@ -82,10 +83,12 @@ void print_check(const GrowthCheck& check) {
 }
 
 int grow(const GrowArguments& arguments) {
-  const GrowthOptions options = growth_options(arguments);
+  GrowthOptions options = growth_options(arguments);
   const Checkpoint checkpoint(arguments.in);
   checkpoint.require_finite();
   TrainState state = train_state_from_json(checkpoint.state(), arguments.in);
+  const auto fitting = growth_policies_for(architecture(state.model.arch).grown_part());
+  if (arguments.init.empty() && !fitting.empty()) options.policy = fitting.front();
   if (const auto problem = policy_problem(options, state.model))
     throw Error(ErrorKind::kConfig, problem->what, "--init", problem->todo + " (--allow-dead, --not-lossless)");
   const std::unique_ptr<Backend> backend = make_cpu_backend(threads_per_rank());
@@ -126,12 +129,17 @@ void add_grow_command(CLI::App& app, Action& action) {
       ->transform(path_for_campaigns());
   command->add_option("-s,--set", arguments->assignments, "new widths: model.M=1664, model.A=2176, model.n_qkv=...")
       ->allow_extra_args(false);
-  command->add_option(
-      "--init", arguments->init,
-      "zero_rows, zero_all, zero_columns, random; Tokenformer: released, zero_key, zero_key_fixed_scale");
+  command->add_option("--init", arguments->init, describe_growth_policies());
   command->add_option("--optimizer", arguments->moments, "keep, keep_v or reset");
-  command->add_option("--column-std", arguments->column_std, "standard deviation of new random entries")
-      ->check(number_above(0, 100));
+  for (const GrowthKey& key : growth_keys(all_growth_policies())) {
+    std::string option = key.name;
+    std::replace(option.begin(), option.end(), '_', '-');
+    command
+        ->add_option_function<double>(
+            "--" + option, [arguments, name = key.name](double value) { arguments->numbers[name] = value; },
+            key.comment)
+        ->check(number_above(0, key.most));
+  }
   command->add_option("--check", arguments->check, "token file (prefix) to prove the growth on")
       ->transform(path_to_read());
   command->add_option("--context", arguments->context, "tokens per sequence of the check")

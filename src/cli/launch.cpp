@@ -12,6 +12,7 @@
 #include "comm/exit_guard.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "plan/plan.h"
 #include "system/clock.h"
 #include "system/launch_environment.h"
 
@@ -24,9 +25,8 @@ constexpr double kPatienceSeconds = 3;
 
 Device open_device(const std::string& device, bool deterministic, std::unique_ptr<Communicator> world) {
   warn_of_threads(*world, threads_per_rank());
-  if (device == "cpu") return {make_cpu_backend(threads_per_rank()), std::move(world)};
-  if (device == "cuda") return open_gpu(deterministic, std::move(world));
-  throw Error(ErrorKind::kConfig, "unknown device '" + device + "'", "--device", "use cpu or cuda");
+  if (planned_device(device) == PlannedDevice::kCuda) return open_gpu(deterministic, std::move(world));
+  return {make_cpu_backend(threads_per_rank()), std::move(world)};
 }
 
 int threads_per_rank() {

@@ -1,10 +1,9 @@
 #include "config/cluster.h"
 
-#include <fmt/format.h>
-
 #include "config/config_file.h"
 #include "config/render.h"
 #include "config/table_reader.h"
+#include "config/validate.h"
 #include "core/run_folder.h"
 
 namespace nexus {
@@ -15,9 +14,7 @@ class ClusterReader : public TableReader {
   ClusterSpec read(const Node& root) {
     ClusterSpec cluster;
     read_map(root, "", cluster_table(), cluster);
-    if (!is_safe_name(cluster.name))
-      refuse(locations_.of("name"), "name", fmt::format("name '{}' cannot be a folder name", cluster.name),
-             "use 1 to 100 letters, digits, dots, dashes and underscores, and begin with a letter or digit");
+    refuse_where_written(locations_, [&] { require_safe_name("name", cluster.name); });
     return cluster;
   }
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "campaign/cluster_spec.h"
+#include "spec/cluster_spec.h"
 
 namespace nexus {
 

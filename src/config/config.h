@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "campaign/campaign_spec.h"
-#include "campaign/key_class.h"
+#include "spec/campaign_spec.h"
+#include "spec/key_class.h"
 
 namespace nexus {
 

@@ -1,9 +1,9 @@
 // From the merged tree to the campaign, by the table of keys.
 #pragma once
 
-#include "campaign/campaign_spec.h"
 #include "config/locations.h"
 #include "config/yaml_tree.h"
+#include "spec/campaign_spec.h"
 
 namespace nexus {
 

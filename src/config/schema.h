@@ -9,11 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include "campaign/campaign_spec.h"
-#include "campaign/cluster_spec.h"
 #include "config/config.h"
 #include "config/yaml_tree.h"
 #include "model/architecture.h"
+#include "spec/campaign_spec.h"
+#include "spec/cluster_spec.h"
 
 namespace nexus {
 
@@ -41,11 +41,11 @@ struct Field {
   std::function<std::string(const Spec&, const ModelConfig&)> misplaced;
 
   bool required() const { return preset.empty() && !optional; }
-  // Presets that depend on the model's architecture; the one of above where there is none.
-  std::function<std::optional<std::string>(const ModelConfig&)> own_preset;
-  std::string preset_for(const ModelConfig& model) const {
+  // Presets that depend on the keys above it or on the model's architecture; `preset` where there is none.
+  std::function<std::optional<std::string>(const Spec&, const ModelConfig&)> own_preset;
+  std::string preset_for(const Spec& spec, const ModelConfig& model) const {
     if (own_preset)
-      if (const auto own = own_preset(model)) return *own;
+      if (const auto own = own_preset(spec, model)) return *own;
     const auto presets = architecture(model.arch).presets();
     const auto own = presets.find(key);
     return own == presets.end() ? preset : own->second;

@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
-#include "campaign/cluster_words.h"
 #include "config/schema_rows.h"
 #include "config/script_values.h"
+#include "spec/cluster_words.h"
 
 namespace nexus {
 namespace {

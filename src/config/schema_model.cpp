@@ -7,8 +7,6 @@
 namespace nexus {
 namespace {
 
-constexpr int64_t kMaxLayers = 4096;
-
 using Rows = Table<CampaignSpec>;
 
 template <typename Member>
@@ -38,7 +36,7 @@ std::string preset_text(const ModelKey& key) {
 void add_own_key(Rows& t, const ModelKey& key) {
   Field<CampaignSpec>& field = t.emplace_back("model." + key.name, kFixed);
   field.preset = preset_text(key);
-  field.own_preset = [name = key.name](const ModelConfig& model) -> std::optional<std::string> {
+  field.own_preset = [name = key.name](const CampaignSpec&, const ModelConfig& model) -> std::optional<std::string> {
     const ModelKey* own = architecture(model.arch).find_key(name);
     return own == nullptr ? std::nullopt : std::optional(preset_text(*own));
   };

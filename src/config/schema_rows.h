@@ -10,9 +10,6 @@
 
 namespace nexus {
 
-// Largest width that is taken for meant; the product of any two stays far from overflow.
-constexpr int64_t kMaxWidth = 1 << 24;
-
 constexpr auto kFixed = KeyClass::kFixed;
 constexpr auto kSchedule = KeyClass::kSchedule;
 constexpr auto kData = KeyClass::kData;

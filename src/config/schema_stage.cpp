@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "config/schema_rows.h"
+#include "growth/growth_policy.h"
 
 namespace nexus {
 namespace {
@@ -26,10 +28,9 @@ std::string not_constant(const StageSpec& stage, const ModelConfig&) {
 std::string wsd_only(const StageSpec& stage, const ModelConfig&) {
   return stage.lr.kind == ScheduleKind::kWsd ? "" : "belongs to schedule wsd";
 }
-std::string with_new_normal_entries(const StageSpec&, const ModelConfig& model) {
-  for (const std::string& init : architecture(model.arch).growth_inits())
-    if (draws_by_column_std(growth_init(init))) return "";
-  return "belongs to growths with grow.init zero_rows, zero_columns or random";
+bool has_key(const GrowthPolicy& policy, const std::string& name) {
+  const std::vector<GrowthKey> keys = policy.keys();
+  return std::any_of(keys.begin(), keys.end(), [&](const GrowthKey& key) { return key.name == name; });
 }
 
 void add_learning_rate(Rows& t) {
@@ -76,14 +77,38 @@ void add_growable_widths(Rows& t) {
       if (key.grows() && added.insert(key.name).second) t.push_back(growth_row(*each, key));
 }
 
+void add_growth_policy(Rows& t) {
+  ChoiceType<const GrowthPolicy*> init;
+  for (const GrowthPolicy* each : all_growth_policies()) init.choices.emplace_back(each->name(), each);
+  add(t, "grow.init", init.choices.front().first, init, growth(&GrowthOptions::policy), kFixed,
+      describe_growth_policies())
+      .own_preset = [](const StageSpec&, const ModelConfig& model) -> std::optional<std::string> {
+    return growth_policies_for(architecture(model.arch).grown_part()).front()->name();
+  };
+}
+
+// A number that some policies read.
+void add_growth_number(Rows& t, const GrowthKey& key) {
+  Field<StageSpec>& field = t.emplace_back("grow." + key.name, kFixed);
+  field.preset = real_text(key.preset);
+  field.comment = key.comment;
+  field.set = [type = RealType{0, key.most, true}, name = key.name](StageSpec& stage, const Node& node,
+                                                                    const std::string& path) {
+    stage.grow.numbers[name] = type.parse(node, path);
+  };
+  field.get = [name = key.name](const StageSpec& stage) -> std::optional<std::string> {
+    return real_text(stage.grow.number(name));
+  };
+  field.misplaced = [name = key.name](const StageSpec& stage, const ModelConfig&) -> std::string {
+    if (has_key(*stage.grow.policy, name)) return "";
+    std::vector<std::string> owners;
+    for (const GrowthPolicy* each : all_growth_policies())
+      if (has_key(*each, name)) owners.push_back(each->name());
+    return "belongs to growths with grow.init " + join_names(owners);
+  };
+}
+
 void add_growth_options(Rows& t) {
-  using enum GrowthInit;
-  const auto init = choice_of({kZeroRows, kZeroAll, kZeroColumns, kRandom, kReleased, kZeroKey, kZeroKeyFixedScale});
-  add(t, "grow.init", "zero_rows", init, growth(&GrowthOptions::init), kFixed,
-      "zero_rows, zero_all, zero_columns, random; tokenformer: zero_key_fixed_scale, zero_key, released");
-  add(t, "grow.column_std", "0.02", RealType{0, 100, true}, growth(&GrowthOptions::column_std), kFixed,
-      "standard deviation of the new entries that are not zero")
-      .misplaced = with_new_normal_entries;
   add(t, "grow.optimizer", "keep", choice_of({MomentPolicy::kKeep, MomentPolicy::kKeepV, MomentPolicy::kReset}),
       growth(&GrowthOptions::moments), kFixed, "moments of the old entries: keep, keep_v or reset");
   add(t, "grow.new.lr_mult", "1", RealType{0, 1e3, true}, growth(&GrowthOptions::new_lr_mult), kSchedule,
@@ -100,13 +125,22 @@ void add_growth(Rows& t) {
   const size_t first = t.size();
   add_growable_widths(t);
   const size_t first_option = t.size();
+  add_growth_policy(t);
+  const size_t after_policy = t.size();
+  for (const GrowthKey& key : growth_keys(all_growth_policies())) add_growth_number(t, key);
   add_growth_options(t);
+  for (size_t i = after_policy; i < t.size(); ++i)
+    t[i].own_preset = [key = t[i].key](const StageSpec& stage, const ModelConfig&) -> std::optional<std::string> {
+      const auto presets = stage.grow.policy->presets();
+      const auto own = presets.find(key);
+      return own == presets.end() ? std::nullopt : std::optional(own->second);
+    };
   // Without a new width there is no growth, and its options have no value to show.
   for (size_t i = first_option; i < t.size(); ++i)
     t[i].get = [inner = t[i].get](const StageSpec& stage) { return stage.grow.grows() ? inner(stage) : std::nullopt; };
   for (size_t i = first; i < t.size(); ++i)
     t[i].misplaced = [inner = t[i].misplaced](const StageSpec& stage, const ModelConfig& model) -> std::string {
-      if (architecture(model.arch).growth_inits().empty())
+      if (architecture(model.arch).grown_part().empty())
         return fmt::format("has no meaning for arch {}, which cannot grow", model.arch);
       return inner ? inner(stage, model) : "";
     };

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "campaign/cluster_words.h"
 #include "config/values.h"
+#include "spec/cluster_words.h"
 #include "system/environment.h"
 
 namespace nexus {

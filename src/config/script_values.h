@@ -11,7 +11,7 @@
 
 namespace nexus {
 
-// One word (campaign/cluster_words.h) with `signs` besides letters and digits. null: none.
+// One word (spec/cluster_words.h) with `signs` besides letters and digits. null: none.
 struct WordType {
   using Value = std::string;
   std::string_view signs;

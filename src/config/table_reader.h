@@ -95,7 +95,7 @@ class TableReader {
       if (!reason.empty()) refuse(node->location, key, key + " " + reason, "remove the key");
       field.set(spec, *node, key);
     } else if (reason.empty() && !field.optional) {
-      const std::string preset = field.preset_for(model());
+      const std::string preset = field.preset_for(spec, model());
       if (preset.empty())
         refuse(locations_.of(key), key, key + " is missing",
                fmt::format("add {}: {}   ({})", key.substr(key.rfind('.') + 1), field.example, field.comment));

@@ -5,9 +5,9 @@
 #include <charconv>
 #include <cmath>
 
-#include "campaign/cluster_words.h"
 #include "core/ascii.h"
 #include "core/clean_text.h"
+#include "spec/cluster_words.h"
 #include "system/expand_path.h"
 
 namespace nexus {

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "campaign/campaign_spec.h"
 #include "config/yaml_tree.h"
 #include "core/units.h"
+#include "spec/campaign_spec.h"
 
 namespace nexus {
 

@@ -31,5 +31,7 @@ struct RunFolder {
 
 // Stage and run names become folder names: [A-Za-z0-9._-]{1,100}, no leading dot or dash.
 bool is_safe_name(const std::string& name);
+// Throws ErrorKind::kConfig where `name`, the value of the configuration key `key`, is no such name.
+void require_safe_name(const std::string& key, const std::string& name);
 
 }  // namespace nexus

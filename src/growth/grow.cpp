@@ -5,7 +5,6 @@
 #include <span>
 
 #include "core/rng.h"
-#include "model/architecture.h"
 #include "params/replication.h"
 
 namespace nexus {
@@ -18,8 +17,9 @@ struct HostTensor {
   std::vector<T> values;
   explicit HostTensor(const ParamSpec& of) : spec(of), values(static_cast<size_t>(of.count()), T(0)) {}
   T* at(int64_t row, int64_t column) { return &values[static_cast<size_t>(row * spec.columns() + column)]; }
+  const T* at(int64_t row, int64_t column) const { return &values[static_cast<size_t>(row * spec.columns() + column)]; }
 
-  std::vector<T> box(const Box& box) {
+  std::vector<T> box(const Box& box) const {
     std::vector<T> out;
     out.reserve(static_cast<size_t>(box.count()));
     for (int64_t row = box.begin_row; row < box.begin_row + box.rows; ++row)
@@ -28,19 +28,45 @@ struct HostTensor {
   }
 };
 
-template <typename T>
-void fill_normal(HostTensor<T>& to, const GrowthMove& move, const RandomStream& stream) {
-#pragma omp parallel for schedule(static)
-  for (int64_t r = move.row_begin; r < move.row_end; ++r)
-    for (int64_t c = move.column_begin; c < move.column_end; ++c)
-      *to.at(r, c) = static_cast<T>(move.std * stream.normal(static_cast<uint64_t>(r * to.spec.columns() + c)));
+// What of a tensor a growth carries over: each has a factor of its own on what a pick copies.
+enum class Part { kWeight, kMoment1, kMoment2 };
+
+double factor_of(const Pick& pick, Part part) {
+  if (part == Part::kWeight) return pick.scale;
+  return part == Part::kMoment1 ? pick.gradient : pick.gradient * pick.gradient;
 }
 
 template <typename T>
-void copy_block(HostTensor<T>& from, HostTensor<T>& to, const GrowthMove& move) {
-  for (int64_t r = move.row_begin; r < move.row_end; ++r)
-    std::memcpy(to.at(r, move.column_begin), from.at(r, move.column_begin),
-                static_cast<size_t>(move.column_end - move.column_begin) * sizeof(T));
+double copied(const HostTensor<T>& from, const GrowthMove& move, Part part, int64_t row, int64_t column) {
+  double sum = 0;
+  for (const Copy& copy : move.entries.copies) {
+    const Pick r = copy.rows.empty() ? Pick{row} : copy.rows[static_cast<size_t>(row - move.box.begin_row)];
+    const Pick c =
+        copy.columns.empty() ? Pick{column} : copy.columns[static_cast<size_t>(column - move.box.begin_column)];
+    sum += factor_of(r, part) * factor_of(c, part) * static_cast<double>(*from.at(r.index, c.index));
+  }
+  return sum;
+}
+
+template <typename T>
+void fill_block(const HostTensor<T>& from, HostTensor<T>& to, const GrowthMove& move, Part part,
+                const RandomStream& stream) {
+  const Box& box = move.box;
+  if (part != Part::kWeight && !move.with_moments) return;
+  if (move.entries.are_same()) {
+    for (int64_t r = box.begin_row; r < box.end_row(); ++r)
+      std::copy_n(from.at(r, box.begin_column), box.columns, to.at(r, box.begin_column));
+    return;
+  }
+  const double std = part == Part::kWeight ? move.entries.std : 0;
+  if (std == 0 && move.entries.copies.empty()) return;
+#pragma omp parallel for schedule(static)
+  for (int64_t r = box.begin_row; r < box.end_row(); ++r)
+    for (int64_t c = box.begin_column; c < box.end_column(); ++c) {
+      double value = copied(from, move, part, r, c);
+      if (std > 0) value += std * stream.normal(static_cast<uint64_t>(r * to.spec.columns() + c));
+      *to.at(r, c) = static_cast<T>(value);
+    }
 }
 
 // Carries the moves of one tensor at a time through host memory: gather the old one from all ranks, grow it, keep this
@@ -51,29 +77,30 @@ class TensorGrower {
   TensorGrower(ProcessGrid& grid, const ParamStore& from, ParamStore& to) : grid_(grid), from_(from), to_(to) {}
 
   // `moves` are those of one tensor. New entries are drawn from `stream`.
-  void grow_weights(std::span<const GrowthMove> moves, const RandomStream& stream) {
-    HostTensor<T> grown = grow(moves, from_.master(), &stream);
-    to_.set_weights(moves[0].to, grown.box(grown.spec.local).data());
-  }
-
-  // New entries are zero.
-  void grow_moment(std::span<const GrowthMove> moves, const Tensor& from_flat, const Tensor& to_flat) {
-    HostTensor<T> grown = grow(moves, from_flat, nullptr);
-    for (const ParamPiece& piece : state_pieces(to_.table()))
-      if (piece.param == moves[0].to)
-        to_.backend().copy_in(to_flat.flat(piece.state_offset, piece.box.count()), grown.box(piece.box).data());
+  void grow(std::span<const GrowthMove> moves, const GrowthOptions& options, const RandomStream& stream) {
+    const HostTensor<T> weights = grown(moves, from_.master(), Part::kWeight, stream);
+    to_.set_weights(moves[0].to, weights.box(weights.spec.local).data());
+    if (!from_.moment1().defined() || !to_.moment1().defined()) return;
+    if (options.moments == MomentPolicy::kKeep)
+      copy_in(grown(moves, from_.moment1(), Part::kMoment1, stream), moves[0].to, to_.moment1());
+    if (options.moments != MomentPolicy::kReset)
+      copy_in(grown(moves, from_.moment2(), Part::kMoment2, stream), moves[0].to, to_.moment2());
   }
 
  private:
-  HostTensor<T> grow(std::span<const GrowthMove> moves, const Tensor& from_flat, const RandomStream* stream) {
-    HostTensor<T> old(from_.table()[moves[0].from]), grown(to_.table()[moves[0].to]);
+  HostTensor<T> grown(std::span<const GrowthMove> moves, const Tensor& from_flat, Part part,
+                      const RandomStream& stream) {
+    HostTensor<T> old(from_.table()[moves[0].from]), result(to_.table()[moves[0].to]);
     const Buffer whole = gather_tensor(grid_.world(), from_, from_flat, moves[0].from);
     std::memcpy(old.values.data(), whole.data(), static_cast<size_t>(whole.size_bytes()));
-    for (const GrowthMove& move : moves) {
-      if (move.fill == Fill::kCopy) copy_block(old, grown, move);
-      if (move.fill == Fill::kNormal && stream != nullptr) fill_normal(grown, move, *stream);
-    }
-    return grown;
+    for (const GrowthMove& move : moves) fill_block(old, result, move, part, stream);
+    return result;
+  }
+
+  void copy_in(const HostTensor<T>& moment, int param, const Tensor& flat) {
+    for (const ParamPiece& piece : state_pieces(to_.table()))
+      if (piece.param == param)
+        to_.backend().copy_in(flat.flat(piece.state_offset, piece.box.count()), moment.box(piece.box).data());
   }
 
   ProcessGrid& grid_;
@@ -81,13 +108,16 @@ class TensorGrower {
   ParamStore& to_;
 };
 
-// A bucket of which no tensor grows is cut as before, so that every rank keeps what it has: embedding and head, the
+// A bucket of which no tensor changes is cut as before, so that every rank keeps what it has: embedding and head, the
 // largest tensors by far.
-bool same_bucket(const ParamTable& from, const Bucket& a, const ParamTable& to, const Bucket& b) {
+bool same_bucket(const ParamTable& from, const Bucket& a, const ParamTable& to, const Bucket& b,
+                 const std::vector<GrowthMove>& moves) {
   if (a.first != b.first || a.end != b.end || a.count != b.count) return false;
   for (int index = a.first; index < a.end; ++index)
     if (from[index].name != to[index].name || !(from[index].shape() == to[index].shape())) return false;
-  return true;
+  return std::all_of(moves.begin(), moves.end(), [&](const GrowthMove& move) {
+    return move.to < b.first || move.to >= b.end || move.entries.are_same();
+  });
 }
 
 void copy_bucket(const ParamStore& from, const Bucket& a, ParamStore& to, const Bucket& b,
@@ -110,12 +140,11 @@ void grow_all(ProcessGrid& grid, const std::vector<GrowthMove>& moves, const Gro
   const std::vector<Bucket> old_buckets = from.table().buckets(), buckets = to.table().buckets();
   std::vector<bool> done(static_cast<size_t>(to.table().size()), false);
   for (size_t i = 0; i < std::min(buckets.size(), old_buckets.size()); ++i) {
-    if (!same_bucket(from.table(), old_buckets[i], to.table(), buckets[i])) continue;
+    if (!same_bucket(from.table(), old_buckets[i], to.table(), buckets[i], moves)) continue;
     copy_bucket(from, old_buckets[i], to, buckets[i], options);
     for (int index = buckets[i].first; index < buckets[i].end; ++index) done[static_cast<size_t>(index)] = true;
   }
   TensorGrower<T> grower(grid, from, to);
-  const bool moments = from.moment1().defined() && to.moment1().defined();
   for (size_t begin = 0; begin < moves.size();) {
     size_t end = begin;
     while (end < moves.size() && moves[end].to == moves[begin].to) ++end;
@@ -123,10 +152,8 @@ void grow_all(ProcessGrid& grid, const std::vector<GrowthMove>& moves, const Gro
     begin = end;
     const int index = of_tensor[0].to;
     if (done[static_cast<size_t>(index)]) continue;
-    grower.grow_weights(of_tensor,
-                        RandomStream(seed, to.table()[index].name + fmt::format("#growth{}", growth_number)));
-    if (moments && options.moments == MomentPolicy::kKeep) grower.grow_moment(of_tensor, from.moment1(), to.moment1());
-    if (moments && options.moments != MomentPolicy::kReset) grower.grow_moment(of_tensor, from.moment2(), to.moment2());
+    grower.grow(of_tensor, options,
+                RandomStream(seed, to.table()[index].name + fmt::format("#growth{}", growth_number)));
   }
 }
 
@@ -141,12 +168,7 @@ std::map<Width, int64_t> growable_widths(const ModelConfig& config) {
 ModelConfig grown_config(const ModelConfig& config, const GrowthOptions& options) {
   ModelConfig grown = config;
   for (const auto& [width, extent] : options.widths) grown.set_width(width, extent);
-  // The published Tokenformer scales by the grown number of tokens; only the fixed-scale policy leaves the function as
-  // it was.
-  if (options.init == GrowthInit::kReleased || options.init == GrowthInit::kZeroKey) {
-    for (const ModelKey& key : architecture(grown.arch).keys())
-      if (!key.at_birth.empty()) grown.counts[key.name] = grown.count(key.at_birth);
-  }
+  options.policy->set_constants(grown);
   grown.validate();
   return grown;
 }
@@ -174,7 +196,12 @@ std::vector<Generation> grown_generations(std::vector<Generation> generations, c
     if (options.moments != MomentPolicy::kKeep) generation.updates1 = 0;
     if (options.moments == MomentPolicy::kReset) generation.updates2 = 0;
   }
-  generations.push_back(first_generation(config));
+  Generation grown = first_generation(config);
+  if (options.policy->copies_moments()) {
+    grown.updates1 = generations[0].updates1;
+    grown.updates2 = generations[0].updates2;
+  }
+  generations.push_back(grown);
   return generations;
 }
 

@@ -13,10 +13,10 @@
 
 namespace nexus {
 
-// The configuration that grows out of `config`: new widths, and for Tokenformer the n_scale that the policy asks for.
+// The configuration that grows out of `config`: new widths, and the constants that the policy sets.
 ModelConfig grown_config(const ModelConfig& config, const GrowthOptions& options);
 
-// Fills `to` from `from` by the moves: weights, and moments by the policy. New random entries are a function of (seed,
+// Fills `to` from `from` by the moves: weights, and moments by `options`. New random entries are a function of (seed,
 // tensor name, growth number, logical index) only. Both stores lie on the same grid; collective over it, since a grown
 // tensor is cut anew: what a rank gets comes from several.
 void apply_growth(ProcessGrid& grid, const std::vector<GrowthMove>& moves, const GrowthOptions& options, uint64_t seed,

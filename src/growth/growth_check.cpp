@@ -195,9 +195,7 @@ std::vector<uint8_t> moved_elements(ProcessGrid& grid, Model& model, ParamStore&
 
 // New parameters of a block on this rank that have not moved.
 int64_t unmoved_in(const ParamSpec& spec, const GrowthMove& move, const std::vector<uint8_t>& moved) {
-  const Box block{move.row_begin, move.row_end - move.row_begin, move.column_begin,
-                  move.column_end - move.column_begin};
-  const Box mine = intersection(block, spec.local);
+  const Box mine = intersection(move.box, spec.local);
   int64_t unmoved = 0;
   for (int64_t r = 0; r < mine.rows; ++r) {
     const int64_t row = mine.begin_row + r - spec.local.begin_row, column = mine.begin_column - spec.local.begin_column;
@@ -211,7 +209,7 @@ void count_movement(ProcessGrid& grid, const ParamTable& table, const std::vecto
                     const std::vector<uint8_t>& moved, GrowthCheck& check) {
   std::vector<double> unmoved;  // exact in f64
   for (const GrowthMove& move : moves) {
-    if (move.fill == Fill::kCopy) continue;
+    if (!move.is_new) continue;
     NX_CHECK(grid.tp_size() == 1 || table[move.to].sharded(), "{} grows and is replicated", table[move.to].name);
     unmoved.push_back(static_cast<double>(unmoved_in(table[move.to], move, moved)));
   }
@@ -219,11 +217,11 @@ void count_movement(ProcessGrid& grid, const ParamTable& table, const std::vecto
   grid.tp().sum(unmoved);
   size_t next = 0;
   for (const GrowthMove& move : moves) {
-    if (move.fill == Fill::kCopy) continue;
+    if (!move.is_new) continue;
     const auto count = static_cast<int64_t>(unmoved[next++]);
-    check.new_params += move.count();
+    check.new_params += move.box.count();
     check.unmoved_params += count;
-    if (count < move.count()) continue;
+    if (count < move.box.count()) continue;
     check.dead_params += count;
     check.dead_blocks.push_back(move.block);
   }

@@ -6,33 +6,29 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "model/model_config.h"
 
 namespace nexus {
 
-enum class GrowthInit {
-  kZeroRows,     // new producing entries 0, new consuming entries normal(0, column_std): lossless and alive (default)
-  kZeroAll,      // the paper's equations as printed: lossless and dead
-  kZeroColumns,  // new producing entries random, consuming 0: lossless without norm only
-  kRandom,       // everything random: ablation
-  kReleased,     // Tokenformer, the published loader: new keys random, n_scale grows
-  kZeroKey,      // Tokenformer: zero keys, n_scale grows
-  kZeroKeyFixedScale  // Tokenformer: zero keys, n_scale stays: lossless and alive
-};
+class GrowthPolicy;  // growth_policy.h
+const std::vector<const GrowthPolicy*>& all_growth_policies();
+
 enum class MomentPolicy { kKeep, kKeepV, kReset };  // AdamW state of the old entries over a growth
 
 struct GrowthOptions {
   std::map<Width, int64_t> widths;  // the new extents; empty: no growth
-  GrowthInit init = GrowthInit::kZeroRows;
-  double column_std = 0.02;
+  const GrowthPolicy* policy = all_growth_policies().front();
+  std::map<std::string, double> numbers;  // the policy's own (GrowthKey), where they are not its presets
   MomentPolicy moments = MomentPolicy::kKeep;
-  double new_lr_mult = 1.0;      // learning-rate multiplier of the new blocks
-  int64_t new_warmup_steps = 0;  // linear warm-up of the new blocks' own, from the stage's first step
-  bool lossless = true;          // the check must pass, or the campaign stops
-  bool allow_dead = false;       // permits blocks that can never move
+  double new_lr_mult = 1.0;  // learning-rate multiplier of the new blocks
+  bool lossless = true;      // the check must pass, or the campaign stops
+  bool allow_dead = false;   // permits blocks that can never move
 
   bool grows() const { return !widths.empty(); }
+  // A number that the policy has.
+  double number(const std::string& key) const;
 };
 
 // Why a growth of `model` by these options cannot keep what they promise, and the cure; nothing if it can.
@@ -41,13 +37,10 @@ struct PolicyProblem {
 };
 std::optional<PolicyProblem> policy_problem(const GrowthOptions& options, const ModelConfig& model);
 
-// Whether new entries are drawn with GrowthOptions::column_std.
-bool draws_by_column_std(GrowthInit init);
-
-std::string name_of(GrowthInit init);
 std::string name_of(MomentPolicy policy);
 // The policy of that name; throws ErrorKind::kConfig with the nearest name.
-GrowthInit growth_init(const std::string& name);
 MomentPolicy moment_policy(const std::string& name);
+// The place of `name` in `names`; throws the same for `key`.
+size_t policy_index(const std::string& name, const std::vector<std::string>& names, const char* key);
 
 }  // namespace nexus

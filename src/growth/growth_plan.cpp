@@ -5,20 +5,6 @@
 namespace nexus {
 namespace {
 
-struct Extents {
-  int64_t rows = 1, columns = 1;
-  Axis row_axis, column_axis{1, kFixedWidth, AxisRole::kProduces};
-};
-
-Extents extents_of(const ParamSpec& spec) {
-  Extents e;
-  e.row_axis = spec.axes[0];
-  if (spec.axes.size() == 2) e.column_axis = spec.axes[1];
-  e.rows = spec.rows();
-  e.columns = spec.columns();
-  return e;
-}
-
 void require_compatible(const ParamSpec& from, const ParamSpec& to) {
   bool same = from.axes.size() == to.axes.size();
   for (size_t i = 0; same && i < from.axes.size(); ++i) {
@@ -33,58 +19,31 @@ void require_compatible(const ParamSpec& from, const ParamSpec& to) {
                 to.name, "only the inner widths may change between stages");
 }
 
-// What fills a new rectangle whose entries produce new channels, consume new channels, or both (the corner).
-Fill fill_of(GrowthInit init, bool produces_new, bool consumes_new) {
-  switch (init) {
-    case GrowthInit::kZeroAll: return Fill::kZero;
-    case GrowthInit::kRandom:
-    case GrowthInit::kReleased: return Fill::kNormal;
-    case GrowthInit::kZeroColumns: return consumes_new ? Fill::kZero : Fill::kNormal;
-    case GrowthInit::kZeroRows:
-    case GrowthInit::kZeroKey:
-    case GrowthInit::kZeroKeyFixedScale: return produces_new ? Fill::kZero : Fill::kNormal;
-  }
-  return Fill::kZero;
+// A mistake of the policy's: picks that are not one for each row of the block, or none of the old tensor's.
+void require_picks(const std::vector<Pick>& picks, bool is_new, int64_t extent, int64_t old_extent) {
+  NX_CHECK(picks.empty() ? !is_new : static_cast<int64_t>(picks.size()) == extent, "{} picks for {}", picks.size(),
+           extent);
+  for (const Pick& pick : picks)
+    NX_CHECK(pick.index >= 0 && pick.index < old_extent, "picks {} of {}", pick.index, old_extent);
 }
 
-bool is_tokenformer_policy(GrowthInit init) {
-  return init == GrowthInit::kReleased || init == GrowthInit::kZeroKey || init == GrowthInit::kZeroKeyFixedScale;
+GrowthMove move_of(const GrowthBlock& block, int from, int to, const GrowthOptions& options) {
+  const Box& box = block.box;
+  GrowthMove move{from, to, box, block.is_new(), {}, true, ""};
+  if (move.is_new) {
+    move.entries = options.policy->new_entries(block, options);
+    move.with_moments = options.policy->copies_moments();
+    move.block = fmt::format("{}[rows {}:{}, columns {}:{}]", block.to.name, box.begin_row, box.end_row(),
+                             box.begin_column, box.end_column());
+  } else {
+    move.entries = options.policy->old_entries(block, options);
+  }
+  for (const Copy& copy : move.entries.copies) {
+    require_picks(copy.rows, block.new_rows, box.rows, block.from.rows());
+    require_picks(copy.columns, block.new_columns, box.columns, block.from.columns());
+  }
+  return move;
 }
-
-class TensorPlanner {
- public:
-  TensorPlanner(const ParamSpec& from, const ParamSpec& to, int from_index, int to_index, const GrowthOptions& options)
-      : spec_(to), old_(extents_of(from)), new_(extents_of(to)), from_(from_index), to_(to_index), options_(options) {}
-
-  void plan(std::vector<GrowthMove>& moves) const {
-    add(moves, 0, old_.rows, 0, old_.columns, false, false);
-    add(moves, 0, old_.rows, old_.columns, new_.columns, false, true);
-    add(moves, old_.rows, new_.rows, 0, old_.columns, true, false);
-    add(moves, old_.rows, new_.rows, old_.columns, new_.columns, true, true);
-  }
-
- private:
-  void add(std::vector<GrowthMove>& moves, int64_t r0, int64_t r1, int64_t c0, int64_t c1, bool new_row,
-           bool new_column) const {
-    if (r0 == r1 || c0 == c1) return;
-    GrowthMove move{from_, to_, r0, r1, c0, c1, Fill::kCopy, 0, ""};
-    if (new_row || new_column) {
-      const bool row_produces = new_.row_axis.role == AxisRole::kProduces;
-      const bool column_produces = new_.column_axis.role == AxisRole::kProduces;
-      const bool produces = (new_row && row_produces) || (new_column && column_produces);
-      const bool consumes = (new_row && !row_produces) || (new_column && !column_produces);
-      move.fill = fill_of(options_.init, produces, consumes);
-      move.std = is_tokenformer_policy(options_.init) ? spec_.init_std : options_.column_std;
-      move.block = fmt::format("{}[rows {}:{}, columns {}:{}]", spec_.name, r0, r1, c0, c1);
-    }
-    moves.push_back(std::move(move));
-  }
-
-  const ParamSpec& spec_;
-  Extents old_, new_;
-  int from_, to_;
-  const GrowthOptions& options_;
-};
 
 }  // namespace
 
@@ -98,8 +57,15 @@ std::vector<GrowthMove> plan_growth(const ParamTable& from, const ParamTable& to
     if (old_index < 0)
       throw Error(ErrorKind::kConfig, "the grown model has a tensor that the old one lacks", to[index].name,
                   "grow within one architecture, depth and tying");
-    require_compatible(from[old_index], to[index]);
-    TensorPlanner(from[old_index], to[index], old_index, index, options).plan(moves);
+    const ParamSpec &old = from[old_index], &grown = to[index];
+    require_compatible(old, grown);
+    for (const bool new_rows : {false, true})
+      for (const bool new_columns : {false, true}) {
+        const int64_t row = new_rows ? old.rows() : 0, column = new_columns ? old.columns() : 0;
+        const Box box{row, (new_rows ? grown.rows() : old.rows()) - row, column,
+                      (new_columns ? grown.columns() : old.columns()) - column};
+        if (!box.empty()) moves.push_back(move_of({old, grown, box, new_rows, new_columns}, old_index, index, options));
+      }
   }
   return moves;
 }
@@ -107,7 +73,7 @@ std::vector<GrowthMove> plan_growth(const ParamTable& from, const ParamTable& to
 int64_t new_parameters(const std::vector<GrowthMove>& moves) {
   int64_t count = 0;
   for (const GrowthMove& move : moves)
-    if (move.fill != Fill::kCopy) count += move.count();
+    if (move.is_new) count += move.box.count();
   return count;
 }
 

@@ -47,8 +47,8 @@ class Architecture {
   virtual const std::vector<ModelKey>& keys() const = 0;
   // Of keys that every architecture has, where its own differ: "model.tie" -> "true".
   virtual std::map<std::string, std::string> presets() const { return {}; }
-  // Values of grow.init that fit its layers; none: it cannot grow.
-  virtual std::vector<std::string> growth_inits() const { return {}; }
+  // What a growth adds to its layers ("channels"): the growth policies of this part are for it. Empty: it cannot grow.
+  virtual std::string grown_part() const { return ""; }
   // What is unusual in a model that is possible: (key, text).
   virtual std::vector<std::pair<std::string, std::string>> advice(const ModelConfig&) const { return {}; }
 

@@ -8,10 +8,6 @@
 namespace nexus {
 namespace {
 
-// Larger widths are typing errors; the bound keeps every product of two extents far from overflow.
-constexpr int64_t kMaxWidth = 1 << 24;
-constexpr int64_t kMaxLayers = 4096;
-
 [[noreturn]] void refuse(const std::string& key, const std::string& rule, const std::string& todo) {
   throw Error(ErrorKind::kConfig, fmt::format("{} {}", key, rule), "model." + key, todo);
 }

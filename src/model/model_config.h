@@ -10,6 +10,10 @@
 
 namespace nexus {
 
+// Larger widths are typing errors; the bound keeps every product of two extents far from overflow.
+constexpr int64_t kMaxWidth = 1 << 24;
+constexpr int64_t kMaxLayers = 4096;
+
 struct ModelConfig {
   std::string arch = "nexusformer";  // model/architectures.cpp
   std::string workload = "text";     // workloads/workloads.cpp

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "campaign/cluster_spec.h"
 #include "plan/goodput.h"
 #include "plan/plan.h"
+#include "spec/cluster_spec.h"
 
 namespace nexus {
 

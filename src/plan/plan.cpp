@@ -91,8 +91,7 @@ bool can_cut(const CampaignSpec& spec, int tp) {
 
 GridForecast forecast_grid(const CampaignSpec& spec, size_t stage, int dp, int tp, PlannedDevice device) {
   GridForecast grid{dp, tp, true, {}, {}, 0, 0};
-  const int64_t pass = spec.data.context * spec.batch.micro * dp;
-  grid.batch_fits = spec.batch.global_tokens % pass == 0;
+  grid.batch_fits = batch_fits(spec.batch, spec.data.context, dp);
   if (!grid.batch_fits) return grid;
   const Sharding sharding = sharding_of(spec, dp, tp);
   const BatchLayout layout = make_batch_layout(spec.batch, spec.data.context, 0, dp);

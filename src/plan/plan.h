@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "accounting/communication.h"
-#include "campaign/campaign_spec.h"
+#include "spec/campaign_spec.h"
 
 namespace nexus {
 

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "campaign/cluster_words.h"
 #include "core/error.h"
 #include "core/run_folder.h"
 #include "core/units.h"
 #include "slurm/quote.h"
 #include "slurm/templates.h"
+#include "spec/cluster_words.h"
 #include "system/environment.h"
 #include "system/shell_quote.h"
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "campaign/campaign_spec.h"
-#include "campaign/cluster_spec.h"
+#include "spec/campaign_spec.h"
+#include "spec/cluster_spec.h"
 
 namespace nexus {
 

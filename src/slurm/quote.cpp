@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "campaign/cluster_words.h"
 #include "core/ascii.h"
 #include "core/error.h"
+#include "spec/cluster_words.h"
 
 namespace nexus {
 namespace {

@@ -15,7 +15,7 @@ std::string sbatch_quote(const std::string& text);
 // nexus". Throws ErrorKind::kConfig.
 void require_printable(const std::string& text, const std::string& where);
 
-// Refuses (ErrorKind::kConfig) what is no word with these signs (campaign/cluster_words.h).
+// Refuses (ErrorKind::kConfig) what is no word with these signs (spec/cluster_words.h).
 void require_word(const std::string& text, std::string_view signs, const std::string& where);
 
 }  // namespace nexus

@@ -8,26 +8,16 @@
 #include "core/run_folder.h"
 #include "slurm/job_book.h"
 #include "slurm/job_script.h"
+#include "spec/rules.h"
 
 namespace nexus {
 namespace {
 
-void require_safe(const std::string& name, const std::string& where) {
-  if (!is_safe_name(name))
-    throw Error(ErrorKind::kConfig, "the name cannot stand in a job script", where,
-                "use letters, digits, dots, dashes and underscores");
-}
-
-void check_names(const RenderInput& input, const std::vector<std::string>& runs) {
+void check_tasks(const RenderInput& input, const std::vector<std::string>& runs) {
   if (input.array && runs.size() > 1 && std::set<std::string>(runs.begin(), runs.end()).size() != runs.size())
     throw Error(ErrorKind::kConfig, "two tasks of the array have the same run folder", "key out",
                 "give every campaign its own `out`, and every seed once");
-  for (const RenderTask& task : input.tasks) {
-    require_safe(task.spec.name, "key name");
-    if (task.spec.stages.empty())
-      throw Error(ErrorKind::kConfig, "the campaign has no stages", "key stages", "add at least one");
-    for (const StageSpec& stage : task.spec.stages) require_safe(stage.name, "key stages.name");
-  }
+  for (const RenderTask& task : input.tasks) check_names(task.spec);
 }
 
 class Renderer {
@@ -37,7 +27,7 @@ class Renderer {
     out_.home = input.array ? absolute_path(input.home) : out_.runs[0];
     out_.cluster = input.cluster.name;
     out_.array = input.array;
-    check_names(input, out_.runs);
+    check_tasks(input, out_.runs);
   }
 
   RenderedJobs render() {

@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-#include "campaign/campaign_spec.h"
+#include "spec/campaign_spec.h"
 
 namespace nexus {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "campaign/campaign_spec.h"
 #include "slurm/queue.h"
+#include "spec/campaign_spec.h"
 
 namespace nexus {
 

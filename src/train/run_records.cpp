@@ -113,7 +113,7 @@ void RunRecords::growth(const TrainState& state, const std::string& from_stage, 
   r.from_stage = from_stage;
   r.params_before = params_before;
   r.params_after = params_after;
-  r.init = name_of(options.init);
+  r.init = options.policy->name();
   r.moments = name_of(options.moments);
   r.max_abs_dlogit = check.max_abs_dlogit;
   r.rel_dlogit = check.relative_dlogit;

@@ -27,20 +27,6 @@ MicroBatch alloc_micro_batch(Arena& arena, const Model& model, const BatchLayout
 
 }  // namespace
 
-BatchLayout make_batch_layout(const BatchSpec& batch, int64_t context, int dp_rank, int dp_size) {
-  const int64_t pass_tokens = context * batch.micro * dp_size;
-  if (pass_tokens <= 0 || batch.global_tokens % pass_tokens != 0 || batch.global_tokens == 0) {
-    const int64_t below = pass_tokens > 0 ? batch.global_tokens / pass_tokens * pass_tokens : 0;
-    throw Error(ErrorKind::kConfig,
-                fmt::format("{} tokens per step do not divide into context {} x micro {} x dp {} = {}",
-                            batch.global_tokens, context, batch.micro, dp_size, pass_tokens),
-                "batch.global_tokens",
-                fmt::format("use {}{}, or change batch.micro", below > 0 ? fmt::format("{} or ", below) : "",
-                            below + pass_tokens));
-  }
-  return {context, batch.micro, batch.global_tokens / pass_tokens, dp_rank, dp_size};
-}
-
 StepRunner::StepRunner(Backend& backend, ProcessGrid& grid, Model& model, ParamStore& params, const BatchLayout& layout,
                        const SafetySpec& safety, const StepOptions& options)
     : backend_(backend),

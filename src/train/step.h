@@ -9,28 +9,11 @@
 #include "comm/process_grid.h"
 #include "model/model.h"
 #include "optim/optimizer.h"
+#include "spec/batch_layout.h"
 #include "train/gradient_exchange.h"
 #include "train/stop_requests.h"
-#include "train/train_options.h"
 
 namespace nexus {
-
-// How a global batch falls apart: accumulation * dp * micro sequences of `context` tokens.
-struct BatchLayout {
-  int64_t context = 0, micro = 0, accumulation = 0;
-  int dp_rank = 0, dp_size = 1;
-
-  int64_t samples() const { return accumulation * dp_size * micro; }
-  int64_t tokens() const { return samples() * context; }
-  // Global sample of sequence `row` of micro-batch `index` on this rank, from the step's first one. Which rank reads
-  // which sample depends on the grid; the set of samples in a step does not.
-  int64_t sample(int64_t first, int64_t index, int64_t row) const {
-    return first + (index * dp_size + dp_rank) * micro + row;
-  }
-};
-
-// Throws ErrorKind::kConfig, with the nearest sizes that fit, where global_tokens does not divide.
-BatchLayout make_batch_layout(const BatchSpec& batch, int64_t context, int dp_rank, int dp_size);
 
 struct StepInput {
   int64_t first_sample = 0;

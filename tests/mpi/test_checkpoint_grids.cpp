@@ -136,7 +136,7 @@ GrowthOptions growth_of(const ModelConfig& config) {
   GrowthOptions growth;
   if (config.arch == "tokenformer") {
     growth.widths = {{"n_qkv", 52}, {"n_ffn", 60}};
-    growth.init = GrowthInit::kZeroKeyFixedScale;
+    growth.policy = &growth_policy("zero_key_fixed_scale");
   } else {
     growth.widths = {{"M", 36}, {"A", 48}};
   }
@@ -148,7 +148,7 @@ struct Grown {
   GrowthCheck check;
 };
 
-Grown grow(ProcessGrid& grid, const testing::NamedModel& model, const GridOptions& options, GrowthInit init) {
+Grown grow(ProcessGrid& grid, const testing::NamedModel& model, const GridOptions& options, const std::string& init) {
   Backend& backend = testing::device();
   const Sharding sharding = sharding_of(grid, options.zero, options.sequence);
   Trained before(model.config, backend, options.dtype, sharding);
@@ -159,7 +159,7 @@ Grown grow(ProcessGrid& grid, const testing::NamedModel& model, const GridOption
   state.model = before.model.config();
   state.generations = {first_generation(before.model.config())};
   GrowthOptions growth = growth_of(state.model);
-  if (init == GrowthInit::kZeroAll) growth.init = init;
+  if (init == "zero_all") growth.policy = &growth_policy(init);
   const GrowthOutcome outcome =
       grow_trained(grid, before, growth, 5, testing::growth_batch(state.model.vocab, 12), 1e-3, state);
   check_replicas(grid, outcome.grown->params, "after growth");
@@ -170,15 +170,14 @@ void compare_growth(ProcessGrid& grid, const testing::NamedModel& model, const G
   const std::string name = fmt::format("growth of {} on dp {} tp {}, {}", model.name, grid.dp_size(), grid.tp_size(),
                                        name_of(options.dtype));
   ProcessGrid single(testing::on_device(make_self_communicator()), 1, 1);
-  const Grown many = grow(grid, model, options, GrowthInit::kZeroRows);
-  const Grown one = grow(single, model, options, GrowthInit::kZeroRows);
+  const Grown many = grow(grid, model, options, "zero_rows");
+  const Grown one = grow(single, model, options, "zero_rows");
   MPI_EXPECT(many.digest == one.digest, name + ": other values than on one rank");
   MPI_EXPECT(many.check.lossless() && many.check.alive(), name + " is not lossless and alive");
   MPI_EXPECT(many.check.new_params == one.check.new_params && many.check.new_params > 0, name + ": new parameters");
   MPI_EXPECT(std::abs(many.check.loss_before - one.check.loss_before) <= 2e-5 * one.check.loss_before, name + ": loss");
   if (model.config.arch != "nexusformer") return;
-  const Grown dead = grow(grid, model, options, GrowthInit::kZeroAll),
-              dead_one = grow(single, model, options, GrowthInit::kZeroAll);
+  const Grown dead = grow(grid, model, options, "zero_all"), dead_one = grow(single, model, options, "zero_all");
   MPI_EXPECT(!dead.check.alive() && dead.check.dead_params == dead_one.check.dead_params &&
                  dead.check.dead_blocks == dead_one.check.dead_blocks,
              fmt::format("{}: {} dead parameters for {}", name, dead.check.dead_params, dead_one.check.dead_params));

@@ -76,7 +76,7 @@ sizes = folder / "sizes.json"
 text = bench("--micro", "2,3,8", "--out", str(sizes))
 report = json.loads(sizes.read_text())
 runs = {run["micro"]: run for run in report["micro_batches"]}
-if "does not fit: 256 tokens per step" not in text or "refused" not in runs[3] or list(runs) != [2, 3, 8]:
+if "does not fit: batch.global_tokens = 256 is no multiple" not in text or "refused" not in runs[3] or list(runs) != [2, 3, 8]:
     fail(f"three sizes gave {text}")
 if [runs[2]["accumulation"], runs[8]["accumulation"]] != [4, 1]:
     fail(f"passes {runs[2]['accumulation']} and {runs[8]['accumulation']}")
@@ -85,7 +85,7 @@ check(report, 1)
 if "profile" in json.loads(bench("--json", "--no-families", "--micro", "2")):
     fail("families although they were not asked for")
 for sizes in ("3", "3,5"):
-    if "256 tokens per step do not divide" not in bench("--micro", sizes, code=2):
+    if "batch.global_tokens = 256 is no multiple" not in bench("--micro", sizes, code=2):
         fail(f"--micro {sizes} is refused without the reason")
 
 # A grid: tokens of all ranks, FLOPs of one.

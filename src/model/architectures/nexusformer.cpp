@@ -46,7 +46,7 @@ class Nexusformer final : public Architecture {
     return keys;
   }
 
-  std::vector<std::string> growth_inits() const override { return {"zero_rows", "zero_all", "zero_columns", "random"}; }
+  std::string grown_part() const override { return "channels"; }
 
   std::vector<std::pair<std::string, std::string>> advice(const ModelConfig& c) const override {
     std::vector<std::pair<std::string, std::string>> advice;

@@ -47,10 +47,10 @@ class Tokenformer final : public Architecture {
   }
 
   std::map<std::string, std::string> presets() const override {
-    return {{"model.tie", "true"}, {"model.rotary_share", "0.25"}, {"grow.init", "zero_key_fixed_scale"}};
+    return {{"model.tie", "true"}, {"model.rotary_share", "0.25"}};
   }
 
-  std::vector<std::string> growth_inits() const override { return {"zero_key_fixed_scale", "zero_key", "released"}; }
+  std::string grown_part() const override { return "parameter tokens"; }
 
   // Norms inside blocks have no weight.
   RowNormLayer branch_norm(const ModelConfig& c, const std::string&, ParamTable& table) const override {

@@ -103,6 +103,8 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"{M: 112}", "{M: 112, init: random}", "c.yaml:6 key stages.1.grow.init", "cannot be lossless"},
         Mistake{"{M: 112}", "{M: 112, init: released}", "c.yaml:6 key stages.1.grow.init",
                 "belongs to arch tokenformer"},
+        Mistake{"{M: 112}", "{M: 112, init: released, column_std: 0.1}", "c.yaml:6 key stages.1.grow.column_std",
+                "belongs to growths with grow.init zero_rows, zero_all, zero_columns or random"},
         Mistake{"{M: 112}", "{M: 112, new: {warmup: 900 steps}}", "c.yaml:6 key stages.1.grow.new.warmup", "longer"}));
 
 INSTANTIATE_TEST_SUITE_P(

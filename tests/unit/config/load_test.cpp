@@ -8,6 +8,7 @@
 #include "core/files.h"
 #include "support/temp_folder.h"
 #include "unit/config/config_test_support.h"
+#include "unit/growth/growth_tables.h"
 
 namespace nexus::testing {
 namespace {
@@ -89,6 +90,16 @@ TEST_F(LoadCampaign, AcceptsNullForAMapWithoutKeys) {
   EXPECT_EQ(load_campaign(write("c.yaml", kCampaign + "tokenizer: null\neval:\n")).spec.tokenizer, "");
 }
 
+TEST(Defaults, OfAGrowthPolicyAreItsOwn) {
+  const testing::PolicyOf policy(testing::same, testing::zero);
+  StageSpec stage;
+  stage.grow.policy = &policy;
+  std::map<std::string, std::string> presets;
+  for (const Field<StageSpec>& field : stage_table()) presets[field.key] = field.preset_for(stage, {});
+  EXPECT_EQ(presets["grow.new.warmup"], "5%");
+  EXPECT_EQ(presets["grow.new.lr_mult"], "1");
+}
+
 TEST(Defaults, OfTokenformerAreItsOwn) {
   const LoadedCampaign campaign = load_campaign_text(
       "name: t\n"
@@ -99,7 +110,7 @@ TEST(Defaults, OfTokenformerAreItsOwn) {
   EXPECT_TRUE(campaign.spec.model.tie);
   EXPECT_EQ(campaign.spec.model.rotary_share, 0.25);
   EXPECT_EQ(campaign.spec.model.count("scale_ffn"), 64);
-  EXPECT_EQ(campaign.spec.stages[1].grow.init, GrowthInit::kZeroKeyFixedScale);
+  EXPECT_EQ(campaign.spec.stages[1].grow.policy->name(), "zero_key_fixed_scale");
   EXPECT_EQ(value_of(campaign, "model.M"), "absent");
 }
 

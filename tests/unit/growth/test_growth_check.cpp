@@ -54,25 +54,24 @@ Grown grow(const ModelConfig& config, const GrowthOptions& options, DType dtype)
   return grown;
 }
 
-GrowthOptions nexus_growth(GrowthInit init) {
+GrowthOptions nexus_growth(const std::string& init) {
   GrowthOptions options;
   options.widths = {{"M", 64}, {"A", 80}};
-  options.init = init;
+  options.policy = &growth_policy(init);
   return options;
 }
 
-GrowthOptions token_growth(GrowthInit init) {
+GrowthOptions token_growth(const std::string& init) {
   GrowthOptions options;
   options.widths = {{"n_qkv", 48}, {"n_proj", 48}, {"n_ffn", 72}};
-  options.init = init;
+  options.policy = &growth_policy(init);
   return options;
 }
 
 TEST(Growth, ZeroRowsIsLosslessAndAliveInEveryTypeWithAndWithoutNorm) {
   for (const char* norm : {"l2", "none"})
     for (const DType dtype : {DType::kF64, DType::kF32, DType::kBF16}) {
-      const GrowthCheck check =
-          grow(small_model("nexusformer", norm), nexus_growth(GrowthInit::kZeroRows), dtype).check;
+      const GrowthCheck check = grow(small_model("nexusformer", norm), nexus_growth("zero_rows"), dtype).check;
       EXPECT_TRUE(check.lossless()) << name_of(dtype) << " relative " << check.relative_dlogit;
       EXPECT_TRUE(check.alive()) << name_of(dtype) << ": " << check.dead_blocks.size() << " dead blocks";
       EXPECT_LE(check.tolerance, dtype == DType::kF64 ? 1e-12 : 2e-6);
@@ -97,14 +96,14 @@ TEST(Growth, OneAxisAtATimeIsLosslessAndAlive) {
 TEST(Growth, QkvVariantIsLosslessAndAlive) {
   ModelConfig config = small_model("nexusformer");
   config.words["variant"] = "qkv";
-  const GrowthCheck check = grow(config, nexus_growth(GrowthInit::kZeroRows), DType::kF64).check;
+  const GrowthCheck check = grow(config, nexus_growth("zero_rows"), DType::kF64).check;
   EXPECT_TRUE(check.lossless());
   EXPECT_TRUE(check.alive());
 }
 
 // A saddle: no gradient ever reaches a channel whose row and column are both zero.
 TEST(Growth, ZeroAllIsLosslessAndCompletelyDead) {
-  const GrowthCheck check = grow(small_model("nexusformer"), nexus_growth(GrowthInit::kZeroAll), DType::kF64).check;
+  const GrowthCheck check = grow(small_model("nexusformer"), nexus_growth("zero_all"), DType::kF64).check;
   EXPECT_TRUE(check.lossless());
   EXPECT_EQ(check.unmoved_params, check.new_params);
   EXPECT_EQ(check.dead_params, check.new_params);
@@ -112,7 +111,7 @@ TEST(Growth, ZeroAllIsLosslessAndCompletelyDead) {
 }
 
 TEST(Growth, ZeroColumnsIsLosslessWithoutNormOnly) {
-  const auto options = nexus_growth(GrowthInit::kZeroColumns);
+  const auto options = nexus_growth("zero_columns");
   EXPECT_TRUE(grow(small_model("nexusformer", "none"), options, DType::kF64).check.lossless());
   const GrowthCheck with_norm = grow(small_model("nexusformer"), options, DType::kF64).check;
   EXPECT_FALSE(with_norm.lossless());
@@ -120,23 +119,23 @@ TEST(Growth, ZeroColumnsIsLosslessWithoutNormOnly) {
 }
 
 TEST(Growth, RandomChangesTheFunctionAndTheCheckSaysSo) {
-  EXPECT_FALSE(grow(small_model("nexusformer"), nexus_growth(GrowthInit::kRandom), DType::kF32).check.lossless());
+  EXPECT_FALSE(grow(small_model("nexusformer"), nexus_growth("random"), DType::kF32).check.lossless());
 }
 
 TEST(Growth, TokenformerPoliciesAreWhatTheirLabelsSay) {
   const ModelConfig config = small_model("tokenformer");
-  const GrowthCheck fixed = grow(config, token_growth(GrowthInit::kZeroKeyFixedScale), DType::kF64).check;
+  const GrowthCheck fixed = grow(config, token_growth("zero_key_fixed_scale"), DType::kF64).check;
   EXPECT_TRUE(fixed.lossless()) << fixed.relative_dlogit;
   EXPECT_TRUE(fixed.alive());
-  EXPECT_FALSE(grow(config, token_growth(GrowthInit::kZeroKey), DType::kF64).check.lossless());
-  EXPECT_FALSE(grow(config, token_growth(GrowthInit::kReleased), DType::kF64).check.lossless());
+  EXPECT_FALSE(grow(config, token_growth("zero_key"), DType::kF64).check.lossless());
+  EXPECT_FALSE(grow(config, token_growth("released"), DType::kF64).check.lossless());
 }
 
 TEST(Growth, TokenformerScaleFollowsThePolicy) {
   const ModelConfig config = small_model("tokenformer");
-  EXPECT_EQ(grown_config(config, token_growth(GrowthInit::kZeroKeyFixedScale)).count("scale_qkv"), 40);
-  EXPECT_EQ(grown_config(config, token_growth(GrowthInit::kReleased)).count("scale_qkv"), 48);
-  EXPECT_EQ(grown_config(config, token_growth(GrowthInit::kZeroKey)).count("scale_ffn"), 72);
+  EXPECT_EQ(grown_config(config, token_growth("zero_key_fixed_scale")).count("scale_qkv"), 40);
+  EXPECT_EQ(grown_config(config, token_growth("released")).count("scale_qkv"), 48);
+  EXPECT_EQ(grown_config(config, token_growth("zero_key")).count("scale_ffn"), 72);
 }
 
 double sum_of_magnitudes(const std::vector<double>& values) {
@@ -147,7 +146,7 @@ double sum_of_magnitudes(const std::vector<double>& values) {
 
 TEST(Growth, MomentPoliciesKeepWhatTheyName) {
   const ModelConfig config = small_model("nexusformer");
-  GrowthOptions options = nexus_growth(GrowthInit::kZeroRows);
+  GrowthOptions options = nexus_growth("zero_rows");
   const Grown kept = grow(config, options, DType::kF64);
   options.moments = MomentPolicy::kKeepV;
   const Grown kept_v = grow(config, options, DType::kF64);
@@ -165,7 +164,7 @@ TEST(Growth, GenerationsCountTheirUpdatesByThePolicy) {
   const ModelConfig config = small_model("nexusformer");
   Generation first = first_generation(config);
   first.updates1 = first.updates2 = 10;
-  GrowthOptions options = nexus_growth(GrowthInit::kZeroRows);
+  GrowthOptions options = nexus_growth("zero_rows");
   const ModelConfig bigger = grown_config(config, options);
   auto kept = grown_generations({first}, bigger, options);
   ASSERT_EQ(kept.size(), 2u);
@@ -182,7 +181,7 @@ TEST(Growth, GenerationsCountTheirUpdatesByThePolicy) {
 TEST(Growth, RepeatsItsRandomNumbersAndDrawsNewOnesForTheNextGrowth) {
   const auto backend = make_cpu_backend();
   const ModelConfig config = small_model("nexusformer");
-  const GrowthOptions options = nexus_growth(GrowthInit::kZeroRows);
+  const GrowthOptions options = nexus_growth("zero_rows");
   Model before(config), after(grown_config(config, options));
   ParamStore from(*backend, before.table(), DType::kF32);
   testing::draw_lively(from);

@@ -2,71 +2,62 @@
 
 #include "growth/growth_plan.h"
 #include "support/expect_error.h"
+#include "unit/growth/growth_tables.h"
 
 namespace nexus {
 namespace {
 
-ParamTable table_of(int64_t m, int64_t a, int64_t d = 4) {
-  ParamTable table;
-  ParamSpec w_m, w_a, norm;
-  w_m.name = "w_m";
-  w_m.axes = {{m, "M", AxisRole::kProduces}, {d, kFixedWidth, AxisRole::kConsumes}};
-  w_a.name = "w_a";
-  w_a.axes = {{a, "A", AxisRole::kProduces}, {m, "M", AxisRole::kConsumes}};
-  norm.name = "norm";
-  norm.axes = {{d}};
-  table.add(w_m);
-  table.add(w_a);
-  table.add(norm);
-  return table;
+using testing::table_of;
+
+// "old", "zero" or "normal": where the entry comes from.
+std::string source_of(const std::vector<GrowthMove>& moves, int tensor, int64_t row, int64_t column) {
+  int hits = 0;
+  std::string source;
+  for (const GrowthMove& move : moves) {
+    if (move.to != tensor || intersection(move.box, {row, 1, column, 1}).empty()) continue;
+    ++hits;
+    source = move.entries.are_same() ? "old" : move.entries.std > 0 ? "normal" : "zero";
+    EXPECT_EQ(move.is_new, source != "old");
+  }
+  EXPECT_EQ(hits, 1) << "tensor " << tensor << " row " << row << " column " << column;
+  return source;
 }
 
-Fill fill_at(const std::vector<GrowthMove>& moves, int tensor, int64_t row, int64_t column) {
-  int hits = 0;
-  Fill fill = Fill::kCopy;
-  for (const GrowthMove& move : moves)
-    if (move.to == tensor && row >= move.row_begin && row < move.row_end && column >= move.column_begin &&
-        column < move.column_end) {
-      ++hits;
-      fill = move.fill;
-    }
-  EXPECT_EQ(hits, 1) << "tensor " << tensor << " row " << row << " column " << column;
-  return fill;
+GrowthOptions growth_by(const std::string& policy) {
+  GrowthOptions options;
+  options.policy = &growth_policy(policy);
+  return options;
 }
 
 TEST(GrowthPlan, CoversEveryEntryOnceAndCountsTheNewOnes) {
   const auto moves = plan_growth(table_of(3, 5), table_of(4, 7), {});
   int64_t entries = 0;
-  for (const GrowthMove& move : moves) entries += move.count();
+  for (const GrowthMove& move : moves) entries += move.box.count();
   EXPECT_EQ(entries, table_of(4, 7).count());
   EXPECT_EQ(new_parameters(moves), table_of(4, 7).count() - table_of(3, 5).count());
 }
 
 TEST(GrowthPlan, ZeroRowsSilencesProducersAndDrawsConsumers) {
   const auto moves = plan_growth(table_of(3, 5), table_of(4, 7), {});
-  EXPECT_EQ(fill_at(moves, 0, 3, 0), Fill::kZero);    // new row of W_M
-  EXPECT_EQ(fill_at(moves, 1, 0, 3), Fill::kNormal);  // old row, new column of W_A
-  EXPECT_EQ(fill_at(moves, 1, 5, 0), Fill::kZero);    // new row of W_A
-  EXPECT_EQ(fill_at(moves, 1, 6, 3), Fill::kZero);    // the corner is zero with its row
-  EXPECT_EQ(fill_at(moves, 1, 4, 2), Fill::kCopy);
-  EXPECT_EQ(fill_at(moves, 2, 3, 0), Fill::kCopy);
+  EXPECT_EQ(source_of(moves, 0, 3, 0), "zero");    // new row of W_M
+  EXPECT_EQ(source_of(moves, 1, 0, 3), "normal");  // old row, new column of W_A
+  EXPECT_EQ(source_of(moves, 1, 5, 0), "zero");    // new row of W_A
+  EXPECT_EQ(source_of(moves, 1, 6, 3), "zero");    // the corner is zero with its row
+  EXPECT_EQ(source_of(moves, 1, 4, 2), "old");
+  EXPECT_EQ(source_of(moves, 2, 3, 0), "old");
 }
 
 TEST(GrowthPlan, OtherPoliciesFillAsTheirNamesSay) {
-  GrowthOptions options;
-  options.init = GrowthInit::kZeroColumns;
-  auto moves = plan_growth(table_of(3, 5), table_of(4, 7), options);
-  EXPECT_EQ(fill_at(moves, 0, 3, 0), Fill::kNormal);
-  EXPECT_EQ(fill_at(moves, 1, 0, 3), Fill::kZero);
-  EXPECT_EQ(fill_at(moves, 1, 6, 3), Fill::kZero);
-  options.init = GrowthInit::kZeroAll;
-  moves = plan_growth(table_of(3, 5), table_of(4, 7), options);
-  EXPECT_EQ(fill_at(moves, 1, 0, 3), Fill::kZero);
-  EXPECT_EQ(fill_at(moves, 0, 3, 0), Fill::kZero);
-  options.init = GrowthInit::kRandom;
-  moves = plan_growth(table_of(3, 5), table_of(4, 7), options);
-  EXPECT_EQ(fill_at(moves, 0, 3, 0), Fill::kNormal);
-  EXPECT_EQ(fill_at(moves, 1, 6, 3), Fill::kNormal);
+  auto moves = plan_growth(table_of(3, 5), table_of(4, 7), growth_by("zero_columns"));
+  EXPECT_EQ(source_of(moves, 0, 3, 0), "normal");
+  EXPECT_EQ(source_of(moves, 1, 0, 3), "zero");
+  EXPECT_EQ(source_of(moves, 1, 6, 3), "zero");
+  moves = plan_growth(table_of(3, 5), table_of(4, 7), growth_by("zero_all"));
+  EXPECT_EQ(source_of(moves, 1, 0, 3), "zero");
+  EXPECT_EQ(source_of(moves, 0, 3, 0), "zero");
+  moves = plan_growth(table_of(3, 5), table_of(4, 7), growth_by("random"));
+  EXPECT_EQ(source_of(moves, 0, 3, 0), "normal");
+  EXPECT_EQ(source_of(moves, 1, 6, 3), "normal");
 }
 
 TEST(GrowthPlan, RefusesToShrinkOrToChangeFixedExtents) {

@@ -1,7 +1,7 @@
 // A campaign of one stage whose model is small enough to be run, for tests of plans. Batch and tokens are the test's.
 #pragma once
 
-#include "campaign/campaign_spec.h"
+#include "spec/campaign_spec.h"
 
 namespace nexus {
 

@@ -154,7 +154,9 @@ TEST(HostileNames, CampaignAndStageNamesAreRefused) {
     const std::string hostile = texts.next(true) + "$";
     CampaignSpec spec = two_stages("/runs/a");
     (i % 2 == 0 ? spec.name : spec.stages[1].name) = hostile;
-    EXPECT_NEXUS_ERROR(render_jobs(render_input(spec)), ErrorKind::kConfig, testing::HasSubstr("key "));
+    EXPECT_NEXUS_ERROR(render_jobs(render_input(spec)), ErrorKind::kConfig,
+                       testing::HasSubstr(i % 2 == 0 ? "cannot be a folder name; name; "
+                                                     : "cannot be a folder name; stages.1.name; "));
   }
 }
 

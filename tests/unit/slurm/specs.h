@@ -3,10 +3,10 @@
 
 #include <string>
 
-#include "campaign/campaign_spec.h"
-#include "campaign/cluster_spec.h"
 #include "slurm/job_script.h"
 #include "slurm/render.h"
+#include "spec/campaign_spec.h"
+#include "spec/cluster_spec.h"
 
 namespace nexus {
 

@@ -63,27 +63,6 @@ std::vector<double> train(const BatchLayout& layout, DType dtype, int steps, std
   return losses;
 }
 
-TEST(BatchLayout, RefusesATokenCountThatDoesNotDivideAndNamesThoseThatDo) {
-  EXPECT_NEXUS_ERROR(make_batch_layout({1000, 4}, 64, 0, 2), ErrorKind::kConfig,
-                     ::testing::HasSubstr("use 512 or 1024"));
-  EXPECT_NEXUS_ERROR(make_batch_layout({100, 4}, 64, 0, 2), ErrorKind::kConfig, ::testing::HasSubstr("use 512, or"));
-}
-
-TEST(BatchLayout, DealsEachSampleOfAStepToOneRank) {
-  for (const int ranks : {1, 2, 4}) {
-    std::set<int64_t> seen;
-    for (int rank = 0; rank < ranks; ++rank) {
-      const BatchLayout layout = make_batch_layout({64 * 16, 2}, 64, rank, ranks);
-      EXPECT_EQ(layout.samples(), 16);
-      for (int64_t index = 0; index < layout.accumulation; ++index)
-        for (int64_t row = 0; row < layout.micro; ++row) EXPECT_TRUE(seen.insert(layout.sample(32, index, row)).second);
-    }
-    EXPECT_EQ(seen.size(), 16u);
-    EXPECT_EQ(*seen.begin(), 32);
-    EXPECT_EQ(*seen.rbegin(), 47);
-  }
-}
-
 TEST(Step, LearnsRandomTextByHeart) {
   const BatchLayout layout = make_batch_layout({4 * 16, 4}, 16, 0, 1);
   const auto backend = make_cpu_backend();

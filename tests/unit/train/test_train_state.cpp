@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 
 #include "growth/grow.h"
+#include "spec/train_options.h"
 #include "support/expect_error.h"
-#include "train/train_options.h"
 #include "train/train_state.h"
 
 namespace nexus {

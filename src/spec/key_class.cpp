@@ -1,4 +1,4 @@
-#include "campaign/key_class.h"
+#include "spec/key_class.h"
 
 namespace nexus {
 

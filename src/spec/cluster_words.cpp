@@ -1,4 +1,4 @@
-#include "campaign/cluster_words.h"
+#include "spec/cluster_words.h"
 
 #include <string>
 #include <utility>

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "campaign/cluster_words.h"
+#include "spec/cluster_words.h"
 #include "support/expect_error.h"
 
 namespace nexus {

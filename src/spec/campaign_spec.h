@@ -11,7 +11,7 @@
 #include "growth/growth_options.h"
 #include "model/model_config.h"
 #include "optim/schedule.h"
-#include "train/train_options.h"
+#include "spec/train_options.h"
 
 namespace nexus {
 
@@ -83,6 +83,7 @@ struct CampaignSpec {
   Schedule schedule_of_stage(size_t index) const;
   // Throws ErrorKind::kConfig naming the key where a stage's model, or a sequence, cannot be cut over `tp` ranks.
   void check_tensor_parallel(int tp) const;
+  void check_sequence_cut(int tp) const;  // the sequence only
 };
 
 }  // namespace nexus

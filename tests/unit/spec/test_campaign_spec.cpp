@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "campaign/campaign_spec.h"
+#include "spec/campaign_spec.h"
 
 namespace nexus {
 namespace {
@@ -48,6 +48,17 @@ TEST(CampaignSpec, ScheduleTakesItsLengthFromTheStage) {
   EXPECT_EQ(schedule.total_steps, 300);
   EXPECT_EQ(schedule.warmup_steps, 270);
   EXPECT_EQ(schedule.decay_steps, 30);  // what the warm-up leaves
+}
+
+TEST(Period, IsDueWhereOneEndsWithinAStep) {
+  const Period tokens{Period::Unit::kTokens, 1000}, steps{Period::Unit::kSteps, 2};
+  EXPECT_FALSE(tokens.due(0, 1, 0, 999));
+  EXPECT_TRUE(tokens.due(1, 2, 999, 1000));
+  EXPECT_FALSE(tokens.due(2, 3, 1000, 1999));
+  EXPECT_TRUE(tokens.due(3, 4, 1999, 5000));
+  EXPECT_FALSE(steps.due(0, 1, 0, 5000));
+  EXPECT_TRUE(steps.due(1, 2, 0, 1));
+  EXPECT_FALSE(Period{}.due(0, 9, 0, 9));
 }
 
 }  // namespace

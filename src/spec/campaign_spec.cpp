@@ -1,4 +1,4 @@
-#include "campaign/campaign_spec.h"
+#include "spec/campaign_spec.h"
 
 #include <algorithm>
 #include <cmath>
@@ -46,11 +46,15 @@ Schedule CampaignSpec::schedule_of_stage(size_t index) const {
 void CampaignSpec::check_tensor_parallel(int tp) const {
   if (tp == 1) return;
   for (size_t stage = 0; stage < stages.size(); ++stage) model_of_stage(stage).check_tensor_parallel(tp);
+  check_sequence_cut(tp);
+}
+
+void CampaignSpec::check_sequence_cut(int tp) const {
   if (parallel.sequence && data.context % tp != 0)
-    throw Error(
-        ErrorKind::kConfig,
-        fmt::format("{} tokens do not divide by parallel.tp = {}, and parallel.sequence splits them", data.context, tp),
-        "data.context", "change it, or set parallel.sequence to false");
+    throw Error(ErrorKind::kConfig,
+                fmt::format("data.context = {} does not divide by parallel.tp = {}, and parallel.sequence splits it",
+                            data.context, tp),
+                "data.context", "choose another context, or set parallel.sequence to false");
 }
 
 }  // namespace nexus

@@ -1,0 +1,26 @@
+// The rules between the keys of a campaign: what no single value can show.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "spec/campaign_spec.h"
+
+namespace nexus {
+
+// Something that can work but is odd, at a full key: "stages.1.grow.A".
+struct Advice {
+  std::string key, text;
+};
+
+// Completes the model (kv_heads, scales) and throws ErrorKind::kConfig, with the key as the place, for what cannot
+// work.
+std::vector<Advice> check_rules(CampaignSpec& spec);
+
+// Those of them that job scripts rely on: there are stages, and run and stages have names of their own that can be
+// folders.
+void check_names(const CampaignSpec& spec);
+
+std::string stage_key(size_t stage, const std::string& key);  // "stages.1.lr.min"
+
+}  // namespace nexus

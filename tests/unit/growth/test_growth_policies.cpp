@@ -1,0 +1,229 @@
+// What a growth policy can say, and that every registered one is somebody's.
+#include <algorithm>
+#include <set>
+
+#include "growth/grow.h"
+#include "model/architecture.h"
+#include "support/expect_error.h"
+#include "support/growth_batch.h"
+#include "support/model_rig.h"
+#include "support/test_tensor.h"
+#include "unit/growth/growth_tables.h"
+
+namespace nexus {
+namespace {
+
+using testing::PolicyOf;
+using testing::same;
+using testing::zero;
+
+// The picks of `count` rows or columns from `first` on that copy the old ones in turn.
+std::vector<Pick> in_turn(int64_t first, int64_t count, int64_t of, double scale = 1, double gradient = 1) {
+  std::vector<Pick> picks;
+  for (int64_t i = first; i < first + count; ++i) picks.push_back({i % of, scale, gradient});
+  return picks;
+}
+
+// w_m [2, 4] and w_a [2, 2] grown to M = 4, A = 3: master weights and moments.
+struct Grown {
+  std::vector<double> weights, moment1, moment2;
+  double at(const std::vector<double>& of, const ParamSpec& spec, int64_t row, int64_t column) const {
+    return of[static_cast<size_t>(spec.offset + row * spec.columns() + column)];
+  }
+};
+
+// Old entries are 1, 2, 3, ... in the order of the table, and so are their moments.
+Grown grow(const GrowthPolicy& policy, const ParamTable& before, const ParamTable& after,
+           MomentPolicy moments = MomentPolicy::kKeep) {
+  const auto backend = make_cpu_backend();
+  ParamStore from(*backend, before, DType::kF64), to(*backend, after, DType::kF64);
+  double next = 1;
+  for (int index = 0; index < before.size(); ++index) {
+    std::vector<double> values(static_cast<size_t>(before[index].count()));
+    for (double& value : values) value = next++;
+    from.set_weights(index, values.data());
+  }
+  backend->copy(from.master(), from.moment1());
+  backend->copy(from.master(), from.moment2());
+  GrowthOptions options;
+  options.policy = &policy;
+  options.moments = moments;
+  ProcessGrid grid(make_self_communicator(), 1, 1);
+  apply_growth(grid, plan_growth(before, after, options), options, 5, 1, from, to);
+  Grown grown;
+  for (auto [values, tensor] :
+       {std::pair{&grown.weights, to.master()}, {&grown.moment1, to.moment1()}, {&grown.moment2, to.moment2()}}) {
+    values->resize(static_cast<size_t>(tensor.count()));
+    backend->copy_out(values->data(), tensor);
+  }
+  return grown;
+}
+
+const ParamTable kBefore = testing::table_of(2, 2), kAfter = testing::table_of(4, 3);
+
+TEST(GrowthPolicies, EachGrowsSomeArchitectureAndEachThatGrowsHasASoundDefault) {
+  std::set<std::string> names;
+  for (const GrowthPolicy* policy : all_growth_policies()) {
+    EXPECT_TRUE(names.insert(policy->name()).second) << policy->name() << " twice";
+    EXPECT_FALSE(architectures_of(*policy).empty()) << policy->name();
+    EXPECT_EQ(&growth_policy(policy->name()), policy);
+  }
+  for (const Architecture* arch : all_architectures()) {
+    const bool has_widths =
+        std::any_of(arch->keys().begin(), arch->keys().end(), [](const ModelKey& key) { return key.grows(); });
+    EXPECT_EQ(has_widths, !arch->grown_part().empty()) << arch->name();
+    if (!has_widths) continue;
+    GrowthOptions options;
+    options.policy = growth_policies_for(arch->grown_part()).at(0);
+    ModelConfig model;
+    model.arch = arch->name();
+    EXPECT_FALSE(policy_problem(options, model)) << arch->name() << ": " << options.policy->name();
+  }
+}
+
+TEST(GrowthPolicies, CopyRowsAndColumnsAndScaleWhatTheyCopy) {
+  const PolicyOf policy(
+      [](const GrowthBlock& block) -> Entries {
+        if (block.to.name != "w_a") return Entries::same();
+        return {{{{}, in_turn(0, block.box.columns, block.from.columns(), 0.5)}}, 0};  // the columns are split
+      },
+      [](const GrowthBlock& block) -> Entries {
+        Copy copy;
+        if (block.new_rows) copy.rows = in_turn(block.box.begin_row, block.box.rows, block.from.rows());
+        if (block.to.name == "w_a")
+          copy.columns = in_turn(block.box.begin_column, block.box.columns, block.from.columns(), 0.5);
+        return {{copy}, 0};
+      });
+  const Grown grown = grow(policy, kBefore, kAfter);
+  const ParamSpec &w_m = kAfter[0], &w_a = kAfter[1];  // w_m was 1..4, 5..8; w_a was 9, 10; 11, 12
+  EXPECT_EQ(grown.at(grown.weights, w_m, 1, 2), 7);
+  EXPECT_EQ(grown.at(grown.weights, w_m, 2, 0), 1);
+  EXPECT_EQ(grown.at(grown.weights, w_m, 3, 3), 8);
+  EXPECT_EQ(grown.at(grown.weights, w_a, 0, 0), 4.5);
+  EXPECT_EQ(grown.at(grown.weights, w_a, 1, 3), 6);
+  EXPECT_EQ(grown.at(grown.weights, w_a, 2, 2), 4.5);  // the corner: row 0, column 0
+  EXPECT_EQ(grown.at(grown.moment1, w_m, 1, 2), 7);
+  EXPECT_EQ(grown.at(grown.moment1, w_m, 2, 0), 0);  // new moments are zero unless the policy says so
+}
+
+TEST(GrowthPolicies, AveragesAreTwoCopiesAndNoiseIsAddedToCopies) {
+  const auto average = [](double std) {
+    return [std](const GrowthBlock& block) -> Entries {
+      if (!block.new_rows || block.new_columns) return Entries::zero();
+      const auto rows = static_cast<size_t>(block.box.rows);
+      return {{{std::vector<Pick>(rows, {0, 0.5}), {}}, {std::vector<Pick>(rows, {1, 0.5}), {}}}, std};
+    };
+  };
+  const Grown exact = grow(PolicyOf(same, average(0)), kBefore, kAfter);
+  EXPECT_EQ(exact.at(exact.weights, kAfter[0], 2, 1), 4);   // of 2 and 6
+  EXPECT_EQ(exact.at(exact.weights, kAfter[1], 2, 1), 11);  // of 10 and 12
+  const Grown noisy = grow(PolicyOf(same, average(1e-3)), kBefore, kAfter);
+  const double noise = noisy.at(noisy.weights, kAfter[0], 2, 1) - 4;
+  EXPECT_NE(noise, 0);
+  EXPECT_LT(std::abs(noise), 1e-2);  // ten standard deviations
+}
+
+TEST(GrowthPolicies, MomentsComeWithCopiesInUnitsOfTheirGradient) {
+  const auto rows = [](const GrowthBlock& block) -> Entries {
+    if (!block.new_rows) return Entries::zero();
+    Copy copy{in_turn(block.box.begin_row, block.box.rows, block.from.rows(), 1, 0.5), {}};
+    if (block.new_columns) copy.columns = in_turn(0, block.box.columns, block.from.columns());
+    return {{copy}, 0};
+  };
+  const PolicyOf policy(same, rows, true);
+  const Grown kept = grow(policy, kBefore, kAfter);
+  EXPECT_EQ(kept.at(kept.weights, kAfter[0], 2, 3), 4);
+  EXPECT_EQ(kept.at(kept.moment1, kAfter[0], 2, 3), 2);
+  EXPECT_EQ(kept.at(kept.moment2, kAfter[0], 2, 3), 1);
+  const Grown kept_v = grow(policy, kBefore, kAfter, MomentPolicy::kKeepV);
+  EXPECT_EQ(kept_v.at(kept_v.moment1, kAfter[0], 2, 3), 0);
+  EXPECT_EQ(kept_v.at(kept_v.moment2, kAfter[0], 2, 3), 1);
+  // Moments that have seen updates are corrected as such.
+  GrowthOptions options;
+  options.policy = &policy;
+  Generation birth = first_generation(ModelConfig{});
+  birth.updates1 = birth.updates2 = 10;
+  EXPECT_EQ(grown_generations({birth}, ModelConfig{}, options)[1].updates1, 10);
+  options.moments = MomentPolicy::kKeepV;
+  EXPECT_EQ(grown_generations({birth}, ModelConfig{}, options)[1].updates1, 0);
+  EXPECT_EQ(grown_generations({birth}, ModelConfig{}, options)[1].updates2, 10);
+}
+
+TEST(GrowthPolicies, ScaleTensorsThatDoNotGrow) {
+  const PolicyOf twice(
+      [](const GrowthBlock& block) -> Entries {
+        return {{{in_turn(0, block.box.rows, block.from.rows(), 2), {}}}, 0};
+      },
+      zero);
+  const Grown grown = grow(twice, kBefore, kBefore);
+  EXPECT_EQ(grown.at(grown.weights, kBefore[2], 3, 0), 32);  // norm was 13..16
+}
+
+TEST(GrowthPolicies, WhoseSplitsKeepTheSumKeepTheFunctionWithoutNorm) {
+  // Net2Wider: channels are copied in turn, and who reads one reads it and its copies in equal parts.
+  const auto split = [](const GrowthBlock& block) -> Entries {
+    Copy copy;
+    const bool columns_read = block.to.axes.size() == 2 && block.to.axes[1].width != kFixedWidth;
+    if (block.new_rows) copy.rows = in_turn(block.box.begin_row, block.box.rows, block.from.rows());
+    const int64_t old = block.from.columns(), grown = block.to.columns();
+    for (int64_t c = block.box.begin_column; columns_read && c < block.box.end_column(); ++c) {
+      const int64_t index = c % old;
+      copy.columns.push_back({index, 1.0 / static_cast<double>((grown - 1 - index) / old + 1)});
+    }
+    return {{copy}, 0};
+  };
+  const PolicyOf policy(split, split);
+  ModelConfig config;
+  config.d = 32;
+  config.layers = config.heads = 2;
+  config.vocab = 120;
+  config.counts = {{"M", 48}, {"A", 64}, {"F", 64}};
+  for (const char* norm : {"none", "l2"}) {
+    config.words["norm"] = norm;
+    config.validate();
+    GrowthOptions options;
+    options.policy = &policy;
+    options.widths = {{"M", 64}, {"A", 136}};  // some are copied twice
+    const auto backend = make_cpu_backend();
+    const ModelConfig bigger = grown_config(config, options);
+    Model before(config), after(bigger);
+    ParamStore from(*backend, before.table(), DType::kF64), to(*backend, after.table(), DType::kF64);
+    testing::draw_lively(from);
+    const auto moves = plan_growth(before.table(), after.table(), options);
+    ProcessGrid grid(make_self_communicator(), 1, 1);
+    apply_growth(grid, moves, options, 5, 1, from, to);
+    const GrowthCheck check =
+        check_growth(grid, config, from, bigger, to, moves, testing::growth_batch(config.vocab, 24), 1e-3);
+    EXPECT_EQ(check.lossless(), std::string(norm) == "none") << norm << " " << check.relative_dlogit;
+    EXPECT_TRUE(check.alive()) << norm;
+  }
+}
+
+TEST(GrowthPolicies, RefusePicksThatTheOldTensorDoesNotHave) {
+  const auto plan = [](const PolicyOf& policy) {
+    GrowthOptions options;
+    options.policy = &policy;
+    return plan_growth(kBefore, kAfter, options);
+  };
+  EXPECT_NEXUS_ERROR(plan(PolicyOf(same, same)), ErrorKind::kInternal, ::testing::HasSubstr("0 picks for"));
+  const auto beyond = [](const GrowthBlock&) -> Entries { return {{{{{2}, {2}}, {}}}, 0}; };
+  EXPECT_NEXUS_ERROR(plan(PolicyOf(same, beyond)), ErrorKind::kInternal, ::testing::HasSubstr("picks 2 of 2"));
+}
+
+TEST(GrowthPolicies, ThatMaskNewChannelsAreRefusedUntilAStageCanTrainThem) {
+  PolicyOf policy(same, zero);
+  GrowthOptions options;
+  options.policy = &policy;
+  EXPECT_FALSE(policy_problem(options, ModelConfig{}));
+  Schedule mask;  // 0 to 1 in 100 steps
+  mask.kind = ScheduleKind::kConstant;
+  mask.peak = 1;
+  mask.warmup_steps = 100;
+  mask.total_steps = 1000;
+  policy.set_mask(mask);
+  ASSERT_TRUE(policy_problem(options, ModelConfig{}));
+  EXPECT_EQ(policy_problem(options, ModelConfig{})->todo, "use zero_rows");
+}
+
+}  // namespace
+}  // namespace nexus
