@@ -5,6 +5,8 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 summary=()
 status=0
+started=$(mktemp)
+trap 'rm -f "$started"' EXIT
 
 # step NAME COMMAND...: runs the command and notes verdict and seconds; false if it failed.
 step() {
@@ -24,8 +26,12 @@ run_tests() {
   ctest --preset "$1" --parallel "$(nproc)" --output-junit "$root/build/ctest-$1.xml" "${@:2}"
 }
 
-# Prints the summary and ends the script.
+# Prints what failed, at the end where whoever keeps only the end of a log finds it, then the summary, and ends the script.
 finish() {
+  if ((status != 0)); then
+    say "What failed in $(basename "$0")"
+    find "$root/build" -maxdepth 1 -name 'ctest-*.xml' -newer "$started" -exec "$root/scripts/failed-tests" {} +
+  fi
   say "Summary of $(basename "$0")"
   printf '%s\n' "${summary[@]}"
   if ((status == 0)); then echo "all passed in $SECONDS s"; else echo "something FAILED: see above"; fi
