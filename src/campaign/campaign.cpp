@@ -119,32 +119,20 @@ class Campaign {
   }
 
   void describe_launch() {
-    std::exception_ptr error;
-    if (grid_.rank() == 0) {
-      try {
-        record_launch(
-            folder_, input_, launch_, backend_,
-            fmt::format("dp {} tp {}{}", grid_.dp_size(), grid_.tp_size(), sharding_.sequence ? " sequence" : ""),
-            opened_.mark, data_->record());
-      } catch (...) {
-        error = std::current_exception();
-      }
-    }
-    grid_.world().agree("recording the launch", error);
+    grid_.world().try_on_rank_0("recording the launch", [this] {
+      record_launch(
+          folder_, input_, launch_, backend_,
+          fmt::format("dp {} tp {}{}", grid_.dp_size(), grid_.tp_size(), sharding_.sequence ? " sequence" : ""),
+          opened_.mark, data_->record());
+    });
   }
 
   void describe_data() {
-    std::exception_ptr error;
-    if (grid_.rank() == 0) {
-      try {
-        const DataReview review = review_data(spec_, sampler_, tokens_of_ancestors(spec_, sampler_));
-        for (const std::string& line : review.lines) log_text(line);
-        for (const std::string& text : review.warnings) warn_text(text);
-      } catch (...) {
-        error = std::current_exception();
-      }
-    }
-    grid_.world().agree("looking at the data", error);
+    grid_.world().try_on_rank_0("looking at the data", [this] {
+      const DataReview review = review_data(spec_, sampler_, tokens_of_ancestors(spec_, sampler_));
+      for (const std::string& line : review.lines) log_text(line);
+      for (const std::string& text : review.warnings) warn_text(text);
+    });
   }
 
   std::optional<TrainState> restore() {

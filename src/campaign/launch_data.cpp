@@ -19,17 +19,6 @@ using nlohmann::json;
 constexpr int64_t kRoundBytes = int64_t{1} << 30;
 constexpr int64_t kSliceBytes = int64_t{1} << 26;
 
-// Runs `work`; what it throws on some rank is thrown on every rank.
-void together(Communicator& world, const std::string& phase, const std::function<void()>& work) {
-  std::exception_ptr error;
-  try {
-    work();
-  } catch (...) {
-    error = std::current_exception();
-  }
-  world.agree(phase, error);
-}
-
 // The ranks that see the same files as this one, in order. What differs in size, time or inode is another file.
 std::vector<int> peers_of(const std::vector<NamedTokenFile>& files, Communicator& world) {
   std::string seen;
@@ -111,7 +100,9 @@ void read_in_rounds(Share& share, Communicator& world) {
     more = world.any(more);
     bar.update(static_cast<int64_t>(world.sum(static_cast<double>(share.done_bytes()))));
   }
-  world.agree("reading the token files", error);
+  world.try_together("reading the token files", [&error] {
+    if (error) std::rethrow_exception(error);
+  });
 }
 
 // What each file's tokens are: its bytes, and how they are read.
@@ -163,7 +154,7 @@ LaunchData::LaunchData(const CampaignSpec& spec, const Sampler& sampler, const E
   for (size_t i = 0; i < sampler.files(); ++i)
     files_.push_back({fmt::format("data.train.{}.path", i), &sampler.file(i), std::nullopt});
   if (valid != nullptr) files_.push_back({"data.valid", &valid->file(), std::nullopt});
-  together(world, "comparing data and tokenizer", [&] {
+  world.try_together("comparing data and tokenizer", [&] {
     if (world.rank() != 0) return;
     for (NamedTokenFile& file : files_) file = name_token_file(file.key, *file.file);
     std::optional<TokenizerIdentity> tokenizer;
@@ -177,7 +168,7 @@ LaunchData::LaunchData(const CampaignSpec& spec, const Sampler& sampler, const E
 void LaunchData::read_contents(Communicator& world) {
   const std::vector<int> peers = peers_of(files_, world);
   std::optional<Share> share;
-  together(world, "looking for the digests of the token files", [&] { share.emplace(files_, peers, world.rank()); });
+  world.try_together("looking for the digests of the token files", [&] { share.emplace(files_, peers, world.rank()); });
   read_in_rounds(*share, world);
   const std::vector<std::string> shares = world.all_gather_text(share->str());
   contents_.assign(files_.size(), {});
@@ -187,7 +178,7 @@ void LaunchData::read_contents(Communicator& world) {
       contents_.at(std::stoul(index)) = token_file_content_from_json(content);
   }
   const std::string first = world.broadcast_text(digests_of(files_, contents_));
-  together(world, "comparing the token files", [&] {
+  world.try_together("comparing the token files", [&] {
     if (digests_of(files_, contents_) != first)
       throw Error(ErrorKind::kData, "this rank's token files hold other tokens than those of rank 0",
                   files_.front().file->prefix(), "give every node the same files");

@@ -1,7 +1,6 @@
 #include "campaign/run_opening.h"
 
 #include <filesystem>
-#include <functional>
 #include <set>
 
 #include "campaign/known_commits.h"
@@ -39,24 +38,13 @@ std::string find_checkpoint(const RunFolder& run, const std::string& name) {
               "--resume " + name, "name one of those that `nexus ckpt ls " + run.root + "` lists");
 }
 
-// What rank 0 throws is thrown on every rank.
-void on_rank_0(Communicator& world, const std::string& what, const std::function<void()>& act) {
-  std::exception_ptr error;
-  try {
-    if (world.rank() == 0) act();
-  } catch (...) {
-    error = std::current_exception();
-  }
-  world.agree(what, error);
-}
-
 }  // namespace
 
 OpenRun open_run(Communicator& world, const RunFolder& run, const CampaignSpec& spec, const LaunchOptions& launch,
                  StopRequests& requests, std::optional<LaunchKeeper>& keeper) {
   const int nodes = count_nodes(world);
   OpenRun open;
-  on_rank_0(world, "opening the run folder", [&] {
+  world.try_on_rank_0("opening the run folder", [&] {
     make_checkpoint_folder(run.checkpoints());
     make_folders(run.log_folder());
     keeper.emplace(run, spec, world.size(), nodes);
@@ -74,7 +62,7 @@ OpenRun open_run(Communicator& world, const RunFolder& run, const CampaignSpec& 
 }
 
 void refuse_idle_starts(Communicator& world, std::optional<LaunchKeeper>& keeper) {
-  on_rank_0(world, "looking at earlier starts", [&] { keeper->refuse_idle_starts(); });
+  world.try_on_rank_0("looking at earlier starts", [&] { keeper->refuse_idle_starts(); });
 }
 
 std::string checkpoint_to_resume(Communicator& world, const RunFolder& run, const LaunchOptions& launch,
@@ -83,7 +71,7 @@ std::string checkpoint_to_resume(Communicator& world, const RunFolder& run, cons
   if (launch.resume == "never") return "";
   std::string path;
   if (launch.resume == "auto") path = newest_good_checkpoint(world, run, run_id);
-  on_rank_0(world, "looking for a checkpoint", [&] {
+  world.try_on_rank_0("looking for a checkpoint", [&] {
     if (launch.resume == "auto")
       refuse_vanished_checkpoints(run, path);
     else
@@ -95,15 +83,11 @@ std::string checkpoint_to_resume(Communicator& world, const RunFolder& run, cons
 Checkpoint open_verified(Communicator& world, const std::string& path) {
   const progress::Phase phase("verifying " + path);
   std::optional<Checkpoint> checkpoint;
-  std::exception_ptr error;
-  try {
+  world.try_together("verifying the checkpoint", [&] {
     checkpoint.emplace(path, false);
     checkpoint->verify(world.rank(), world.size());
     checkpoint->require_finite(world.rank(), world.size());
-  } catch (...) {
-    error = std::current_exception();
-  }
-  world.agree("verifying the checkpoint", error);
+  });
   return std::move(*checkpoint);
 }
 

@@ -13,18 +13,6 @@
 namespace nexus {
 namespace {
 
-// Does `work` on this rank, then throws on every rank if it threw on any.
-template <typename Work>
-void agreed(Communicator& comm, const std::string& phase, const Work& work) {
-  std::exception_ptr error;
-  try {
-    work();
-  } catch (...) {
-    error = std::current_exception();
-  }
-  comm.agree(phase, error);
-}
-
 std::string shard_name(int rank) {
   return fmt::format("shard-{:04}.h5", rank);
 }
@@ -46,9 +34,7 @@ PendingSave::PendingSave(Communicator& comm, const RunFolder& run, const Checkpo
   const bool leader = comm_.rank() == 0;
   std::string temporary;
   try {
-    agreed(comm_, "preparing the checkpoint", [&] {
-      if (leader) temporary = make_temporary_folder(run_, id_, generation);
-    });
+    comm_.try_on_rank_0("preparing the checkpoint", [&] { temporary = make_temporary_folder(run_, id_, generation); });
     folder_ = comm_.broadcast_text(temporary);
   } catch (...) {
     remove_quietly(temporary);
@@ -116,13 +102,12 @@ SaveResult PendingSave::commit(const Fence& fence) {
   try {
     // First of all whether this is still the writer: a newer one has taken the folder away, and that is the reason
     // then.
-    agreed(comm_, "writing the checkpoint", [&] {
+    comm_.try_together("writing the checkpoint", [&] {
       if (leader && fence) fence();
       if (job_->error) std::rethrow_exception(job_->error);
     });
     const std::vector<std::string> shards = comm_.all_gather_text(shard_to_text(*job_->shard));
-    agreed(comm_, "committing the checkpoint", [&] {
-      if (!leader) return;
+    comm_.try_on_rank_0("committing the checkpoint", [&] {
       try {
         result.size_bytes = commit_folder(run_, id_, folder_, shards, state_, fence);
       } catch (const Error&) {

@@ -88,13 +88,7 @@ std::string problem_of(const std::string& path, const std::string& run_id, int p
 // Collective: the first rank's problem, the same on every rank.
 std::string verify(Communicator& comm, const std::string& path, const std::string& run_id) {
   std::string problem;
-  std::exception_ptr error;
-  try {
-    problem = problem_of(path, run_id, comm.rank(), comm.size());
-  } catch (...) {
-    error = std::current_exception();
-  }
-  comm.agree("verifying the checkpoint", error);
+  comm.try_together("verifying the checkpoint", [&] { problem = problem_of(path, run_id, comm.rank(), comm.size()); });
   for (const std::string& theirs : comm.all_gather_text(problem))
     if (!theirs.empty()) return theirs;
   return "";
@@ -104,13 +98,7 @@ std::string verify(Communicator& comm, const std::string& path, const std::strin
 // folders. The others learn their number and get empty entries.
 std::vector<CheckpointEntry> candidates(Communicator& comm, const RunFolder& run) {
   std::vector<CheckpointEntry> entries;
-  std::exception_ptr error;
-  try {
-    if (comm.rank() == 0) entries = list_checkpoints(run);
-  } catch (...) {
-    error = std::current_exception();
-  }
-  comm.agree("listing the checkpoints", error);
+  comm.try_on_rank_0("listing the checkpoints", [&] { entries = list_checkpoints(run); });
   auto count = static_cast<int64_t>(entries.size());
   comm.broadcast(&count, sizeof count, 0);
   entries.resize(static_cast<size_t>(count));

@@ -45,13 +45,7 @@ StepBench::StepBench(const CampaignSpec& spec, Backend& backend, ProcessGrid& gr
 std::unique_ptr<StepBench> StepBench::make(const CampaignSpec& spec, Backend& backend, ProcessGrid& grid) {
   make_batch_layout(spec.batch, spec.data.context, grid.dp_rank(), grid.dp_size());  // refuses on every rank alike
   std::unique_ptr<StepBench> bench;
-  std::exception_ptr error;
-  try {
-    bench = std::make_unique<StepBench>(spec, backend, grid);
-  } catch (...) {
-    error = std::current_exception();
-  }
-  grid.world().agree("preparing a step", error);
+  grid.world().try_together("preparing a step", [&] { bench = std::make_unique<StepBench>(spec, backend, grid); });
   return bench;
 }
 

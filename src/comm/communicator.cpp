@@ -23,6 +23,14 @@ Failure describe(const std::exception_ptr& error) {
   }
 }
 
+// "0,2": the ranks whose text is another one.
+std::string ranks_other_than(const std::vector<std::string>& texts, const std::string& text) {
+  std::string ranks;
+  for (size_t r = 0; r < texts.size(); ++r)
+    if (texts[r] != text) ranks += fmt::format("{}{}", ranks.empty() ? "" : ",", r);
+  return ranks;
+}
+
 }  // namespace
 
 Communicator::Request::~Request() {
@@ -80,10 +88,13 @@ std::string Communicator::broadcast_text(const std::string& text, int root) {
   return result;
 }
 
-void Communicator::agree(const std::string& phase, const std::exception_ptr& error) {
-  if (size() == 1) {
-    if (error) std::rethrow_exception(error);
-    return;
+void Communicator::try_together(const std::string& phase, const std::function<void()>& work) {
+  std::exception_ptr error;
+  try {
+    work();
+  } catch (...) {
+    if (size() == 1) throw;
+    error = std::current_exception();
   }
   if (!any(error != nullptr)) return;
   std::string mine;
@@ -92,25 +103,24 @@ void Communicator::agree(const std::string& phase, const std::exception_ptr& err
     mine = fmt::format("{:02}{}\n{}", static_cast<int>(failure.kind), failure.node, failure.text);
   }
   const std::vector<std::string> all = all_gather_text(mine);
-  std::string ranks;
-  const std::string* first = nullptr;
-  for (size_t r = 0; r < all.size(); ++r) {
-    if (all[r].empty()) continue;
-    ranks += fmt::format("{}{}", ranks.empty() ? "" : ",", r);
-    if (first == nullptr) first = &all[r];
-  }
-  const auto kind = static_cast<ErrorKind>(std::stoi(first->substr(0, 2)));
-  const size_t node_end = first->find('\n');
-  Error agreed(kind, fmt::format("{} failed on rank {}: {}", phase, ranks, first->substr(node_end + 1)));
-  agreed.set_suspect_node(first->substr(2, node_end - 2));
+  const std::string first =
+      *std::find_if(all.begin(), all.end(), [](const std::string& text) { return !text.empty(); });
+  const size_t node_end = first.find('\n');
+  Error agreed(static_cast<ErrorKind>(std::stoi(first.substr(0, 2))),
+               fmt::format("{} failed on rank {}: {}", phase, ranks_other_than(all, ""), first.substr(node_end + 1)));
+  agreed.set_suspect_node(first.substr(2, node_end - 2));
   throw agreed;
+}
+
+void Communicator::try_on_rank_0(const std::string& phase, const std::function<void()>& work) {
+  try_together(phase, [&] {
+    if (rank() == 0) work();
+  });
 }
 
 void Communicator::require_equal(const std::string& what, const std::string& mine) {
   const std::vector<std::string> all = all_gather_text(mine);
-  std::string ranks;
-  for (size_t r = 0; r < all.size(); ++r)
-    if (all[r] != all[0]) ranks += fmt::format("{}{}", ranks.empty() ? "" : ",", r);
+  const std::string ranks = ranks_other_than(all, all[0]);
   if (!ranks.empty())
     throw Error(ErrorKind::kComm, fmt::format("ranks disagree on {}", what),
                 fmt::format("rank {} against rank 0", ranks),

@@ -76,9 +76,13 @@ class Communicator {
   double max(double mine);
   double sum(double mine);
   std::string broadcast_text(const std::string& text, int root = 0);
-  // Agrees on failure before anyone acts: if `error` is set on some rank, every rank throws ErrorKind of the first one
-  // with a message that names the ranks and the phase.
-  void agree(const std::string& phase, const std::exception_ptr& error);
+  // Does `work`, which may throw and must not be collective, on every rank or on rank 0 alone; then the ranks learn how
+  // it went. Where it threw on some ranks, every rank throws one error: with the kind, the text and the suspect node of
+  // the lowest of them, and all their numbers. The lowest, since rank 0 alone sees what the others fail of (a newer
+  // owner of the run folder takes it away), and since no order of kinds would be the better one: each is its rank's own
+  // first trouble. A single rank throws what it caught.
+  void try_together(const std::string& phase, const std::function<void()>& work);
+  void try_on_rank_0(const std::string& phase, const std::function<void()>& work);
   // Every rank must hold the same text (a hash of the configuration, say); throws naming the ranks that differ.
   void require_equal(const std::string& what, const std::string& mine);
 

@@ -258,17 +258,11 @@ void StageTrainer::finish_save() {
   if (serves_request_) run_.requests.clear_save_request();
   serves_request_ = false;
   run_.records.commit(saving_, plan_.steps, saved.path, saved.size_bytes, saved.seconds);
-  std::exception_ptr error;
-  if (run_.grid.rank() == 0) {
-    try {
-      run_.on_commit(saving_, saved);
-      if (run_.fence) run_.fence();                    // a copy that was replaced has no business here
-      if (!weights_are_doubtful()) prune(saved.path);  // what was just committed may be the ruined state
-    } catch (...) {
-      error = std::current_exception();
-    }
-  }
-  run_.grid.world().agree("tidying up after a commit", error);
+  run_.grid.world().try_on_rank_0("tidying up after a commit", [&] {
+    run_.on_commit(saving_, saved);
+    if (run_.fence) run_.fence();                    // a copy that was replaced has no business here
+    if (!weights_are_doubtful()) prune(saved.path);  // what was just committed may be the ruined state
+  });
 }
 
 void StageTrainer::prune(const std::string& newest) const {

@@ -132,13 +132,7 @@ class Timer {
   double measure(const std::string& phase, const std::function<void()>& work) {
     comm_.barrier();
     const auto start = std::chrono::steady_clock::now();
-    std::exception_ptr error;
-    try {
-      work();
-    } catch (...) {
-      error = std::current_exception();
-    }
-    comm_.agree(phase, error);
+    comm_.try_together(phase, work);
     const double seconds = comm_.max(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     return report(phase, seconds);
   }

@@ -17,12 +17,16 @@ TEST(SelfCommunicator, AgreesWithItself) {
   EXPECT_EQ(self->max(-3), -3);
   EXPECT_EQ(self->broadcast_text("text"), "text");
   self->require_equal("nothing", "x");
-  self->agree("nothing", nullptr);
+  self->try_together("nothing", [] {});
 }
 
-TEST(SelfCommunicator, AgreeRethrowsTheErrorItself) {
+TEST(SelfCommunicator, ThrowsItsErrorAsItIs) {
   const auto self = make_self_communicator();
-  EXPECT_NEXUS_ERROR(self->agree("saving", std::make_exception_ptr(Error(ErrorKind::kIo, "disk full"))), ErrorKind::kIo,
+  struct DiskFull : Error {
+    DiskFull() : Error(ErrorKind::kIo, "disk full") {}
+  };
+  EXPECT_THROW(self->try_together("saving", [] { throw DiskFull(); }), DiskFull);
+  EXPECT_NEXUS_ERROR(self->try_on_rank_0("saving", [] { throw DiskFull(); }), ErrorKind::kIo,
                      ::testing::HasSubstr("disk full"));
 }
 
