@@ -77,7 +77,7 @@ class StepRunner {
 
  private:
   void micro_batch(const FetchSample& fetch, const StepInput& input, int64_t index);
-  std::string blame();
+  std::string first_nonfinite_gradient();
   StepOutput refuse_update(StepOutput output);
 
   Backend& backend_;

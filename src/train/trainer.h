@@ -12,6 +12,7 @@
 #include "optim/schedule.h"
 #include "train/checkpoint_io.h"
 #include "train/run_records.h"
+#include "train/save_scheduler.h"
 #include "train/step.h"
 #include "train/stop_requests.h"
 
@@ -80,14 +81,8 @@ class StageTrainer {
   [[noreturn]] void refuse_doubtful_end() const;
   bool stop_is_urgent() { return run_.requests.poll().urgent; }
   void check_replicas_if_due();
-  // --- saving: begun, then committed once every rank has written its part. One save is under way at a time.
-  void start_save();
-  void poll_save();
-  void finish_save();
-  void await_shards();
-  void prune(const std::string& newest) const;
+  std::unique_ptr<PendingSave> begin_save(bool pinned);
   void count_time();  // adds the wall clock since the last call to the stage's account
-  bool save_is_due() const;
   double newest_rate(int64_t step, double rate) const;
 
   RunContext& run_;
@@ -100,13 +95,8 @@ class StageTrainer {
   StepRunner runner_;
   Optimizer optimizer_;
   double flops_per_token_;
-  double last_save_ = 0;                       // by the steady clock
-  int64_t saved_step_ = 0, saved_tokens_ = 0;  // at the last save
-  std::unique_ptr<PendingSave> pending_save_;
-  TrainState saving_;            // the state that it holds
-  bool serves_request_ = false;  // rank 0: it was asked for by CHECKPOINT_NOW
+  SaveScheduler saves_;
   int skipped_in_a_row_ = 0;
-  bool save_is_owed_ = false;            // it came due while the weights were doubtful
   double mean_step_seconds_ = 0;         // exponential average, for the time left
   std::optional<double> memory_asked_;   // when, by the steady clock
   std::optional<int64_t> device_bytes_;  // what the device said then
