@@ -125,7 +125,6 @@ class CampaignLoop {
         session_.requests(),
         inputs_.sampler,
         valid,
-        valid != nullptr ? valid->bytes_per_token().value_or(0.0) : 0.0,
         counted_,
         session_.fence(),
         session_.mark().generation,

@@ -53,7 +53,7 @@ using FetchSample = std::function<void(int64_t sample, int32_t* tokens, int32_t*
 struct StepOptions {
   Recompute recompute = Recompute::kNone;
   bool deterministic = false;  // how the device was opened; its workspaces count where it has no room for a micro-batch
-  bool evaluates = false;      // evaluations borrow the arena, which has room for theirs, too (train/evaluate.h)
+  bool evaluates = false;      // evaluations borrow the arena, which has room for theirs, too (train/evaluation.h)
 };
 
 class StepRunner {

@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 #include "comm/progress.h"
 #include "core/log.h"
 #include "params/replication.h"
 #include "system/clock.h"
-#include "train/evaluate.h"
 
 namespace nexus {
 namespace {
@@ -72,7 +70,8 @@ StageEnd StageTrainer::run() {
 
 StageEnd StageTrainer::train() {
   if (state_.eval_pending && finish_pending_evaluation() == StageEnd::kStopped) return StageEnd::kStopped;
-  if (state_.step == 0 && !evaluate_now(plan_.grown ? "after_growth" : "start")) return StageEnd::kStopped;
+  if (state_.step == 0 && !evaluate_now(plan_.grown ? EvalEvent::kAfterGrowth : EvalEvent::kStart))
+    return StageEnd::kStopped;
   while (state_.step < plan_.steps) {
     const int64_t tokens_before = state_.total_tokens();
     const StepOutput output = one_step();
@@ -82,7 +81,7 @@ StageEnd StageTrainer::train() {
     bool stop = output.stop;
     state_.eval_pending = false;
     if ((last || eval_due) && run_.valid != nullptr) {
-      state_.eval_pending = stop || !evaluate_now(last ? "end" : "periodic");
+      state_.eval_pending = stop || !evaluate_now(last ? EvalEvent::kEnd : EvalEvent::kPeriodic);
       stop = stop || state_.eval_pending;
     }
     check_replicas_if_due();
@@ -107,7 +106,8 @@ void StageTrainer::refuse_doubtful_end() const {
 
 StageEnd StageTrainer::finish_pending_evaluation() {
   const bool last = state_.step == plan_.steps;
-  if (!evaluate_now(last ? "end" : "periodic")) return StageEnd::kStopped;  // the checkpoint knows that it is owed
+  if (!evaluate_now(last ? EvalEvent::kEnd : EvalEvent::kPeriodic))
+    return StageEnd::kStopped;  // the checkpoint knows that it is owed
   state_.eval_pending = false;
   if (!last) return StageEnd::kFinished;
   saves_.save_now();  // no step of this stage is left that would commit it
@@ -171,24 +171,27 @@ std::optional<int64_t> StageTrainer::device_bytes() {
   return device_bytes_;
 }
 
-bool StageTrainer::evaluate_now(const std::string& event) {
+bool StageTrainer::evaluate_now(EvalEvent event) {
   if (run_.valid == nullptr) return true;
   runner_.require_finite_state();
   const progress::Phase phase(fmt::format("stage {} evaluation after step {}", state_.stage(), state_.step));
-  std::optional<EvalRecord> evaluated =
-      evaluate(run_.backend, run_.grid, runner_.arena(), model_, params_, *run_.valid, options_.batch.micro,
-               options_.eval.max_tokens, [this] { return stop_is_urgent(); });
-  if (!evaluated) return false;
-  EvalRecord& record = *evaluated;
-  record.event = event;
-  if (!std::isfinite(record.loss))
-    throw Error(ErrorKind::kNumeric, fmt::format("validation loss is {}", record.loss),
+  const EvalContext context{run_.backend,
+                            run_.grid,
+                            runner_.arena(),
+                            model_,
+                            params_,
+                            *run_.valid,
+                            options_.batch.micro,
+                            options_.eval.max_tokens,
+                            [this] { return stop_is_urgent(); }};
+  const std::optional<EvalRecord> record = run_evaluations(context, options_.eval, event);
+  if (!record) return false;
+  if (!std::isfinite(record->loss))
+    throw Error(ErrorKind::kNumeric, fmt::format("validation loss is {}", record->loss),
                 fmt::format("stage {} step {}", state_.stage(), state_.step),
                 "go on from an earlier checkpoint with --resume PATH and a lower learning rate");
-  if (run_.valid_bytes_per_token > 0)
-    record.bits_per_byte = record.loss / std::numbers::ln2 / run_.valid_bytes_per_token;
   count_time();
-  run_.records.eval(state_, plan_.steps, record);
+  run_.records.eval(state_, plan_.steps, *record);
   return true;
 }
 

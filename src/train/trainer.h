@@ -11,6 +11,7 @@
 #include "data/sampler.h"
 #include "optim/schedule.h"
 #include "train/checkpoint_io.h"
+#include "train/evaluation.h"
 #include "train/run_records.h"
 #include "train/save_scheduler.h"
 #include "train/step.h"
@@ -28,7 +29,6 @@ struct RunContext {
   StopRequests& requests;
   const Sampler& sampler;
   const EvalWindows* valid = nullptr;  // no evaluation without
-  double valid_bytes_per_token = 0;    // 0: unknown
   // By the steady clock (system/clock.h): time up to here is in some stage's account. The campaign starts it, so that
   // loading, growth and the last save of a stage count too: into the stage that follows them.
   double counted = 0;
@@ -74,8 +74,8 @@ class StageTrainer {
   StageEnd train();
   StepOutput one_step();
   void log_step(const StepOutput& output, double seconds);
-  std::optional<int64_t> device_bytes();        // in use on the device, as of some seconds ago; nothing on a host
-  bool evaluate_now(const std::string& event);  // false: abandoned for an urgent request to stop
+  std::optional<int64_t> device_bytes();  // in use on the device, as of some seconds ago; nothing on a host
+  bool evaluate_now(EvalEvent event);     // false: abandoned for an urgent request to stop
   StageEnd finish_pending_evaluation();
   bool weights_are_doubtful() const { return skipped_in_a_row_ > 0; }
   [[noreturn]] void refuse_doubtful_end() const;
