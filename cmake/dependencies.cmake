@@ -21,7 +21,7 @@ find_path(RANDOM123_INCLUDE_DIR Random123/philox.h REQUIRED)              # core
 find_library(OPENBLAS_LIBRARY NAMES openblas PATH_SUFFIXES openblas-openmp REQUIRED)
 find_path(OPENBLAS_INCLUDE_DIR cblas.h PATH_SUFFIXES openblas openblas-openmp x86_64-linux-gnu/openblas-openmp REQUIRED)
 
-# Not find_package(dnnl): Debian's configuration file insists on OpenCL headers, which the CPU engine does not need.
+# Not find_package(dnnl): Debian's configuration file requires OpenCL headers, which the CPU engine does not need.
 find_library(DNNL_LIBRARY dnnl)
 find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.hpp)
 if(DNNL_LIBRARY AND DNNL_INCLUDE_DIR)

@@ -1,12 +1,14 @@
 #include "campaign/launch_inputs.h"
 
-#include <optional>
-
-#include "campaign/launch_data.h"
 #include "core/error.h"
-#include "data/sampler.h"
 
 namespace nexus {
+
+LaunchInputs::LaunchInputs(const CampaignSpec& spec, Communicator& world)
+    : sampler(spec.data, spec.seed, spec.model.vocab) {
+  if (!spec.data.valid.empty()) valid.emplace(spec.data.valid, spec.data.context, spec.model.vocab);
+  files.emplace(spec, sampler, valid ? &*valid : nullptr, world);
+}
 
 TrainState ancestor_state(const CampaignSpec& spec, const Checkpoint& checkpoint) {
   TrainState ancestor = train_state_from_json(checkpoint.state(), spec.init_from);
@@ -21,14 +23,12 @@ TrainState ancestor_state(const CampaignSpec& spec, const Checkpoint& checkpoint
 }
 
 DataReview require_inputs(const CampaignSpec& spec, Communicator& world) {
-  const Sampler sampler(spec.data, spec.seed, spec.model.vocab);
-  std::optional<EvalWindows> valid;
-  if (!spec.data.valid.empty()) valid.emplace(spec.data.valid, spec.data.context, spec.model.vocab);
-  const LaunchData data(spec, sampler, valid ? &*valid : nullptr, world);
+  const LaunchInputs inputs(spec, world);
   // A run that has begun does not read its ancestor again.
   if (!spec.init_from.empty() && list_checkpoints(RunFolder{spec.out}).empty())
     static_cast<void>(ancestor_state(spec, Checkpoint(spec.init_from, /*verify_data=*/false)));
-  return world.rank() == 0 ? review_data(spec, sampler, tokens_of_ancestors(spec, sampler)) : DataReview{};
+  return world.rank() == 0 ? review_data(spec, inputs.sampler, tokens_of_ancestors(spec, inputs.sampler))
+                           : DataReview{};
 }
 
 }  // namespace nexus

@@ -1,19 +1,34 @@
-// What a campaign's first launch reads before its first step, for those who ask beforehand (train --dry-run).
+// What a launch reads before its first step: token files, tokenizer, ancestor.
 #pragma once
 
+#include <optional>
+
 #include "campaign/data_review.h"
+#include "campaign/launch_data.h"
 #include "checkpoint/checkpoint.h"
 #include "comm/communicator.h"
+#include "data/sampler.h"
 #include "spec/campaign_spec.h"
 #include "train/train_state.h"
 
 namespace nexus {
 
+// The campaign's data, opened. Collective; `spec` must outlive it.
+struct LaunchInputs {
+  Sampler sampler;
+  std::optional<EvalWindows> valid;  // nothing: data.valid names no file
+  std::optional<LaunchData> files;   // set
+  LaunchInputs(const CampaignSpec& spec, Communicator& world);
+  LaunchInputs(const LaunchInputs&) = delete;
+  LaunchInputs& operator=(const LaunchInputs&) = delete;
+};
+
 // State of the checkpoint that `init_from` names. Throws ErrorKind::kConfig where its model is not the campaign's.
 TrainState ancestor_state(const CampaignSpec& spec, const Checkpoint& checkpoint);
 
-// Opens the data, and what init_from and tokenizer.path name, and throws what the launch would throw. Collective. Reads
-// no tensors and no tokens. What the launch would say of the data, complete on rank 0.
+// For those who ask beforehand (train --dry-run): opens the data, and what init_from and tokenizer.path name, and
+// throws what the launch would throw. Collective. Reads no tensors and no tokens. What the launch would say of the
+// data, complete on rank 0.
 DataReview require_inputs(const CampaignSpec& spec, Communicator& world);
 
 }  // namespace nexus

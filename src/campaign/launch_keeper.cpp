@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "campaign/failed_starts.h"
 #include "comm/abort_hooks.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -77,14 +78,16 @@ LaunchMark LaunchKeeper::mark() const {
   return {lease_.generation(), job_};
 }
 
-void LaunchKeeper::refuse_idle_starts() {
-  int64_t newest = 0;
-  for (const CheckpointEntry& entry : list_checkpoints(run_)) newest = std::max(newest, entry.sequence);
+// The first start that opens the run is never one too many: the job may have begun with something else.
+void LaunchKeeper::refuse_failed_starts() {
+  const int64_t newest = newest_sequence(run_);
   lease_.note_found(newest);
-  const int64_t idle = idle_starts(lease_.earlier(), job_, newest);
-  if (idle < spec_.slurm.max_idle_starts) return;
-  throw Error(ErrorKind::kNoProgress, fmt::format("{} starts of job {} in a row have committed nothing", idle, job_.id),
-              run_.root,
+  const std::vector<LeaseRecord>& all = lease_.earlier();
+  const auto is_ours = [this](const LeaseRecord& lease) { return lease.job.id == job_.id; };
+  const int64_t failed = failed_starts(all, job_, newest);
+  if (failed < spec_.slurm.max_idle_starts || std::none_of(all.begin(), all.end(), is_ours)) return;
+  throw Error(ErrorKind::kNoProgress,
+              fmt::format("{} starts of job {} in a row have committed nothing", failed, job_.id), run_.root,
               "read the logs of the last starts; give the job more time, or checkpoint.every a shorter period, and "
               "submit it again");
 }

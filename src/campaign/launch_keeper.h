@@ -40,7 +40,7 @@ class LaunchKeeper {
 
   LaunchMark mark() const;
   // Throws ErrorKind::kNoProgress where this Slurm job has started too often without a commit.
-  void refuse_idle_starts();
+  void refuse_failed_starts();
   void add_sources(StopRequests& requests);  // keep this alive as long as `requests`
   Fence fence() const;
   void committed(RunRecords& records, const TrainState& state, const SaveResult& saved);

@@ -11,7 +11,6 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 
 #include "campaign/known_commits.h"
 #include "checkpoint/checkpoint.h"
@@ -186,18 +185,6 @@ RunUsage usage_of(const std::vector<LeaseRecord>& leases) {
     usage.node_hours += lease.seconds * static_cast<double>(lease.nodes) / 3600;
   }
   return usage;
-}
-
-int64_t idle_starts(const std::vector<LeaseRecord>& leases, const SlurmJob& job, int64_t found) {
-  if (!job) return 0;
-  std::set<int64_t> idle;
-  for (auto lease = leases.rbegin(); lease != leases.rend(); ++lease) {
-    if (lease->job.id != job.id || lease->commits > 0) break;
-    if (lease->found != -1 && found > lease->found) break;  // killed before it could say so
-    if (lease->found != -1) found = lease->found;
-    if (lease->job.restart < job.restart) idle.insert(lease->job.restart);
-  }
-  return static_cast<int64_t>(idle.size());
 }
 
 RunLease::RunLease(const RunFolder& run, int ranks, int nodes, std::function<void(const std::string&)> on_lost,

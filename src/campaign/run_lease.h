@@ -44,13 +44,6 @@ struct RunUsage {
 };
 RunUsage usage_of(const std::vector<LeaseRecord>& leases);
 
-// Restarts of this Slurm job in a row, the latest ones, in which nothing was committed: nothing that their starts say
-// themselves, and nothing that the next start (after the last one this one, which finds sequence `found`) saw.
-// Sequences alone would not do: where the newest checkpoint is set aside as damaged, they go back, and the next commit
-// has the same number again. Starts within one restart (somebody at a shell in an allocation, a script that tries
-// again) are not Slurm's, and this one's are not over: they do not count.
-int64_t idle_starts(const std::vector<LeaseRecord>& leases, const SlurmJob& job, int64_t found);
-
 struct LeaseTimes {
   double renew_seconds = 5;    // between renewals
   double expiry_seconds = 20;  // an owner elsewhere that renews nothing for so long is dead

@@ -118,6 +118,8 @@ struct CheckpointEntry {
 // read, after some tries: nothing is known of it, so it is neither good nor bad. For people, `unreadable_too` lists it
 // with that as its problem.
 std::vector<CheckpointEntry> list_checkpoints(const RunFolder& run, bool unreadable_too = false);
+// Of these the highest sequence; 0 where there are none.
+int64_t newest_sequence(const RunFolder& run);
 
 // The newest checkpoint that verifies and is finite, or "" if there is none at all. Newer ones that are not, and those
 // of another run than `run_id` (if given), are warned of and quarantined (renamed to *.bad) unless `read_only`. Throws

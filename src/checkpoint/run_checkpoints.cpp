@@ -178,6 +178,12 @@ std::vector<CheckpointEntry> list_checkpoints(const RunFolder& run, bool unreada
   return entries;
 }
 
+int64_t newest_sequence(const RunFolder& run) {
+  int64_t newest = 0;
+  for (const CheckpointEntry& entry : list_checkpoints(run)) newest = std::max(newest, entry.sequence);
+  return newest;
+}
+
 std::string newest_good_checkpoint(const RunFolder& run, bool read_only, const std::string& run_id) {
   return newest_good(*make_self_communicator(), run, read_only, run_id);
 }

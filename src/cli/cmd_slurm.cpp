@@ -11,8 +11,8 @@
 #include "core/log.h"
 #include "core/run_folder.h"
 #include "slurm/job_book.h"
+#include "slurm/job_end.h"
 #include "slurm/render.h"
-#include "slurm/settle.h"
 #include "slurm/simulate_preempt.h"
 #include "slurm/status.h"
 #include "slurm/submit.h"
@@ -159,13 +159,13 @@ void add_render_options(CLI::App& command, RenderArguments& arguments) {
       ->check(whole_number(1));
 }
 
-void add_settle(CLI::App& group, Action& action) {
-  const auto options = std::make_shared<SettleOptions>();
-  CLI::App* command = group.add_subcommand("settle", "what job scripts do at their end: queue the job again, or not");
+void add_job_end(CLI::App& group, Action& action) {
+  const auto options = std::make_shared<JobEndOptions>();
+  CLI::App* command = group.add_subcommand("job-end", "what job scripts do at their end: queue the job again, or not");
   command->add_option("RUN", options->run, "run folder")->required()->transform(path_to_read());
   command->add_option("--code", options->code, "exit code of the launcher")->required()->check(whole_number(0, 255));
   command->add_option("--max-requeues", options->max_requeues, "most restarts of this job")->check(whole_number(0));
-  command->callback([options, &action] { action = [options] { return settle(*options); }; });
+  command->callback([options, &action] { action = [options] { return end_job(*options); }; });
 }
 
 void add_status(CLI::App& group, Action& action) {
@@ -217,7 +217,7 @@ void add_slurm_command(CLI::App& app, Action& action) {
   add_run_command(*group, "cancel", "cancel the jobs of a run folder, and no others", cancel, action);
   add_status(*group, action);
   add_preempt(*group, action);
-  add_settle(*group, action);
+  add_job_end(*group, action);
 }
 
 }  // namespace nexus

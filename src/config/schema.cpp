@@ -4,6 +4,7 @@
 
 #include "accounting/flops.h"
 #include "config/schema_rows.h"
+#include "train/evaluation.h"
 
 namespace nexus {
 namespace {
@@ -123,6 +124,10 @@ void add_reports(Rows& t) {
       "tokens, steps or never, besides each stage's start and end");
   add(t, "eval.max_tokens", "0", CountType{0, kMaxEvalTokens}, at(&CampaignSpec::eval, &EvalSpec::max_tokens),
       kCosmetic, "held-out tokens per evaluation; 0: all");
+  ChoiceListType evaluations;
+  for (const Evaluation* each : all_evaluations()) evaluations.names.emplace_back(each->name);
+  add(t, "eval.evaluations", "[validation_loss]", evaluations, at(&CampaignSpec::eval, &EvalSpec::evaluations),
+      kCosmetic, "what is evaluated; validation_loss in any case");
   add(t, "safety.nonfinite", "stop", nonfinite, at(&CampaignSpec::safety, &SafetySpec::nonfinite), kPlacement,
       "at a loss or gradient that is not finite: stop, or skip the update");
   add(t, "safety.watchdog.start", "10min", DurationType{}, watchdog(&WatchdogSpec::start_seconds), kPlacement,

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -284,6 +285,22 @@ size_t parse_choice(const Node& node, const std::string& key, const std::vector<
   const std::string close = nearest(text, names);
   refuse(node.location, key, fmt::format("{} is {}, not {}", key, describe(node), join_names(names)),
          close.empty() ? "write one of these" : "did you mean " + close + "?");
+}
+
+std::vector<std::string> ChoiceListType::parse(const Node& node, const std::string& key) const {
+  Value list;
+  if (node.kind == Node::Kind::kNull) return list;
+  if (node.kind != Node::Kind::kList)
+    refuse(node.location, key, fmt::format("{} is {}, not a list of {}", key, describe(node), join_names(names)),
+           fmt::format("write [{}]", names.front()));
+  for (size_t i = 0; i < node.children.size(); ++i) {
+    const std::string path = fmt::format("{}.{}", key, i);
+    const std::string& name = names[parse_choice(node.children[i], path, names)];
+    if (std::find(list.begin(), list.end(), name) != list.end())
+      refuse(node.children[i].location, path, fmt::format("{} is {} again", path, name), "remove it");
+    list.push_back(name);
+  }
+  return list;
 }
 
 std::string join_names(const std::vector<std::string>& names) {

@@ -2,6 +2,8 @@
 // writes its canonical text (which reads back as the same value), and describes itself for people.
 #pragma once
 
+#include <fmt/ranges.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -115,6 +117,14 @@ struct OptionalDurationType {
 // The index of the chosen name; see ChoiceType.
 size_t parse_choice(const Node& node, const std::string& key, const std::vector<std::string>& names);
 std::string join_names(const std::vector<std::string>& names);
+
+// A list of some of a few names; null: none.
+struct ChoiceListType {
+  using Value = std::vector<std::string>;
+  std::vector<std::string> names;
+  Value parse(const Node& node, const std::string& key) const;
+  std::string text(const Value& value) const { return fmt::format("[{}]", fmt::join(value, ", ")); }
+};
 
 // One of a few names.
 template <typename E>

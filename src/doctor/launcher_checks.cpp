@@ -14,7 +14,7 @@ namespace {
 using Words = std::vector<std::string>;
 
 constexpr double kQueryPatience = 20;
-// The probe itself takes a second or two; a launcher whose ranks wait for each other in vain takes for ever.
+// The probe itself takes a second or two; a launcher whose ranks wait for each other for ever takes that long.
 constexpr double kLaunchPatience = 90;
 
 // What there is to say, and the word that gets the launcher past it.

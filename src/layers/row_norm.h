@@ -24,7 +24,7 @@ class RowNormLayer {
   // An empty name makes a norm without weight.
   RowNormLayer(ParamTable& table, const std::string& weight_name, int64_t d, RowNorm op);
 
-  // Writes y [rows, D] and settles the stream's pending output.
+  // Writes y [rows, D] and adds the stream's pending output.
   void forward(const LayerContext& ctx, ResidualStream& stream, const Tensor& y);
   // dx += gradient through the norm, from dy.
   void backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/error.h"
 #include "records/fields.h"
 
 namespace nexus {
@@ -26,7 +27,33 @@ constexpr auto kFields = [](auto& fields, auto& r) {
   fields.optional("tokenizer_digest", r.tokenizer_digest);
 };
 
+constexpr auto kFigureFields = [](auto& fields, auto& f) {
+  fields.field("name", f.name);
+  fields.field("unit", f.unit);
+  fields.field("value", f.value);
+  fields.field("se", f.se);
+  fields.field("count", f.count);
+};
+
 }  // namespace
+
+void EvalRecord::add(const Figure& figure) {
+  if (figure.name == kLossFigure) {
+    loss = figure.value;
+    loss_se = figure.se;
+    windows = figure.count;
+  } else if (figure.name == kBitsPerByteFigure) {
+    bits_per_byte = figure.value;
+  } else {
+    figures.push_back(figure);
+  }
+}
+
+const Figure* EvalRecord::find(const std::string& name) const {
+  for (const Figure& figure : figures)
+    if (figure.name == name) return &figure;
+  return nullptr;
+}
 
 double EvalRecord::ppl() const {
   return std::exp(loss);
@@ -39,6 +66,11 @@ nlohmann::json to_json(const EvalRecord& record) {
   nlohmann::json document = write_record(record, kFields);
   document["ppl"] = record.ppl();
   document["context"] = record.context();
+  for (const Figure& figure : record.figures) {
+    nlohmann::json& entry = document["figures"].emplace_back(nlohmann::json::object());
+    FieldWriter fields(entry);
+    kFigureFields(fields, figure);
+  }
   return document;
 }
 
@@ -46,6 +78,14 @@ EvalRecord eval_from_json(const JsonRecord& line) {
   auto record = read_record<EvalRecord>(line, kFields);
   // An older nexus said 0 of one window.
   record.loss_se = record.windows > 1 ? line.number("loss_se") : std::numeric_limits<double>::quiet_NaN();
+  if (!line.has("figures")) return record;  // there are none, or an older nexus wrote it
+  if (!line.value().at("figures").is_array())
+    throw Error(ErrorKind::kData, "malformed record: its figures are no list", line.where());
+  for (const nlohmann::json& entry : line.value().at("figures")) {
+    const JsonRecord of_entry(entry, line.where());
+    FieldReader fields(of_entry);
+    kFigureFields(fields, record.figures.emplace_back());
+  }
   return record;
 }
 

@@ -1,12 +1,27 @@
-// One evaluation on the validation windows, as eval.jsonl has it. Fields have their names in JSON.
+// What was evaluated at one moment of a stage, as eval.jsonl has it. Fields have their names in JSON.
 #pragma once
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "records/record_place.h"
 
 namespace nexus {
+
+// One number of an evaluation (train/evaluation.h).
+struct Figure {
+  std::string name;  // a word, by which reports find it again: "late_loss"
+  std::string unit;  // "nats/token"; "": it has none
+  double value = 0;
+  double se = std::numeric_limits<double>::quiet_NaN();  // standard error; NaN: there is none
+  int64_t count = 0;  // that it is the mean of (windows, questions); 0: it is no mean
+};
+
+// The figures of the validation loss, which have fields of their own.
+inline constexpr const char kLossFigure[] = "loss", kBitsPerByteFigure[] = "bits_per_byte";
 
 struct EvalRecord : RecordPlace {
   static constexpr const char* kKind = "eval";
@@ -18,10 +33,13 @@ struct EvalRecord : RecordPlace {
   double loss_se = 0;            // standard error of that mean; NaN where there is one window, which has none
   int64_t windows = 0, eval_tokens = 0;
   std::optional<double> bits_per_byte;  // nothing: the file does not say how many bytes its text has
+  std::vector<Figure> figures;          // of all other evaluations
   double seconds = 0;
   // What it is over: figures over other tokens do not compare. Empty where an older nexus wrote the record.
   std::string valid_digest, valid_type, tokenizer_digest;
 
+  void add(const Figure& figure);
+  const Figure* find(const std::string& name) const;  // of `figures`; nullptr: it has none of the name
   double ppl() const;
   double ppl_se() const;  // delta method: ppl * loss_se
   int64_t context() const { return windows > 0 ? eval_tokens / windows : 0; }

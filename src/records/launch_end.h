@@ -1,4 +1,4 @@
-// How a launch has ended, as STATUS and its lease say it: `nexus slurm settle` decides by these fields and reads no
+// How a launch has ended, as STATUS and its lease say it: `nexus slurm job-end` decides by these fields and reads no
 // prose.
 #pragma once
 

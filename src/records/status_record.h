@@ -1,4 +1,4 @@
-// RUN/STATUS: one line, for people what comes first, for scripts and `nexus slurm settle` the groups at its end.
+// RUN/STATUS: one line, for people what comes first, for scripts and `nexus slurm job-end` the groups at its end.
 //
 //   running stage s1 step 1840 of 2289 loss 2.8413 | generation 12 | job 345 restart 1
 //   nexus: error: ... | reason device | node n12 | exit 76 | generation 12 | job 345 restart 1

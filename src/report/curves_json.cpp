@@ -27,6 +27,21 @@ Json perplexity_json(const std::optional<Perplexity>& value) {
           {"other", value->other.empty() ? Json(nullptr) : Json(value->other)}};
 }
 
+Json figure_json(const Figure& figure) {
+  return {{"name", figure.name},
+          {"unit", figure.unit},
+          {"value", number(figure.value)},
+          {"se", number(figure.se)},
+          {"count", figure.count}};
+}
+
+Json side_json(const std::optional<StageFigure::Side>& side) {
+  if (!side) return nullptr;
+  Json json = figure_json(side->figure);
+  json["other"] = side->other.empty() ? Json(nullptr) : Json(side->other);
+  return json;
+}
+
 Json growth_json(const GrowthRecord& growth) {
   return {{"from_stage", growth.from_stage},
           {"params_before", growth.params_before},
@@ -55,6 +70,8 @@ Json stage_json(const StageSummary& stage) {
   json["before_growth"] = perplexity_json(stage.before_growth);
   json["after_growth"] = perplexity_json(stage.after_growth);
   json["end"] = perplexity_json(stage.end);
+  for (const StageFigure& figure : stage.figures)
+    json["figures"].push_back({{"first", side_json(figure.first)}, {"last", side_json(figure.last)}});
   json["growth_compares"] = stage.growth_compares;
   json["growth"] = stage.growth ? growth_json(*stage.growth) : Json(nullptr);
   return json;
@@ -106,7 +123,7 @@ Json run_json(const RunSummary& run) {
 
 Json evals_json(const RunHistory& run) {
   Json rows = Json::array();
-  for (const EvalRecord* row : comparable_evals(run))
+  for (const EvalRecord* row : comparable_evals(run)) {
     rows.push_back({{"stage", row->stage},
                     {"stage_index", row->stage_index},
                     {"event", row->event},
@@ -114,6 +131,8 @@ Json evals_json(const RunHistory& run) {
                     {"flops", number(row->flops)},
                     {"loss", number(row->loss)},
                     {"loss_se", number(row->loss_se)}});
+    for (const Figure& figure : row->figures) rows.back()["figures"].push_back(figure_json(figure));
+  }
   return rows;
 }
 

@@ -81,7 +81,7 @@ std::string inline_svg(const std::string& path, const std::string& title) {
 
 std::string figure(const HtmlPage& page, const std::string& name) {
   if (std::find(page.pictures.begin(), page.pictures.end(), name) == page.pictures.end()) return "";
-  for (const Picture& picture : all_pictures())
+  for (const Picture& picture : all_pictures(/*with_figures=*/true))
     if (picture.name == name)
       return fmt::format(
           "<h2>{}</h2>\n<figure>\n{}\n<figcaption>{}</figcaption>\n</figure>\n", escape_html(picture.title),
@@ -140,6 +140,11 @@ std::string growth_section(const HtmlPage& page) {
   return table.rows.empty() ? "" : to_html(table) + figure(page, "growth");
 }
 
+std::string figure_section(const HtmlPage& page) {
+  const Table table = figure_table(*page.data);
+  return table.rows.empty() ? "" : to_html(table) + figure(page, "figures");
+}
+
 constexpr const char* kWhatIntervalsLeaveOut =
     "Intervals hold the noise of evaluating on these windows and nothing else: another seed moves a small training by "
     "more, and so does rounding where the learning rate is too high. Repeat runs with several seeds before you build "
@@ -192,7 +197,7 @@ std::string render_html(const HtmlPage& page) {
     html += fmt::format("<p class=\"lead\">{}</p>\n", escape_html(sentence));
   html += cards(data) + warning_box(page.warnings);
   html += figure(page, "perplexity_flops") + to_html(comparison_table(data)) + figure(page, "compute_saved");
-  html += to_html(stage_table(data)) + growth_section(page) + figure(page, "loss_curves");
+  html += to_html(stage_table(data)) + growth_section(page) + figure_section(page) + figure(page, "loss_curves");
   html += facts(data) + repeat_section(page);
   return html + "</main>\n</body>\n</html>\n";
 }

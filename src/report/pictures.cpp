@@ -21,8 +21,8 @@ constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
 }  // namespace
 
-const std::vector<Picture>& all_pictures() {
-  static const std::vector<Picture> pictures = {
+std::vector<Picture> all_pictures(bool with_figures) {
+  std::vector<Picture> pictures = {
       {"perplexity_flops", "Perplexity against compute",
        "Validation perplexity, exp(mean loss in nats per token), against cumulative training FLOPs, both axes "
        "logarithmic. A "
@@ -47,6 +47,12 @@ const std::vector<Picture>& all_pictures() {
        "of a nat; zero is lossless. The bar is the loss's own standard error for scale: both sides read the same "
        "windows, so "
        "their difference is far more exact than that."}};
+  if (with_figures)
+    pictures.push_back(
+        {"figures", "Further evaluations against compute",
+         "Each figure of the evaluations besides the validation loss, against cumulative training FLOPs. Bars are two "
+         "standard errors, where a figure has one. A run whose figures do not compare with the baseline's is left out, "
+         "and named below the axis."});
   return pictures;
 }
 
@@ -65,7 +71,7 @@ std::string find_plot_python() {
 }
 
 std::vector<std::string> draw_pictures(const std::string& curves_path, const std::string& folder,
-                                       std::vector<std::string>& warnings) {
+                                       std::vector<std::string>& warnings, bool with_figures) {
   std::vector<std::string> drawn;
   const std::string python = find_plot_python();
   if (python.empty()) {
@@ -74,7 +80,7 @@ std::vector<std::string> draw_pictures(const std::string& curves_path, const std
         "an interpreter); the tables are complete");
     return drawn;
   }
-  for (const Picture& picture : all_pictures()) {
+  for (const Picture& picture : all_pictures(with_figures)) {
     const std::string file = fmt::format("{}/{}.svg", folder, picture.name);
     std::error_code ignored;
     std::filesystem::remove(file, ignored);  // an older report's picture must not pass for this one's

@@ -15,8 +15,8 @@ struct Picture {
   std::string definition;  // what is drawn, and what its uncertainty is
 };
 
-// All pictures that the scripts can draw, in the order of the report.
-const std::vector<Picture>& all_pictures();
+// What the scripts draw; `with_figures`: also figures of evaluations besides the validation loss.
+std::vector<Picture> all_pictures(bool with_figures = false);
 
 std::string analysis_folder();
 
@@ -27,6 +27,6 @@ std::string find_plot_python();
 // those that were drawn: a script draws nothing where the runs hold nothing to draw. Appends a warning for each that
 // failed.
 std::vector<std::string> draw_pictures(const std::string& curves_path, const std::string& folder,
-                                       std::vector<std::string>& warnings);
+                                       std::vector<std::string>& warnings, bool with_figures = false);
 
 }  // namespace nexus

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "core/files.h"
 #include "core/json_text.h"
 #include "core/run_folder.h"
@@ -18,15 +20,19 @@ std::string render_markdown(const ReportData& data, const std::vector<std::strin
   std::vector<std::string> parts = {"# nexus report\n"};
   for (const std::string& sentence : findings(data)) parts.push_back(fmt::format("{}\n", sentence));
   for (const std::string& warning : warnings) parts.push_back(fmt::format("> {}\n", warning));
-  for (const Table& table : {comparison_table(data), stage_table(data), growth_table(data)})
+  for (const Table& table : {comparison_table(data), stage_table(data), growth_table(data), figure_table(data)})
     if (!table.rows.empty()) parts.push_back(to_markdown(table));
   return fmt::format("{}", fmt::join(parts, "\n"));
 }
 
-std::vector<std::string> commands_of(const ReportOptions& options, const std::string& folder) {
+bool has_figures(const ReportData& data) {
+  return !figure_table(data).rows.empty();
+}
+
+std::vector<std::string> commands_of(const ReportOptions& options, const std::string& folder, bool with_figures) {
   std::vector<std::string> commands;
   if (!options.command.empty()) commands.push_back(shell_command(options.command));
-  for (const Picture& picture : all_pictures())
+  for (const Picture& picture : all_pictures(with_figures))
     commands.push_back(fmt::format("python3 analysis/plot_{}.py {} --out {}", picture.name,
                                    shell_quote(folder + "/curves.json"), shell_quote(folder)));
   return commands;
@@ -42,10 +48,17 @@ ReportResult write_report(const ReportOptions& options) {
   make_folders(result.folder);
   const auto path = [&result](const char* name) { return result.folder + "/" + name; };
   write_file_durably(path("tables.csv"), to_csv(result.data));
+  const bool with_figures = has_figures(result.data);
+  std::error_code ignored;
+  for (const char* name : {"figures.csv", "figures.svg", "figures.png"})  // an older report's must not pass for ours
+    std::filesystem::remove(path(name), ignored);
+  if (with_figures) write_file_durably(path("figures.csv"), figures_csv(result.data));
   write_file_durably(path("curves.json"), json_text(curves_json(result.data), 1) + "\n");
-  if (options.pictures) result.pictures = draw_pictures(path("curves.json"), result.folder, result.warnings);
+  if (options.pictures)
+    result.pictures = draw_pictures(path("curves.json"), result.folder, result.warnings, with_figures);
   write_file_durably(path("tables.md"), render_markdown(result.data, result.warnings));
-  const HtmlPage page{&result.data,    result.folder,  result.pictures, commands_of(options, result.folder),
+  const HtmlPage page{&result.data,    result.folder,
+                      result.pictures, commands_of(options, result.folder, with_figures),
                       result.warnings, options.version};
   write_file_durably(path("report.html"), render_html(page));
   return result;

@@ -79,6 +79,10 @@ const EvalRecord* RunHistory::growth_eval(int64_t stage_index, const std::string
   return found;
 }
 
+const EvalRecord* RunHistory::first_eval(int64_t stage_index) const {
+  return find_stage(evals, stage_index);
+}
+
 const EvalRecord* RunHistory::last_eval(int64_t stage_index) const {
   const EvalRecord* found = nullptr;
   for (const EvalRecord& row : evals) {

@@ -29,6 +29,7 @@ struct RunHistory {
   const CommitRecord* account_of(int64_t stage_index) const;
   // The last evaluation of `event` that belongs to the growth into `stage_index` (before_growth, after_growth).
   const EvalRecord* growth_eval(int64_t stage_index, const std::string& event) const;
+  const EvalRecord* first_eval(int64_t stage_index) const;
   // The last evaluation of the stage that growth did not cause; nothing before its first one.
   const EvalRecord* last_eval(int64_t stage_index) const;
 };

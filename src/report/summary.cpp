@@ -20,6 +20,24 @@ std::optional<Perplexity> perplexity_of(const RunHistory& run, const EvalRecord*
   return Perplexity{row->ppl(), row->ppl_se(), row->loss, row->loss_se, found.empty() ? "" : found.front().brief};
 }
 
+// In the order in which the stage's evaluations bring them up.
+std::vector<StageFigure> figures_of(const RunHistory& run, int64_t stage_index) {
+  std::vector<StageFigure> figures;
+  const auto add = [&](const EvalRecord* row, std::optional<StageFigure::Side> StageFigure::*side) {
+    if (row == nullptr) return;
+    for (const Figure& figure : row->figures) {
+      const auto same = [&](const StageFigure& have) { return have.newest().name == figure.name; };
+      auto at = std::find_if(figures.begin(), figures.end(), same);
+      if (at == figures.end()) at = figures.insert(at, StageFigure{});
+      (*at).*side = StageFigure::Side{figure, perplexity_of(run, row)->other};
+    }
+  };
+  const EvalRecord *first = run.first_eval(stage_index), *last = run.last_eval(stage_index);
+  add(first, &StageFigure::first);
+  if (last != first) add(last, &StageFigure::last);
+  return figures;
+}
+
 // Whether the two sides of a growth are over the same tokens and windows.
 bool sides_compare(const RunHistory& run, const EvalRecord* before, const EvalRecord* after) {
   return before == nullptr || after == nullptr ||
@@ -50,6 +68,7 @@ StageSummary summarise_stage(const RunHistory& run, const StageRecord& row) {
   stage.after_growth = perplexity_of(run, after);
   stage.growth_compares = sides_compare(run, before, after);
   stage.end = perplexity_of(run, run.last_eval(row.stage_index));
+  stage.figures = figures_of(run, row.stage_index);
   if (const GrowthRecord* growth = run.growth_into(row.stage_index)) stage.growth = *growth;
   return stage;
 }

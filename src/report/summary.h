@@ -21,11 +21,22 @@ struct Perplexity {
   std::string other;
 };
 
+// What a stage begins and ends with, of one figure of an evaluation besides the validation loss.
+struct StageFigure {
+  struct Side {
+    Figure figure;
+    std::string other;  // as in Perplexity
+  };
+  std::optional<Side> first, last;  // at least one of them
+  const Figure& newest() const { return last ? last->figure : first->figure; }
+};
+
 struct StageSummary {
   std::string stage, flops_def;
   int64_t stage_index = 0, params = 0, step = 0, steps = 0, tokens = 0;
   double flops = 0, total_flops = 0, seconds = 0, rank_seconds = 0;
   std::optional<Perplexity> before_growth, after_growth, end;
+  std::vector<StageFigure> figures;
   bool growth_compares = true;         // before and after are over the same tokens and windows
   std::optional<GrowthRecord> growth;  // the growth that began this stage
   bool committed = false;              // without a commit, tokens, FLOPs and seconds are not known yet

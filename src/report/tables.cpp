@@ -52,6 +52,23 @@ std::vector<std::string> stage_cells(const RunSummary& run, const StageSummary& 
           marked(stage.end)};
 }
 
+std::string figure_cell(const std::optional<StageFigure::Side>& side) {
+  if (!side) return kNothing;
+  const std::string text = format_with_error(side->figure.value, side->figure.se);
+  return side->other.empty() ? text : fmt::format("{} ({})", text, side->other);
+}
+
+std::vector<std::string> figure_cells(const RunSummary& run, const StageSummary& stage, const StageFigure& figure) {
+  const Figure& known = figure.newest();
+  return {run.label,
+          stage.stage,
+          known.name,
+          known.unit,
+          figure_cell(figure.first),
+          figure_cell(figure.last),
+          known.count > 0 ? format_count(known.count) : kNothing};
+}
+
 std::string target_of(const RunSummary& run) {
   if (!run.saving || run.saving->target_loss == 0) return kNothing;
   return fmt::format("{:.4g}", std::exp(run.saving->target_loss));
@@ -256,6 +273,40 @@ Table comparison_table(const ReportData& data) {
                    {"baseline's FLOPs"}, {"compute saved"}};
   for (size_t i = 0; i < data.runs.size(); ++i) table.rows.push_back(run_cells(data, i));
   return table;
+}
+
+Table figure_table(const ReportData& data) {
+  Table table;
+  table.title = "Further evaluations";
+  table.definition =
+      "Figures of the evaluations besides the validation loss (eval.evaluations), at the first and at the last "
+      "evaluation of each stage; ± is one standard error, where a figure has one. Count: what it is the mean of.";
+  table.columns = {{"run", false}, {"stage", false}, {"figure", false}, {"unit", false},
+                   {"first"},      {"last"},         {"count"}};
+  for (const RunSummary& run : data.runs)
+    for (const StageSummary& stage : run.stages)
+      for (const StageFigure& figure : stage.figures) table.rows.push_back(figure_cells(run, stage, figure));
+  return table;
+}
+
+std::string figures_csv(const ReportData& data) {
+  std::string csv = "run,stage,figure,unit,first,first_se,first_incomparable,last,last_se,last_incomparable,count\n";
+  const auto add = [](CsvRow& row, const std::optional<StageFigure::Side>& side) {
+    if (side)
+      row.number(side->figure.value).number(side->figure.se).text(side->other);
+    else
+      row.skip(3);
+  };
+  for (const RunSummary& run : data.runs)
+    for (const StageSummary& stage : run.stages)
+      for (const StageFigure& figure : stage.figures) {
+        CsvRow row;
+        row.text(run.label).text(stage.stage).text(figure.newest().name).text(figure.newest().unit);
+        add(row, figure.first);
+        add(row, figure.last);
+        csv += row.count(figure.newest().count).line();
+      }
+  return csv;
 }
 
 std::string to_csv(const ReportData& data) {

@@ -12,6 +12,9 @@ Table stage_table(const ReportData& data);
 // No rows where nothing grew.
 Table growth_table(const ReportData& data);
 Table comparison_table(const ReportData& data);
+// Of evaluations besides the validation loss. No rows where there were none.
+Table figure_table(const ReportData& data);
+std::string figures_csv(const ReportData& data);
 
 // One rectangular table: `scope` says whether a row is a stage or a whole run; columns that do not apply are empty.
 std::string to_csv(const ReportData& data);

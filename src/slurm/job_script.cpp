@@ -115,7 +115,7 @@ std::string module_lines(const ClusterSpec& cluster) {
     require_word(module, "_./+:@=-", cluster_key("modules"));
     text += " " + shell_quote(module);
   }
-  return fmt::format("{} || settle {}", text, to_int(ExitCode::kTransient));
+  return fmt::format("{} || end_job {}", text, to_int(ExitCode::kTransient));
 }
 
 // What bash and Slurm keep to themselves, and the script's own variables.
@@ -163,7 +163,7 @@ std::string option_words(const ClusterSpec& cluster) {
 }
 
 // A name is looked up in PATH. A path begins in the folder of submission, and must lead there even if the job's node
-// has no such folder: settling comes after.
+// has no such folder: `slurm job-end` comes after.
 std::string program(const ClusterSpec& cluster, const JobRequest& request) {
   const bool relative = cluster.nexus.find('/') != std::string::npos && cluster.nexus[0] != '/';
   return shell_quote(relative ? request.folder + "/" + cluster.nexus : cluster.nexus);
@@ -220,7 +220,7 @@ double time_limit_seconds(const CampaignSpec& campaign, const ClusterSpec& clust
 
 std::string job_script(const CampaignSpec& campaign, const ClusterSpec& cluster, const JobRequest& request) {
   check_request(cluster, request);
-  std::string settle = fmt::format(" --max-requeues {}", campaign.slurm.max_requeues);
+  std::string limits = fmt::format(" --max-requeues {}", campaign.slurm.max_requeues);
   return fill_template(kJobTemplate, {{"TITLE", request.title},
                                       {"SBATCH", directives(campaign, cluster, request)},
                                       {"TRAP", trap_line(cluster.launcher)},
@@ -230,7 +230,7 @@ std::string job_script(const CampaignSpec& campaign, const ClusterSpec& cluster,
                                       {"ENVIRONMENT", environment_lines(cluster)},
                                       {"LAUNCH", launch_lines(campaign, cluster, request)},
                                       {"NEXUS", program(cluster, request)},
-                                      {"SETTLE", settle}});
+                                      {"LIMITS", limits}});
 }
 
 }  // namespace nexus

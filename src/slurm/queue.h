@@ -31,7 +31,7 @@ bool is_of_job(const std::string& queued_id, const std::string& booked_id);
 // belongs to another folder, by id and comment. A folder that was copied has not inherited the jobs.
 std::vector<QueuedJob> jobs_of_run(const std::vector<QueuedJob>& queue, const std::string& run, const JobBook& book);
 
-// "s240" of "nexus:0123:s240" and of "nexus:0123:s240/blind-7-2", where settle has left a note.
+// "s240" of "nexus:0123:s240" and of "nexus:0123:s240/failed-7-2", where `slurm job-end` has left a note.
 std::string name_of_comment(const std::string& comment);
 
 // "123 s240 RUNNING, 124 s440 PENDING"

@@ -65,7 +65,7 @@ class Rehearsal {
   }
 
   // A preemption: TERM to the job's steps at once, some grace, then the requeue. Ranks that save and stop in time make
-  // the job queue itself again (settle); under mpirun they hear of it only at the end.
+  // the job queue itself again (slurm job-end); under mpirun they hear of it only at the end.
   void preempt() {
     say_(fmt::format("job {} generation {} | TERM to its steps, {:.0f} s of grace", result_.job, result_.old_generation,
                      options_.grace_seconds));

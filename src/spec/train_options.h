@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "layers/recompute.h"
 #include "tensor/dtype.h"
@@ -50,8 +51,9 @@ struct CheckpointSpec {
 };
 
 struct EvalSpec {
-  Period every;            // besides the first step and the end of each stage
-  int64_t max_tokens = 0;  // 0: the whole validation file
+  Period every;                                             // besides the first step and the end of each stage
+  int64_t max_tokens = 0;                                   // 0: the whole validation file
+  std::vector<std::string> evaluations{"validation_loss"};  // by name (train/evaluation.h); the first always runs
 };
 
 enum class NonfiniteAction { kStop, kSkip };  // stop with exit code 4, or skip the update and go on

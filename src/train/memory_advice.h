@@ -27,7 +27,7 @@ Buffer allocate_activations(Backend& backend, const MicroBatchSpec& spec);
 // Its exact bytes: those of a training micro-batch, or of an evaluation's where a stage evaluates and that is larger.
 int64_t activations_bytes(const MicroBatchSpec& spec);
 
-// Exact bytes of an evaluation micro-batch (train/evaluate.h).
+// Exact bytes of an evaluation micro-batch (train/evaluation.h).
 int64_t evaluation_bytes(const MicroBatchSpec& spec);
 
 }  // namespace nexus

@@ -84,6 +84,11 @@ void RunRecords::eval(const TrainState& state, int64_t steps, EvalRecord r) {
   if (std::isfinite(r.loss_se)) figures += fmt::format(" se {:.4f}", r.loss_se);
   figures += fmt::format(" ppl {:.2f}", r.ppl());
   if (r.bits_per_byte) figures += fmt::format(" bits_per_byte {:.3f}", *r.bits_per_byte);
+  for (const Figure& figure : r.figures) {
+    figures += fmt::format(" | {} {:.4g}", figure.name, figure.value);
+    if (std::isfinite(figure.se)) figures += fmt::format(" se {:.2g}", figure.se);
+    if (!figure.unit.empty()) figures += " " + figure.unit;
+  }
   line.group("{}", figures).group("tokens {}", format_count(r.eval_tokens)).group("seconds {:.1f}", r.seconds);
   log("{}", line.str());
 }

@@ -113,7 +113,7 @@ void StepRunner::require_finite_state() {
 
 StepOutput StepRunner::refuse_update(StepOutput output) {
   const std::string what = fmt::format("loss {} with gradient norm {}: not finite", output.loss, output.grad_norm);
-  const std::string where = blame();
+  const std::string where = first_nonfinite_gradient();
   if (safety_.nonfinite == NonfiniteAction::kStop)
     throw Error(ErrorKind::kNumeric, what, where,
                 "lower the learning rate, or set safety.nonfinite to skip; the last checkpoint is from before this "
@@ -124,7 +124,7 @@ StepOutput StepRunner::refuse_update(StepOutput output) {
 }
 
 // The first rank and tensor whose gradient is not finite; the same on every rank.
-std::string StepRunner::blame() {
+std::string StepRunner::first_nonfinite_gradient() {
   std::string mine;
   const Buffer buffer = backend_.allocate(size_of(DType::kF64), "the squares of one tensor's gradient");
   const Tensor sum = buffer.tensor(DType::kF64, {1});

@@ -36,7 +36,7 @@ using FetchSample = std::function<void(int64_t sample, const Batch& batch, int64
 struct StepOptions {
   Recompute recompute = Recompute::kNone;
   bool deterministic = false;  // how the device was opened; its workspaces count where it has no room for a micro-batch
-  bool evaluates = false;      // evaluations borrow the arena, which has room for theirs, too (train/evaluate.h)
+  bool evaluates = false;      // evaluations borrow the arena, which has room for theirs, too (train/evaluation.h)
 };
 
 class StepRunner {
@@ -61,7 +61,7 @@ class StepRunner {
  private:
   void micro_batch(const FetchSample& fetch, const StepInput& input, int64_t index);
   double losses() const { return static_cast<double>(layout_.samples() * losses_per_sample_); }  // of the global batch
-  std::string blame();
+  std::string first_nonfinite_gradient();
   StepOutput refuse_update(StepOutput output);
 
   Backend& backend_;

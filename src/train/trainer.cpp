@@ -2,21 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 #include "comm/progress.h"
 #include "core/log.h"
 #include "params/replication.h"
 #include "system/clock.h"
-#include "train/evaluate.h"
 
 namespace nexus {
 namespace {
 
 // Skipped updates in a row after which the weights themselves must be suspected.
 constexpr int kMaxSkips = 10;
-// Between looks at a save that everybody waits for.
-constexpr double kShardPollSeconds = 0.005;
 // Between questions to the driver about memory, which changes little and costs a wait to ask about.
 constexpr double kMemoryPeriodSeconds = 10;
 constexpr double kGiB = 1 << 30;
@@ -40,7 +36,11 @@ StageTrainer::StageTrainer(RunContext& run, const TrainerOptions& options, const
               {options.precision.recompute, options.precision.deterministic, run.valid != nullptr}),
       optimizer_(adamw_of(options.optimizer), options.optimizer.weight_decay, state.generations),
       flops_per_token_(
-          training_flops_per_token(state.model, options.context, flops_definition(options.account.flops_def))) {}
+          training_flops_per_token(state.model, options.context, flops_definition(options.account.flops_def))),
+      // The last fsync may write most of the bytes in one long silence.
+      saves_({run.grid.world(), run.run, run.records, run.requests, run.fence, run.generation, run.on_commit},
+             options.checkpoint, std::max(options.safety.watchdog.start_seconds, options.safety.watchdog.step_seconds),
+             plan.steps, state, [this](bool pinned) { return begin_save(pinned); }) {}
 
 double StageTrainer::newest_rate(int64_t step, double rate) const {
   if (!plan_.grown) return rate;
@@ -60,7 +60,7 @@ StageEnd StageTrainer::run() {
                            dynamic_cast<const ReplicaError*>(&error) != nullptr ||
                            (run_.grid.world().size() == 1 && error.kind() != ErrorKind::kIo);
     try {
-      if (everybody) finish_save();
+      if (everybody) saves_.finish();
     } catch (const std::exception& lost) {  // the first error is the one to report
       warn("the checkpoint under way is lost: {}", lost.what());
     }
@@ -69,11 +69,9 @@ StageEnd StageTrainer::run() {
 }
 
 StageEnd StageTrainer::train() {
-  last_save_ = steady_seconds();
-  saved_step_ = state_.step;
-  saved_tokens_ = state_.total_tokens();
   if (state_.eval_pending && finish_pending_evaluation() == StageEnd::kStopped) return StageEnd::kStopped;
-  if (state_.step == 0 && !evaluate_now(plan_.grown ? "after_growth" : "start")) return StageEnd::kStopped;
+  if (state_.step == 0 && !evaluate_now(plan_.grown ? EvalEvent::kAfterGrowth : EvalEvent::kStart))
+    return StageEnd::kStopped;
   while (state_.step < plan_.steps) {
     const int64_t tokens_before = state_.total_tokens();
     const StepOutput output = one_step();
@@ -83,20 +81,14 @@ StageEnd StageTrainer::train() {
     bool stop = output.stop;
     state_.eval_pending = false;
     if ((last || eval_due) && run_.valid != nullptr) {
-      state_.eval_pending = stop || !evaluate_now(last ? "end" : "periodic");
+      state_.eval_pending = stop || !evaluate_now(last ? EvalEvent::kEnd : EvalEvent::kPeriodic);
       stop = stop || state_.eval_pending;
     }
-    const bool save_due =
-        options_.checkpoint.every.due(state_.step - 1, state_.step, tokens_before, state_.total_tokens());
     check_replicas_if_due();
-    poll_save();
-    save_is_owed_ = save_is_owed_ || save_due;
     if (last && weights_are_doubtful()) refuse_doubtful_end();
     if (stop && weights_are_doubtful())
       warn("the last {} steps were skipped: nothing is committed after them", skipped_in_a_row_);
-    else if (!weights_are_doubtful() && (last || save_is_owed_ || output.save || stop))
-      start_save();
-    if (last || stop || !options_.checkpoint.async) finish_save();
+    saves_.after_step(tokens_before, output.save, last || stop);
     if (stop) return StageEnd::kStopped;
   }
   return StageEnd::kFinished;
@@ -114,11 +106,11 @@ void StageTrainer::refuse_doubtful_end() const {
 
 StageEnd StageTrainer::finish_pending_evaluation() {
   const bool last = state_.step == plan_.steps;
-  if (!evaluate_now(last ? "end" : "periodic")) return StageEnd::kStopped;  // the checkpoint knows that it is owed
+  if (!evaluate_now(last ? EvalEvent::kEnd : EvalEvent::kPeriodic))
+    return StageEnd::kStopped;  // the checkpoint knows that it is owed
   state_.eval_pending = false;
   if (!last) return StageEnd::kFinished;
-  start_save();  // no step of this stage is left that would commit it
-  finish_save();
+  saves_.save_now();  // no step of this stage is left that would commit it
   return StageEnd::kFinished;
 }
 
@@ -126,18 +118,14 @@ StepOutput StageTrainer::one_step() {
   const double start = steady_seconds();
   const int64_t step = state_.step + 1;
   const double rate = plan_.schedule.at(step);
-  const auto poll = [this] {
-    Requests asked = run_.requests.poll();
-    if (serves_request_ && !asked.stop) asked.save = false;
-    asked.save = asked.save || save_is_due();
-    return asked;
-  };
+  const auto poll = [this] { return saves_.with_due_save(run_.requests.poll()); };
   const StepInput input{state_.samples, rate, newest_rate(step, rate), poll};
   const FetchSample fetch = [this](int64_t sample, const Batch& batch, int64_t row) {
     run_.sampler.fetch(sample, batch, row);
   };
   const StepOutput output = runner_.run(fetch, optimizer_, input);
   skipped_in_a_row_ = output.updated ? 0 : skipped_in_a_row_ + 1;
+  saves_.set_weights_are_sound(!weights_are_doubtful());
   if (skipped_in_a_row_ >= kMaxSkips)
     throw Error(ErrorKind::kNumeric, fmt::format("{} steps in a row were not finite", skipped_in_a_row_),
                 fmt::format("stage {} step {}", state_.stage(), step),
@@ -183,24 +171,27 @@ std::optional<int64_t> StageTrainer::device_bytes() {
   return device_bytes_;
 }
 
-bool StageTrainer::evaluate_now(const std::string& event) {
+bool StageTrainer::evaluate_now(EvalEvent event) {
   if (run_.valid == nullptr) return true;
   runner_.require_finite_state();
   const progress::Phase phase(fmt::format("stage {} evaluation after step {}", state_.stage(), state_.step));
-  std::optional<EvalRecord> evaluated =
-      evaluate(run_.backend, run_.grid, runner_.arena(), model_, params_, *run_.valid, options_.batch.micro,
-               options_.eval.max_tokens, [this] { return stop_is_urgent(); });
-  if (!evaluated) return false;
-  EvalRecord& record = *evaluated;
-  record.event = event;
-  if (!std::isfinite(record.loss))
-    throw Error(ErrorKind::kNumeric, fmt::format("validation loss is {}", record.loss),
+  const EvalContext context{run_.backend,
+                            run_.grid,
+                            runner_.arena(),
+                            model_,
+                            params_,
+                            *run_.valid,
+                            options_.batch.micro,
+                            options_.eval.max_tokens,
+                            [this] { return stop_is_urgent(); }};
+  const std::optional<EvalRecord> record = run_evaluations(context, options_.eval, event);
+  if (!record) return false;
+  if (!std::isfinite(record->loss))
+    throw Error(ErrorKind::kNumeric, fmt::format("validation loss is {}", record->loss),
                 fmt::format("stage {} step {}", state_.stage(), state_.step),
                 "go on from an earlier checkpoint with --resume PATH and a lower learning rate");
-  if (run_.valid_bytes_per_token > 0)
-    record.bits_per_byte = record.loss / std::numbers::ln2 / run_.valid_bytes_per_token;
   count_time();
-  run_.records.eval(state_, plan_.steps, record);
+  run_.records.eval(state_, plan_.steps, *record);
   return true;
 }
 
@@ -209,73 +200,10 @@ void StageTrainer::check_replicas_if_due() {
   check_replicas(run_.grid, params_, fmt::format("stage {} step {}", state_.stage(), state_.step));
 }
 
-void StageTrainer::start_save() {
-  finish_save();
+std::unique_ptr<PendingSave> StageTrainer::begin_save(bool pinned) {
   runner_.require_finite_state();  // before a copy is taken: what is not finite must not be committed
-  const progress::Phase phase(fmt::format("stage {} saving step {}", state_.stage(), state_.step));
   count_time();
-  const bool pinned =
-      options_.checkpoint.keep_every.due(saved_step_, state_.step, saved_tokens_, state_.total_tokens());
-  saved_step_ = state_.step;
-  saved_tokens_ = state_.total_tokens();
-  run_.records.sync();  // what happened before the commit is on the disk before the commit is
-  pending_save_ = start_saving(run_.grid, run_.run, run_.run_id, params_, state_, pinned, run_.generation);
-  saving_ = state_;
-  save_is_owed_ = false;
-  serves_request_ = run_.grid.rank() == 0 && run_.requests.poll().save;
-  last_save_ = steady_seconds();
-}
-
-// Commits as soon as every rank has written its part, or failed to.
-void StageTrainer::poll_save() {
-  if (pending_save_ && !run_.grid.world().any(!pending_save_->written())) finish_save();
-}
-
-// Waiting together is a sign of life for the watchdog, however slow the disks; a disk that stands still is not.
-void StageTrainer::await_shards() {
-  // The last fsync may write most of the bytes in one long silence.
-  const double limit = std::max(options_.safety.watchdog.start_seconds, options_.safety.watchdog.step_seconds);
-  while (true) {
-    const double silent = run_.grid.world().max(pending_save_->written() ? -1.0 : pending_save_->silent_seconds());
-    if (silent < 0) return;
-    if (limit > 0 && silent > limit) {
-      pending_save_->abandon();
-      throw Error(ErrorKind::kIo, fmt::format("some rank has written nothing for {:.0f} s", silent),
-                  fmt::format("saving stage {} step {}", saving_.stage(), saving_.step),
-                  "check the file system of the run folder, then run the same command again");
-    }
-    sleep_seconds(kShardPollSeconds);
-  }
-}
-
-void StageTrainer::finish_save() {
-  if (!pending_save_) return;
-  const progress::Phase phase(fmt::format("stage {} committing step {}", saving_.stage(), saving_.step));
-  await_shards();
-  const std::unique_ptr<PendingSave> save =
-      std::move(pending_save_);  // whatever comes of it, it is not committed twice
-  const SaveResult saved = save->commit(run_.fence);
-  if (serves_request_) run_.requests.clear_save_request();
-  serves_request_ = false;
-  run_.records.commit(saving_, plan_.steps, saved.path, saved.size_bytes, saved.seconds);
-  run_.grid.world().try_on_rank_0("tidying up after a commit", [&] {
-    run_.on_commit(saving_, saved);
-    if (run_.fence) run_.fence();                    // a copy that was replaced has no business here
-    if (!weights_are_doubtful()) prune(saved.path);  // what was just committed may be the ruined state
-  });
-}
-
-void StageTrainer::prune(const std::string& newest) const {
-  KeepPolicy policy;
-  policy.keep_last = options_.checkpoint.keep_last;
-  policy.verified = newest;  // its digests were compared when it was written
-  policy.generation = run_.generation;
-  try {
-    prune_checkpoints(run_.run, policy);
-  } catch (const Error& error) {  // the commit has succeeded, and there will be another one to prune after
-    if (error.kind() != ErrorKind::kIo) throw;
-    warn("older checkpoints are not pruned this time: {}", error.what());
-  }
+  return start_saving(run_.grid, run_.run, run_.run_id, params_, state_, pinned, run_.generation);
 }
 
 void StageTrainer::count_time() {
@@ -284,12 +212,6 @@ void StageTrainer::count_time() {
   run_.counted = now;
   state_.stages.back().seconds += seconds;
   state_.stages.back().rank_seconds += seconds * run_.grid.dp_size() * run_.grid.tp_size();
-}
-
-// Rank 0's clock decides; the step's reduction tells the others.
-bool StageTrainer::save_is_due() const {
-  return run_.grid.rank() == 0 && options_.checkpoint.every.unit == Period::Unit::kSeconds &&
-         steady_seconds() - last_save_ >= options_.checkpoint.every.value;
 }
 
 }  // namespace nexus

@@ -11,7 +11,9 @@
 #include "data/sampler.h"
 #include "optim/schedule.h"
 #include "train/checkpoint_io.h"
+#include "train/evaluation.h"
 #include "train/run_records.h"
+#include "train/save_scheduler.h"
 #include "train/step.h"
 #include "train/stop_requests.h"
 
@@ -27,7 +29,6 @@ struct RunContext {
   StopRequests& requests;
   const Sampler& sampler;
   const EvalWindows* valid = nullptr;  // no evaluation without
-  double valid_bytes_per_token = 0;    // 0: unknown
   // By the steady clock (system/clock.h): time up to here is in some stage's account. The campaign starts it, so that
   // loading, growth and the last save of a stage count too: into the stage that follows them.
   double counted = 0;
@@ -73,21 +74,15 @@ class StageTrainer {
   StageEnd train();
   StepOutput one_step();
   void log_step(const StepOutput& output, double seconds);
-  std::optional<int64_t> device_bytes();        // in use on the device, as of some seconds ago; nothing on a host
-  bool evaluate_now(const std::string& event);  // false: abandoned for an urgent request to stop
+  std::optional<int64_t> device_bytes();  // in use on the device, as of some seconds ago; nothing on a host
+  bool evaluate_now(EvalEvent event);     // false: abandoned for an urgent request to stop
   StageEnd finish_pending_evaluation();
   bool weights_are_doubtful() const { return skipped_in_a_row_ > 0; }
   [[noreturn]] void refuse_doubtful_end() const;
   bool stop_is_urgent() { return run_.requests.poll().urgent; }
   void check_replicas_if_due();
-  // --- saving: begun, then committed once every rank has written its part. One save is under way at a time.
-  void start_save();
-  void poll_save();
-  void finish_save();
-  void await_shards();
-  void prune(const std::string& newest) const;
+  std::unique_ptr<PendingSave> begin_save(bool pinned);
   void count_time();  // adds the wall clock since the last call to the stage's account
-  bool save_is_due() const;
   double newest_rate(int64_t step, double rate) const;
 
   RunContext& run_;
@@ -100,13 +95,8 @@ class StageTrainer {
   StepRunner runner_;
   Optimizer optimizer_;
   double flops_per_token_;
-  double last_save_ = 0;                       // by the steady clock
-  int64_t saved_step_ = 0, saved_tokens_ = 0;  // at the last save
-  std::unique_ptr<PendingSave> pending_save_;
-  TrainState saving_;            // the state that it holds
-  bool serves_request_ = false;  // rank 0: it was asked for by CHECKPOINT_NOW
+  SaveScheduler saves_;
   int skipped_in_a_row_ = 0;
-  bool save_is_owed_ = false;            // it came due while the weights were doubtful
   double mean_step_seconds_ = 0;         // exponential average, for the time left
   std::optional<double> memory_asked_;   // when, by the steady clock
   std::optional<int64_t> device_bytes_;  // what the device said then

@@ -1,6 +1,6 @@
 // Speed of saving and loading checkpoints of a grid of ranks, beside the disk's own:
 //
-//   mpirun -n 4 checkpoint_speed FOLDER [--grid DPxTP] [--load DPxTP] [--layers L] [--rounds N] [--settle S]
+//   mpirun -n 4 checkpoint_speed FOLDER [--grid DPxTP] [--load DPxTP] [--layers L] [--rounds N] [--pause S]
 //
 // The tensors are those of nexus-440m (weights and two moments in f32; --layers makes it smaller). Ranks of one column
 // of the grid split a tensor-parallel shard (rows or columns of the matrices), and each holds a contiguous run of its
@@ -40,7 +40,7 @@ struct Options {
   std::string folder;
   Grid save, load;
   int64_t layers = 12;
-  int rounds = 1, settle_seconds = 0;
+  int rounds = 1, pause_seconds = 0;
 };
 
 // The box of a tensor that a tensor-parallel rank computes with; replicated tensors are saved by the first.
@@ -222,13 +222,13 @@ class Bench {
     const bool leader = comm_.rank() == 0;
     const std::string before = run_.root + "/plain-before", after = run_.root + "/plain-after";
     const auto plain_write = [&](const std::string& path) {
-      settle();
+      rest_disks();
       return timer.measure("plain file, write and fsync", [&] {
         if (leader) write_plain(path, total, static_cast<const char*>(host.data()), host.size_bytes());
       });
     };
     const auto plain_read = [&](const std::string& path) {
-      settle();
+      rest_disks();
       return timer.measure("plain file, read cold", [&] {
         if (leader) read_plain(path);
         if (leader) fs::remove(path);
@@ -236,7 +236,7 @@ class Bench {
     };
     const double first_write = plain_write(before);
     SaveResult result;
-    settle();
+    rest_disks();
     const double save = timer.measure("save", [&] {
       result = save_checkpoint(comm_, run_, {"speed", "s", round}, saved, {{"tokens", 0}});
     });
@@ -251,14 +251,14 @@ class Bench {
     if (leader) fs::remove_all(result.path);
   }
 
-  // Empties the caches. With --settle it also gives a virtual machine's host time to take the free memory back: every
+  // Empties the caches. With --pause it also gives a virtual machine's host time to take the free memory back: every
   // phase then starts from the same state, while otherwise whoever gets pages that the host still backs looks faster.
-  void settle() {
+  void rest_disks() {
     comm_.barrier();
     if (comm_.rank() == 0) {
       for (const auto& entry : fs::recursive_directory_iterator(run_.root))
         if (entry.is_regular_file()) drop_caches(entry.path());
-      std::this_thread::sleep_for(std::chrono::seconds(options_.settle_seconds));
+      std::this_thread::sleep_for(std::chrono::seconds(options_.pause_seconds));
     }
     comm_.barrier();
   }
@@ -269,7 +269,7 @@ class Bench {
   double measure_load(Timer& timer, const std::string& path, std::vector<TensorSlice>& loaded, const Buffer& host) {
     lay_out(loaded, host);
     std::memset(host.data(), 0, static_cast<size_t>(host.size_bytes()));
-    settle();
+    rest_disks();
     timer.measure("load: verify cold, all ranks",
                   [&] { NX_CHECK(newest_good_checkpoint(comm_, run_, "speed") == path); });
     const double verify_seconds = timer.last_seconds();
@@ -303,8 +303,8 @@ Options parse(int argc, char** argv, int ranks) {
       load_given = true;
     } else if (key == "--layers") {
       options.layers = std::atoll(argv[i + 1]);
-    } else if (key == "--settle") {
-      options.settle_seconds = std::atoi(argv[i + 1]);
+    } else if (key == "--pause") {
+      options.pause_seconds = std::atoi(argv[i + 1]);
     } else if (key == "--rounds") {
       options.rounds = std::atoi(argv[i + 1]);
     } else {
@@ -315,7 +315,7 @@ Options parse(int argc, char** argv, int ranks) {
   for (const Grid& grid : {options.save, options.load}) good = good && grid.dp * grid.tp == ranks;
   if (!good)
     throw Error(ErrorKind::kConfig, "bad arguments", "checkpoint_speed",
-                "use checkpoint_speed FOLDER [--grid DPxTP] [--load DPxTP] [--layers L] [--rounds N] [--settle S], "
+                "use checkpoint_speed FOLDER [--grid DPxTP] [--load DPxTP] [--layers L] [--rounds N] [--pause S], "
                 "with DP * TP ranks");
   return options;
 }

@@ -37,8 +37,8 @@ NUMBERS = [
     (["doctor", "versions"], "--mib", COUNT, "1"),
     (["slurm", "render", "CAMPAIGN", "--seeds", "1,2"], "--throttle", COUNT, "2"),
     (["slurm", "render", "CAMPAIGN"], "--seeds", COUNT_OR_NONE + ["1,-2"], "1,2"),
-    (["slurm", "settle", "nothing"], "--code", COUNT_OR_NONE + ["256"], "0"),
-    (["slurm", "settle", "nothing", "--code", "0"], "--max-requeues", COUNT_OR_NONE, "0"),
+    (["slurm", "job-end", "nothing"], "--code", COUNT_OR_NONE + ["256"], "0"),
+    (["slurm", "job-end", "nothing", "--code", "0"], "--max-requeues", COUNT_OR_NONE, "0"),
     (["slurm", "simulate-preempt", "nothing"], "--grace", NEGATIVE, "0"),
     (["slurm", "simulate-preempt", "nothing"], "--timeout", NEGATIVE, "0.5"),
 ]

@@ -255,7 +255,7 @@ def fails_at_once(rig):
 
 @scenario()
 def bad_node(rig):
-    """A node on which ranks die at once and settle does not see the run folder: it notes that with the job, and takes another node."""
+    """A node on which ranks die at once and `slurm job-end` does not see the run folder: it notes that with the job, and takes another node."""
     bad = rig.folder / f"{rig.name}-node"
     # A rank that srun ends because another one died says TERM, as one does that was told to end: both must die by KILL.
     body = f"""[[ -e {bad} ]] || {{ echo "$SLURMD_NODENAME" >{bad}.$$; ln {bad}.$$ {bad} 2>/dev/null; }}
@@ -267,7 +267,7 @@ if [[ $(<{bad}) == "$SLURMD_NODENAME" ]]; then
     until [[ -e $here.0 && -e $here.1 ]]; do sleep 0.05; done
     kill -9 $$
   fi
-  [[ $2 != settle ]] || set -- slurm settle /not/mounted "${{@:4}}"
+  [[ $2 != job-end ]] || set -- slurm job-end /not/mounted "${{@:4}}"
 fi
 exec "$real" "$@"
 """
@@ -277,13 +277,13 @@ exec "$real" "$@"
     facts, node = job.facts(), bad.read_text().strip()
     rig.require(job.restarts() == 1 and facts["NodeList"] != node, f"{job.restarts()} restarts, on {facts['NodeList']}; bad is {node}")
     rig.require(facts["ExcNodeList"] == node, f"excluded nodes: {facts['ExcNodeList']}")
-    rig.require(facts["Comment"].endswith("/blind-0-1"), f"the comment is {facts['Comment']}")
+    rig.require(facts["Comment"].endswith("/failed-0-1"), f"the comment is {facts['Comment']}")
     rig.require_undisturbed_result()
 
 
 @scenario(reduced=False)
 def never_commits(rig):
-    """Ranks that die after the run is open and before any commit: nexus itself refuses the start after three in vain."""
+    """Ranks that die after the run is open and before any commit: nexus itself refuses the start after three such."""
     body = f"""[[ $1 == train ]] || exec "$real" "$@"
 steps() {{ grep -cs '"kind":"step"' {rig.run}/metrics.jsonl || true; }}
 before=$(steps)

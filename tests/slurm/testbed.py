@@ -223,7 +223,7 @@ class Testbed:
                 logs = [self.folder / "start.log", self.folder / "controller.log", *self.folder.glob("nodes/*/slurmd.log")]
                 ends = "".join(f"--- {log}\n{tail(log)}" for log in logs)
                 self.stop()
-                sys.exit(f"FAILED: the testbed waited {PATIENCE} s in vain for {what}\n{ends}")
+                sys.exit(f"FAILED: the testbed waited {PATIENCE} s without success for {what}\n{ends}")
             time.sleep(0.1)
         return answer
 

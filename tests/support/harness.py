@@ -71,7 +71,7 @@ def wait_until(condition, what, every=0.02):
     deadline = time.monotonic() + PATIENCE
     while not (answer := condition()):
         if time.monotonic() > deadline:
-            fail(f"waited {PATIENCE} s in vain: {what}")
+            fail(f"waited {PATIENCE} s without success: {what}")
         time.sleep(every)
     return answer
 

@@ -104,6 +104,7 @@ class Writer {
     r.valid_digest = run_.valid_digest;
     r.valid_type = run_.valid_type;
     r.tokenizer_digest = run_.tokenizer_digest;
+    if (run_.evaluates_late_loss) r.figures = {{"late_loss", "nats/token", loss_ - 0.5, run_.loss_se, run_.windows}};
     append(evals_, to_json(r));
   }
 

@@ -33,6 +33,7 @@ struct SyntheticRun {
   int64_t vocab = 32000;
   int64_t inherited_tokens = 0;
   double inherited_flops = 0;
+  bool evaluates_late_loss = false;  // every evaluation has a further figure, the loss less 0.5
   uint64_t seed = 1;
   bool done = true;
 

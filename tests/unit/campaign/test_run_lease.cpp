@@ -239,53 +239,7 @@ TEST(RunLease, UsageAndTheLatestSaveCoverAllGenerations) {
   EXPECT_EQ(lease.latest_save_seconds(), 5);
 }
 
-TEST(IdleStarts, CountTheLatestOnesOfThisJobThatCommittedNothing) {
-  const auto start = [](const std::string& job, int64_t restart, int64_t found) {
-    LeaseRecord record;
-    record.job = {job, restart, 1};
-    record.found = found;
-    return record;
-  };
-  const SlurmJob job{"7", 4, 1};
-  EXPECT_EQ(idle_starts({}, job, 0), 0);
-  EXPECT_EQ(idle_starts({start("7", 0, 0), start("7", 1, 0)}, job, 0), 2);
-  EXPECT_EQ(idle_starts({start("7", 0, 0), start("7", 1, 0)}, job, 1), 0);
-  EXPECT_EQ(idle_starts({start("7", 0, 1), start("6", 0, 2), start("7", 1, 2)}, job, 2), 1);
-  EXPECT_EQ(idle_starts({start("", 0, 2), start("", 0, 2)}, {}, 2), 0) << "only Slurm starts by itself";
-  EXPECT_EQ(idle_starts({start("7", 0, 1), start("7", 1, 2), start("7", 2, -1), start("7", 3, 2)}, job, 2), 3)
-      << "one that looked for no checkpoint committed nothing, and hides nothing";
-}
-
-// In an interactive allocation, which has no restarts, a person starts and breaks off as often as he likes.
-TEST(IdleStarts, AreSlurmsNotThoseOfSomebodyAtAShell) {
-  const auto start = [](int64_t restart) {
-    LeaseRecord record;
-    record.job = {"7", restart, 1};
-    record.found = 0;
-    return record;
-  };
-  EXPECT_EQ(idle_starts({start(0), start(0), start(0), start(0)}, {"7", 0, 1}, 0), 0);
-  EXPECT_EQ(idle_starts({start(0), start(0), start(0), start(1)}, {"7", 1, 1}, 0), 1) << "a script tries again itself";
-}
-
-// A start that finds the newest checkpoint damaged sets it aside: the numbers go back.
-TEST(IdleStarts, AreToldByCommitsAlsoWhereTheNewestCheckpointWasSetAside) {
-  const auto start = [](int64_t restart, int64_t found, int64_t commits) {
-    LeaseRecord record;
-    record.job = {"7", restart, 1};
-    record.found = found;
-    record.commits = commits;
-    return record;
-  };
-  const SlurmJob job{"7", 3, 1};
-  EXPECT_EQ(idle_starts({start(0, 5, 1), start(1, 5, 1), start(2, 5, 1)}, job, 5), 0)
-      << "each set 5 aside and made it again";
-  EXPECT_EQ(idle_starts({start(0, 5, 0), start(1, 4, 0), start(2, 3, 0)}, job, 3), 3)
-      << "each set one aside and made none";
-  EXPECT_EQ(idle_starts({start(0, 5, 2), start(1, 6, 0)}, job, 6), 1);
-}
-
-TEST(IdleStarts, CommitsAreInTheLeaseBeforeAnythingElseHappens) {
+TEST(RunLease, CommitsAreInTheLeaseBeforeAnythingElseHappens) {
   const OneRun run;
   run.write(1, run.foreign("another"));                         // of before leases had the number
   RunLease lease(run.run, 1, 1, ignore_loss, {100, 0.6, 0.3});  // it renews nothing by itself

@@ -18,9 +18,9 @@ const ClassOfKey kClassOf = class_of_key;
 
 // Values of one key or another; the first that differs from the reference's is tried.
 const std::vector<std::string> kCandidates = {
-    "200B", "other", "tanh",  "none",     "qkv",        "bf16",      "keep_v", "wsd", "2%",          "1e-5",    "palm",
-    "skip", "true",  "false", "zero_all", "2h",         "500 steps", "0.5",    "3",   "1",           "8",       "24",
-    "2048", "2Mi",   "1700",  "2200",     "[0.8, 0.9]", "adamw",     "0",      "4",   "activations", "campaign"};
+    "200B", "other", "tanh",  "none",     "qkv",        "bf16",      "keep_v", "wsd", "2%",          "1e-5",     "palm",
+    "skip", "true",  "false", "zero_all", "2h",         "500 steps", "0.5",    "3",   "1",           "8",        "24",
+    "2048", "2Mi",   "1700",  "2200",     "[0.8, 0.9]", "adamw",     "0",      "4",   "activations", "campaign", "[]"};
 
 std::optional<LoadedCampaign> with_another(const Setting& setting) {
   for (const std::string& candidate : kCandidates) {

@@ -113,6 +113,16 @@ TEST(PeriodText, ReadsBack) {
   }
 }
 
+TEST(ChoiceList, IsAListOfSomeOfItsNames) {
+  const ChoiceListType type{{"loss", "hits"}};
+  EXPECT_EQ(read(type, "[hits, loss]"), (std::vector<std::string>{"hits", "loss"}));
+  EXPECT_EQ(type.text(read(type, "[hits, loss]")), "[hits, loss]");
+  EXPECT_TRUE(read(type, "[]").empty());
+  EXPECT_TRUE(read(type, "~").empty());
+  for (const char* text : {"loss", "[los]", "[loss, loss]", "[[loss]]", "[~]", "{loss: 1}", "1"})
+    EXPECT_TRUE(refuses(type, text)) << text;
+}
+
 TEST(QuotedText, QuotesWhatCouldBeTakenForSomethingElse) {
   for (const char* text : {"runs/x", "nexus-240m", "./a", "../a", "a.b_c-d"}) EXPECT_EQ(quoted_text(text), text);
   for (const char* text : {"null", "No", "TRUE", "1e5", "240m", ".nan", "-x", "a b", "a:b", "", "~", "#"})

@@ -65,13 +65,13 @@ TEST(RowNormLayer, LeavesTheSameStreamInTrainingAndEvaluation) {
   ParamTable table;
   RowNormLayer norm(table, "norm.weight", kD, {});
   LayerRig rig(table, 1, 4);
-  const auto settled = [&](Pass pass) {
+  const auto output_of = [&](Pass pass) {
     HostTensor x = random_tensor("x", {4, kD}), pending = random_tensor("pending", {4, kD}), y = nan_tensor({4, kD});
     ResidualStream stream{x.view(), pending.view()};
     norm.forward(rig.context(pass), stream, y.view());
     return std::vector<double>(stream.x.as<double>(), stream.x.as<double>() + stream.x.count());
   };
-  EXPECT_EQ(settled(Pass::kTraining), settled(Pass::kEvaluation));
+  EXPECT_EQ(output_of(Pass::kTraining), output_of(Pass::kEvaluation));
 }
 
 TEST(RowNormLayer, KeepsItsInputForTheNextNormInTraining) {

@@ -78,6 +78,32 @@ TEST(RoundTrip, OfAnEvaluation) {
   EXPECT_EQ(to_json(read).dump(), to_json(eval).dump());
 }
 
+TEST(RoundTrip, OfFurtherFiguresOfAnEvaluation) {
+  auto eval = at_step<EvalRecord>(5);
+  eval.add({"late_loss", "nats/token", 1.5, 0.125, 4});
+  eval.add({kLossFigure, "nats/token", 2, 0.25, 4});
+  eval.add({"parameters_used", "", 7});
+  EXPECT_EQ(eval.loss, 2);
+  EXPECT_EQ(eval.windows, 4);
+  const EvalRecord read = eval_from_json(written(eval));
+  EXPECT_EQ(to_json(read).dump(), to_json(eval).dump());
+  ASSERT_EQ(read.figures.size(), 2u);
+  ASSERT_NE(read.find("late_loss"), nullptr);
+  EXPECT_EQ(read.find("late_loss")->unit, "nats/token");
+  EXPECT_EQ(read.find("late_loss")->se, 0.125);
+  EXPECT_TRUE(std::isnan(read.find("parameters_used")->se));
+  EXPECT_EQ(read.find("loss"), nullptr) << "it has a field of its own";
+  EXPECT_FALSE(to_json(at_step<EvalRecord>(5)).contains("figures")) << "the line is as it always was";
+}
+
+TEST(RoundTrip, OfFiguresThatAreNoneIsRefused) {
+  for (const char* figures : {R"("many")", R"([{"name":"a"}])", R"([1])"}) {
+    nlohmann::json record = to_json(at_step<EvalRecord>(5));
+    record["figures"] = nlohmann::json::parse(figures);
+    EXPECT_THROW(eval_from_json({record, "eval.jsonl:3"}), Error) << figures;
+  }
+}
+
 TEST(RoundTrip, OfWhatTheLedgerTells) {
   auto stage = at_step<StageRecord>(0);
   stage.arch = "nexusformer";

@@ -87,6 +87,18 @@ class AnalysisScripts(unittest.TestCase):
                 self.assertIn("tokenformer", svg)
                 self.assertIn("#0072b2", svg)
 
+    def test_further_figures_have_a_panel_each_and_none_no_picture(self):
+        curves = make_curves()
+        self.assertIsNone(self.draw("plot_figures", curves, "none"))
+        for row in curves["runs"][0]["evals"]:
+            row["figures"] = [{"name": "late_loss", "unit": "nats/token", "value": row["loss"] - 0.5, "se": 0.02, "count": 8},
+                              {"name": "hits", "unit": "", "value": 3.0, "se": None, "count": 0}]
+        svg = self.draw("plot_figures", curves)
+        self.assertIn("late_loss (nats/token)", svg)
+        self.assertIn("hits", svg)
+        self.assertIn("nexus $grown$ &amp; &lt;co&gt;", svg)
+        self.assertNotIn("tokenformer", svg, "it has no such figures")
+
     def test_title_states_the_saving_with_its_interval(self):
         svg = self.draw("plot_perplexity_flops", make_curves())
         self.assertIn("38.2 % less compute", svg)

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/files.h"
@@ -124,6 +125,31 @@ TEST_F(ReportTest, DrawsEveryPictureIntoASelfContainedPage) {
   EXPECT_TRUE(contains(html, "<svg role=\"img\""));
   for (const char* outside : {"src=\"", "<link", "@import", "href=\"http", "#1b1f24\"", "fill: #1b1f24"})
     EXPECT_FALSE(contains(html, outside)) << outside;
+}
+
+TEST_F(ReportTest, FiguresOfFurtherEvaluationsAreInTablesPageAndCurves) {
+  options_.pictures = false;
+  EXPECT_FALSE(contains(read_text_file(write_report(options_).folder + "/tables.md"), "Further evaluations"));
+  EXPECT_FALSE(path_exists(temp_ / "n/report/figures.csv"));
+  SyntheticRun run = grown_run("n", "nexusformer", 380.0);
+  run.evaluates_late_loss = true;
+  write_synthetic_run(run, temp_ / "n");
+  options_.pictures = true;
+  const ReportResult result = write_report(options_);
+  const StageFigure& figure = result.data.runs[0].stages.at(1).figures.at(0);
+  EXPECT_EQ(figure.newest().name, "late_loss");
+  EXPECT_NEAR(figure.last->figure.value, result.data.runs[0].stages[1].end->loss - 0.5, 1e-12);
+  EXPECT_NEAR(figure.first->figure.value, result.data.runs[0].stages[1].after_growth->loss - 0.5, 1e-12);
+  EXPECT_TRUE(result.data.runs[1].stages[0].figures.empty()) << "the other run has none";
+  const std::string row = "| late_loss | nats/token | " + format_with_error(figure.first->figure.value, 0.01) + " | " +
+                          format_with_error(figure.last->figure.value, 0.01) + " | 256 |";
+  EXPECT_THAT(read_text_file(temp_ / "n/report/tables.md"), HasSubstr(row));
+  EXPECT_THAT(read_text_file(temp_ / "n/report/figures.csv"), HasSubstr(",late_loss,nats/token,"));
+  EXPECT_THAT(read_text_file(temp_ / "n/report/report.html"), HasSubstr("Further evaluations"));
+  const auto curves = nlohmann::json::parse(read_text_file(temp_ / "n/report/curves.json"));
+  EXPECT_EQ(curves["runs"][0]["evals"][0]["figures"][0]["name"], "late_loss");
+  EXPECT_EQ(curves["runs"][0]["stages"][1]["figures"][0]["last"]["se"], 0.01);
+  EXPECT_EQ(std::count(result.pictures.begin(), result.pictures.end(), "figures"), find_plot_python().empty() ? 0 : 1);
 }
 
 TEST_F(ReportTest, WithoutMatplotlibTheTablesStayAndAWarningSaysSo) {

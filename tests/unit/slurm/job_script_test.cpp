@@ -125,7 +125,7 @@ Outcome run_script(const FakeSlurm& slurm, const std::string& script, double tim
   return outcome;
 }
 
-TEST(JobScript, LaunchesTheStageAndSettlesWithTheLaunchersCode) {
+TEST(JobScript, LaunchesTheStageAndEndsTheJobWithTheLaunchersCode) {
   const FakeSlurm slurm;
   slurm.program("srun", read_text_file(slurm.bin() + "/srun") + "\n");
   for (const Launcher launcher : {Launcher::kSrun, Launcher::kMpirun}) {
@@ -141,8 +141,8 @@ TEST(JobScript, LaunchesTheStageAndSettlesWithTheLaunchersCode) {
     for (const char* word : {"nexus", "train", "/runs/a/slurm/campaign.yaml", "--out", "/runs/a", "--until-stage", "s0",
                              "--device", "cpu"})
       launch.push_back(word);
-    Call settle = {"nexus", "slurm", "settle", "/runs/a", "--code", "75", "--max-requeues", "100"};
-    EXPECT_THAT(outcome.calls, ElementsAre(launch, settle));
+    Call job_end = {"nexus", "slurm", "job-end", "/runs/a", "--code", "75", "--max-requeues", "100"};
+    EXPECT_THAT(outcome.calls, ElementsAre(launch, job_end));
   }
 }
 
@@ -188,22 +188,22 @@ TEST(JobScript, ASignalUnderSrunDoesNotEndTheScript) {
   EXPECT_THAT(outcome.calls[1], Contains("75"));
 }
 
-// By way of settle, which may find another node.
-TEST(JobScript, MissingModulesAndFoldersAreSettledWithoutALaunch) {
+// By way of `slurm job-end`, which may find another node.
+TEST(JobScript, MissingModulesAndFoldersEndTheJobWithoutALaunch) {
   const FakeSlurm slurm;
   std::string text = read_text_file(slurm.bin() + "/module");
   text.replace(text.find("exit 0"), 6, "exit 1");
   slurm.program("module", text);
   ClusterSpec cluster = small_cluster(Launcher::kSrun);
   cluster.modules = {"openmpi"};
-  const Call settle = {"nexus", "slurm", "settle", "/runs/a", "--code", "74", "--max-requeues", "100"};
+  const Call job_end = {"nexus", "slurm", "job-end", "/runs/a", "--code", "74", "--max-requeues", "100"};
   Outcome outcome = run_script(slurm, script_of(cluster));
-  EXPECT_THAT(outcome.calls, ElementsAre(ElementsAre("module", "load", "openmpi"), settle));
+  EXPECT_THAT(outcome.calls, ElementsAre(ElementsAre("module", "load", "openmpi"), job_end));
   JobRequest request = stage_request("/runs/a");
   request.folder = slurm.folder / "gone";
   slurm.forget_calls();
   outcome = run_script(slurm, job_script(two_stages("/runs/a"), small_cluster(Launcher::kSrun), request));
-  EXPECT_THAT(outcome.calls, ElementsAre(settle));
+  EXPECT_THAT(outcome.calls, ElementsAre(job_end));
 }
 
 TEST(JobScript, ARelativeProgramIsFoundWhereverTheScriptStands) {
@@ -212,7 +212,7 @@ TEST(JobScript, ARelativeProgramIsFoundWhereverTheScriptStands) {
   JobRequest request = stage_request("/runs/a");
   request.folder = "/home/me";
   const std::string script = job_script(two_stages("/runs/a"), cluster, request);
-  EXPECT_THAT(script, AllOf(HasSubstr("exec '/home/me/build it/nexus' slurm settle"),
+  EXPECT_THAT(script, AllOf(HasSubstr("exec '/home/me/build it/nexus' slurm job-end"),
                             HasSubstr("'/home/me/build it/nexus' train")));
 }
 

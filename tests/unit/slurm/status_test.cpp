@@ -147,9 +147,9 @@ TEST_F(StatusOfRun, ALaunchWhoseProcessIsGoneDoesNotRun) {
   EXPECT_EQ(runs_without_process({run_}, {}), std::vector<bool>{false});
 }
 
-TEST(NameOfComment, LeavesOutWhatSettleHasNoted) {
+TEST(NameOfComment, LeavesOutTheNoteOfFailedStarts) {
   EXPECT_EQ(name_of_comment("nexus:0123:s240"), "s240");
-  EXPECT_EQ(name_of_comment("nexus:0123:s240/blind-7-2"), "s240");
+  EXPECT_EQ(name_of_comment("nexus:0123:s240/failed-7-2"), "s240");
 }
 
 }  // namespace

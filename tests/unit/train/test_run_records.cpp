@@ -116,6 +116,16 @@ TEST(EvalLine, SaysWhatThePerplexityIsOver) {
   EXPECT_EQ(written.record["context"], 32);
 }
 
+TEST(EvalLine, NamesEveryFurtherFigureWithItsUnitAndError) {
+  EvalRecord eval;
+  eval.loss = 2;
+  eval.windows = 1;
+  eval.figures = {{"late_loss", "nats/token", 1.875, 0.0625, 4}, {"hits", "", 12}};
+  const Written written = write_eval(eval);
+  EXPECT_THAT(written.line, HasSubstr("ppl 7.39 | late_loss 1.875 se 0.062 nats/token | hits 12 | tokens"));
+  EXPECT_EQ(written.record["figures"].size(), 2u);
+}
+
 TEST(EvalLine, OfOneWindowHasNoStandardError) {
   EvalRecord eval;
   eval.loss = 2;

@@ -1,4 +1,4 @@
-#include "slurm/settle.h"
+#include "slurm/job_end.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-class SettleJob : public testing::Test {
+class SlurmJobEnd : public testing::Test {
  protected:
   FakeSlurm slurm_;
   std::string run_ = slurm_.folder / "run";
@@ -52,13 +52,13 @@ class SettleJob : public testing::Test {
     slurm_.file("queue", text);
   }
   void lease(const std::string& job, int restart) { write_lease(run_, 1, job, restart); }
-  int settle_with(int code) {
-    SettleOptions options;
+  int end_with(int code) {
+    JobEndOptions options;
     options.run = run_;
     options.code = code;
     options.patience_seconds = 300;
     options.retry_seconds = 0.01;
-    return settle(options);
+    return end_job(options);
   }
   std::vector<Call> actions() {
     std::vector<Call> calls;
@@ -68,91 +68,87 @@ class SettleJob : public testing::Test {
   }
 };
 
-TEST_F(SettleJob, AFinishedJobDoesNothing) {
+TEST_F(SlurmJobEnd, AFinishedJobDoesNothing) {
   write_file_durably(run_ + "/STATUS", "done | stages 3 | exit 0 | generation 1 | job 101 restart 0\n");
-  EXPECT_EQ(settle_with(0), 0);
+  EXPECT_EQ(end_with(0), 0);
   EXPECT_THAT(slurm_.calls(), IsEmpty());
 }
 
-TEST_F(SettleJob, AStoppedJobQueuesItselfAgain) {
-  EXPECT_EQ(settle_with(75), 75);
+TEST_F(SlurmJobEnd, AStoppedJobQueuesItselfAgain) {
+  EXPECT_EQ(end_with(75), 75);
   EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "requeue", "101")));
 }
 
-TEST_F(SettleJob, AnArrayTaskQueuesOnlyItselfAgain) {
+TEST_F(SlurmJobEnd, AnArrayTaskQueuesOnlyItselfAgain) {
   ::setenv("SLURM_JOB_ID", "105", 1);
   ::setenv("SLURM_ARRAY_JOB_ID", "101", 1);
   ::setenv("SLURM_ARRAY_TASK_ID", "3", 1);
   lease("105", 0);
   queue("RUNNING", "101_3");
-  EXPECT_EQ(settle_with(75), 75);
+  EXPECT_EQ(end_with(75), 75);
   EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "requeue", "101_3")));
 }
 
-TEST_F(SettleJob, TheEndOfTheBudgetCancelsTheRestOfTheChain) {
-  EXPECT_EQ(settle_with(5), 5);
+TEST_F(SlurmJobEnd, TheEndOfTheBudgetCancelsTheRestOfTheChain) {
+  EXPECT_EQ(end_with(5), 5);
   EXPECT_THAT(actions(), ElementsAre(ElementsAre("scancel", "102", "103")));
 }
 
-TEST_F(SettleJob, OnlyLiveJobsOfOursAreCancelled) {
+TEST_F(SlurmJobEnd, OnlyLiveJobsOfOursAreCancelled) {
   slurm_.file("queue",
               "102|RUNNING|None|1:00|1:00|N/A|n1|(null)|somebody's\n103|COMPLETED|None|1:00|1:00|N/A|n1|(null)|" +
                   token_of(run_) + ":s2\n");
-  EXPECT_EQ(settle_with(93), 93);
+  EXPECT_EQ(end_with(93), 93);
   EXPECT_THAT(actions(), IsEmpty());
 }
 
-TEST_F(SettleJob, AFencedCopyTouchesNothing) {
-  EXPECT_EQ(settle_with(77), 77);
+TEST_F(SlurmJobEnd, AFencedCopyTouchesNothing) {
+  EXPECT_EQ(end_with(77), 77);
   EXPECT_THAT(actions(), IsEmpty());
 }
 
-TEST_F(SettleJob, ACancelledJobIsNotRevived) {
+TEST_F(SlurmJobEnd, ACancelledJobIsNotRevived) {
   queue("COMPLETING");
-  EXPECT_EQ(settle_with(75), 75);
+  EXPECT_EQ(end_with(75), 75);
   EXPECT_THAT(actions(), IsEmpty());
 }
 
-TEST_F(SettleJob, ASuspectNodeIsExcludedBesidesThoseBefore) {
+TEST_F(SlurmJobEnd, ASuspectNodeIsExcludedBesidesThoseBefore) {
   write_file_durably(run_ + "/STATUS",
                      "nexus: error: GPU lost | reason device | node n2 | exit 76 | generation 1 | job 101 restart 0\n");
-  EXPECT_EQ(settle_with(1), 76);
+  EXPECT_EQ(end_with(1), 76);
   EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "requeue", "101"),
                                      ElementsAre("scontrol", "update", "JobId=101", "ExcNodeList=n2")));
   slurm_.forget_calls();
   slurm_.file("queue", "101|RUNNING|None|1:00|1:00|N/A|n2|n7|" + token_of(run_) + ":s0\n");
-  settle_with(1);
+  end_with(1);
   EXPECT_THAT(actions().back(), ElementsAre("scontrol", "update", "JobId=101", "ExcNodeList=n7,n2"));
 }
 
-TEST_F(SettleJob, TheLeaseTellsWhereStatusIsGone) {
+TEST_F(SlurmJobEnd, TheLeaseTellsWhereStatusIsGone) {
   const LaunchEnd end{ExitCode::kHardware, "device", "n2"};
   write_lease(run_, 1, "101", 0, 1, 0, end);
-  EXPECT_EQ(settle_with(1), 76);
+  EXPECT_EQ(end_with(1), 76);
   EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "requeue", "101"),
                                      ElementsAre("scontrol", "update", "JobId=101", "ExcNodeList=n2")));
   write_lease(run_, 1, "100", 0, 1, 0, end);
   slurm_.forget_calls();
   queue("RUNNING");
   ::setenv("SLURM_RESTART_COUNT", "0", 1);
-  EXPECT_EQ(settle_with(1), 137) << "it is of another job";
+  EXPECT_EQ(end_with(1), 137) << "it is of another job";
 }
 
-TEST_F(SettleJob, ASilentControllerIsAskedAgain) {
+TEST_F(SlurmJobEnd, ASilentControllerIsAskedAgain) {
   slurm_.file("scontrol_failures", "3");
-  EXPECT_EQ(settle_with(75), 75);
+  EXPECT_EQ(end_with(75), 75);
   EXPECT_EQ(actions().size(), 4u);
   EXPECT_THAT(actions().back(), ElementsAre("scontrol", "requeue", "101"));
 }
 
-TEST_F(SettleJob, StartsInVainAreCounted) {
-  const std::vector<LeaseRecord> leases = read_leases(RunFolder{run_});
-  ASSERT_EQ(leases.size(), 1u);
-  EXPECT_EQ(vain_starts(leases, {"101", 0}), 0);
-  EXPECT_EQ(vain_starts(leases, {"101", 2}), 2);
-  EXPECT_EQ(vain_starts(leases, {"104", 2}), 3);
+TEST_F(SlurmJobEnd, StartsWithoutALeaseAreCounted) {
+  ASSERT_EQ(read_leases(RunFolder{run_}).size(), 1u);  // of restart 0
   ::setenv("SLURM_RESTART_COUNT", "3", 1);
-  EXPECT_EQ(settle_with(137), 93);
+  EXPECT_EQ(end_with(137), 93);
   EXPECT_THAT(actions(), ElementsAre(ElementsAre("scancel", "102", "103")));
 }
 
@@ -167,9 +163,9 @@ void make_unreadable(const std::string& run, const std::string& what) {
     std::filesystem::create_directory(run + "/" + what);
 }
 
-TEST_F(SettleJob, NothingUnreadableKeepsItFromDeciding) {
+TEST_F(SlurmJobEnd, NothingUnreadableKeepsItFromDeciding) {
   const auto requeued = ElementsAre("scontrol", "requeue", "101");
-  const auto noted = ElementsAre("scontrol", "update", "JobId=101", HasSubstr("/blind-0-1"));
+  const auto noted = ElementsAre("scontrol", "update", "JobId=101", HasSubstr("/failed-0-1"));
   for (const std::string what : {"STATUS", "lease", "jobs.json"}) {
     std::filesystem::remove_all(run_);
     SetUp();
@@ -178,7 +174,7 @@ TEST_F(SettleJob, NothingUnreadableKeepsItFromDeciding) {
       SCOPED_TRACE(fmt::format("{} {}", what, code));
       queue("RUNNING");
       slurm_.forget_calls();
-      EXPECT_EQ(settle_with(code), code == 0 ? 137 : code);
+      EXPECT_EQ(end_with(code), code == 0 ? 137 : code);
       if (what == "lease" && code != 75)
         EXPECT_THAT(actions(), ElementsAre(noted, requeued));
       else
@@ -186,7 +182,7 @@ TEST_F(SettleJob, NothingUnreadableKeepsItFromDeciding) {
     }
     queue("RUNNING");
     slurm_.forget_calls();
-    EXPECT_EQ(settle_with(5), 5) << what;
+    EXPECT_EQ(end_with(5), 5) << what;
     if (what == "jobs.json")
       EXPECT_THAT(actions(), IsEmpty());
     else
@@ -194,98 +190,98 @@ TEST_F(SettleJob, NothingUnreadableKeepsItFromDeciding) {
   }
 }
 
-TEST_F(SettleJob, AMalformedRecordOfJobsLeavesTheLaterOnesToSlurm) {
+TEST_F(SlurmJobEnd, AMalformedRecordOfJobsLeavesTheLaterOnesToSlurm) {
   write_file_durably(run_ + "/jobs.json", "{\"jobs\": [{\"id\": 7");
   testing::internal::CaptureStderr();
-  EXPECT_EQ(settle_with(93), 93);
+  EXPECT_EQ(end_with(93), 93);
   EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("the record of later jobs cannot be read"));
   EXPECT_THAT(actions(), IsEmpty());
 }
 
 // However often the job was started before: only starts in a row of which nothing is known count.
-TEST_F(SettleJob, BlindStartsAreCountedInTheJobsComment) {
+TEST_F(SlurmJobEnd, WhereNothingCanBeReadTheJobsCommentKeepsTheCount) {
   std::filesystem::remove_all(run_);  // not mounted on this node
   const std::string comment = token_of(run_) + ":s0";
-  for (int64_t blind = 1; blind <= 2; ++blind) {
+  for (int64_t failed = 1; failed <= 2; ++failed) {
     slurm_.forget_calls();
     queue("RUNNING");
-    if (blind == 2) note_in_queue("/blind-7-1");
-    ::setenv("SLURM_RESTART_COUNT", std::to_string(6 + blind).c_str(), 1);
-    EXPECT_EQ(settle_with(74), 74);
+    if (failed == 2) note_in_queue("/failed-7-1");
+    ::setenv("SLURM_RESTART_COUNT", std::to_string(6 + failed).c_str(), 1);
+    EXPECT_EQ(end_with(74), 74);
     EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "update", "JobId=101",
-                                                   fmt::format("Comment={}/blind-{}-{}", comment, 6 + blind, blind)),
+                                                   fmt::format("Comment={}/failed-{}-{}", comment, 6 + failed, failed)),
                                        ElementsAre("scontrol", "requeue", "101")));
   }
   slurm_.forget_calls();
   queue("RUNNING");
-  note_in_queue("/blind-8-2");
+  note_in_queue("/failed-8-2");
   ::setenv("SLURM_RESTART_COUNT", "9", 1);
-  EXPECT_EQ(settle_with(74), 93);
+  EXPECT_EQ(end_with(74), 93);
   EXPECT_THAT(actions(), IsEmpty());
 }
 
-TEST_F(SettleJob, ABlindStartThatCannotBeCountedIsNotRepeated) {
+TEST_F(SlurmJobEnd, AFailedStartThatCannotBeCountedIsNotRepeated) {
   std::filesystem::remove_all(run_);
   slurm_.file("queue", "");
-  EXPECT_EQ(settle_with(74), 74);
+  EXPECT_EQ(end_with(74), 74);
   EXPECT_THAT(actions(), IsEmpty());
 }
 
-TEST_F(SettleJob, ABlindStartThatSlurmHasReplacedTouchesNothing) {
+TEST_F(SlurmJobEnd, AStartThatSlurmHasReplacedTouchesNothingEvenIfNothingCanBeRead) {
   std::filesystem::remove_all(run_);
   std::string squeue = read_text_file(slurm_.bin() + "/squeue");
   slurm_.program("squeue", squeue.substr(0, squeue.rfind("cat ")) +
                                "[[ \"$*\" != *RestartCnt* ]] || { echo '2         '; exit; }\ncat \"$F/queue\"\n");
   ::setenv("SLURM_RESTART_COUNT", "1", 1);
-  EXPECT_EQ(settle_with(137), 77);
+  EXPECT_EQ(end_with(137), 77);
   EXPECT_THAT(actions(), IsEmpty());
   ::setenv("SLURM_RESTART_COUNT", "2", 1);
-  EXPECT_EQ(settle_with(137), 137);
+  EXPECT_EQ(end_with(137), 137);
   EXPECT_EQ(actions().size(), 2u);
 }
 
 // The newest lease may be a torn file; whose it is is then not known, and an older owner's word must not stand for it.
-TEST_F(SettleJob, ATornLeaseIsNobodysLease) {
+TEST_F(SlurmJobEnd, ATornLeaseIsNobodysLease) {
   write_file_durably(run_ + "/lease/000002.json", "{\"gener");
-  EXPECT_EQ(settle_with(137), 137);
-  EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "update", "JobId=101", HasSubstr("/blind-0-1")),
+  EXPECT_EQ(end_with(137), 137);
+  EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "update", "JobId=101", HasSubstr("/failed-0-1")),
                                      ElementsAre("scontrol", "requeue", "101")))
       << "not left to another owner";
 }
 
 // --- another node
 
-TEST_F(SettleJob, AStartInVainOnOneNodeGetsAnotherOne) {
+TEST_F(SlurmJobEnd, AFailedStartOnOneNodeGetsAnotherOne) {
   ::setenv("SLURM_JOB_NODELIST", "n1", 1);
   ::setenv("SLURM_JOB_PARTITION", "gpu", 1);
   ::setenv("SLURM_RESTART_COUNT", "1", 1);
   slurm_.file("nodes", "n1|idle|8|1|(null)|(null)\nn2|idle|8|1|(null)|(null)\n");
-  EXPECT_EQ(settle_with(74), 74);
+  EXPECT_EQ(end_with(74), 74);
   EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "requeue", "101"),
                                      ElementsAre("scontrol", "update", "JobId=101", "ExcNodeList=n1")));
   EXPECT_THAT(slurm_.calls("sinfo"), ElementsAre(testing::Contains("--partition=gpu")));
-  for (const int code : {75, 143}) {  // told to end: the node is not to blame
+  for (const int code : {75, 143}) {  // told to end: the node is not suspect
     queue("RUNNING");
     slurm_.forget_calls();
-    EXPECT_EQ(settle_with(code), code);
+    EXPECT_EQ(end_with(code), code);
     EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "requeue", "101")));
     EXPECT_THAT(slurm_.calls("sinfo"), IsEmpty());
   }
   queue("RUNNING");
   note_in_queue("", "n2");  // that one is excluded already
   slurm_.forget_calls();
-  EXPECT_EQ(settle_with(74), 74);
+  EXPECT_EQ(end_with(74), 74);
   EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "requeue", "101")));
   ::setenv("SLURM_JOB_RESERVATION", "r", 1);
   queue("RUNNING");
   slurm_.forget_calls();
-  EXPECT_EQ(settle_with(74), 74);
+  EXPECT_EQ(end_with(74), 74);
   EXPECT_THAT(actions(), ElementsAre(ElementsAre("scontrol", "requeue", "101"))) << "which nodes has the reservation?";
 }
 
-TEST_F(SettleJob, OutsideOfAJobThereIsNothingToSettle) {
+TEST_F(SlurmJobEnd, IsRefusedOutsideOfAJob) {
   ::unsetenv("SLURM_JOB_ID");
-  EXPECT_NEXUS_ERROR(settle_with(0), ErrorKind::kConfig, HasSubstr("SLURM_JOB_ID"));
+  EXPECT_NEXUS_ERROR(end_with(0), ErrorKind::kConfig, HasSubstr("SLURM_JOB_ID"));
 }
 
 TEST(Replaced, ByALaterStartOrByAnotherJobAfterThisStart) {
