@@ -4,7 +4,7 @@
 // A block has the queries of one tile of one head. Rows that are short of 16-byte alignment are read element by
 // element.
 #include "cuda/attention_tiles.cuh"
-#include "cuda/kernels.h"
+#include "cuda/device.h"
 
 namespace nexus::cuda {
 
@@ -130,8 +130,8 @@ __global__ void __launch_bounds__(Shape::kThreads, kForwardBlocks<Shape>) forwar
 
 }  // namespace
 
-void attention_forward(const Attention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
-                       const Tensor& logsumexp, Queue& queue) {
+void own_attention(const ops::AttentionForward& call, Queue& queue) {
+  const auto& [op, q, k, v, out, logsumexp] = call;
   dispatch(q.dtype, op.head_dim, [&]<typename T, int width>() {
     using Shape = ForwardShape<width>;
     const Forward<T> args{.q = static_cast<const T*>(q.data),
@@ -151,6 +151,12 @@ void attention_forward(const Attention& op, const Tensor& q, const Tensor& k, co
     launch<forward_kernel<T, Shape>, kForwardBytes<Shape>>(int64_t{args.pairs} * args.tiles, Shape::kThreads, args,
                                                            queue);
   });
+}
+
+template <>
+void compute(const ops::AttentionForward& op, Device& device) {
+  if (device.cudnn.takes(op)) return device.cudnn.run(op);
+  own_attention(op, device.queue);
 }
 
 }  // namespace nexus::cuda

@@ -6,7 +6,7 @@
 //   dV = P^T dO, dK = dS^T Q scale   a block per tile of keys, over the query heads of its kv head and later queries
 //   dQ = dS K scale                  a block per tile of queries, over earlier keys
 #include "cuda/attention_tiles.cuh"
-#include "cuda/kernels.h"
+#include "cuda/device.h"
 
 namespace nexus::cuda {
 
@@ -236,9 +236,8 @@ void launch_backward(const Attention& op, Backward<T> args, Queue& queue) {
 
 }  // namespace
 
-void attention_backward(const Attention& op, const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,
-                        const Tensor& out, const Tensor& logsumexp, const Tensor& scratch, const Tensor& dq,
-                        const Tensor& dk, const Tensor& dv, Queue& queue) {
+void own_attention(const ops::AttentionBackward& call, Queue& queue) {
+  const auto& [op, dout, q, k, v, out, logsumexp, scratch, dq, dk, dv] = call;
   dispatch(q.dtype, op.head_dim, [&]<typename T, int width>() {
     launch_backward<T, width>(op,
                               {.q = static_cast<const T*>(q.data),
@@ -263,6 +262,12 @@ void attention_backward(const Attention& op, const Tensor& dout, const Tensor& q
                                .vectors = rows_aligned<T>(op, {&dout, &q, &k, &v, &dq, &dk, &dv})},
                               queue);
   });
+}
+
+template <>
+void compute(const ops::AttentionBackward& op, Device& device) {
+  if (device.cudnn.takes(op)) return device.cudnn.run(op);
+  own_attention(op, device.queue);
 }
 
 }  // namespace nexus::cuda

@@ -243,8 +243,8 @@ class CudnnAttention::Impl {
   bool supports_forward(const Attention& op, DType dtype) { return possible(op, dtype) && forward_plan(op).graph; }
   bool supports_backward(const Attention& op, DType dtype) { return possible(op, dtype) && backward_plan(op).graph; }
 
-  void forward(const Attention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
-               const Tensor& logsumexp) {
+  void forward(const ops::AttentionForward& call) {
+    const auto& [op, q, k, v, out, logsumexp] = call;
     const Plan& plan = forward_plan(op);
     run(op, plan,
         {{kQ, aligned(q, 0)},
@@ -254,8 +254,8 @@ class CudnnAttention::Impl {
          {kLogsumexp, aligned(logsumexp, 0)}});
   }
 
-  void backward(const Attention& op, const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,
-                const Tensor& out, const Tensor& logsumexp, const Tensor& dq, const Tensor& dk, const Tensor& dv) {
+  void backward(const ops::AttentionBackward& call) {
+    const auto& [op, dout, q, k, v, out, logsumexp, scratch, dq, dk, dv] = call;
     const Plan& plan = backward_plan(op);
     for (int64_t first = 0; first < op.batch; first += plan.sequences) {
       const int64_t packed = first * op.context * op.ld, dense = first * op.context * op.heads * op.head_dim;
@@ -352,15 +352,12 @@ bool CudnnAttention::supports_backward(const Attention& op, DType dtype) {
   return impl_->supports_backward(op, dtype);
 }
 
-void CudnnAttention::forward(const Attention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
-                             const Tensor& logsumexp) {
-  impl_->forward(op, q, k, v, out, logsumexp);
+void CudnnAttention::run(const ops::AttentionForward& op) {
+  impl_->forward(op);
 }
 
-void CudnnAttention::backward(const Attention& op, const Tensor& dout, const Tensor& q, const Tensor& k,
-                              const Tensor& v, const Tensor& out, const Tensor& logsumexp, const Tensor& dq,
-                              const Tensor& dk, const Tensor& dv) {
-  impl_->backward(op, dout, q, k, v, out, logsumexp, dq, dk, dv);
+void CudnnAttention::run(const ops::AttentionBackward& op) {
+  impl_->backward(op);
 }
 
 std::string CudnnAttention::description() const {

@@ -16,13 +16,11 @@ bool CudnnAttention::supports_backward(const Attention&, DType) {
   return false;
 }
 
-void CudnnAttention::forward(const Attention&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                             const Tensor&) {
+void CudnnAttention::run(const ops::AttentionForward&) {
   NX_CHECK(false, "cuDNN is not in this build");
 }
 
-void CudnnAttention::backward(const Attention&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                              const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
+void CudnnAttention::run(const ops::AttentionBackward&) {
   NX_CHECK(false, "cuDNN is not in this build");
 }
 

@@ -4,9 +4,8 @@
 #include <ostream>
 
 #include "cuda/cuda_backend.h"
-#include "cuda/cudnn_attention.h"
+#include "cuda/device.h"
 #include "cuda/devices.h"
-#include "cuda/kernels.h"
 #include "cuda/queue_of.h"
 #include "support/test_tensor.h"
 
@@ -47,9 +46,9 @@ struct Result {
   std::vector<std::vector<char>> bits;
 };
 
-// forward(op, q, k, v, out, logsumexp) and backward(op, dout, ..., scratch, dq, dk, dv) on tensors of `backend`.
-template <typename Forward, typename Backward>
-Result attend(Backend& backend, DType dtype, const Problem& problem, const Forward& forward, const Backward& backward) {
+// run(operation) with both passes on tensors of `backend`.
+template <typename Run>
+Result attend(Backend& backend, DType dtype, const Problem& problem, const Run& run) {
   const Attention& op = problem.op;
   const int64_t tokens = op.batch * op.context, k_at = op.heads * op.head_dim, v_at = k_at + op.kv_heads * op.head_dim;
   const Shape packed_shape = {tokens, op.ld}, out_shape = {tokens, k_at}, lse_shape = {op.batch, op.heads, op.context};
@@ -62,9 +61,9 @@ Result attend(Backend& backend, DType dtype, const Problem& problem, const Forwa
     return view;
   };
   const Tensor k = part(packed, k_at), v = part(packed, v_at);
-  forward(op, packed.tensor(), k, v, out.tensor(), lse.tensor());
-  backward(op, dout.tensor(), packed.tensor(), k, v, out.tensor(), lse.tensor(), scratch.tensor(), gradients.tensor(),
-           part(gradients, k_at), part(gradients, v_at));
+  run(ops::AttentionForward{op, packed, k, v, out, lse});
+  run(ops::AttentionBackward{op, dout, packed, k, v, out, lse, scratch, gradients, part(gradients, k_at),
+                             part(gradients, v_at)});
 
   Result result{out.values(), lse.values(), gradients.values(), {out.raw(), lse.raw(), gradients.raw()}};
   int64_t written = 0;  // in the gaps, which are nobody's
@@ -79,24 +78,16 @@ Result attend(Backend& backend, DType dtype, const Problem& problem, const Forwa
 }
 
 Result on_cpu(const Problem& problem) {
-  return attend(
-      cpu(), DType::kF32, problem, [](auto&&... args) { cpu().attention_forward(args...); },
-      [](auto&&... args) { cpu().attention_backward(args...); });
+  return attend(cpu(), DType::kF32, problem, [](const auto& op) { cpu().run(op); });
 }
 
 Result by_own_kernels(const Problem& problem, DType dtype) {
   cuda::Queue& queue = cuda::queue_of(gpu());
-  return attend(
-      gpu(), dtype, problem, [&](auto&&... args) { cuda::attention_forward(args..., queue); },
-      [&](auto&&... args) { cuda::attention_backward(args..., queue); });
+  return attend(gpu(), dtype, problem, [&](const auto& op) { cuda::own_attention(op, queue); });
 }
 
 Result by_cudnn(const Problem& problem, cuda::CudnnAttention& cudnn) {
-  return attend(
-      gpu(), DType::kBF16, problem, [&](auto&&... args) { cudnn.forward(args...); },
-      [&](const Attention& op, const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
-          const Tensor& lse, const Tensor&, const Tensor& dq, const Tensor& dk,
-          const Tensor& dv) { cudnn.backward(op, dout, q, k, v, out, lse, dq, dk, dv); });
+  return attend(gpu(), DType::kBF16, problem, [&](const auto& op) { cudnn.run(op); });
 }
 
 // `out` and `gradient` are absolute errors beyond those of f32 sums.

@@ -1,5 +1,5 @@
-// The operations of backend.h as plain loops in double, written to be obviously right. Every back end is tested against
-// them. Shapes are those of backend.h; packed attention operands are pointers with a leading dimension.
+// The operations of backend/ops/ as plain loops in double, written to be obviously right. Every back end is tested
+// against them. Shapes are those of the operations; packed attention operands are pointers with a leading dimension.
 #pragma once
 
 #include <algorithm>

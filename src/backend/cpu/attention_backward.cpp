@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "backend/cpu/attention_blocks.h"
-#include "backend/cpu/kernels.h"
+#include "backend/cpu/device.h"
 
 namespace nexus::cpu {
 
@@ -127,19 +127,17 @@ class KvHead {
   C *keys_, *keys_t_, *values_t_, *dkeys_, *dvalues_, *queries_, *dqueries_, *dout_, *probabilities_, *dscores_;
 };
 
-}  // namespace
-
 template <typename T>
-void attention_backward(const Attention& op, const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,
-                        const Tensor& out, const Tensor& logsumexp, const Tensor& scratch, const Tensor& dq,
-                        const Tensor& dk, const Tensor& dv) {
+void backward(const ops::AttentionBackward& call) {
   using C = Wide<T>;
+  const Attention& op = call.options;
   const HeadExtents<C> size(op);
   const int64_t group = op.heads / op.kv_heads, ld_out = op.heads * op.head_dim;
-  const T *queries = q.as<T>(), *keys = k.as<T>(), *values = v.as<T>(), *gradient = dout.as<T>(), *output = out.as<T>();
-  T *dqueries = dq.as<T>(), *dkeys = dk.as<T>(), *dvalues = dv.as<T>();
-  const C* statistics = logsumexp.as<C>();
-  C* deltas = scratch.as<C>();
+  const T *queries = call.q.as<T>(), *keys = call.k.as<T>(), *values = call.v.as<T>();
+  const T *gradient = call.dout.as<T>(), *output = call.out.as<T>();
+  T *dqueries = call.dq.as<T>(), *dkeys = call.dk.as<T>(), *dvalues = call.dv.as<T>();
+  const C* statistics = call.logsumexp.as<C>();
+  C* deltas = call.scratch.as<C>();
   parallel_for(op.batch * op.kv_heads, [&](int64_t task) {
     const int64_t batch = task / op.kv_heads, kv_head = task % op.kv_heads, first = batch * op.context;
     const int64_t kv_at = first * op.ld + kv_head * op.head_dim;
@@ -155,13 +153,11 @@ void attention_backward(const Attention& op, const Tensor& dout, const Tensor& q
   });
 }
 
-#define NX_INSTANTIATE(T)                                                                                           \
-  template void attention_backward<T>(const Attention&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, \
-                                      const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,    \
-                                      const Tensor&);
-NX_INSTANTIATE(float)
-NX_INSTANTIATE(Bf16)
-NX_INSTANTIATE(double)
-#undef NX_INSTANTIATE
+}  // namespace
+
+template <>
+void compute(const ops::AttentionBackward& op, Device&) {
+  with_scalar(op.q.dtype, [&]<typename T>() { backward<T>(op); });
+}
 
 }  // namespace nexus::cpu

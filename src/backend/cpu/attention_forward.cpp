@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "backend/cpu/attention_blocks.h"
-#include "backend/cpu/kernels.h"
+#include "backend/cpu/device.h"
 
 namespace nexus::cpu {
 
@@ -88,17 +88,15 @@ class QueryBlock {
   SoftmaxState<C> state_;
 };
 
-}  // namespace
-
 template <typename T>
-void attention_forward(const Attention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
-                       const Tensor& logsumexp) {
+void forward(const ops::AttentionForward& call) {
   using C = Wide<T>;
+  const Attention& op = call.options;
   const HeadExtents<C> size(op);
   const int64_t group = op.heads / op.kv_heads, ld_out = op.heads * op.head_dim;
-  const T *queries = q.as<T>(), *keys = k.as<T>(), *values = v.as<T>();
-  T* output = out.as<T>();
-  C* statistics = logsumexp.as<C>();
+  const T *queries = call.q.as<T>(), *keys = call.k.as<T>(), *values = call.v.as<T>();
+  T* output = call.out.as<T>();
+  C* statistics = call.logsumexp.as<C>();
   parallel_for(op.batch * op.kv_heads, [&](int64_t task) {
     const int64_t batch = task / op.kv_heads, kv_head = task % op.kv_heads;
     const int64_t first = batch * op.context;
@@ -121,12 +119,11 @@ void attention_forward(const Attention& op, const Tensor& q, const Tensor& k, co
   });
 }
 
-#define NX_INSTANTIATE(T)                                                                                          \
-  template void attention_forward<T>(const Attention&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, \
-                                     const Tensor&);
-NX_INSTANTIATE(float)
-NX_INSTANTIATE(Bf16)
-NX_INSTANTIATE(double)
-#undef NX_INSTANTIATE
+}  // namespace
+
+template <>
+void compute(const ops::AttentionForward& op, Device&) {
+  with_scalar(op.q.dtype, [&]<typename T>() { forward<T>(op); });
+}
 
 }  // namespace nexus::cpu

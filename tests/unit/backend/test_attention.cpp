@@ -50,8 +50,8 @@ TEST_P(AttentionTest, ForwardMatchesTheLoops) {
     const Values qkv = random(size.count());
     const TestTensor packed(device(), dtype(), {size.tokens(), size.op.ld}, qkv);
     TestTensor out(device(), dtype(), size.out_shape()), lse(device(), wide(), size.stats_shape());
-    device().attention_forward(size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()), out,
-                               lse);
+    device().run(ops::AttentionForward{size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()),
+                                       out, lse});
     const auto expected = reference::attention_forward(size.op, &qkv[0], &qkv[0] + size.k_at(), &qkv[0] + size.v_at());
     // Scores are sums of head_dim products divided by sqrt(head_dim); exp passes their error on to averages of values.
     const double absolute = 4 * sum_error(size.op.head_dim + size.op.context);
@@ -70,9 +70,9 @@ TEST_P(AttentionTest, BackwardMatchesTheLoops) {
     TestTensor out(device(), dtype(), size.out_shape()), lse(device(), wide(), size.stats_shape());
     TestTensor scratch(device(), wide(), size.stats_shape()), dpacked(device(), dtype(), shape);
     const Tensor k = size.part(packed, size.k_at()), v = size.part(packed, size.v_at());
-    device().attention_forward(size.op, packed, k, v, out, lse);
-    device().attention_backward(size.op, gradient, packed, k, v, out, lse, scratch, dpacked,
-                                size.part(dpacked, size.k_at()), size.part(dpacked, size.v_at()));
+    device().run(ops::AttentionForward{size.op, packed, k, v, out, lse});
+    device().run(ops::AttentionBackward{size.op, gradient, packed, k, v, out, lse, scratch, dpacked,
+                                        size.part(dpacked, size.k_at()), size.part(dpacked, size.v_at())});
     Values expected = reference::zeros(size.count());
     reference::attention_backward(size.op, dout, &qkv[0], &qkv[0] + size.k_at(), &qkv[0] + size.v_at(), &expected[0],
                                   &expected[0] + size.k_at(), &expected[0] + size.v_at());
@@ -99,9 +99,9 @@ TEST_P(AttentionTest, TwoCallsAgreeBitForBit) {
   for (int call = 0; call < 3; ++call) {
     TestTensor out(device(), dtype(), size.out_shape()), lse(device(), wide(), size.stats_shape());
     TestTensor scratch(device(), wide(), size.stats_shape()), dpacked(device(), dtype(), shape);
-    device().attention_forward(size.op, packed, k, v, out, lse);
-    device().attention_backward(size.op, gradient, packed, k, v, out, lse, scratch, dpacked,
-                                size.part(dpacked, size.k_at()), size.part(dpacked, size.v_at()));
+    device().run(ops::AttentionForward{size.op, packed, k, v, out, lse});
+    device().run(ops::AttentionBackward{size.op, gradient, packed, k, v, out, lse, scratch, dpacked,
+                                        size.part(dpacked, size.k_at()), size.part(dpacked, size.v_at())});
     const std::vector<std::vector<char>> now = {out.raw(), lse.raw(), dpacked.raw()};
     if (first.empty()) first = now;
     EXPECT_EQ(now, first);
@@ -114,8 +114,8 @@ TEST_P(AttentionTest, LaterTokensDoNotChangeEarlierOnes) {
   TestTensor packed(device(), dtype(), {size.tokens(), size.op.ld}, qkv);
   TestTensor out(device(), dtype(), size.out_shape()), lse(device(), wide(), size.stats_shape());
   const auto forward = [&] {
-    device().attention_forward(size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()), out,
-                               lse);
+    device().run(ops::AttentionForward{size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()),
+                                       out, lse});
     return out.values();
   };
   const Values before = forward();
@@ -139,13 +139,14 @@ TEST(Attention, BackwardIsTheSlopeOfForward) {
   const Tensor k = size.part(packed, size.k_at()), v = size.part(packed, size.v_at());
   const auto loss = [&](const Values& x) {
     packed.set(x);
-    device().attention_forward(size.op, packed, k, v, out, lse);
+    device().run(ops::AttentionForward{size.op, packed, k, v, out, lse});
     return dot(out.values(), dout);
   };
   loss(qkv);
   TestTensor dpacked(device(), DType::kF64, shape, Values(static_cast<size_t>(size.count()), 0.0));
-  device().attention_backward(size.op, TestTensor(device(), DType::kF64, size.out_shape(), dout), packed, k, v, out,
-                              lse, scratch, dpacked, size.part(dpacked, size.k_at()), size.part(dpacked, size.v_at()));
+  device().run(ops::AttentionBackward{size.op, TestTensor(device(), DType::kF64, size.out_shape(), dout), packed, k, v,
+                                      out, lse, scratch, dpacked, size.part(dpacked, size.k_at()),
+                                      size.part(dpacked, size.v_at())});
   expect_gradient(dpacked.values(), qkv, loss, "dqkv");
 }
 
@@ -153,7 +154,8 @@ TEST(Attention, HugeScoresStayFinite) {
   const Packed size = make_case(1, 70, 1, 1, 16, 0);
   const TestTensor packed(device(), DType::kF32, {size.tokens(), size.op.ld}, random_values(size.count(), 1e4));
   TestTensor out(device(), DType::kF32, size.out_shape()), lse(device(), DType::kF32, size.stats_shape());
-  device().attention_forward(size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()), out, lse);
+  device().run(
+      ops::AttentionForward{size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()), out, lse});
   for (const double value : out.values()) ASSERT_TRUE(std::isfinite(value));
 }
 
@@ -169,11 +171,11 @@ TEST_P(RopeTest, MatchesTheLoopsAndRotatesBack) {
     TestTensor x(device(), dtype(), {tokens, op.ld}, before);
     Values expected = before;
     reference::rope(op, expected.data(), tokens, false);
-    device().rope(op, x, false);
+    device().run(ops::Rotate{op, x, false});
     // Two products of magnitude up to 4.
     const double absolute = dtype() == DType::kF64 ? 1e-14 : 2e-6;
     expect_close(x.values(), expected, relative(), absolute + (dtype() == DType::kBF16 ? 1e-3 : 0), "rotated");
-    device().rope(op, x, true);
+    device().run(ops::Rotate{op, x, true});
     // There and back rounds twice, each time by half a step of the largest element of the pair.
     const double twice = dtype() == DType::kBF16 ? 3e-2 : 2 * absolute;
     expect_close(x.values(), before, relative(), twice, "back");
@@ -193,8 +195,8 @@ TEST(Rope, ScoresDependOnDistanceOnly) {
   }
   TestTensor rotated_q(device(), DType::kF64, {op.context, 16}, queries),
       rotated_k(device(), DType::kF64, {op.context, 16}, keys);
-  device().rope(op, rotated_q, false);
-  device().rope(op, rotated_k, false);
+  device().run(ops::Rotate{op, rotated_q, false});
+  device().run(ops::Rotate{op, rotated_k, false});
   const auto score = [&](int64_t i, int64_t j) {
     const Values a = rotated_q.values(), b = rotated_k.values();
     return dot(Values(a.begin() + i * 16, a.begin() + (i + 1) * 16),
