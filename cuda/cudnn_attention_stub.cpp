@@ -1,4 +1,4 @@
-// A build without cuDNN: the answer is always no, and cuda/attention.cu attends.
+// A build without cuDNN: the answer is always no, and our own kernels attend.
 #include "cuda/cudnn_attention.h"
 
 namespace nexus::cuda {
@@ -8,11 +8,11 @@ class CudnnAttention::Impl {};
 CudnnAttention::CudnnAttention(Queue&, bool) {}
 CudnnAttention::~CudnnAttention() = default;
 
-bool CudnnAttention::supports_forward(const Attention&, DType) {
+bool CudnnAttention::supports_forward(const Attention&, DType, bool) {
   return false;
 }
 
-bool CudnnAttention::supports_backward(const Attention&, DType) {
+bool CudnnAttention::supports_backward(const Attention&, DType, bool) {
   return false;
 }
 

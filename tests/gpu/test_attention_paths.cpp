@@ -1,7 +1,9 @@
 // The two ways in which a GPU attends, cuDNN and our own kernels, against each other and against the CPU.
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <ostream>
+#include <utility>
 
 #include "cuda/cuda_backend.h"
 #include "cuda/device.h"
@@ -24,8 +26,10 @@ Backend& cpu() {
 
 // q, k and v side by side, and eight unused elements at the end of a token.
 struct Problem {
-  Problem(int64_t batch, int64_t context, int64_t heads, int64_t kv_heads, int64_t head_dim)
-      : op{batch, context, heads, kv_heads, head_dim, (heads + 2 * kv_heads) * head_dim + kGap},
+  Problem(int64_t batch, int64_t context, int64_t heads, int64_t kv_heads, int64_t head_dim,
+          AttentionMask mask = AttentionMask::kCausal, std::vector<int32_t> of_samples = {})
+      : op{batch, context, heads, kv_heads, head_dim, (heads + 2 * kv_heads) * head_dim + kGap, mask},
+        lengths(std::move(of_samples)),
         qkv(rounded_values(batch * context * op.ld)),
         dout(rounded_values(batch * context * heads * head_dim)) {}
 
@@ -38,6 +42,7 @@ struct Problem {
 
   static constexpr int64_t kGap = 8;
   Attention op;
+  std::vector<int32_t> lengths;  // none: every sample is whole
   Values qkv, dout;
 };
 
@@ -61,9 +66,12 @@ Result attend(Backend& backend, DType dtype, const Problem& problem, const Run& 
     return view;
   };
   const Tensor k = part(packed, k_at), v = part(packed, v_at);
-  run(ops::AttentionForward{op, packed, k, v, out, lse});
+  std::optional<TestTensor> lengths;
+  if (!problem.lengths.empty()) lengths.emplace(backend, problem.lengths);
+  const Tensor of_samples = lengths ? lengths->tensor() : Tensor{};
+  run(ops::AttentionForward{op, packed, k, v, out, lse, of_samples});
   run(ops::AttentionBackward{op, dout, packed, k, v, out, lse, scratch, gradients, part(gradients, k_at),
-                             part(gradients, v_at)});
+                             part(gradients, v_at), of_samples});
 
   Result result{out.values(), lse.values(), gradients.values(), {out.raw(), lse.raw(), gradients.raw()}};
   int64_t written = 0;  // in the gaps, which are nobody's
@@ -74,6 +82,9 @@ Result attend(Backend& backend, DType dtype, const Problem& problem, const Run& 
     value = 0;
   }
   EXPECT_EQ(written, 0);
+  for (int64_t row = 0; lengths && row < lse_shape.count(); ++row)  // of tokens beyond a length it means nothing
+    if (row % op.context >= problem.lengths[static_cast<size_t>(row / op.context / op.heads)])
+      result.logsumexp[static_cast<size_t>(row)] = 0;
   return result;
 }
 
@@ -110,8 +121,9 @@ double gradient_error(const Attention& op) {
   return 3e-2 * std::sqrt(static_cast<double>(op.heads / op.kv_heads));
 }
 
-bool supports_both(cuda::CudnnAttention& cudnn, const Attention& op) {
-  return cudnn.supports_forward(op, DType::kBF16) && cudnn.supports_backward(op, DType::kBF16);
+bool supports_both(cuda::CudnnAttention& cudnn, const Attention& op, bool with_lengths = false) {
+  return cudnn.supports_forward(op, DType::kBF16, with_lengths) &&
+         cudnn.supports_backward(op, DType::kBF16, with_lengths);
 }
 
 struct Heads {
@@ -154,6 +166,25 @@ TEST_P(AttentionPaths, AgreeWithTheCpu) {
     expect_same(by_cudnn(size, deterministic), expected, size.op, kBf16, kProbabilities, gradient);
   }
   if (!with_cudnn) GTEST_SKIP() << "own kernels agree; cuDNN: " << cudnn.description();
+}
+
+TEST_P(AttentionPaths, AgreeWhereAllSeeAll) {
+  cuda::CudnnAttention cudnn(cuda::queue_of(gpu()), false);
+  bool by_library = true;
+  for (const std::vector<int32_t>& lengths : {std::vector<int32_t>{}, {1000, 129}, {0, 64}}) {
+    SCOPED_TRACE(testing::Message() << lengths.size() << " lengths");
+    const Problem whole = problem(2, 1000);
+    const Problem size(2, 1000, whole.op.heads, whole.op.kv_heads, whole.op.head_dim, AttentionMask::kFull, lengths);
+    const Result expected = on_cpu(size);
+    const double gradient = gradient_error(size.op);
+    expect_same(by_own_kernels(size, DType::kF32), expected, size.op, 4e-6, 0, 0);
+    expect_same(by_own_kernels(size, DType::kBF16), expected, size.op, kBf16, 0, gradient);
+    // By whichever of the two the back end takes; it clears the rows of padding after cuDNN.
+    const auto choose = [](const auto& op) { gpu().run(op); };
+    expect_same(attend(gpu(), DType::kBF16, size, choose), expected, size.op, kBf16, kProbabilities, gradient);
+    by_library = by_library && supports_both(cudnn, size.op, !lengths.empty());
+  }
+  if (!by_library) GTEST_SKIP() << "own kernels agree; cuDNN: " << cudnn.description();
 }
 
 TEST_P(AttentionPaths, OwnKernelsRepeatThemselvesBitForBit) {

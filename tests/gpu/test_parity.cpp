@@ -220,7 +220,7 @@ TEST_P(Parity, Rope) {
 }
 
 // Packed as a layer packs them: q, k, v side by side, and `gap` elements of someone else.
-void attend(Side& side, const Attention& op) {
+void attend(Side& side, const Attention& op, const std::vector<int32_t>& lengths = {}) {
   // f32: scores are sums of head_dim terms, and exp turns their absolute error of up to 1e-6 into a relative one. bf16:
   // probabilities and their gradients are rounded to 2^-9 before they are multiplied; backward also subtracts
   // sum(dout out), of an output that is rounded, too.
@@ -233,12 +233,16 @@ void attend(Side& side, const Attention& op) {
   const int64_t k_at = width, v_at = width + op.kv_heads * op.head_dim;
   const Tensor qkv = side.input({tokens, op.ld}), dout = side.input({tokens, width});
   const Tensor out = side.output("out", side.dtype(), {tokens, width}, forward_bound);
-  const Tensor logsumexp = side.output("logsumexp", side.wide(), {op.batch, op.heads, op.context}, 4e-6);
-  side.backend.run(ops::AttentionForward{op, qkv, part(qkv, k_at), part(qkv, v_at), out, logsumexp});
+  const Shape rows = {op.batch, op.heads, op.context};
+  // Of tokens beyond a length it means nothing.
+  const Tensor logsumexp = lengths.empty() ? side.output("logsumexp", side.wide(), rows, 4e-6)
+                                           : side.given(side.wide(), rows, Values(static_cast<size_t>(rows.count())));
+  const Tensor of_samples = lengths.empty() ? Tensor{} : side.ids(lengths);
+  side.backend.run(ops::AttentionForward{op, qkv, part(qkv, k_at), part(qkv, v_at), out, logsumexp, of_samples});
   const Tensor scratch = side.input_as(side.wide(), logsumexp.shape);
   const Tensor dqkv = side.updated("dqkv", side.dtype(), {tokens, op.ld}, backward_bound);
   side.backend.run(ops::AttentionBackward{op, dout, qkv, part(qkv, k_at), part(qkv, v_at), out, logsumexp, scratch,
-                                          dqkv, part(dqkv, k_at), part(dqkv, v_at)});
+                                          dqkv, part(dqkv, k_at), part(dqkv, v_at), of_samples});
 }
 
 TEST_P(Parity, Attention) {
@@ -255,6 +259,29 @@ TEST_P(Parity, Attention) {
         named(fmt::format("attention {} x {}, {} kv heads", c.batch, c.context, c.kv_heads),
               {c.heads, c.head_dim, c.gap}),
         [&](Side& side) { attend(side, op); }, deterministic_gpu());
+  }
+}
+
+TEST_P(Parity, AttentionOfAllToAll) {
+  struct Case {
+    int64_t batch, context, heads, kv_heads, head_dim, gap;
+    std::vector<int32_t> lengths;
+  };
+  for (const Case& c :
+       {Case{2, 1000, 6, 6, 128, 0, {}}, Case{2, 333, 8, 2, 64, 8, {}}, Case{4, 1000, 4, 2, 64, 0, {1000, 0, 1, 517}},
+        Case{3, 129, 3, 3, 20, 5, {128, 129, 65}}, Case{2, 65, 4, 4, 80, 0, {64, 13}}}) {
+    const Attention op{c.batch,
+                       c.context,
+                       c.heads,
+                       c.kv_heads,
+                       c.head_dim,
+                       (c.heads + 2 * c.kv_heads) * c.head_dim + c.gap,
+                       AttentionMask::kFull};
+    expect_parity(
+        named(fmt::format("attention of all to all {} x {}, {} kv heads, {} lengths", c.batch, c.context, c.kv_heads,
+                          c.lengths.size()),
+              {c.heads, c.head_dim, c.gap}),
+        [&](Side& side) { attend(side, op, c.lengths); }, deterministic_gpu());
   }
 }
 

@@ -9,16 +9,25 @@
 
 namespace nexus {
 
-// Causal: token t sees tokens up to t of its sequence.
+enum class AttentionMask {
+  kCausal,  // token t sees tokens up to t of its sequence
+  kFull,    // every token sees every other one of its sequence
+};
+
 struct Attention {
   int64_t batch = 0, context = 0, heads = 0, kv_heads = 0, head_dim = 0;
   int64_t ld = 0;  // elements between tokens of q, k, v and their gradients
+  AttentionMask mask = AttentionMask::kCausal;
+
+  bool causal() const { return mask == AttentionMask::kCausal; }
 
   int64_t tokens() const { return batch * context; }
-  // Of one product over all heads, the causal half. A forward pass has two products, a backward pass counts four by the
-  // convention of three times forward; recomputing the probabilities is not counted.
+  // Of one product over all heads, of a causal one its half; lengths, which only the data know, count as full. A
+  // forward pass has two products, a backward pass counts four by the convention of three times forward; recomputing
+  // the probabilities is not counted.
   double product_flops() const {
-    return static_cast<double>(batch * heads * context) * static_cast<double>(context * head_dim);
+    const double half = static_cast<double>(batch * heads * context) * static_cast<double>(context * head_dim);
+    return causal() ? half : 2 * half;
   }
   // q, k, v and out, or their gradients: views do not say how wide they are.
   double head_bytes(DType dtype) const {
@@ -59,12 +68,17 @@ struct Rotate {
 };
 
 // scale 1/sqrt(head_dim). logsumexp is wide [batch, heads, context]. Never materialises context x context.
+//
+// With kFull, `lengths` (i32 [batch], 0 to context) may be defined: of a sample only the first tokens exist then. The
+// others neither attend nor are attended, whatever finite values they hold; their rows of out, dq, dk and dv are zero,
+// and their logsumexp means nothing. The CPU refuses lengths out of range; a GPU cannot look before it launches.
 struct AttentionForward {
   Attention options;
   Tensor q, k, v, out, logsumexp;
+  Tensor lengths = {};
 
   void check() const {
-    const auto& [batch, context, heads, kv_heads, head_dim, ld] = options;
+    const auto& [batch, context, heads, kv_heads, head_dim, ld, mask] = options;
     check_float(q);
     NX_CHECK(batch > 0 && context > 0 && heads > 0 && kv_heads > 0 && head_dim > 0, "empty attention");
     NX_CHECK(heads % kv_heads == 0, "{} heads share {} kv heads", heads, kv_heads);
@@ -74,6 +88,9 @@ struct AttentionForward {
     NX_CHECK(out.dtype == q.dtype && out.count() == options.tokens() * heads * head_dim, "output {} of {} tokens",
              out.shape.str(), options.tokens());
     check_wide(logsumexp, q.dtype, {batch, heads, context});
+    if (!lengths.defined()) return;
+    NX_CHECK(mask == AttentionMask::kFull, "causal attention takes whole sequences");
+    check_is(lengths, DType::kI32, {batch});
   }
   Cost cost() const {
     return {"attention_forward", 2 * options.product_flops(), options.head_bytes(q.dtype) + bytes_of(logsumexp)};
@@ -84,9 +101,10 @@ struct AttentionForward {
 struct AttentionBackward {
   Attention options;
   Tensor dout, q, k, v, out, logsumexp, scratch, dq, dk, dv;
+  Tensor lengths = {};
 
   void check() const {
-    AttentionForward{options, q, k, v, out, logsumexp}.check();
+    AttentionForward{options, q, k, v, out, logsumexp, lengths}.check();
     AttentionForward{options, dq, dk, dv, dout, scratch}.check();
     NX_CHECK(dq.dtype == q.dtype, "gradients of {} for {}", name_of(dq.dtype), name_of(q.dtype));
   }

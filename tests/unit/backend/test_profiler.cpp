@@ -92,6 +92,14 @@ TEST_F(ProfilerTest, CountsTheElementsOfAttentionThatItsViewsDoNotShow) {
   EXPECT_EQ(bytes("rope"), 2 * 2.0 * 16 * 4 * 8);  // half of each head rotates
   EXPECT_EQ(flops("attention_forward"), 2.0 * 2 * 4 * 8 * 8 * 16);
   EXPECT_EQ(flops("attention_backward"), 2 * flops("attention_forward"));
+  profiler_.reset();
+  Attention full = op;
+  full.mask = AttentionMask::kFull;
+  const Tensor lengths = null_tensor(DType::kI32, {2});  // what they hold is not looked at
+  dry_->run(ops::AttentionForward{full, view, view, view, out, wide, lengths});
+  dry_->run(ops::AttentionBackward{full, out, view, view, view, out, wide, wide, view, view, view, lengths});
+  EXPECT_EQ(flops("attention_forward"), 2 * 2.0 * 2 * 4 * 8 * 8 * 16);
+  EXPECT_EQ(flops("attention_backward"), 2 * flops("attention_forward"));
 }
 
 TEST_F(ProfilerTest, CountsLogitsAndRowsOfTheEmbedding) {
