@@ -1,10 +1,10 @@
-// Our own causal attention, forward: an online softmax over tiles of keys (Dao et al. 2022, FlashAttention), in f32
+// Our own attention, forward: an online softmax over tiles of keys (Dao et al. 2022, FlashAttention), in f32
 // arithmetic on the ordinary cores. Every shape works; cuDNN is faster where it can be used (cuda/cudnn_attention.h).
 //
 // A block has the queries of one tile of one head. Rows that are short of 16-byte alignment are read element by
 // element.
 #include "cuda/attention_tiles.cuh"
-#include "cuda/kernels.h"
+#include "cuda/device.h"
 
 namespace nexus::cuda {
 
@@ -18,8 +18,9 @@ struct Forward {
   T* out;
   float* logsumexp;
   int64_t ld;
-  int context, heads, group, head_dim;  // group: query heads of a kv head
-  int pairs, tiles;                     // (batch, head) pairs; tiles of queries
+  Samples samples;
+  int heads, group, head_dim;  // group: query heads of a kv head
+  int pairs, tiles;            // (batch, head) pairs; tiles of queries
   float scale;
   bool vectors;
 };
@@ -42,18 +43,21 @@ struct Softmax {
   float highest[Shape::kRowsEach], total[Shape::kRowsEach];
 };
 
-// Turns scores into unnormalised probabilities and rescales what was summed before. Own row i is query first_query + i.
-template <typename Shape>
-__device__ inline void softmax_step(int first_query, int first_key, float log2_scale, Softmax<Shape>& state,
-                                    Scores<Shape>& scores, Sums<Shape>& sums) {
-  // The lane's key j of the tile is visible to own row i if it is no later: 16 j <= visible + kGroups i.
-  const int visible = first_query + group_of_thread() - first_key - lane_of_row();
+// Turns scores into unnormalised probabilities and rescales what was summed before. Own row i is query first_query + i;
+// the tile has `key_rows` keys.
+template <typename Shape, bool kCausal>
+__device__ inline void softmax_step(int first_query, int first_key, int key_rows, float log2_scale,
+                                    Softmax<Shape>& state, Scores<Shape>& scores, Sums<Shape>& sums) {
+  // The lane's key j of the tile is visible to own row i if it is no later: 16 j <= visible + kGroups i; without a
+  // causal mask if it exists: 16 j <= visible.
+  const int visible = (kCausal ? first_query + group_of_thread() - first_key : key_rows - 1) - lane_of_row();
+  constexpr int kStep = kCausal ? Shape::kGroups : 0;
 #pragma unroll
   for (int i = 0; i < Shape::kRowsEach; ++i) {
     float highest = -kInfinity;
 #pragma unroll
     for (int j = 0; j < Shape::kColumnsEach; ++j) {
-      if (j * kLanes > visible + i * Shape::kGroups) scores[i][j] = -kInfinity;
+      if (j * kLanes > visible + i * kStep) scores[i][j] = -kInfinity;
       highest = fmaxf(highest, scores[i][j]);
     }
     // Key 0 is visible to all and lies in the first tile: from then on this is finite.
@@ -74,7 +78,7 @@ __device__ inline void softmax_step(int first_query, int first_key, float log2_s
 }
 
 // The keys of a tile and then its values share one piece of memory, which lets one more block onto a multiprocessor.
-template <typename T, typename Shape>
+template <typename T, typename Shape, bool kCausal>
 __global__ void __launch_bounds__(Shape::kThreads, kForwardBlocks<Shape>) forward_kernel(const Forward<T> args) {
   extern __shared__ float4 shared_memory[];
   float* queries = reinterpret_cast<float*>(shared_memory);
@@ -84,8 +88,10 @@ __global__ void __launch_bounds__(Shape::kThreads, kForwardBlocks<Shape>) forwar
   // The last queries see most keys: their blocks come first.
   const int tile = args.tiles - 1 - static_cast<int>(blockIdx.x) / args.pairs;
   const int pair = static_cast<int>(blockIdx.x) % args.pairs, batch = pair / args.heads, head = pair % args.heads;
-  const int first_query = tile * Shape::kOwn, query_rows = min(Shape::kOwn, args.context - first_query);
-  const int64_t first_token = int64_t{batch} * args.context, token = first_token + first_query;
+  const int context = args.samples.context, tokens = kCausal ? context : args.samples.tokens(batch);
+  const int first_query = tile * Shape::kOwn, rows = min(Shape::kOwn, context - first_query);
+  const int query_rows = kCausal ? rows : rows_of_tile<Shape::kOwn>(first_query, tokens);
+  const int64_t first_token = int64_t{batch} * context, token = first_token + first_query;
   const int64_t kv_at = first_token * args.ld + head / args.group * args.head_dim;
   load_tile<Shape, Shape::kOwn>(args.q + token * args.ld + head * args.head_dim, args.ld, query_rows, args.head_dim,
                                 args.vectors, queries);
@@ -98,8 +104,9 @@ __global__ void __launch_bounds__(Shape::kThreads, kForwardBlocks<Shape>) forwar
     state.highest[i] = -kInfinity;
     state.total[i] = 0;
   }
-  for (int first_key = 0; first_key < first_query + query_rows; first_key += Shape::kOther) {
-    const int key_rows = min(Shape::kOther, args.context - first_key);
+  const int last_key = kCausal ? first_query + query_rows : query_rows > 0 ? tokens : 0;
+  for (int first_key = 0; first_key < last_key; first_key += Shape::kOther) {
+    const int key_rows = min(Shape::kOther, tokens - first_key);
     const int64_t at = kv_at + first_key * args.ld;
     __syncthreads();  // the former values and weights have been read
     load_tile<Shape, Shape::kOther>(args.k + at, args.ld, key_rows, args.head_dim, args.vectors, other);
@@ -108,7 +115,7 @@ __global__ void __launch_bounds__(Shape::kThreads, kForwardBlocks<Shape>) forwar
     dot_rows<Shape>(queries, other, scores);
     __syncthreads();  // the keys have been read
     load_tile<Shape, Shape::kOther>(args.v + at, args.ld, key_rows, args.head_dim, args.vectors, other);
-    softmax_step<Shape>(first_query, first_key, args.scale * kLog2E, state, scores, sums);
+    softmax_step<Shape, kCausal>(first_query, first_key, key_rows, args.scale * kLog2E, state, scores, sums);
     write_weights<Shape>(scores, weights);
     __syncthreads();
     accumulate<Shape>(weights, other, sums);
@@ -119,20 +126,21 @@ __global__ void __launch_bounds__(Shape::kThreads, kForwardBlocks<Shape>) forwar
 #pragma unroll
   for (int i = 0; i < Shape::kRowsEach; ++i) {
     const int row = group_of_thread() + i * Shape::kGroups;
-    if (row >= query_rows) continue;
-    store_row<Shape>(sums[i], 1.0f / state.total[i], args.head_dim, args.vectors,
+    if (row >= rows) continue;
+    const bool exists = kCausal || row < query_rows;
+    store_row<Shape>(sums[i], exists ? 1.0f / state.total[i] : 0.0f, args.head_dim, args.vectors,
                      args.out + ((token + row) * args.heads + head) * args.head_dim);
     if (lane_of_row() == 0)
-      args.logsumexp[int64_t{pair} * args.context + first_query + row] =
-          state.highest[i] * args.scale + logf(state.total[i]);
+      args.logsumexp[int64_t{pair} * context + first_query + row] =
+          exists ? state.highest[i] * args.scale + logf(state.total[i]) : 0.0f;
   }
 }
 
 }  // namespace
 
-void attention_forward(const Attention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
-                       const Tensor& logsumexp, Queue& queue) {
-  dispatch(q.dtype, op.head_dim, [&]<typename T, int width>() {
+void own_attention(const ops::AttentionForward& call, Queue& queue) {
+  const auto& [op, q, k, v, out, logsumexp, lengths] = call;
+  dispatch(q.dtype, op, [&]<typename T, int width, bool kCausal>() {
     using Shape = ForwardShape<width>;
     const Forward<T> args{.q = static_cast<const T*>(q.data),
                           .k = static_cast<const T*>(k.data),
@@ -140,7 +148,7 @@ void attention_forward(const Attention& op, const Tensor& q, const Tensor& k, co
                           .out = static_cast<T*>(out.data),
                           .logsumexp = logsumexp.as<float>(),
                           .ld = op.ld,
-                          .context = static_cast<int>(op.context),
+                          .samples = samples_of(op, lengths),
                           .heads = static_cast<int>(op.heads),
                           .group = static_cast<int>(op.heads / op.kv_heads),
                           .head_dim = static_cast<int>(op.head_dim),
@@ -148,8 +156,8 @@ void attention_forward(const Attention& op, const Tensor& q, const Tensor& k, co
                           .tiles = tiles_of(op, Shape::kOwn),
                           .scale = 1.0f / std::sqrt(static_cast<float>(op.head_dim)),
                           .vectors = rows_aligned<T>(op, {&q, &k, &v, &out})};
-    launch<forward_kernel<T, Shape>, kForwardBytes<Shape>>(int64_t{args.pairs} * args.tiles, Shape::kThreads, args,
-                                                           queue);
+    launch<forward_kernel<T, Shape, kCausal>, kForwardBytes<Shape>>(int64_t{args.pairs} * args.tiles, Shape::kThreads,
+                                                                    args, queue);
   });
 }
 

@@ -215,6 +215,25 @@ __device__ inline float sum_of_row(float value) {
   return warp_sum<kLanes>(value);
 }
 
+// --- masks
+
+// What both passes' kernels must know of the mask, besides whether it is causal (a template parameter, for speed).
+struct Samples {
+  int context;
+  const int32_t* lengths;  // null: every sample is whole
+
+  // Tokens of a sample that exist.
+  __device__ int tokens(int sample) const {
+    return lengths == nullptr ? context : max(0, min(context, lengths[sample]));
+  }
+};
+
+// Rows of a tile that exist, of kRows from `first` on.
+template <int kRows>
+__device__ inline int rows_of_tile(int first, int tokens) {
+  return max(0, min(kRows, tokens - first));
+}
+
 // --- host side
 
 // Whether every row of every head may be read and written by 16-byte words.
@@ -225,16 +244,24 @@ bool rows_aligned(const Attention& op, std::initializer_list<const Tensor*> tens
          });
 }
 
-// Calls run.operator()<T, width>() for the storage type and the smallest padded width.
+// Calls run.operator()<T, width, kCausal>() for the storage type, the smallest padded width and the mask.
 template <typename Run>
-void dispatch(DType dtype, int64_t head_dim, const Run& run) {
-  NX_CHECK(head_dim <= kMaxHeadDim, "heads of {} elements", head_dim);
+void dispatch(DType dtype, const Attention& op, const Run& run) {
+  NX_CHECK(op.head_dim <= kMaxHeadDim, "heads of {} elements", op.head_dim);
   with_element(dtype, [&]<typename T>() {
-    if (head_dim <= 32) return run.template operator()<T, 32>();
-    if (head_dim <= 64) return run.template operator()<T, 64>();
-    if (head_dim <= 128) return run.template operator()<T, 128>();
-    return run.template operator()<T, 256>();
+    const auto with_width = [&]<bool kCausal>() {
+      if (op.head_dim <= 32) return run.template operator()<T, 32, kCausal>();
+      if (op.head_dim <= 64) return run.template operator()<T, 64, kCausal>();
+      if (op.head_dim <= 128) return run.template operator()<T, 128, kCausal>();
+      return run.template operator()<T, 256, kCausal>();
+    };
+    if (op.causal()) return with_width.template operator()<true>();
+    return with_width.template operator()<false>();
   });
+}
+
+inline Samples samples_of(const Attention& op, const Tensor& lengths) {
+  return {static_cast<int>(op.context), lengths.defined() ? lengths.as<int32_t>() : nullptr};
 }
 
 // Tiles of a sequence. Kernels count tokens, heads and blocks in 32 bits, and elements in 64.

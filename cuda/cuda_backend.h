@@ -1,5 +1,5 @@
 // The back end of NVIDIA GPUs: f32 and bf16 compute, f32 master weights and reductions (backend/backend.h has the
-// contract). cuBLASLt multiplies matrices, cuDNN attends, our own kernels do the rest (cuda/kernels.h).
+// contract). cuBLASLt multiplies matrices, cuDNN attends, our own kernels do the rest (cuda/device.h).
 //
 // Operations are launched on one stream and return at once; copy_out and synchronize wait. f64 is refused.
 #pragma once

@@ -7,12 +7,20 @@
 #include <utility>
 
 #include "core/error.h"
+#include "tensor/dtype.h"
 
 namespace nexus::cuda {
 
 // What a user can do where the memory of a GPU is too small.
 inline constexpr const char* kMemoryCure =
     "lower batch.micro, set precision.recompute to activations, or use more GPUs";
+
+// Throws ErrorKind::kConfig for types that our kernels and libraries do not compute in.
+inline void require_compute_type(DType dtype) {
+  if (dtype == DType::kF32 || dtype == DType::kBF16) return;
+  throw Error(ErrorKind::kConfig, fmt::format("GPUs compute in f32 or bf16, not in {}", name_of(dtype)),
+              "precision.compute", "set precision.compute to bf16 or f32, or use --device cpu");
+}
 
 // Throws ErrorKind::kDevice, or kConfig where memory is short: "OPERATION: TEXT (NAME); device; CURE". After an illegal
 // access every later call fails, too: the first error is the one that counts.

@@ -26,20 +26,31 @@ using TensorOfGraph = std::shared_ptr<fe::graph::Tensor_attributes>;
 constexpr int64_t kWorkspaceBudget = int64_t{1} << 30;
 
 // Names of a graph's tensors when it runs.
-enum Id : int64_t { kQ = 1, kK, kV, kOut, kLogsumexp, kDout, kDq, kDk, kDv };
+enum Id : int64_t { kQ = 1, kK, kV, kOut, kLogsumexp, kDout, kDq, kDk, kDv, kQueryLengths, kKeyLengths };
 
-using Key = std::array<int64_t, 6>;
-Key key_of(const Attention& op) {
-  return {op.batch, op.context, op.heads, op.kv_heads, op.head_dim, op.ld};
+// What a graph is built for.
+struct Problem : Attention {
+  bool has_lengths = false;
+};
+Problem problem_of(const auto& call) {
+  return {call.options, call.lengths.defined()};
 }
 
-std::string text_of(const Attention& op) {
-  return fmt::format("{} sequences of {} tokens, {} heads of {} on {} key heads", op.batch, op.context, op.heads,
-                     op.head_dim, op.kv_heads);
+using Key = std::array<int64_t, 8>;
+Key key_of(const Problem& op) {
+  return {op.batch, op.context, op.heads, op.kv_heads, op.head_dim, op.ld, op.causal(), op.has_lengths};
+}
+
+std::string text_of(const Problem& op) {
+  return fmt::format("{} sequences of {} tokens, {} heads of {} on {} key heads{}", op.batch, op.context, op.heads,
+                     op.head_dim, op.kv_heads,
+                     op.causal()      ? ""
+                     : op.has_lengths ? ", all to all, with lengths"
+                                      : ", all to all");
 }
 
 // What cuDNN can never do, so that nobody need be told.
-bool possible(const Attention& op, DType dtype) {
+bool possible(const Problem& op, DType dtype) {
   const int64_t elements = CudnnAttention::kAlignment / size_of(DType::kBF16);
   return dtype == DType::kBF16 && op.head_dim % elements == 0 && op.head_dim <= 256 && op.ld % elements == 0 &&
          op.context > 1;
@@ -75,7 +86,7 @@ bool lacks_memory(const std::string& text) {
       memory ? kMemoryCure : "run again; if it fails again, try another version of cuDNN or of the GPU's driver");
 }
 
-void check(fe::error_t status, const Attention& op) {
+void check(fe::error_t status, const Problem& op) {
   if (status.is_bad()) fail(status.get_message(), text_of(op));
 }
 
@@ -87,7 +98,7 @@ void check(cudnnStatus_t status, const char* operation) {
 // The dimensions of our layouts in cuDNN's order: batch, head, token, element.
 class Layout {
  public:
-  explicit Layout(const Attention& op) : op_(op) {}
+  explicit Layout(const Problem& op) : op_(op) {}
   fe::graph::Tensor_attributes packed(const char* name, Id id, int64_t heads) const {
     return tensor(name, id, {op_.batch, heads, op_.context, op_.head_dim},
                   {op_.context * op_.ld, op_.head_dim, op_.ld, 1});
@@ -101,13 +112,16 @@ class Layout {
     return tensor(name, id, {op_.batch, op_.heads, op_.context, 1}, {op_.heads * op_.context, op_.context, 1, 1})
         .set_data_type(fe::DataType_t::FLOAT);
   }
+  fe::graph::Tensor_attributes lengths(const char* name, Id id) const {
+    return tensor(name, id, {op_.batch, 1, 1, 1}, {1, 1, 1, 1}).set_data_type(fe::DataType_t::INT32);
+  }
 
  private:
   static fe::graph::Tensor_attributes tensor(const char* name, Id id, const std::vector<int64_t>& extents,
                                              const std::vector<int64_t>& strides) {
     return fe::graph::Tensor_attributes().set_name(name).set_uid(id).set_dim(extents).set_stride(strides);
   }
-  const Attention& op_;
+  const Problem& op_;
 };
 
 // Makes a tensor that an operation returned an output of the graph, laid out as `like` says.
@@ -128,39 +142,45 @@ std::shared_ptr<Graph> empty_graph() {
   return graph;
 }
 
-// Query t sees keys up to t: a diagonal from the top left, nothing to its right. The implementation stays the library's
-// choice, because the fused operation has a mask in late versions of cuDNN only.
+// Causal: query t sees keys up to t, a diagonal from the top left, nothing to its right. Lengths: tokens beyond them
+// are padding. The implementation stays the library's choice, because the fused operation has masks in late versions of
+// cuDNN only.
 template <typename Attributes>
-Attributes causal(const Attention& op, const char* name) {
+Attributes masked(const Problem& op, Graph& graph, const char* name) {
   Attributes attributes;
-  attributes.set_name(name)
-      .set_attn_scale(1.0f / std::sqrt(static_cast<float>(op.head_dim)))
-      .set_diagonal_alignment(fe::DiagonalAlignment_t::TOP_LEFT)
-      .set_diagonal_band_right_bound(0);
+  attributes.set_name(name).set_attn_scale(1.0f / std::sqrt(static_cast<float>(op.head_dim)));
+  if (op.causal())
+    attributes.set_diagonal_alignment(fe::DiagonalAlignment_t::TOP_LEFT).set_diagonal_band_right_bound(0);
+  const Layout layout(op);
+  if (op.has_lengths)
+    attributes.set_padding_mask(true)
+        .set_seq_len_q(graph.tensor(layout.lengths("query_lengths", kQueryLengths)))
+        .set_seq_len_kv(graph.tensor(layout.lengths("key_lengths", kKeyLengths)));
   return attributes;
 }
 
 // Its statistics are the natural logarithm of the sum of exp(scaled score), the logsumexp of attention.cu.
-std::shared_ptr<Graph> forward_graph(const Attention& op) {
+std::shared_ptr<Graph> forward_graph(const Problem& op) {
   const Layout layout(op);
   const std::shared_ptr<Graph> graph = empty_graph();
   const auto [out, statistics] =
       graph->sdpa(graph->tensor(layout.packed("q", kQ, op.heads)), graph->tensor(layout.packed("k", kK, op.kv_heads)),
                   graph->tensor(layout.packed("v", kV, op.kv_heads)),
-                  causal<fe::graph::SDPA_attributes>(op, "attention").set_generate_stats(true));
+                  masked<fe::graph::SDPA_attributes>(op, *graph, "attention").set_generate_stats(true));
   set_output(out, layout.dense("out", kOut));
   set_output(statistics, layout.statistics("logsumexp", kLogsumexp));
   return graph;
 }
 
-std::shared_ptr<Graph> backward_graph(const Attention& op, bool deterministic) {
+std::shared_ptr<Graph> backward_graph(const Problem& op, bool deterministic) {
   const Layout layout(op);
   const std::shared_ptr<Graph> graph = empty_graph();
   const auto [dq, dk, dv] = graph->sdpa_backward(
       graph->tensor(layout.packed("q", kQ, op.heads)), graph->tensor(layout.packed("k", kK, op.kv_heads)),
       graph->tensor(layout.packed("v", kV, op.kv_heads)), graph->tensor(layout.dense("out", kOut)),
       graph->tensor(layout.dense("dout", kDout)), graph->tensor(layout.statistics("logsumexp", kLogsumexp)),
-      causal<fe::graph::SDPA_backward_attributes>(op, "attention_backward").set_deterministic_algorithm(deterministic));
+      masked<fe::graph::SDPA_backward_attributes>(op, *graph, "attention_backward")
+          .set_deterministic_algorithm(deterministic));
   set_output(dq, layout.packed("dq", kDq, op.heads));
   set_output(dk, layout.packed("dk", kDk, op.kv_heads));
   set_output(dv, layout.packed("dv", kDv, op.kv_heads));
@@ -195,7 +215,7 @@ fe::error_t status_of(const Step& step) {
 
 // The graph that `make` describes, its kernels chosen and compiled. Null where cuDNN refuses it, for `refusal`.
 template <typename Make>
-std::shared_ptr<Graph> build(const Attention& op, cudnnHandle_t handle, std::string& refusal, const Make& make) {
+std::shared_ptr<Graph> build(const Problem& op, cudnnHandle_t handle, std::string& refusal, const Make& make) {
   std::shared_ptr<Graph> graph;
   fe::error_t status = status_of([&] {
     graph = make();
@@ -240,13 +260,13 @@ class CudnnAttention::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  bool supports_forward(const Attention& op, DType dtype) { return possible(op, dtype) && forward_plan(op).graph; }
-  bool supports_backward(const Attention& op, DType dtype) { return possible(op, dtype) && backward_plan(op).graph; }
+  bool supports_forward(const Problem& op, DType dtype) { return possible(op, dtype) && forward_plan(op).graph; }
+  bool supports_backward(const Problem& op, DType dtype) { return possible(op, dtype) && backward_plan(op).graph; }
 
-  void forward(const Attention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
-               const Tensor& logsumexp) {
-    const Plan& plan = forward_plan(op);
-    run(op, plan,
+  void forward(const ops::AttentionForward& call) {
+    const auto& [options, q, k, v, out, logsumexp, lengths] = call;
+    const Problem op = problem_of(call);
+    run(op, forward_plan(op), lengths, 0,
         {{kQ, aligned(q, 0)},
          {kK, aligned(k, 0)},
          {kV, aligned(v, 0)},
@@ -254,12 +274,13 @@ class CudnnAttention::Impl {
          {kLogsumexp, aligned(logsumexp, 0)}});
   }
 
-  void backward(const Attention& op, const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,
-                const Tensor& out, const Tensor& logsumexp, const Tensor& dq, const Tensor& dk, const Tensor& dv) {
+  void backward(const ops::AttentionBackward& call) {
+    const auto& [options, dout, q, k, v, out, logsumexp, scratch, dq, dk, dv, lengths] = call;
+    const Problem op = problem_of(call);
     const Plan& plan = backward_plan(op);
     for (int64_t first = 0; first < op.batch; first += plan.sequences) {
       const int64_t packed = first * op.context * op.ld, dense = first * op.context * op.heads * op.head_dim;
-      run(op, plan,
+      run(op, plan, lengths, first,
           {{kQ, aligned(q, packed)},
            {kK, aligned(k, packed)},
            {kV, aligned(v, packed)},
@@ -286,7 +307,7 @@ class CudnnAttention::Impl {
   };
   using Plans = std::map<Key, Plan>;
 
-  const Plan& forward_plan(const Attention& op) {
+  const Plan& forward_plan(const Problem& op) {
     const auto found = forward_.find(key_of(op));
     if (found != forward_.end()) return found->second;
     std::string refusal;
@@ -294,13 +315,13 @@ class CudnnAttention::Impl {
     return keep(forward_, op, std::move(plan), "forward", refusal);
   }
 
-  const Plan& backward_plan(const Attention& op) {
+  const Plan& backward_plan(const Problem& op) {
     const auto found = backward_.find(key_of(op));
     if (found != backward_.end()) return found->second;
     std::string refusal;
     Plan plan;
     for (int64_t most = op.batch;;) {
-      Attention part = op;
+      Problem part = op;
       part.batch = plan.sequences = largest_divisor(op.batch, most);
       plan.graph = build(part, handle(), refusal, [&] { return backward_graph(part, deterministic_); });
       if (plan.graph == nullptr) break;
@@ -311,7 +332,7 @@ class CudnnAttention::Impl {
     return keep(backward_, op, std::move(plan), "backward", refusal);
   }
 
-  const Plan& keep(Plans& plans, const Attention& op, Plan plan, const char* direction, const std::string& refusal) {
+  const Plan& keep(Plans& plans, const Problem& op, Plan plan, const char* direction, const std::string& refusal) {
     if (plan.graph == nullptr) {
       refusal_ = fmt::format("{}, {}: {}", text_of(op), direction, refusal);
       warn("cuDNN has no {} attention for {}: {}; nexus takes its own kernels, which are much slower", direction,
@@ -326,8 +347,11 @@ class CudnnAttention::Impl {
     return handle_;
   }
 
-  void run(const Attention& op, const Plan& plan, std::unordered_map<int64_t, void*> tensors) {
+  // `first` is the launch's first sequence.
+  void run(const Problem& op, const Plan& plan, const Tensor& lengths, int64_t first,
+           std::unordered_map<int64_t, void*> tensors) {
     NX_CHECK(plan.graph != nullptr, "{}", text_of(op));
+    if (op.has_lengths) tensors[kQueryLengths] = tensors[kKeyLengths] = aligned(lengths, first);
     const int64_t bytes = plan.graph->get_workspace_size();
     check(plan.graph->execute(handle_, tensors, bytes > 0 ? queue_.scratch(bytes) : nullptr), op);
   }
@@ -344,23 +368,20 @@ CudnnAttention::CudnnAttention(Queue& queue, bool deterministic)
 
 CudnnAttention::~CudnnAttention() = default;
 
-bool CudnnAttention::supports_forward(const Attention& op, DType dtype) {
-  return impl_->supports_forward(op, dtype);
+bool CudnnAttention::supports_forward(const Attention& op, DType dtype, bool with_lengths) {
+  return impl_->supports_forward({op, with_lengths}, dtype);
 }
 
-bool CudnnAttention::supports_backward(const Attention& op, DType dtype) {
-  return impl_->supports_backward(op, dtype);
+bool CudnnAttention::supports_backward(const Attention& op, DType dtype, bool with_lengths) {
+  return impl_->supports_backward({op, with_lengths}, dtype);
 }
 
-void CudnnAttention::forward(const Attention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
-                             const Tensor& logsumexp) {
-  impl_->forward(op, q, k, v, out, logsumexp);
+void CudnnAttention::run(const ops::AttentionForward& op) {
+  impl_->forward(op);
 }
 
-void CudnnAttention::backward(const Attention& op, const Tensor& dout, const Tensor& q, const Tensor& k,
-                              const Tensor& v, const Tensor& out, const Tensor& logsumexp, const Tensor& dq,
-                              const Tensor& dk, const Tensor& dv) {
-  impl_->backward(op, dout, q, k, v, out, logsumexp, dq, dk, dv);
+void CudnnAttention::run(const ops::AttentionBackward& op) {
+  impl_->backward(op);
 }
 
 std::string CudnnAttention::description() const {

@@ -1,4 +1,4 @@
-// A build without cuDNN: the answer is always no, and cuda/attention.cu attends.
+// A build without cuDNN: the answer is always no, and our own kernels attend.
 #include "cuda/cudnn_attention.h"
 
 namespace nexus::cuda {
@@ -8,21 +8,19 @@ class CudnnAttention::Impl {};
 CudnnAttention::CudnnAttention(Queue&, bool) {}
 CudnnAttention::~CudnnAttention() = default;
 
-bool CudnnAttention::supports_forward(const Attention&, DType) {
+bool CudnnAttention::supports_forward(const Attention&, DType, bool) {
   return false;
 }
 
-bool CudnnAttention::supports_backward(const Attention&, DType) {
+bool CudnnAttention::supports_backward(const Attention&, DType, bool) {
   return false;
 }
 
-void CudnnAttention::forward(const Attention&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                             const Tensor&) {
+void CudnnAttention::run(const ops::AttentionForward&) {
   NX_CHECK(false, "cuDNN is not in this build");
 }
 
-void CudnnAttention::backward(const Attention&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                              const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
+void CudnnAttention::run(const ops::AttentionBackward&) {
   NX_CHECK(false, "cuDNN is not in this build");
 }
 

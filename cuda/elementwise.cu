@@ -3,7 +3,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "cuda/kernels.h"
+#include "cuda/device.h"
 #include "cuda/quads.cuh"
 #include "cuda/split_index.cuh"
 
@@ -133,43 +133,48 @@ int64_t common_alignment(const Mat& from, const Mat& to, int64_t element_bytes) 
 
 }  // namespace
 
-void zero(const Tensor& x, Queue& queue) {
-  if (x.count() == 0) return;
-  NX_CUDA(cudaMemsetAsync(x.data, 0, static_cast<size_t>(x.size_bytes()), queue.stream()));
+template <>
+void compute(const ops::Zero& op, Device& device) {
+  if (op.x.count() == 0) return;
+  NX_CUDA(cudaMemsetAsync(op.x.data, 0, static_cast<size_t>(op.x.size_bytes()), device.queue.stream()));
 }
 
-void copy(const Tensor& from, const Tensor& to, Queue& queue) {
-  if (to.count() == 0) return;
-  if (from.dtype == to.dtype) return copy_bytes(from.data, to.data, to.size_bytes(), queue);
-  with_element(from.dtype, [&]<typename From>() {
-    with_element(to.dtype, [&]<typename To>() {
+template <>
+void compute(const ops::Copy& op, Device& device) {
+  if (op.to.count() == 0) return;
+  if (op.from.dtype == op.to.dtype) return copy_bytes(op.from.data, op.to.data, op.to.size_bytes(), device.queue);
+  with_element(op.from.dtype, [&]<typename From>() {
+    with_element(op.to.dtype, [&]<typename To>() {
       if constexpr (!std::is_same_v<From, To>)
-        launch_move<false>(static_cast<const From*>(from.data), static_cast<To*>(to.data), to.count(), queue);
+        launch_move<false>(static_cast<const From*>(op.from.data), static_cast<To*>(op.to.data), op.to.count(),
+                           device.queue);
     });
   });
 }
 
-void add(const Tensor& x, const Tensor& y, Queue& queue) {
-  if (y.count() == 0) return;
-  with_element(x.dtype, [&]<typename From>() {
-    with_element(y.dtype, [&]<typename To>() {
-      launch_move<true>(static_cast<const From*>(x.data), static_cast<To*>(y.data), y.count(), queue);
+template <>
+void compute(const ops::Add& op, Device& device) {
+  if (op.y.count() == 0) return;
+  with_element(op.x.dtype, [&]<typename From>() {
+    with_element(op.y.dtype, [&]<typename To>() {
+      launch_move<true>(static_cast<const From*>(op.x.data), static_cast<To*>(op.y.data), op.y.count(), device.queue);
     });
   });
 }
 
-void copy_matrix(const Mat& from, const Mat& to, Queue& queue) {
-  if (to.rows == 0 || to.cols == 0 || to.batch == 0) return;
-  Mat source = from, target = to;
+template <>
+void compute(const ops::CopyMatrix& op, Device& device) {
+  if (op.to.rows == 0 || op.to.cols == 0 || op.to.batch == 0) return;
+  Mat source = op.from, target = op.to;
   merge_rows(source, target);
-  const int64_t element_bytes = size_of(to.dtype);
+  const int64_t element_bytes = size_of(op.to.dtype);
   if (target.rows == 1 && target.batch == 1)
-    return copy_bytes(source.data, target.data, target.cols * element_bytes, queue);
+    return copy_bytes(source.data, target.data, target.cols * element_bytes, device.queue);
   switch (std::min<int64_t>(common_alignment(source, target, element_bytes), 16)) {
-    case 16: return launch_copy<uint4>(source, target, element_bytes, queue);
-    case 8: return launch_copy<uint2>(source, target, element_bytes, queue);
-    case 4: return launch_copy<uint32_t>(source, target, element_bytes, queue);
-    default: return launch_copy<uint16_t>(source, target, element_bytes, queue);
+    case 16: return launch_copy<uint4>(source, target, element_bytes, device.queue);
+    case 8: return launch_copy<uint2>(source, target, element_bytes, device.queue);
+    case 4: return launch_copy<uint32_t>(source, target, element_bytes, device.queue);
+    default: return launch_copy<uint16_t>(source, target, element_bytes, device.queue);
   }
 }
 

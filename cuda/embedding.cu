@@ -12,8 +12,8 @@
 #include <limits>
 #include <type_traits>
 
+#include "cuda/device.h"
 #include "cuda/device_math.cuh"
-#include "cuda/kernels.h"
 #include "cuda/pack16.cuh"
 
 namespace nexus::cuda {
@@ -255,47 +255,47 @@ void add_segments(const Segments& s, const Tensor& dout, const Tensor& dweight, 
 
 }  // namespace
 
-void embedding_forward(const Tensor& tokens, const Tensor& weight, int64_t first_token, const Tensor& out,
-                       Queue& queue) {
-  const int64_t rows = tokens.count(), width = weight.shape[1];
+template <>
+void compute(const ops::EmbeddingForward& op, Device& device) {
+  const int64_t rows = op.tokens.count(), width = op.weight.shape[1];
   if (rows == 0 || width == 0) return;
   const auto gather = [&]<typename Unit>(int64_t units) {
-    gather_kernel<Unit><<<blocks_for(rows, kWarps), kThreads, 0, queue.stream()>>>(
-        tokens.as<int32_t>(), rows, static_cast<const Unit*>(weight.data), first_token, weight.shape[0], units,
-        static_cast<Unit*>(out.data));
+    gather_kernel<Unit><<<blocks_for(rows, kWarps), kThreads, 0, device.queue.stream()>>>(
+        op.tokens.as<int32_t>(), rows, static_cast<const Unit*>(op.weight.data), op.first_token, op.weight.shape[0],
+        units, static_cast<Unit*>(op.out.data));
     NX_CUDA(cudaGetLastError());
   };
-  with_element(weight.dtype, [&]<typename T>() {
-    if (in_packs<T>(weight.data, width) && in_packs<T>(out.data, width))
+  with_element(op.weight.dtype, [&]<typename T>() {
+    if (in_packs<T>(op.weight.data, width) && in_packs<T>(op.out.data, width))
       gather.template operator()<uint4>(width / kPackSize<T>);
     else
       gather.template operator()<std::conditional_t<sizeof(T) == 2, uint16_t, uint32_t>>(width);
   });
 }
 
-void embedding_backward(const Tensor& tokens, const Tensor& dout, int64_t first_token, const Tensor& dweight,
-                        Queue& queue) {
-  const int64_t rows = tokens.count(), vocabulary = dweight.shape[0], width = dweight.shape[1];
+template <>
+void compute(const ops::EmbeddingBackward& op, Device& device) {
+  const int64_t rows = op.tokens.count(), vocabulary = op.dweight.shape[0], width = op.dweight.shape[1];
   if (rows == 0 || vocabulary == 0 || width == 0) return;
   constexpr int64_t kMost = int64_t{1} << 30;  // row numbers are 32 bits, with room for the last step of a loop
   NX_CHECK(rows < kMost && vocabulary < kMost, "{} tokens of {}", rows, vocabulary);
   const int bits = std::bit_width(static_cast<uint64_t>(vocabulary));  // keys up to `vocabulary` itself
-  Segments s = carve(rows, vocabulary, bits, queue);
-  const cudaStream_t stream = queue.stream();
+  Segments s = carve(rows, vocabulary, bits, device.queue);
+  const cudaStream_t stream = device.queue.stream();
   prepare_kernel<<<blocks_for(std::max(rows, vocabulary), kThreads), kThreads, 0, stream>>>(
-      tokens.as<int32_t>(), static_cast<int>(rows), first_token, static_cast<int>(vocabulary), s);
+      op.tokens.as<int32_t>(), static_cast<int>(rows), op.first_token, static_cast<int>(vocabulary), s);
   NX_CUDA(cudaGetLastError());
   NX_CUDA(cub::DeviceRadixSort::SortPairs(s.sort_space, s.sort_bytes, s.keys, s.sorted_keys, s.rows, s.order,
                                           static_cast<int>(rows), 0, bits, stream));
   find_segments_kernel<<<blocks_for(rows, kThreads), kThreads, 0, stream>>>(static_cast<int>(rows),
                                                                             static_cast<int>(vocabulary), s);
   NX_CUDA(cudaGetLastError());
-  with_element(dout.dtype, [&]<typename T>() {
+  with_element(op.dout.dtype, [&]<typename T>() {
     constexpr int kPack = kPackSize<T>;
-    if (in_packs<T>(dout.data, width) && in_packs<float>(dweight.data, width))
-      add_segments<T, kPack>(s, dout, dweight, queue);
+    if (in_packs<T>(op.dout.data, width) && in_packs<float>(op.dweight.data, width))
+      add_segments<T, kPack>(s, op.dout, op.dweight, device.queue);
     else
-      add_segments<T, 1>(s, dout, dweight, queue);
+      add_segments<T, 1>(s, op.dout, op.dweight, device.queue);
   });
 }
 

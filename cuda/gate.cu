@@ -1,8 +1,8 @@
 // Activations without a norm, element by element: GELU, and SwiGLU (Shazeer 2020), silu(gate) * up. Every thread has a
 // few chunks, all loaded before the first is used.
 #include "cuda/chunk.cuh"
+#include "cuda/device.h"
 #include "cuda/gelu.cuh"
-#include "cuda/kernels.h"
 
 namespace nexus::cuda {
 
@@ -170,24 +170,26 @@ void swiglu_backward(const Tensor& da, const Tensor& h, const Tensor& dh, Queue&
 
 }  // namespace
 
-void gate_forward(GateKind gate, GeluKind gelu, const Tensor& h, const Tensor& a, Queue& queue) {
-  if (a.count() == 0) return;
-  with_element(h.dtype, [&]<typename T>() {
-    if (gate == GateKind::kSwiGlu)
-      swiglu_forward<T>(h, a, queue);
+template <>
+void compute(const ops::GateForward& op, Device& device) {
+  if (op.a.count() == 0) return;
+  with_element(op.h.dtype, [&]<typename T>() {
+    if (op.gate == GateKind::kSwiGlu)
+      swiglu_forward<T>(op.h, op.a, device.queue);
     else
-      gelu_forward<T>(gelu, h, a, queue);
+      gelu_forward<T>(op.gelu, op.h, op.a, device.queue);
   });
   NX_CUDA(cudaGetLastError());
 }
 
-void gate_backward(GateKind gate, GeluKind gelu, const Tensor& da, const Tensor& h, const Tensor& dh, Queue& queue) {
-  if (da.count() == 0) return;
-  with_element(h.dtype, [&]<typename T>() {
-    if (gate == GateKind::kSwiGlu)
-      swiglu_backward<T>(da, h, dh, queue);
+template <>
+void compute(const ops::GateBackward& op, Device& device) {
+  if (op.da.count() == 0) return;
+  with_element(op.h.dtype, [&]<typename T>() {
+    if (op.gate == GateKind::kSwiGlu)
+      swiglu_backward<T>(op.da, op.h, op.dh, device.queue);
     else
-      gelu_backward<T>(gelu, da, h, dh, queue);
+      gelu_backward<T>(op.gelu, op.da, op.h, op.dh, device.queue);
   });
   NX_CUDA(cudaGetLastError());
 }

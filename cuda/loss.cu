@@ -7,7 +7,7 @@
 
 #include <limits>
 
-#include "cuda/kernels.h"
+#include "cuda/device.h"
 #include "cuda/softmax_row.cuh"
 
 namespace nexus::cuda {
@@ -188,36 +188,39 @@ void launch_whole(const Tensor& logits, const Tensor& targets, const Tensor& los
 
 }  // namespace
 
-void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, float grad_scale, Queue& queue) {
-  if (logits.shape[0] == 0) return;
-  with_element(logits.dtype, [&]<typename T>() { launch_whole<T>(logits, targets, losses, grad_scale, queue); });
+template <>
+void compute(const ops::CrossEntropy& op, Device& device) {
+  if (op.logits.shape[0] == 0) return;
+  with_element(op.logits.dtype, [&]<typename T>() {
+    launch_whole<T>(op.logits, op.targets, op.losses, static_cast<float>(op.grad_scale), device.queue);
+  });
 }
 
-void cross_entropy_stats(const Tensor& logits, const Tensor& targets, int64_t first_token, const Tensor& stats,
-                         Queue& queue) {
-  if (logits.shape[0] == 0) return;
-  with_element(logits.dtype, [&]<typename T>() {
-    stats_kernel<T><<<blocks_of(logits), kRowThreads, 0, queue.stream()>>>(
-        static_cast<T*>(logits.data), targets.as<int32_t>(), first_token, static_cast<int>(logits.shape[1]),
-        stats.as<float>());
+template <>
+void compute(const ops::CrossEntropyStats& op, Device& device) {
+  if (op.logits.shape[0] == 0) return;
+  with_element(op.logits.dtype, [&]<typename T>() {
+    stats_kernel<T><<<blocks_of(op.logits), kRowThreads, 0, device.queue.stream()>>>(
+        static_cast<T*>(op.logits.data), op.targets.as<int32_t>(), op.first_token, static_cast<int>(op.logits.shape[1]),
+        op.stats.as<float>());
   });
   NX_CUDA(cudaGetLastError());
 }
 
-void cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t first_token, const Tensor& all_stats,
-                        const Tensor& losses, float grad_scale, Queue& queue) {
-  const int64_t rows = logits.shape[0], ranks = all_stats.shape[0];
+template <>
+void compute(const ops::CrossEntropyFrom& op, Device& device) {
+  const int64_t rows = op.logits.shape[0], ranks = op.all_stats.shape[0];
   if (rows == 0) return;
-  const int32_t* ids = targets.as<int32_t>();
+  const int32_t* ids = op.targets.as<int32_t>();
   const int loss_blocks = static_cast<int>((rows + kRowThreads - 1) / kRowThreads);
-  losses_kernel<<<loss_blocks, kRowThreads, 0, queue.stream()>>>(ids, all_stats.as<float>(), ranks, rows,
-                                                                 losses.as<float>());
+  losses_kernel<<<loss_blocks, kRowThreads, 0, device.queue.stream()>>>(ids, op.all_stats.as<float>(), ranks, rows,
+                                                                        op.losses.as<float>());
   NX_CUDA(cudaGetLastError());
-  if (grad_scale == 0) return;
-  with_element(logits.dtype, [&]<typename T>() {
-    gradient_kernel<T><<<blocks_of(logits), kRowThreads, 0, queue.stream()>>>(
-        static_cast<T*>(logits.data), ids, first_token, static_cast<int>(logits.shape[1]), all_stats.as<float>(), ranks,
-        grad_scale);
+  if (op.grad_scale == 0) return;
+  with_element(op.logits.dtype, [&]<typename T>() {
+    gradient_kernel<T><<<blocks_of(op.logits), kRowThreads, 0, device.queue.stream()>>>(
+        static_cast<T*>(op.logits.data), ids, op.first_token, static_cast<int>(op.logits.shape[1]),
+        op.all_stats.as<float>(), ranks, static_cast<float>(op.grad_scale));
   });
   NX_CUDA(cudaGetLastError());
 }

@@ -8,7 +8,7 @@
 
 #include "core/log.h"
 #include "core/statistics.h"
-#include "cuda/kernels.h"
+#include "cuda/device.h"
 #include "cuda/matmul_choices.h"
 #include "cuda/matmul_problem.h"
 
@@ -217,8 +217,13 @@ Matmul::Matmul(Queue& queue, const MatmulOptions& options) : impl_(std::make_uni
 Matmul::~Matmul() = default;
 
 void Matmul::run(const Mat& a, const Mat& b, const Mat& c, float beta) {
-  NX_CHECK(a.dtype == DType::kF32 || a.dtype == DType::kBF16, "a product of {}", name_of(a.dtype));
+  require_compute_type(a.dtype);
   impl_->run(a, b, c, beta);
+}
+
+template <>
+void compute(const ops::MatMul& op, Device& device) {
+  device.matmul.run(op.a, op.b, op.c, op.beta);
 }
 
 int64_t Matmul::timed_choices() const {

@@ -10,7 +10,7 @@
 #include <memory>
 #include <string>
 
-#include "backend/backend.h"
+#include "backend/mat.h"
 #include "cuda/queue.h"
 
 namespace nexus::cuda {
@@ -26,7 +26,7 @@ class Matmul {
 
   Matmul(Queue& queue, const MatmulOptions& options);
   ~Matmul();
-  // Backend::matmul; arguments are checked.
+  // c = a b + beta c of checked operands; throws ErrorKind::kConfig for f64.
   void run(const Mat& a, const Mat& b, const Mat& c, float beta);
   std::string description() const;  // "cuBLASLt 13.0.2"
 
@@ -38,5 +38,8 @@ class Matmul {
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// What cuBLASLt refuses: our own kernel (matmul_fallback.cu).
+void matmul_fallback(const Mat& a, const Mat& b, const Mat& c, float beta, Queue& queue);
 
 }  // namespace nexus::cuda

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "cuda/kernels.h"
+#include "cuda/matmul.h"
 #include "cuda/pack16.cuh"
 
 namespace nexus::cuda {

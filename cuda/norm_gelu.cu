@@ -4,10 +4,9 @@
 // A row of up to 1280 bf16 (640 f32) elements is the work of one warp, a wider one of a team of up to 8 warps that
 // share a block; still wider rows are read twice. The split halves, for rows cut over ranks, are the same kernels with
 // one of the two steps left out.
-#include "backend/shapes.h"
 #include "cuda/chunk.cuh"
+#include "cuda/device.h"
 #include "cuda/gelu.cuh"
-#include "cuda/kernels.h"
 
 namespace nexus::cuda {
 
@@ -326,7 +325,7 @@ void launch_backward(const BackwardArgs<T>& args, Queue& queue) {
 
 // The rows of h. `op` is null where only squares are summed.
 Rows rows_of(Step step, const NormGelu* op, const Tensor& h, bool whole) {
-  const auto [rows, groups, width] = shapes::grouped_rows(h);
+  const auto [rows, groups, width] = ops::grouped_rows(h);
   // Block indices are 32 bits wide; columns are counted in int, with room for a stride beyond the end.
   NX_CHECK(rows * groups <= INT32_MAX && width <= INT32_MAX / 2, "norm and GELU of {}", h.shape.str());
   Rows result;
@@ -349,7 +348,7 @@ void forward(Step step, const NormGelu* op, const Tensor& h, const Tensor& a, co
   with_element(h.dtype, [&]<typename T>() {
     const T* in = h.as<T>();
     T* out = a.defined() ? a.as<T>() : nullptr;
-    const bool whole = rows_are_whole<T>(shapes::grouped_rows(h).width, {in, out});
+    const bool whole = rows_are_whole<T>(ops::grouped_rows(h).width, {in, out});
     launch_forward<T>({rows_of(step, op, h, whole), in, out, sums.as<float>(), row_scale.as<float>()}, queue);
   });
 }
@@ -359,41 +358,45 @@ void backward(Step step, const NormGelu& op, const Tensor& da, const Tensor& h, 
   with_element(h.dtype, [&]<typename T>() {
     const T *gradient = da.as<T>(), *in = h.as<T>();
     T* out = dh.defined() ? dh.as<T>() : nullptr;
-    const Rows rows = rows_of(step, &op, h, rows_are_whole<T>(shapes::grouped_rows(h).width, {gradient, in, out}));
+    const Rows rows = rows_of(step, &op, h, rows_are_whole<T>(ops::grouped_rows(h).width, {gradient, in, out}));
     launch_backward<T>({rows, gradient, in, row_scale.as<float>(), sums.as<float>(), out}, queue);
   });
 }
 
 }  // namespace
 
-void norm_gelu_forward(const NormGelu& op, const Tensor& h, const Tensor& a, const Tensor& row_scale, Queue& queue) {
-  if (op.norm == NormKind::kNone) return gate_forward(GateKind::kGelu, op.gelu, h, a, queue);
-  forward(Step::kBoth, &op, h, a, Tensor(), row_scale, queue);
+template <>
+void compute(const ops::NormGeluForward& op, Device& device) {
+  if (op.options.norm == NormKind::kNone)
+    return compute(ops::GateForward{GateKind::kGelu, op.options.gelu, op.h, op.a}, device);
+  forward(Step::kBoth, &op.options, op.h, op.a, Tensor(), op.row_scale, device.queue);
 }
 
-void norm_gelu_backward(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
-                        const Tensor& dh, Queue& queue) {
-  if (op.norm == NormKind::kNone) return gate_backward(GateKind::kGelu, op.gelu, da, h, dh, queue);
-  backward(Step::kBoth, op, da, h, row_scale, Tensor(), dh, queue);
+template <>
+void compute(const ops::NormGeluBackward& op, Device& device) {
+  if (op.options.norm == NormKind::kNone)
+    return compute(ops::GateBackward{GateKind::kGelu, op.options.gelu, op.da, op.h, op.dh}, device);
+  backward(Step::kBoth, op.options, op.da, op.h, op.row_scale, Tensor(), op.dh, device.queue);
 }
 
-void row_sum_squares(const Tensor& h, const Tensor& sums, Queue& queue) {
-  forward(Step::kSum, nullptr, h, Tensor(), sums, Tensor(), queue);
+template <>
+void compute(const ops::RowSumSquares& op, Device& device) {
+  forward(Step::kSum, nullptr, op.h, Tensor(), op.sums, Tensor(), device.queue);
 }
 
-void norm_gelu_forward_from(const NormGelu& op, const Tensor& h, const Tensor& sums, const Tensor& a,
-                            const Tensor& row_scale, Queue& queue) {
-  forward(Step::kResult, &op, h, a, sums, row_scale, queue);
+template <>
+void compute(const ops::NormGeluForwardFrom& op, Device& device) {
+  forward(Step::kResult, &op.options, op.h, op.a, op.sums, op.row_scale, device.queue);
 }
 
-void norm_gelu_backward_sums(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
-                             const Tensor& sums, Queue& queue) {
-  backward(Step::kSum, op, da, h, row_scale, sums, Tensor(), queue);
+template <>
+void compute(const ops::NormGeluBackwardSums& op, Device& device) {
+  backward(Step::kSum, op.options, op.da, op.h, op.row_scale, op.sums, Tensor(), device.queue);
 }
 
-void norm_gelu_backward_from(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
-                             const Tensor& sums, const Tensor& dh, Queue& queue) {
-  backward(Step::kResult, op, da, h, row_scale, sums, dh, queue);
+template <>
+void compute(const ops::NormGeluBackwardFrom& op, Device& device) {
+  backward(Step::kResult, op.options, op.da, op.h, op.row_scale, op.sums, op.dh, device.queue);
 }
 
 }  // namespace nexus::cuda

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cuda/device.h"
 #include "cuda/device_math.cuh"
-#include "cuda/kernels.h"
 #include "cuda/quads.cuh"
 #include "cuda/split_index.cuh"
 
@@ -197,20 +197,22 @@ void launch_updates(const AdamW& op, const std::vector<UpdateBlock>& blocks, con
 
 }  // namespace
 
-void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, const Tensor& grad_sum_squares, const Tensor& grad,
-           const Tensor& moment1, const Tensor& moment2, const Tensor& master, const Tensor& compute,
-           const Tensor& nonfinite, Queue& queue) {
+template <>
+void compute(const ops::AdamWUpdate& op, Device& device) {
   const float* clip = nullptr;
-  if (op.clip > 0) {
-    float* factor = queue.scratch_of<float>(1);
-    clip_factor<<<1, 1, 0, queue.stream()>>>(grad_sum_squares.as<double>(), grad_sum_squares.count(), op.clip, factor);
+  if (op.options.clip > 0) {
+    float* factor = device.queue.scratch_of<float>(1);
+    clip_factor<<<1, 1, 0, device.queue.stream()>>>(op.grad_sum_squares.as<double>(), op.grad_sum_squares.count(),
+                                                    op.options.clip, factor);
     NX_CUDA(cudaGetLastError());
     clip = factor;
   }
-  with_element(compute.defined() ? compute.dtype : master.dtype, [&]<typename T>() {
-    const UpdateBuffers<T> buffers = {grad.as<float>(), moment1.as<float>(), moment2.as<float>(), master.as<float>(),
-                                      compute.defined() ? static_cast<T*>(compute.data) : nullptr};
-    launch_updates(op, blocks, clip, buffers, nonfinite.defined() ? nonfinite.as<double>() : nullptr, queue);
+  with_element(op.compute_type(), [&]<typename T>() {
+    const UpdateBuffers<T> buffers = {op.grad.as<float>(), op.moment1.as<float>(), op.moment2.as<float>(),
+                                      op.master.as<float>(),
+                                      op.compute.defined() ? static_cast<T*>(op.compute.data) : nullptr};
+    launch_updates(op.options, op.blocks, clip, buffers, op.nonfinite.defined() ? op.nonfinite.as<double>() : nullptr,
+                   device.queue);
   });
 }
 

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "core/error.h"
+#include "cuda/cuda_check.h"
 #include "tensor/tensor.h"
 
 namespace nexus {
@@ -27,7 +27,7 @@ constexpr int kPackSize = static_cast<int>(sizeof(uint4) / sizeof(T));
 // The host's view of the element types that kernels compute with: body.template operator()<T>().
 template <typename Body>
 void with_element(DType dtype, const Body& body) {
-  NX_CHECK(dtype == DType::kF32 || dtype == DType::kBF16, "{} does not compute on this device", name_of(dtype));
+  require_compute_type(dtype);
   if (dtype == DType::kF32) return body.template operator()<float>();
   return body.template operator()<__nv_bfloat16>();
 }

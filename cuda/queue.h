@@ -1,5 +1,5 @@
 // Queue: the compute stream of one GPU, the scratch memory that kernels launched on it share, and the way of host bytes
-// to and from the device. Every kernel entry point takes one (cuda/kernels.h).
+// to and from the device. A part of `Device` (cuda/device.h).
 //
 // One thread uses a queue. Everything is in stream order: scratch and uploads may be used again as soon as the next
 // launch is made, because that launch runs after the former one.

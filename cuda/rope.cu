@@ -3,7 +3,7 @@
 #include <limits>
 #include <numbers>
 
-#include "cuda/kernels.h"
+#include "cuda/device.h"
 #include "cuda/pack16.cuh"
 #include "cuda/split_index.cuh"
 
@@ -110,22 +110,25 @@ void launch_rotate(const Rotation& op, T* x, Queue& queue) {
 
 }  // namespace
 
-void rope(const Rope& op, const Tensor& x, bool inverse, Queue& queue) {
-  const int64_t half = op.rotary_dim / 2, row_bytes = 2 * half * static_cast<int64_t>(sizeof(float));
-  if (half == 0 || x.shape[0] == 0) return;
-  NX_CHECK(row_bytes <= kMaxTableBytes && op.ld <= std::numeric_limits<int>::max() / kBlockTokens,
-           "{} of {} elements of {} heads rotate", op.rotary_dim, op.head_dim, op.heads);
+template <>
+void compute(const ops::Rotate& op, Device& device) {
+  const Rope& rope = op.options;
+  const int64_t half = rope.rotary_dim / 2, row_bytes = 2 * half * static_cast<int64_t>(sizeof(float));
+  if (half == 0 || op.x.shape[0] == 0) return;
+  NX_CHECK(row_bytes <= kMaxTableBytes && rope.ld <= std::numeric_limits<int>::max() / kBlockTokens,
+           "{} of {} elements of {} heads rotate", rope.rotary_dim, rope.head_dim, rope.heads);
   const int64_t block_tokens = std::clamp<int64_t>(kTableBytes / row_bytes, 1, kBlockTokens);
-  const Rotation rotation = {x.shape[0],
-                             op.context,
-                             op.ld,
-                             static_cast<int>(block_tokens),
-                             static_cast<int>(op.heads),
-                             static_cast<int>(op.head_dim),
-                             static_cast<int>(half),
-                             -std::log2(static_cast<double>(static_cast<float>(op.theta))) / static_cast<double>(half),
-                             inverse ? -1.0f : 1.0f};
-  with_element(x.dtype, [&]<typename T>() { launch_rotate(rotation, static_cast<T*>(x.data), queue); });
+  const Rotation rotation = {
+      op.x.shape[0],
+      rope.context,
+      rope.ld,
+      static_cast<int>(block_tokens),
+      static_cast<int>(rope.heads),
+      static_cast<int>(rope.head_dim),
+      static_cast<int>(half),
+      -std::log2(static_cast<double>(static_cast<float>(rope.theta))) / static_cast<double>(half),
+      op.inverse ? -1.0f : 1.0f};
+  with_element(op.x.dtype, [&]<typename T>() { launch_rotate(rotation, static_cast<T*>(op.x.data), device.queue); });
 }
 
 }  // namespace nexus::cuda

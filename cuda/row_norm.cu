@@ -126,10 +126,12 @@ void launch_forward(const RowNorm& op, const Tensor& x, const Tensor& delta, con
 
 }  // namespace
 
-void add_norm_forward(const RowNorm& op, const Tensor& x, const Tensor& delta, const Tensor& weight, const Tensor& y,
-                      const Tensor& stats, Queue& queue) {
-  if (x.count() == 0) return;
-  with_element(x.dtype, [&]<typename T>() { launch_forward<T>(op, x, delta, weight, y, stats, queue); });
+template <>
+void compute(const ops::AddNormForward& op, Device& device) {
+  if (op.x.count() == 0) return;
+  with_element(op.x.dtype, [&]<typename T>() {
+    launch_forward<T>(op.options, op.x, op.delta, op.weight, op.y, op.stats, device.queue);
+  });
 }
 
 }  // namespace nexus::cuda

@@ -5,8 +5,8 @@
 // read and written once. Longer and unaligned rows are walked by one warp, several times.
 #pragma once
 
+#include "cuda/device.h"
 #include "cuda/device_math.cuh"
-#include "cuda/kernels.h"
 #include "cuda/pack16.cuh"
 
 namespace nexus::cuda {

@@ -224,24 +224,24 @@ void launch_backward_any(const RowNorm& op, const BackwardOperands<T>& to, Queue
 
 }  // namespace
 
-void norm_backward(const RowNorm& op, const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& stats,
-                   const Tensor& dx, const Tensor& dweight, Queue& queue) {
-  if (x.count() == 0) return;
-  with_element(x.dtype, [&]<typename T>() {
-    const BackwardOperands<T> to = {data_of<T>(dy),
-                                    data_of<T>(x),
-                                    data_of<T>(weight),
-                                    stats.as<float>(),
-                                    static_cast<T*>(dx.data),
-                                    dweight.defined() ? dweight.as<float>() : nullptr,
-                                    x.shape[0],
-                                    x.shape[1]};
+template <>
+void compute(const ops::NormBackward& op, Device& device) {
+  if (op.x.count() == 0) return;
+  with_element(op.x.dtype, [&]<typename T>() {
+    const BackwardOperands<T> to = {data_of<T>(op.dy),
+                                    data_of<T>(op.x),
+                                    data_of<T>(op.weight),
+                                    op.stats.as<float>(),
+                                    static_cast<T*>(op.dx.data),
+                                    op.dweight.defined() ? op.dweight.as<float>() : nullptr,
+                                    op.x.shape[0],
+                                    op.x.shape[1]};
     const bool packs = in_packs<T>(to.dy, to.width) && in_packs<T>(to.x, to.width) &&
                        in_packs<T>(to.weight, to.width) && in_packs<T>(to.dx, to.width);
     const bool done = packs && with_register_row<T>(to.width, [&]<int kPacks, int kWarps>() {
-                        launch_backward_rows<T, kPacks, kWarps>(op, to, queue);
+                        launch_backward_rows<T, kPacks, kWarps>(op.options, to, device.queue);
                       });
-    if (!done) launch_backward_any<T>(op, to, queue);
+    if (!done) launch_backward_any<T>(op.options, to, device.queue);
   });
 }
 

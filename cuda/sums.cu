@@ -1,5 +1,5 @@
+#include "cuda/device.h"
 #include "cuda/device_math.cuh"
-#include "cuda/kernels.h"
 #include "cuda/quads.cuh"
 
 namespace nexus::cuda {
@@ -139,14 +139,16 @@ void launch_sum(const Tensor& x, const std::vector<FlatRange>& ranges, const Ten
 
 }  // namespace
 
-void add_sum(const Tensor& x, const Tensor& total, Queue& queue) {
-  NX_CHECK(x.dtype == DType::kF32, "a sum of {} on this device", name_of(x.dtype));
-  launch_sum<false, true>(x, {{0, x.count()}}, total, queue);
+template <>
+void compute(const ops::AddSum& op, Device& device) {
+  NX_CHECK(op.x.dtype == DType::kF32, "a sum of {} on this device", name_of(op.x.dtype));
+  launch_sum<false, true>(op.x, {{0, op.x.count()}}, op.total, device.queue);
 }
 
-void sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges, const Tensor& out, Queue& queue) {
-  if (ranges.empty()) return zero(out, queue);
-  launch_sum<true, false>(x, ranges, out, queue);
+template <>
+void compute(const ops::SumSquares& op, Device& device) {
+  if (op.ranges.empty()) return compute(ops::Zero{op.out}, device);
+  launch_sum<true, false>(op.x, op.ranges, op.out, device.queue);
 }
 
 }  // namespace nexus::cuda

@@ -4,34 +4,21 @@
 
 namespace nexus {
 
-Mat::Mat(const Tensor& tensor)
-    : data(tensor.data), dtype(tensor.dtype), rows(tensor.shape[0]), cols(tensor.shape[1]), ld(tensor.shape[1]) {
-  NX_CHECK(tensor.shape.rank() == 2, "a matrix needs two axes, not {}", tensor.shape.str());
+void Backend::copy_in(const Tensor& device, const void* host) {
+  if (observer_ != nullptr) observer_->before();
+  do_copy_in(device, host);
+  if (observer_ != nullptr) observer_->after({.family = "transfer", .bytes = ops::bytes_of(device)});
 }
 
-Mat Mat::view(const Tensor& tensor, int64_t rows, int64_t cols, int64_t ld, int64_t offset) {
-  NX_CHECK(rows >= 0 && cols >= 0 && ld >= cols && offset >= 0, "{} x {} with leading dimension {} from {}", rows, cols,
-           ld, offset);
-  Mat mat;
-  mat.data = tensor.data ? static_cast<char*>(tensor.data) + offset * size_of(tensor.dtype) : nullptr;
-  mat.dtype = tensor.dtype;
-  mat.rows = rows;
-  mat.cols = cols;
-  mat.ld = ld;
-  return mat;
+void Backend::copy_out(void* host, const Tensor& device) {
+  if (observer_ != nullptr) observer_->before();
+  do_copy_out(host, device);
+  if (observer_ != nullptr) observer_->after({.family = "transfer", .bytes = ops::bytes_of(device)});
 }
 
-Mat Mat::batched(int64_t count, int64_t stride) const {
-  Mat mat = *this;
-  mat.batch = count;
-  mat.batch_stride = stride;
-  return mat;
-}
-
-Mat Mat::t() const {
-  Mat mat = *this;
-  mat.transposed = !transposed;
-  return mat;
+void Backend::set_observer(OperationObserver* observer) {
+  NX_CHECK(observer == nullptr || observer_ == nullptr, "a second observer of back end {}", name());
+  observer_ = observer;
 }
 
 Mark Backend::mark() {
@@ -41,6 +28,28 @@ Mark Backend::mark() {
 
 double Backend::seconds_between(const Mark& from, const Mark& to) {
   return to.host - from.host;
+}
+
+namespace {
+
+class DryBackend final : public Backend {
+ public:
+  std::string name() const override { return "dry"; }
+  std::string description() const override { return "dry (counts, computes nothing)"; }
+
+  // Null data of the right size, so that views can be taken.
+  Buffer allocate(int64_t size_bytes, const std::string&) override { return Buffer(nullptr, size_bytes, nullptr); }
+  void synchronize() override {}
+
+  void do_run(size_t, const void*) override {}
+  void do_copy_in(const Tensor&, const void*) override {}
+  void do_copy_out(void*, const Tensor&) override {}  // leaves the host's memory as it is
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_dry_backend() {
+  return std::make_unique<DryBackend>();
 }
 
 }  // namespace nexus

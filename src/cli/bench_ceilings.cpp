@@ -56,10 +56,11 @@ double gemm_flops_per_second(Backend& backend, DType compute, int64_t n) {
     const Buffer staging = backend.allocate(n * n * size_of(DType::kF32), "random values of the GEMM peak");
     const Tensor wide = staging.tensor(DType::kF32, {n, n});
     backend.copy_in(wide, values.data());
-    for (const Tensor& mat : mats) backend.copy(wide, mat);
+    for (const Tensor& mat : mats) backend.run(ops::Copy{.from = wide, .to = mat});
     backend.synchronize();
   }
-  const double seconds = best_seconds(backend, [&] { backend.matmul(mats[0], Mat(mats[1]).t(), mats[2], 0); });
+  const double seconds = best_seconds(
+      backend, [&] { backend.run(ops::MatMul{.a = mats[0], .b = Mat(mats[1]).t(), .c = mats[2], .beta = 0}); });
   return 2.0 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n) / seconds;
 }
 
@@ -68,8 +69,9 @@ double copy_bytes_per_second(Backend& backend, int64_t size_bytes) {
                              backend.allocate(size_bytes, "a buffer of the copy bandwidth")};
   const int64_t count = size_bytes / size_of(DType::kF32);
   const Tensor from = buffers[0].tensor(DType::kF32, {count}), to = buffers[1].tensor(DType::kF32, {count});
-  for (const Tensor& tensor : {from, to}) backend.zero(tensor);
-  return 2.0 * static_cast<double>(size_bytes) / best_seconds(backend, [&] { backend.copy(from, to); });
+  for (const Tensor& tensor : {from, to}) backend.run(ops::Zero{tensor});
+  return 2.0 * static_cast<double>(size_bytes) /
+         best_seconds(backend, [&] { backend.run(ops::Copy{.from = from, .to = to}); });
 }
 
 }  // namespace

@@ -10,7 +10,7 @@
 namespace nexus {
 namespace {
 
-using Family = ProfiledBackend::Family;
+using Family = Profiler::Family;
 using NamedFamily = std::pair<std::string, Family>;
 
 // "157.3 GFLOP/s", "4.31 TB/s": `unit` with the prefix that leaves one to three digits before the point.

@@ -92,18 +92,17 @@ double StepProfile::family_seconds() const {
 }
 
 StepProfile profile_steps(const CampaignSpec& spec, Backend& backend, ProcessGrid& grid, int warmup, int steps) {
-  ProfiledBackend profiled(backend);
-  const std::unique_ptr<StepBench> bench = StepBench::make(spec, profiled, grid);
+  const std::unique_ptr<StepBench> bench = StepBench::make(spec, backend, grid);
   for (int i = 0; i < warmup; ++i) bench->step();
-  profiled.reset();
+  Profiler profiler(backend);
   grid.world().barrier();
   StepProfile profile;
   profile.steps = steps;
   for (int i = 0; i < steps; ++i) {
     profile.step_seconds += bench->step() / steps;
-    profiled.families();  // outside the timed part; marks would pile up
+    profiler.families();  // outside the timed part; marks would pile up
   }
-  profile.families = profiled.families();
+  profile.families = profiler.families();
   return profile;
 }
 

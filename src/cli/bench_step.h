@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/profiled.h"
+#include "backend/profiler.h"
 #include "comm/process_grid.h"
 #include "core/statistics.h"
 #include "spec/campaign_spec.h"
@@ -66,12 +66,12 @@ StepRun time_steps(const CampaignSpec& spec, StepBench& bench, int warmup, int s
 // Where the time of a step goes on this rank.
 struct StepProfile {
   int steps = 0;
-  double step_seconds = 0;                                  // mean, with the marks
-  std::map<std::string, ProfiledBackend::Family> families;  // of all steps together
-  double family_seconds() const;                            // per step, all families
+  double step_seconds = 0;                           // mean, with the marks
+  std::map<std::string, Profiler::Family> families;  // of all steps together
+  double family_seconds() const;                     // per step, all families
 };
 
-// Collective. `grid` belongs to `backend`, not to a wrapper of it.
+// Collective.
 StepProfile profile_steps(const CampaignSpec& spec, Backend& backend, ProcessGrid& grid, int warmup, int steps);
 
 }  // namespace nexus

@@ -123,11 +123,12 @@ bool same_bucket(const ParamTable& from, const Bucket& a, const ParamTable& to, 
 void copy_bucket(const ParamStore& from, const Bucket& a, ParamStore& to, const Bucket& b,
                  const GrowthOptions& options) {
   Backend& backend = to.backend();
-  backend.copy(from.compute().flat(a.offset, a.count), to.compute().flat(b.offset, b.count));
+  backend.run(ops::Copy{.from = from.compute().flat(a.offset, a.count), .to = to.compute().flat(b.offset, b.count)});
   const int64_t parts = to.table().sharding().zero ? to.table().sharding().dp_size : 1;
   auto copy_state = [&](const Tensor& old_state, const Tensor& state) {
     if (!old_state.defined() || !state.defined()) return;
-    backend.copy(old_state.flat(a.offset / parts, a.count / parts), state.flat(b.offset / parts, b.count / parts));
+    backend.run(ops::Copy{.from = old_state.flat(a.offset / parts, a.count / parts),
+                          .to = state.flat(b.offset / parts, b.count / parts)});
   };
   if (to.master().data != to.compute().data) copy_state(from.master(), to.master());
   if (options.moments == MomentPolicy::kKeep) copy_state(from.moment1(), to.moment1());
@@ -177,8 +178,8 @@ void apply_growth(ProcessGrid& grid, const std::vector<GrowthMove>& moves, const
                   int growth_number, const ParamStore& from, ParamStore& to) {
   NX_CHECK(from.wide_dtype() == to.wide_dtype() && from.table().sharding() == to.table().sharding());
   if (to.moment1().defined()) {
-    to.backend().zero(to.moment1());
-    to.backend().zero(to.moment2());
+    to.backend().run(ops::Zero{to.moment1()});
+    to.backend().run(ops::Zero{to.moment2()});
   }
   if (from.wide_dtype() == DType::kF64)
     grow_all<double>(grid, moves, options, seed, growth_number, from, to);

@@ -181,7 +181,7 @@ std::vector<uint8_t> moved_elements(ProcessGrid& grid, Model& model, ParamStore&
   for (int update = 0; update < 2; ++update) {
     params.zero_grad();
     for (int64_t s = 0; s < batch.samples(); ++s) probe.add_gradients(s);
-    backend.sum_squares(params.grad(), {{0, params.grad().count()}}, sum_squares);
+    backend.run(ops::SumSquares{.x = params.grad(), .ranges = {{0, params.grad().count()}}, .out = sum_squares});
     optimizer.step(params, sum_squares, learning_rate, learning_rate);
     for_each_part(params.master().count(), [&](int64_t begin, int64_t count) {
       backend.copy_out(now.data(), params.master().flat(begin, count));

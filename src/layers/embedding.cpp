@@ -26,11 +26,17 @@ BatchFields Embedding::fields(int64_t positions) const {
 }
 
 void Embedding::forward(const LayerContext& ctx, const Batch& batch, const Tensor& out) const {
-  ctx.backend.embedding_forward(tokens_of(ctx, batch), ctx.params.weight(weight_), first_token(ctx), out);
+  ctx.backend.run(ops::EmbeddingForward{.tokens = tokens_of(ctx, batch),
+                                        .weight = ctx.params.weight(weight_),
+                                        .first_token = first_token(ctx),
+                                        .out = out});
 }
 
 void Embedding::backward(const LayerContext& ctx, const Batch& batch, const Tensor& dout) const {
-  ctx.backend.embedding_backward(tokens_of(ctx, batch), dout, first_token(ctx), ctx.params.grad(weight_));
+  ctx.backend.run(ops::EmbeddingBackward{.tokens = tokens_of(ctx, batch),
+                                         .dout = dout,
+                                         .first_token = first_token(ctx),
+                                         .dweight = ctx.params.grad(weight_)});
 }
 
 int64_t Embedding::first_token(const LayerContext& ctx) const {

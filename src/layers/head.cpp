@@ -38,13 +38,21 @@ int64_t Head::chunk_rows(int64_t rows) {
 
 void Head::cross_entropy(const LayerContext& ctx, const Tensor& logits, const Tensor& targets, const Tensor& losses,
                          double grad_scale) const {
-  if (ctx.tp_size() == 1) return ctx.backend.cross_entropy(logits, targets, losses, grad_scale);
+  if (ctx.tp_size() == 1)
+    return ctx.backend.run(
+        ops::CrossEntropy{.logits = logits, .targets = targets, .losses = losses, .grad_scale = grad_scale});
   const Arena::Frame frame(ctx.arena);
   const int64_t rows = logits.shape[0], first_token = ctx.params.table()[weight_].local.begin_row;
   const Tensor stats = ctx.alloc_wide({rows, 3}), all_stats = ctx.alloc_wide({ctx.tp_size(), rows, 3});
-  ctx.backend.cross_entropy_stats(logits, targets, first_token, stats);
+  ctx.backend.run(
+      ops::CrossEntropyStats{.logits = logits, .targets = targets, .first_token = first_token, .stats = stats});
   ctx.tp->all_gather(stats, all_stats);
-  ctx.backend.cross_entropy_from(logits, targets, first_token, all_stats, losses, grad_scale);
+  ctx.backend.run(ops::CrossEntropyFrom{.logits = logits,
+                                        .targets = targets,
+                                        .first_token = first_token,
+                                        .all_stats = all_stats,
+                                        .losses = losses,
+                                        .grad_scale = grad_scale});
 }
 
 void Head::forward_backward(const LayerContext& ctx, const Tensor& x, const Batch& batch, double grad_scale,
@@ -57,10 +65,10 @@ void Head::forward_backward(const LayerContext& ctx, const Tensor& x, const Batc
   for (int64_t begin = 0; begin < ctx.rows(); begin += chunk) {
     const int64_t rows = std::min(chunk, ctx.rows() - begin);
     const Tensor logits = buffer.rows(0, rows), part = x.rows(begin, rows);
-    ctx.backend.matmul(part, Mat(weight).t(), logits);
+    ctx.backend.run(ops::MatMul{.a = part, .b = Mat(weight).t(), .c = logits});
     cross_entropy(ctx, logits, targets.rows(begin, rows), row_losses.rows(begin, rows), grad_scale);
-    ctx.backend.matmul(Mat(logits).t(), part, dweight, 1.0f);
-    ctx.backend.matmul(logits, weight, part);
+    ctx.backend.run(ops::MatMul{.a = Mat(logits).t(), .b = part, .c = dweight, .beta = 1.0f});
+    ctx.backend.run(ops::MatMul{.a = logits, .b = weight, .c = part});
   }
 }
 
@@ -73,7 +81,7 @@ void Head::evaluate(const LayerContext& ctx, const Tensor& x, const Batch& batch
   for (int64_t begin = 0; begin < ctx.rows(); begin += chunk) {
     const int64_t rows = std::min(chunk, ctx.rows() - begin);
     const Tensor logits = buffer.rows(0, rows);
-    ctx.backend.matmul(x.rows(begin, rows), Mat(weight).t(), logits);
+    ctx.backend.run(ops::MatMul{.a = x.rows(begin, rows), .b = Mat(weight).t(), .c = logits});
     cross_entropy(ctx, logits, targets.rows(begin, rows), losses.rows(begin, rows), 0.0);
   }
 }
@@ -84,7 +92,7 @@ int64_t Head::predictions_per_sample(const ParamTable& table, int64_t positions)
 
 void Head::predict(const LayerContext& ctx, const Tensor& x, const Tensor& out) const {
   const Tensor weight = ctx.params.weight(weight_);
-  ctx.backend.matmul(x, Mat(weight).t(), out.reshaped({ctx.rows(), weight.shape[0]}));
+  ctx.backend.run(ops::MatMul{.a = x, .b = Mat(weight).t(), .c = out.reshaped({ctx.rows(), weight.shape[0]})});
 }
 
 }  // namespace nexus

@@ -27,12 +27,12 @@ StackedMatrix::StackedMatrix(ParamTable& table, const std::vector<ParamSpec>& sp
 }
 
 void StackedMatrix::forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) const {
-  ctx.backend.matmul(x, Mat(ctx.params.weights(first_, count_)).t(), y);
+  ctx.backend.run(ops::MatMul{.a = x, .b = Mat(ctx.params.weights(first_, count_)).t(), .c = y});
 }
 
 void StackedMatrix::backward(const LayerContext& ctx, const Tensor& dy, const Tensor& x, const Tensor& dx) const {
-  ctx.backend.matmul(Mat(dy).t(), x, ctx.params.grads(first_, count_), 1.0f);
-  ctx.backend.matmul(dy, ctx.params.weights(first_, count_), dx);
+  ctx.backend.run(ops::MatMul{.a = Mat(dy).t(), .b = x, .c = ctx.params.grads(first_, count_), .beta = 1.0f});
+  ctx.backend.run(ops::MatMul{.a = dy, .b = ctx.params.weights(first_, count_), .c = dx});
 }
 
 GroupedMatrix::GroupedMatrix(ParamTable& table, const std::vector<ParamSpec>& specs, Layout layout)
@@ -68,7 +68,7 @@ Mat GroupedMatrix::weight_view(const Run& run, const Tensor& stacked) const {
 void GroupedMatrix::forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) const {
   for (const Run& run : runs_) {
     const Tensor weights = ctx.params.weights(run.param, static_cast<int>(run.groups));
-    ctx.backend.matmul(in_view(run, x), weight_view(run, weights).t(), out_view(run, y));
+    ctx.backend.run(ops::MatMul{.a = in_view(run, x), .b = weight_view(run, weights).t(), .c = out_view(run, y)});
   }
 }
 
@@ -78,10 +78,11 @@ void GroupedMatrix::backward(const LayerContext& ctx, const Tensor& dy, const Te
     const Mat gradient = weight_view(run, ctx.params.grads(run.param, groups));
     // The result of a product is never transposed, so the [I, O] layout computes the gradient's transpose.
     if (layout_ == Layout::kOutIn)
-      ctx.backend.matmul(out_view(run, dy).t(), in_view(run, x), gradient, 1.0f);
+      ctx.backend.run(ops::MatMul{.a = out_view(run, dy).t(), .b = in_view(run, x), .c = gradient, .beta = 1.0f});
     else
-      ctx.backend.matmul(in_view(run, x).t(), out_view(run, dy), gradient.t(), 1.0f);
-    ctx.backend.matmul(out_view(run, dy), weight_view(run, ctx.params.weights(run.param, groups)), in_view(run, dx));
+      ctx.backend.run(ops::MatMul{.a = in_view(run, x).t(), .b = out_view(run, dy), .c = gradient.t(), .beta = 1.0f});
+    ctx.backend.run(ops::MatMul{
+        .a = out_view(run, dy), .b = weight_view(run, ctx.params.weights(run.param, groups)), .c = in_view(run, dx)});
   }
 }
 

@@ -21,7 +21,7 @@ Mlp::Mlp(ParamTable& table, const std::string& prefix, int64_t d, int64_t f, Gat
 
 Tensor Mlp::activate(const LayerContext& ctx) const {
   const Tensor a = ctx.alloc({ctx.rows(), f_});
-  ctx.backend.gate_forward(gate_, gelu_, h_, a);
+  ctx.backend.run(ops::GateForward{.gate = gate_, .gelu = gelu_, .h = h_, .a = a});
   return a;
 }
 
@@ -43,7 +43,7 @@ void Mlp::backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx) 
     const ActivationScope activation(ctx);
     down_.backward(ctx, dy, ctx.keeps_activations() ? a_ : activate(ctx), da);
   }
-  ctx.backend.gate_backward(gate_, gelu_, da, h_, dh);
+  ctx.backend.run(ops::GateBackward{.gate = gate_, .gelu = gelu_, .da = da, .h = h_, .dh = dh});
   up_.backward(ctx, dh, x_, dx);
 }
 

@@ -21,7 +21,8 @@ void RowNormLayer::forward(const LayerContext& ctx, ResidualStream& stream, cons
   if (ctx.pass == Pass::kTraining && stream.pending.defined()) std::swap(stream.x, stream.pending);
   stats_ = ctx.alloc_wide({stream.x.shape[0], 2});
   const Tensor weight = weight_ < 0 ? Tensor{} : ctx.params.weight(weight_);
-  ctx.backend.add_norm_forward(op_, stream.x, stream.pending, weight, y, stats_);
+  ctx.backend.run(ops::AddNormForward{
+      .options = op_, .x = stream.x, .delta = stream.pending, .weight = weight, .y = y, .stats = stats_});
   stream.pending = Tensor{};
   x_ = stream.x;
 }
@@ -29,7 +30,8 @@ void RowNormLayer::forward(const LayerContext& ctx, ResidualStream& stream, cons
 void RowNormLayer::backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx) {
   const Tensor weight = weight_ < 0 ? Tensor{} : ctx.params.weight(weight_);
   const Tensor dweight = weight_ < 0 ? Tensor{} : ctx.params.grad(weight_);
-  ctx.backend.norm_backward(op_, dy, x_, weight, stats_, dx, dweight);
+  ctx.backend.run(ops::NormBackward{
+      .options = op_, .dy = dy, .x = x_, .weight = weight, .stats = stats_, .dx = dx, .dweight = dweight});
 }
 
 }  // namespace nexus

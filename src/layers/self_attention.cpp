@@ -34,9 +34,9 @@ Attention SelfAttention::attention(const LayerContext& ctx) const {
 
 void SelfAttention::rotate(const LayerContext& ctx, const Packed& packed, bool inverse) const {
   Rope rope{ctx.context, options_.heads, options_.head_dim, options_.rotary_dim, qkv_->out_width(), options_.theta};
-  ctx.backend.rope(rope, packed.q, inverse);
+  ctx.backend.run(ops::Rotate{.options = rope, .x = packed.q, .inverse = inverse});
   rope.heads = options_.kv_heads;
-  ctx.backend.rope(rope, packed.k, inverse);
+  ctx.backend.run(ops::Rotate{.options = rope, .x = packed.k, .inverse = inverse});
 }
 
 void SelfAttention::forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) {
@@ -47,7 +47,8 @@ void SelfAttention::forward(const LayerContext& ctx, const Tensor& x, const Tens
   qkv_->forward(ctx, x, packed_);
   const Packed parts = unpack(packed_);
   rotate(ctx, parts, false);
-  ctx.backend.attention_forward(attention(ctx), parts.q, parts.k, parts.v, out_, logsumexp_);
+  ctx.backend.run(ops::AttentionForward{
+      .options = attention(ctx), .q = parts.q, .k = parts.k, .v = parts.v, .out = out_, .logsumexp = logsumexp_});
   o_->forward(ctx, out_, y);
 }
 
@@ -60,8 +61,17 @@ void SelfAttention::backward(const LayerContext& ctx, const Tensor& dy, const Te
     const Tensor scratch = ctx.alloc_wide(logsumexp_.shape);
     o_->backward(ctx, dy, dout);
     const Packed parts = unpack(packed_), dparts = unpack(dpacked);
-    ctx.backend.attention_backward(attention(ctx), dout, parts.q, parts.k, parts.v, out_, logsumexp_, scratch, dparts.q,
-                                   dparts.k, dparts.v);
+    ctx.backend.run(ops::AttentionBackward{.options = attention(ctx),
+                                           .dout = dout,
+                                           .q = parts.q,
+                                           .k = parts.k,
+                                           .v = parts.v,
+                                           .out = out_,
+                                           .logsumexp = logsumexp_,
+                                           .scratch = scratch,
+                                           .dq = dparts.q,
+                                           .dk = dparts.k,
+                                           .dv = dparts.v});
     rotate(ctx, dparts, true);
   }
   qkv_->backward(ctx, dpacked, dx);

@@ -39,7 +39,7 @@ void move_columns(const LayerContext& ctx, const Tensor& full, const Tensor& sha
     const int64_t full_ld = one_run ? run.width : layout.full, share_ld = one_run ? width : share;
     const Mat in_full = Mat::view(full, lines, width, full_ld, run.begin).batched(p, width);
     const Mat in_shares = Mat::view(shares, lines, width, share_ld, run.begin / p).batched(p, rows * share);
-    ctx.backend.copy_matrix(to_full ? in_shares : in_full, to_full ? in_full : in_shares);
+    ctx.backend.run(ops::CopyMatrix{.from = to_full ? in_shares : in_full, .to = to_full ? in_full : in_shares});
   }
 }
 
@@ -86,22 +86,25 @@ void reduce_scatter_columns(const LayerContext& ctx, const Tensor& partial, cons
 
 void norm_gelu_forward(const LayerContext& ctx, const NormGelu& op, const Tensor& h, const Tensor& a,
                        const Tensor& row_scale) {
-  if (whole_rows(ctx, op)) return ctx.backend.norm_gelu_forward(op, h, a, row_scale);
+  if (whole_rows(ctx, op))
+    return ctx.backend.run(ops::NormGeluForward{.options = op, .h = h, .a = a, .row_scale = row_scale});
   const Arena::Frame frame(ctx.arena);
   const Tensor sums = ctx.alloc_wide(row_scale.shape);
-  ctx.backend.row_sum_squares(h, sums);
+  ctx.backend.run(ops::RowSumSquares{.h = h, .sums = sums});
   ctx.tp->all_reduce_sum(sums);
-  ctx.backend.norm_gelu_forward_from(op, h, sums, a, row_scale);
+  ctx.backend.run(ops::NormGeluForwardFrom{.options = op, .h = h, .sums = sums, .a = a, .row_scale = row_scale});
 }
 
 void norm_gelu_backward(const LayerContext& ctx, const NormGelu& op, const Tensor& da, const Tensor& h,
                         const Tensor& row_scale, const Tensor& dh) {
-  if (whole_rows(ctx, op)) return ctx.backend.norm_gelu_backward(op, da, h, row_scale, dh);
+  if (whole_rows(ctx, op))
+    return ctx.backend.run(ops::NormGeluBackward{.options = op, .da = da, .h = h, .row_scale = row_scale, .dh = dh});
   const Arena::Frame frame(ctx.arena);
   const Tensor sums = ctx.alloc_wide(row_scale.shape);
-  ctx.backend.norm_gelu_backward_sums(op, da, h, row_scale, sums);
+  ctx.backend.run(ops::NormGeluBackwardSums{.options = op, .da = da, .h = h, .row_scale = row_scale, .sums = sums});
   ctx.tp->all_reduce_sum(sums);
-  ctx.backend.norm_gelu_backward_from(op, da, h, row_scale, sums, dh);
+  ctx.backend.run(
+      ops::NormGeluBackwardFrom{.options = op, .da = da, .h = h, .row_scale = row_scale, .sums = sums, .dh = dh});
 }
 
 }  // namespace nexus

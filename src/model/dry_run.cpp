@@ -1,13 +1,14 @@
 #include "model/dry_run.h"
 
-#include "backend/dry.h"
+#include "backend/profiler.h"
 #include "model/model.h"
 
 namespace nexus {
 
 DryRun dry_run(const ModelConfig& config, DType compute, int64_t batch, int64_t context, ModelUse use,
                const Sharding& sharding, Recompute recompute) {
-  const std::unique_ptr<DryBackend> backend = make_dry_backend();
+  const std::unique_ptr<Backend> backend = make_dry_backend();
+  Profiler counts(*backend);
   const std::unique_ptr<Communicator> tp = make_dry_communicator(sharding.tp_rank, sharding.tp_size);
   Model model(config, sharding);
   ParamStore params(*backend, model.table(), compute);
@@ -23,7 +24,8 @@ DryRun dry_run(const ModelConfig& config, DType compute, int64_t batch, int64_t 
     case ModelUse::kEvaluation: model.evaluate(ctx, samples, wide(output.figures_per_sample(context))); break;
     case ModelUse::kPrediction: model.predict(ctx, samples, wide(model.predictions_per_sample(context))); break;
   }
-  return {arena.peak_bytes(), backend->matmul_flops(), backend->attention_flops(), tp->group_bytes()};
+  return {arena.peak_bytes(), counts.sum_of({"matmul", "wgrad"}).flops,
+          counts.sum_of({"attention_forward", "attention_backward"}).flops, tp->group_bytes()};
 }
 
 }  // namespace nexus

@@ -74,7 +74,7 @@ void Model::backward(const LayerContext& ctx, const Batch& batch, const Tensor& 
   const Tensor dx = ctx.alloc(shape);
   const Tensor dnormed = ctx.sequence_parallel() ? ctx.alloc(shape) : dout;
   reduce_rows(ctx, dout, dnormed);
-  ctx.backend.zero(dx);
+  ctx.backend.run(ops::Zero{dx});
   norm_.backward(ctx, dnormed, dx);
   announce(blocks + 1);
   for (int i = blocks - 1; i >= 0; --i) {

@@ -91,9 +91,15 @@ std::vector<UpdateBlock> Optimizer::update_blocks(const ParamTable& table, doubl
 void Optimizer::step(ParamStore& params, const Tensor& grad_sum_squares, double learning_rate,
                      double newest_learning_rate, const Tensor& nonfinite) {
   const bool copy = params.compute().data != params.master().data;
-  params.backend().adamw(op_, update_blocks(params.table(), learning_rate, newest_learning_rate), grad_sum_squares,
-                         params.grad(), params.moment1(), params.moment2(), params.master(),
-                         copy ? params.compute() : Tensor{}, nonfinite);
+  params.backend().run(ops::AdamWUpdate{.options = op_,
+                                        .blocks = update_blocks(params.table(), learning_rate, newest_learning_rate),
+                                        .grad_sum_squares = grad_sum_squares,
+                                        .grad = params.grad(),
+                                        .moment1 = params.moment1(),
+                                        .moment2 = params.moment2(),
+                                        .master = params.master(),
+                                        .compute = copy ? params.compute() : Tensor{},
+                                        .nonfinite = nonfinite});
   for (Generation& generation : generations_) {
     ++generation.updates1;
     ++generation.updates2;

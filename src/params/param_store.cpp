@@ -57,7 +57,7 @@ void ParamStore::allocate(Use use) {
     buffers_.push_back(backend_->allocate(count * size_of(dtype), what));
     size_bytes_ += buffers_.back().size_bytes();
     const Tensor tensor = buffers_.back().tensor(dtype, {count});
-    backend_->zero(tensor);  // padding stays zero for ever
+    backend_->run(ops::Zero{tensor});  // padding stays zero for ever
     return tensor;
   };
   compute_ = make(compute_dtype_, table.flat_count(), one_copy ? "weights" : "compute weights");
@@ -115,7 +115,7 @@ void ParamStore::set_weights(int index, const void* local_host) {
     const Buffer staging = backend_->allocate(count * element, "one tensor's weights on their way in");
     const Tensor wide = staging.tensor(wide_dtype(), {count});
     backend_->copy_in(wide, local_host);
-    backend_->copy(wide, weights);
+    backend_->run(ops::Copy{.from = wide, .to = weights});
     backend_->synchronize();  // before the staging memory goes
   }
   if (master_.data == compute_.data) return;
@@ -128,7 +128,7 @@ void ParamStore::set_weights(int index, const void* local_host) {
 
 void ParamStore::refresh_compute() {
   NX_CHECK(!table_->sharding().zero, "this rank holds a part of the master weights only");
-  if (compute_.data != master_.data) backend_->copy(master_, compute_);
+  if (compute_.data != master_.data) backend_->run(ops::Copy{.from = master_, .to = compute_});
 }
 
 }  // namespace nexus

@@ -45,7 +45,7 @@ class ParamStore {
   void initialize(uint64_t seed);
   // Sets one tensor, master and compute, from what this rank holds of it: wide host memory of `local.count()` elements.
   void set_weights(int index, const void* local_host);
-  void zero_grad() { backend_->zero(grad_); }
+  void zero_grad() { backend_->run(ops::Zero{grad_}); }
   // Makes `compute` follow `master` where this rank has all of it; with ZeRO-1 see all_gather_weights (replication.h).
   void refresh_compute();
   Backend& backend() const { return *backend_; }

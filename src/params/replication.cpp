@@ -160,12 +160,13 @@ void all_gather_weights(Communicator& dp, ParamStore& params) {
 void all_gather_master(Communicator& dp, const ParamStore& params, const Tensor& flat) {
   Backend& backend = params.backend();
   if (!params.table().sharding().zero) {
-    backend.copy(params.master(), flat);
+    backend.run(ops::Copy{.from = params.master(), .to = flat});
     return;
   }
   for (const Bucket& bucket : params.table().buckets()) {
     const FlatRange part = bucket_part(bucket, dp.rank(), dp.size());
-    backend.copy(params.master().flat(bucket.offset / dp.size(), part.count), flat.flat(part.begin, part.count));
+    backend.run(ops::Copy{.from = params.master().flat(bucket.offset / dp.size(), part.count),
+                          .to = flat.flat(part.begin, part.count)});
   }
   all_gather_parts(dp, params.table(), flat);
 }

@@ -27,6 +27,11 @@ constexpr std::string_view name_of(DType dtype) {
   return "?";
 }
 
+// The type of statistics, losses and parameter gradients beside a compute type.
+constexpr DType wide_of(DType compute) {
+  return compute == DType::kF64 ? DType::kF64 : DType::kF32;
+}
+
 // Upper half of an IEEE f32; conversion rounds to nearest even and keeps NaN.
 struct Bf16 {
   uint16_t bits = 0;

@@ -55,7 +55,8 @@ void GradientExchange::finish() {
   const Tensor mine = norm_parts_.flat(grid_.tp_rank() * dp, dp);
   for (int rank = 0; rank < dp; ++rank) {
     if (params_.table().sharding().zero && rank != grid_.dp_rank()) continue;
-    params_.backend().sum_squares(params_.grad(), ranges_[static_cast<size_t>(rank)], mine.flat(rank, 1));
+    params_.backend().run(
+        ops::SumSquares{.x = params_.grad(), .ranges = ranges_[static_cast<size_t>(rank)], .out = mine.flat(rank, 1)});
   }
   if (params_.table().sharding().zero) grid_.dp().all_gather(mine.flat(grid_.dp_rank(), 1), mine);
   grid_.tp().all_gather(mine, norm_parts_);

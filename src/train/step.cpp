@@ -45,7 +45,7 @@ StepRunner::StepRunner(Backend& backend, ProcessGrid& grid, Model& model, ParamS
       loss_sum_(facts_.flat(0, 1)),
       nonfinite_(facts_.flat(1, 1)),
       exchange_(grid, params) {
-  backend_.zero(facts_);
+  backend_.run(ops::Zero{facts_});
 }
 
 int64_t StepRunner::arena_bytes(const ModelConfig& config, DType compute, const BatchLayout& layout,
@@ -70,14 +70,14 @@ void StepRunner::micro_batch(const FetchSample& fetch, const StepInput& input, i
   const LayerContext ctx{backend_,        arena_,          params_,     layout_.micro,
                          layout_.context, Pass::kTraining, &grid_.tp(), recompute_};
   model_.forward_backward(ctx, batch.samples, 1.0 / losses(), batch.losses, ready);
-  backend_.add_sum(batch.losses, loss_sum_);
+  backend_.run(ops::AddSum{.x = batch.losses, .total = loss_sum_});
   progress::tick();
 }
 
 StepOutput StepRunner::run(const FetchSample& fetch, Optimizer& optimizer, const StepInput& input) {
   data_seconds_ = 0;
   params_.zero_grad();
-  backend_.zero(loss_sum_);
+  backend_.run(ops::Zero{loss_sum_});
   for (int64_t index = 0; index < layout_.accumulation; ++index) micro_batch(fetch, input, index);
   exchange_.finish();
   // The only wait of a step, in two copies: the host must know that loss and gradients are finite before it lets the
@@ -130,7 +130,7 @@ std::string StepRunner::first_nonfinite_gradient() {
   const Tensor sum = buffer.tensor(DType::kF64, {1});
   for (const ParamSpec& spec : params_.table()) {
     double value = 0;
-    backend_.sum_squares(params_.grad(), {{spec.offset, spec.local.count()}}, sum);
+    backend_.run(ops::SumSquares{.x = params_.grad(), .ranges = {{spec.offset, spec.local.count()}}, .out = sum});
     backend_.copy_out(&value, sum);
     if (std::isfinite(value)) continue;
     mine = "gradient of " + spec.name;

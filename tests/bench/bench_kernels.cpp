@@ -37,7 +37,7 @@ struct Operand {
     float* value = static_cast<float*>(values.data());
     for (int64_t i = 0; i < shape.count(); ++i)
       value[i] = static_cast<float>(deviation) * period[static_cast<size_t>(i) % period.size()];
-    backend().copy(values.tensor(DType::kF32, shape), tensor);
+    backend().run(ops::Copy{values.tensor(DType::kF32, shape), tensor});
   }
   operator const Tensor&() const { return tensor; }  // NOLINT(google-explicit-constructor)
   Buffer buffer;
@@ -70,8 +70,9 @@ void run_product(benchmark::State& state, Product kind, DType dtype, const Multi
 }
 
 void bench_backend_product(benchmark::State& state, Product kind, DType dtype) {
-  run_product(state, kind, dtype,
-              [](const Mat& a, const Mat& b, const Mat& c, float beta) { backend().matmul(a, b, c, beta); });
+  run_product(state, kind, dtype, [](const Mat& a, const Mat& b, const Mat& c, float beta) {
+    backend().run(ops::MatMul{a, b, c, beta});
+  });
 }
 
 void bench_openblas(benchmark::State& state, Product kind, DType dtype) {
@@ -92,7 +93,7 @@ void bench_norm_gelu_forward(benchmark::State& state, DType dtype) {
   const Operand h(dtype, {kTokens, width}), a(dtype, {kTokens, width}), scale(wide_of(dtype), {kTokens, 1});
   NormGelu op;
   op.scales = {14.0f};
-  for ([[maybe_unused]] auto _ : state) backend().norm_gelu_forward(op, h, a, scale);
+  for ([[maybe_unused]] auto _ : state) backend().run(ops::NormGeluForward{op, h, a, scale});
   report_bytes(state, 2 * h.tensor.size_bytes());
 }
 
@@ -102,40 +103,40 @@ void bench_norm_gelu_backward(benchmark::State& state, DType dtype) {
   const Operand scale(wide_of(dtype), {kTokens, 1});
   NormGelu op;
   op.scales = {14.0f};
-  for ([[maybe_unused]] auto _ : state) backend().norm_gelu_backward(op, da, h, scale, dh);
+  for ([[maybe_unused]] auto _ : state) backend().run(ops::NormGeluBackward{op, da, h, scale, dh});
   report_bytes(state, 3 * h.tensor.size_bytes());
 }
 
 void bench_swiglu(benchmark::State& state, DType dtype) {
   const Operand h(dtype, {kTokens, 2 * kF}), a(dtype, {kTokens, kF});
-  for ([[maybe_unused]] auto _ : state) backend().gate_forward(GateKind::kSwiGlu, GeluKind::kErf, h, a);
+  for ([[maybe_unused]] auto _ : state) backend().run(ops::GateForward{GateKind::kSwiGlu, GeluKind::kErf, h, a});
   report_bytes(state, 3 * a.tensor.size_bytes());
 }
 
 void bench_swiglu_backward(benchmark::State& state, DType dtype) {
   const Operand h(dtype, {kTokens, 2 * kF}), da(dtype, {kTokens, kF}), dh(dtype, {kTokens, 2 * kF});
-  for ([[maybe_unused]] auto _ : state) backend().gate_backward(GateKind::kSwiGlu, GeluKind::kErf, da, h, dh);
+  for ([[maybe_unused]] auto _ : state) backend().run(ops::GateBackward{GateKind::kSwiGlu, GeluKind::kErf, da, h, dh});
   report_bytes(state, 5 * da.tensor.size_bytes());
 }
 
 void bench_add_norm(benchmark::State& state, DType dtype) {
   const Operand x(dtype, {kTokens, kD}), delta(dtype, {kTokens, kD}, 0), weight(dtype, {kD});
   const Operand y(dtype, {kTokens, kD}), stats(wide_of(dtype), {kTokens, 2});
-  for ([[maybe_unused]] auto _ : state) backend().add_norm_forward({}, x, delta, weight, y, stats);
+  for ([[maybe_unused]] auto _ : state) backend().run(ops::AddNormForward{{}, x, delta, weight, y, stats});
   report_bytes(state, 4 * x.tensor.size_bytes());
 }
 
 void bench_norm_backward(benchmark::State& state, DType dtype) {
   const Operand x(dtype, {kTokens, kD}), dy(dtype, {kTokens, kD}), weight(dtype, {kD}), dx(dtype, {kTokens, kD}, 0);
   const Operand stats(wide_of(dtype), {kTokens, 2}), dweight(wide_of(dtype), {kD}, 0);
-  for ([[maybe_unused]] auto _ : state) backend().norm_backward({}, dy, x, weight, stats, dx, dweight);
+  for ([[maybe_unused]] auto _ : state) backend().run(ops::NormBackward{{}, dy, x, weight, stats, dx, dweight});
   report_bytes(state, 4 * x.tensor.size_bytes());
 }
 
 void bench_rope(benchmark::State& state, DType dtype) {
   const Operand x(dtype, {kTokens, kD});
   const Rope op{kContext, kHeads, kHeadDim, kHeadDim, kD, 10000.0f};
-  for ([[maybe_unused]] auto _ : state) backend().rope(op, x, false);
+  for ([[maybe_unused]] auto _ : state) backend().run(ops::Rotate{op, x, false});
   report_bytes(state, 2 * x.tensor.size_bytes());
 }
 
@@ -145,7 +146,7 @@ constexpr double kAttentionFlops = 2.0 * kBatch * kHeads * kContext * kContext *
 void bench_attention_forward(benchmark::State& state, DType dtype) {
   const Operand q(dtype, {kTokens, kD}), k(dtype, {kTokens, kD}), v(dtype, {kTokens, kD}), out(dtype, {kTokens, kD});
   const Operand lse(wide_of(dtype), {kBatch, kHeads, kContext});
-  for ([[maybe_unused]] auto _ : state) backend().attention_forward(kAttention, q, k, v, out, lse);
+  for ([[maybe_unused]] auto _ : state) backend().run(ops::AttentionForward{kAttention, q, k, v, out, lse});
   report_flops(state, kAttentionFlops);
 }
 
@@ -154,9 +155,9 @@ void bench_attention_backward(benchmark::State& state, DType dtype) {
   const Operand dout(dtype, {kTokens, kD}), dq(dtype, {kTokens, kD}), dk(dtype, {kTokens, kD}),
       dv(dtype, {kTokens, kD});
   const Operand lse(wide_of(dtype), {kBatch, kHeads, kContext}), scratch(wide_of(dtype), {kBatch, kHeads, kContext});
-  backend().attention_forward(kAttention, q, k, v, out, lse);
+  backend().run(ops::AttentionForward{kAttention, q, k, v, out, lse});
   for ([[maybe_unused]] auto _ : state)
-    backend().attention_backward(kAttention, dout, q, k, v, out, lse, scratch, dq, dk, dv);
+    backend().run(ops::AttentionBackward{kAttention, dout, q, k, v, out, lse, scratch, dq, dk, dv});
   report_flops(state, 2.5 * kAttentionFlops);  // five products, of which one is recomputed
 }
 
@@ -174,21 +175,21 @@ struct Ids {
 void bench_embedding_forward(benchmark::State& state, DType dtype) {
   const Ids ids(kTokens);
   const Operand weight(dtype, {kV, kD}), out(dtype, {kTokens, kD});
-  for ([[maybe_unused]] auto _ : state) backend().embedding_forward(ids.tensor, weight, 0, out);
+  for ([[maybe_unused]] auto _ : state) backend().run(ops::EmbeddingForward{ids.tensor, weight, 0, out});
   report_bytes(state, 2 * out.tensor.size_bytes());
 }
 
 void bench_embedding_backward(benchmark::State& state, DType dtype) {
   const Ids ids(kTokens);
   const Operand dout(dtype, {kTokens, kD}), dweight(wide_of(dtype), {kV, kD}, 0);
-  for ([[maybe_unused]] auto _ : state) backend().embedding_backward(ids.tensor, dout, 0, dweight);
+  for ([[maybe_unused]] auto _ : state) backend().run(ops::EmbeddingBackward{ids.tensor, dout, 0, dweight});
   report_bytes(state, 3 * dout.tensor.size_bytes());
 }
 
 void bench_cross_entropy(benchmark::State& state, DType dtype) {
   const Ids ids(kTokens);
   const Operand logits(dtype, {kTokens, kV}), losses(wide_of(dtype), {kTokens});
-  for ([[maybe_unused]] auto _ : state) backend().cross_entropy(logits, ids.tensor, losses, 1.0f);
+  for ([[maybe_unused]] auto _ : state) backend().run(ops::CrossEntropy{logits, ids.tensor, losses, 1.0f});
   report_bytes(state, 2 * logits.tensor.size_bytes());
 }
 
@@ -196,7 +197,7 @@ constexpr int64_t kParameters = 4'000'000;
 
 void bench_sum_squares(benchmark::State& state, DType dtype) {
   const Operand x(wide_of(dtype), {kParameters}), out(DType::kF64, {1});
-  for ([[maybe_unused]] auto _ : state) backend().sum_squares(x, {{0, kParameters}}, out);
+  for ([[maybe_unused]] auto _ : state) backend().run(ops::SumSquares{x, {{0, kParameters}}, out});
   report_bytes(state, x.tensor.size_bytes());
 }
 
@@ -205,7 +206,8 @@ void bench_adamw(benchmark::State& state, DType dtype) {
   const Operand grad(wide, {kParameters}), m(wide, {kParameters}, 0), v(wide, {kParameters}, 0);
   const Operand master(wide, {kParameters}), compute(dtype, {kParameters});
   const std::vector<UpdateBlock> blocks = {{0, 0, 1, kParameters, 0, 1e-4, 0.1, 10, 10}};
-  for ([[maybe_unused]] auto _ : state) backend().adamw({}, blocks, Tensor(), grad, m, v, master, compute, Tensor());
+  for ([[maybe_unused]] auto _ : state)
+    backend().run(ops::AdamWUpdate{{}, blocks, Tensor(), grad, m, v, master, compute, Tensor()});
   report_bytes(state, 7 * master.tensor.size_bytes() + compute.tensor.size_bytes());
 }
 

@@ -37,7 +37,7 @@ struct Work {
   // More launches than the device takes before it has done some: the host is held up in one of them.
   void launch_many() {
     world.all_reduce_sum(x);
-    for (int i = 0; i < 100000; ++i) backend.add(y, x);
+    for (int i = 0; i < 100000; ++i) backend.run(ops::Add{y, x});
     backend.synchronize();
   }
 };

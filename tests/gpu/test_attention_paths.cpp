@@ -1,12 +1,13 @@
 // The two ways in which a GPU attends, cuDNN and our own kernels, against each other and against the CPU.
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <ostream>
+#include <utility>
 
 #include "cuda/cuda_backend.h"
-#include "cuda/cudnn_attention.h"
+#include "cuda/device.h"
 #include "cuda/devices.h"
-#include "cuda/kernels.h"
 #include "cuda/queue_of.h"
 #include "support/test_tensor.h"
 
@@ -25,8 +26,10 @@ Backend& cpu() {
 
 // q, k and v side by side, and eight unused elements at the end of a token.
 struct Problem {
-  Problem(int64_t batch, int64_t context, int64_t heads, int64_t kv_heads, int64_t head_dim)
-      : op{batch, context, heads, kv_heads, head_dim, (heads + 2 * kv_heads) * head_dim + kGap},
+  Problem(int64_t batch, int64_t context, int64_t heads, int64_t kv_heads, int64_t head_dim,
+          AttentionMask mask = AttentionMask::kCausal, std::vector<int32_t> of_samples = {})
+      : op{batch, context, heads, kv_heads, head_dim, (heads + 2 * kv_heads) * head_dim + kGap, mask},
+        lengths(std::move(of_samples)),
         qkv(rounded_values(batch * context * op.ld)),
         dout(rounded_values(batch * context * heads * head_dim)) {}
 
@@ -39,6 +42,7 @@ struct Problem {
 
   static constexpr int64_t kGap = 8;
   Attention op;
+  std::vector<int32_t> lengths;  // none: every sample is whole
   Values qkv, dout;
 };
 
@@ -47,9 +51,9 @@ struct Result {
   std::vector<std::vector<char>> bits;
 };
 
-// forward(op, q, k, v, out, logsumexp) and backward(op, dout, ..., scratch, dq, dk, dv) on tensors of `backend`.
-template <typename Forward, typename Backward>
-Result attend(Backend& backend, DType dtype, const Problem& problem, const Forward& forward, const Backward& backward) {
+// run(operation) with both passes on tensors of `backend`.
+template <typename Run>
+Result attend(Backend& backend, DType dtype, const Problem& problem, const Run& run) {
   const Attention& op = problem.op;
   const int64_t tokens = op.batch * op.context, k_at = op.heads * op.head_dim, v_at = k_at + op.kv_heads * op.head_dim;
   const Shape packed_shape = {tokens, op.ld}, out_shape = {tokens, k_at}, lse_shape = {op.batch, op.heads, op.context};
@@ -62,9 +66,12 @@ Result attend(Backend& backend, DType dtype, const Problem& problem, const Forwa
     return view;
   };
   const Tensor k = part(packed, k_at), v = part(packed, v_at);
-  forward(op, packed.tensor(), k, v, out.tensor(), lse.tensor());
-  backward(op, dout.tensor(), packed.tensor(), k, v, out.tensor(), lse.tensor(), scratch.tensor(), gradients.tensor(),
-           part(gradients, k_at), part(gradients, v_at));
+  std::optional<TestTensor> lengths;
+  if (!problem.lengths.empty()) lengths.emplace(backend, problem.lengths);
+  const Tensor of_samples = lengths ? lengths->tensor() : Tensor{};
+  run(ops::AttentionForward{op, packed, k, v, out, lse, of_samples});
+  run(ops::AttentionBackward{op, dout, packed, k, v, out, lse, scratch, gradients, part(gradients, k_at),
+                             part(gradients, v_at), of_samples});
 
   Result result{out.values(), lse.values(), gradients.values(), {out.raw(), lse.raw(), gradients.raw()}};
   int64_t written = 0;  // in the gaps, which are nobody's
@@ -75,28 +82,23 @@ Result attend(Backend& backend, DType dtype, const Problem& problem, const Forwa
     value = 0;
   }
   EXPECT_EQ(written, 0);
+  for (int64_t row = 0; lengths && row < lse_shape.count(); ++row)  // of tokens beyond a length it means nothing
+    if (row % op.context >= problem.lengths[static_cast<size_t>(row / op.context / op.heads)])
+      result.logsumexp[static_cast<size_t>(row)] = 0;
   return result;
 }
 
 Result on_cpu(const Problem& problem) {
-  return attend(
-      cpu(), DType::kF32, problem, [](auto&&... args) { cpu().attention_forward(args...); },
-      [](auto&&... args) { cpu().attention_backward(args...); });
+  return attend(cpu(), DType::kF32, problem, [](const auto& op) { cpu().run(op); });
 }
 
 Result by_own_kernels(const Problem& problem, DType dtype) {
   cuda::Queue& queue = cuda::queue_of(gpu());
-  return attend(
-      gpu(), dtype, problem, [&](auto&&... args) { cuda::attention_forward(args..., queue); },
-      [&](auto&&... args) { cuda::attention_backward(args..., queue); });
+  return attend(gpu(), dtype, problem, [&](const auto& op) { cuda::own_attention(op, queue); });
 }
 
 Result by_cudnn(const Problem& problem, cuda::CudnnAttention& cudnn) {
-  return attend(
-      gpu(), DType::kBF16, problem, [&](auto&&... args) { cudnn.forward(args...); },
-      [&](const Attention& op, const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
-          const Tensor& lse, const Tensor&, const Tensor& dq, const Tensor& dk,
-          const Tensor& dv) { cudnn.backward(op, dout, q, k, v, out, lse, dq, dk, dv); });
+  return attend(gpu(), DType::kBF16, problem, [&](const auto& op) { cudnn.run(op); });
 }
 
 // `out` and `gradient` are absolute errors beyond those of f32 sums.
@@ -119,8 +121,9 @@ double gradient_error(const Attention& op) {
   return 3e-2 * std::sqrt(static_cast<double>(op.heads / op.kv_heads));
 }
 
-bool supports_both(cuda::CudnnAttention& cudnn, const Attention& op) {
-  return cudnn.supports_forward(op, DType::kBF16) && cudnn.supports_backward(op, DType::kBF16);
+bool supports_both(cuda::CudnnAttention& cudnn, const Attention& op, bool with_lengths = false) {
+  return cudnn.supports_forward(op, DType::kBF16, with_lengths) &&
+         cudnn.supports_backward(op, DType::kBF16, with_lengths);
 }
 
 struct Heads {
@@ -163,6 +166,25 @@ TEST_P(AttentionPaths, AgreeWithTheCpu) {
     expect_same(by_cudnn(size, deterministic), expected, size.op, kBf16, kProbabilities, gradient);
   }
   if (!with_cudnn) GTEST_SKIP() << "own kernels agree; cuDNN: " << cudnn.description();
+}
+
+TEST_P(AttentionPaths, AgreeWhereAllSeeAll) {
+  cuda::CudnnAttention cudnn(cuda::queue_of(gpu()), false);
+  bool by_library = true;
+  for (const std::vector<int32_t>& lengths : {std::vector<int32_t>{}, {1000, 129}, {0, 64}}) {
+    SCOPED_TRACE(testing::Message() << lengths.size() << " lengths");
+    const Problem whole = problem(2, 1000);
+    const Problem size(2, 1000, whole.op.heads, whole.op.kv_heads, whole.op.head_dim, AttentionMask::kFull, lengths);
+    const Result expected = on_cpu(size);
+    const double gradient = gradient_error(size.op);
+    expect_same(by_own_kernels(size, DType::kF32), expected, size.op, 4e-6, 0, 0);
+    expect_same(by_own_kernels(size, DType::kBF16), expected, size.op, kBf16, 0, gradient);
+    // By whichever of the two the back end takes; it clears the rows of padding after cuDNN.
+    const auto choose = [](const auto& op) { gpu().run(op); };
+    expect_same(attend(gpu(), DType::kBF16, size, choose), expected, size.op, kBf16, kProbabilities, gradient);
+    by_library = by_library && supports_both(cudnn, size.op, !lengths.empty());
+  }
+  if (!by_library) GTEST_SKIP() << "own kernels agree; cuDNN: " << cudnn.description();
 }
 
 TEST_P(AttentionPaths, OwnKernelsRepeatThemselvesBitForBit) {

@@ -16,9 +16,10 @@ TEST_P(Parity, RowNormsOfEveryKernel) {
         const Tensor x = side.updated("x", side.dtype(), {rows, width}, kExact), weight = side.input({width});
         const Tensor delta = side.input({rows, width}), dy = side.input({rows, width});
         const Tensor stats = side.wide_output("stats", {rows, 2});
-        side.backend.add_norm_forward(op, x, delta, weight, side.output("y", {rows, width}), stats);
+        side.backend.run(ops::AddNormForward{op, x, delta, weight, side.output("y", {rows, width}), stats});
         const Tensor dx = side.updated("dx", side.dtype(), {rows, width}, bound_of(side.dtype()));
-        side.backend.norm_backward(op, dy, x, weight, stats, dx, side.updated("dweight", side.wide(), {width}, kF32));
+        side.backend.run(
+            ops::NormBackward{op, dy, x, weight, stats, dx, side.updated("dweight", side.wide(), {width}, kF32)});
       });
     }
   }
@@ -30,7 +31,7 @@ TEST_P(Parity, RopeOfEveryShape) {
                          Rope{33, 2, 4096, 4096, 8192, 10000.0f}, Rope{17, 2, 12, 12, 24, 10000.0f}}) {
     expect_parity(fmt::format("rope of {} x {} x {}", op.context, op.heads, op.head_dim), [&](Side& side) {
       const Tensor x = side.updated("x", side.dtype(), {3 * op.context, op.ld}, bound_of(side.dtype()));
-      side.backend.rope(op, x, false);
+      side.backend.run(ops::Rotate{op, x, false});
     });
   }
 }
@@ -45,8 +46,8 @@ TEST_P(Parity, CopiesOfEveryAlignment) {
         expect_parity(fmt::format("copy of {} columns, {} apart, shared {}", cols, gap, shared), [&](Side& side) {
           const Tensor from = side.input({kBatch * stride});
           const Tensor to = side.updated("to", side.dtype(), {kRows * beside}, kExact);
-          side.backend.copy_matrix(Mat::view(from, kRows, cols, ld).batched(kBatch, shared ? 0 : stride),
-                                   Mat::view(to, kRows, cols, beside).batched(kBatch, ld));
+          side.backend.run(ops::CopyMatrix{Mat::view(from, kRows, cols, ld).batched(kBatch, shared ? 0 : stride),
+                                           Mat::view(to, kRows, cols, beside).batched(kBatch, ld)});
         });
       }
     }
@@ -67,8 +68,8 @@ TEST_P(Parity, ManyBlocksAreOneBlock) {
       const Tensor moment1 = side.updated("moment1", side.wide(), {kBlocks}, kExact);
       const Tensor moment2 = side.written("moment2", kExact, side.positive_as(side.wide(), {kBlocks}, 0.1));
       const Tensor master = side.updated("master", side.wide(), {kBlocks}, kExact);
-      side.backend.adamw({}, blocks, Tensor(), grad, moment1, moment2, master, side.output("compute", {kBlocks}),
-                         Tensor());
+      side.backend.run(ops::AdamWUpdate{
+          {}, blocks, Tensor(), grad, moment1, moment2, master, side.output("compute", {kBlocks}), Tensor()});
     });
   };
   expect_same_bits(update(single), update({whole}));
@@ -84,7 +85,8 @@ TEST_P(Parity, ManyRangesAreAddedInOrder) {
   const auto sum = [&](const std::vector<FlatRange>& of) {
     return run(gpu(), dtype(), operands, 0,
                [&](Side& side) {
-                 side.backend.sum_squares(side.input({kCount}), of, side.output("sum", DType::kF64, {1}, kExact));
+                 side.backend.run(
+                     ops::SumSquares{side.input({kCount}), of, side.output("sum", DType::kF64, {1}, kExact)});
                })[0]
         .values[0];
   };

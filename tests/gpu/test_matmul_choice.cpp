@@ -16,7 +16,6 @@
 #include "backend/backend.h"
 #include "core/files.h"
 #include "cuda/devices.h"
-#include "cuda/kernels.h"
 #include "cuda/matmul.h"
 #include "cuda/queue.h"
 #include "support/temp_folder.h"
@@ -166,8 +165,8 @@ class MatmulChoice : public testing::Test {
     Operands on(product);
     Matrix expected(DType::kF32, product.m, product.n, false, product, product.beside_c, false, kSaltOfC);
     for (const auto& [begin, rows] : blocks_of(product.m))
-      cpu_->matmul(rows_of(on.a.on_host(), begin, rows), on.b.on_host(), rows_of(expected.on_host(), begin, rows),
-                   product.beta);
+      cpu_->run(ops::MatMul{rows_of(on.a.on_host(), begin, rows), on.b.on_host(),
+                            rows_of(expected.on_host(), begin, rows), product.beta});
     multiply(on.a.on_device(), on.b.on_device(), on.c.on_device(), product.beta);
     on.c.download(*queue_);
     for (const auto& [begin, rows] : blocks_of(product.m)) compare(product, on.c, expected, begin, rows);

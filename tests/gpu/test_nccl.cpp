@@ -175,15 +175,15 @@ void collectives_keep_their_place_in_the_order_of_work(Communicator& comm, Backe
   const Held<float> mine(backend, Values<float>(kPart)), all(backend, Values<float>(count));
   backend.synchronize();
 
-  for (int i = 0; i < kRounds; ++i) backend.add(one, x);
+  for (int i = 0; i < kRounds; ++i) backend.run(ops::Add{one, x});
   Communicator::Request request = comm.start_all_reduce_sum(x);
-  for (int i = 0; i < kRounds; ++i) backend.add(one, beside);
+  for (int i = 0; i < kRounds; ++i) backend.run(ops::Add{one, beside});
   request.wait();
-  backend.add(beside, x);
+  backend.run(ops::Add{beside, x});
   comm.reduce_scatter_sum(x, mine);
-  backend.zero(x);
+  backend.run(ops::Zero{x});
   comm.all_gather(mine, all);
-  backend.zero(mine);
+  backend.run(ops::Zero{mine});
 
   const double reduced = size * kRounds + size * (size - 1) / 2.0, scattered = size * (reduced + kRounds);
   MPI_EXPECT(all_equal(all.values(), scattered), fmt::format("rank {}: not {} everywhere", rank, scattered));

@@ -20,16 +20,16 @@ TEST_P(Parity, Elementwise) {
     for (const DType other : {DType::kF32, DType::kBF16}) {
       expect_parity(named("copy and add with " + std::string(name_of(other)), {count}), [&](Side& side) {
         const Tensor x = side.input({count});
-        side.backend.copy(x, side.output("copy", other, {count}, kExact));
-        side.backend.add(x, side.updated("sum", other, {count}, kExact));
+        side.backend.run(ops::Copy{x, side.output("copy", other, {count}, kExact)});
+        side.backend.run(ops::Add{x, side.updated("sum", other, {count}, kExact)});
       });
     }
     expect_parity(named("zero, integers and sums", {count}), [&](Side& side) {
-      side.backend.zero(side.updated("zeros", side.dtype(), {count}, kExact));
+      side.backend.run(ops::Zero{side.updated("zeros", side.dtype(), {count}, kExact)});
       const std::vector<int32_t> numbers(static_cast<size_t>(count), -123456789);
-      side.backend.copy(side.ids(numbers), side.output("integers", DType::kI32, {count}, kExact));
+      side.backend.run(ops::Copy{side.ids(numbers), side.output("integers", DType::kI32, {count}, kExact)});
       const Tensor x = side.positive_as(side.wide(), {count}, 1.0);
-      side.backend.add_sum(x, side.written("total", 1e-12, side.given(DType::kF64, {1}, {0.5})));
+      side.backend.run(ops::AddSum{x, side.written("total", 1e-12, side.given(DType::kF64, {1}, {0.5}))});
     });
   }
 }
@@ -51,8 +51,8 @@ TEST_P(Parity, CopyMatrix) {
       const auto extent = [&](const Layout& m) { return (c.batch - 1) * m.stride + (c.rows - 1) * m.ld + c.cols; };
       const Tensor from = side.input({extent(c.from)});
       const Tensor to = side.updated("to", side.dtype(), {extent(c.to)}, kExact);
-      side.backend.copy_matrix(Mat::view(from, c.rows, c.cols, c.from.ld).batched(c.batch, c.from.stride),
-                               Mat::view(to, c.rows, c.cols, c.to.ld).batched(c.batch, c.to.stride));
+      side.backend.run(ops::CopyMatrix{Mat::view(from, c.rows, c.cols, c.from.ld).batched(c.batch, c.from.stride),
+                                       Mat::view(to, c.rows, c.cols, c.to.ld).batched(c.batch, c.to.stride)});
     });
   }
 }
@@ -78,11 +78,12 @@ TEST_P(Parity, Matmul) {
                                       Layer{256, 768, 32000}, Layer{131, 77, 51}, Layer{1, 1003, 5}}) {
     expect_parity(named("layer", {rows, in, out}), [&](Side& side) {
       const Tensor x = side.input({rows, in}), weight = side.input({out, in}, 0.02), dy = side.input({rows, out});
-      side.backend.matmul(x, Mat(weight).t(), side.output("y", {rows, out}));
-      side.backend.matmul(dy, weight, side.output("dx", side.dtype(), {rows, in}, product_bound(side.dtype(), out)));
+      side.backend.run(ops::MatMul{x, Mat(weight).t(), side.output("y", {rows, out})});
+      side.backend.run(
+          ops::MatMul{dy, weight, side.output("dx", side.dtype(), {rows, in}, product_bound(side.dtype(), out))});
       if (out < 32000)
-        side.backend.matmul(Mat(dy).t(), x,
-                            side.updated("dweight", side.wide(), {out, in}, sum_bound(side.dtype(), rows)), 1.0f);
+        side.backend.run(ops::MatMul{
+            Mat(dy).t(), x, side.updated("dweight", side.wide(), {out, in}, sum_bound(side.dtype(), rows)), 1.0f});
     });
   }
 }
@@ -100,9 +101,9 @@ TEST_P(Parity, GroupedMatmul) {
         return Mat::view(t, rows, width, kGroups * width).batched(kGroups, width);
       };
       const auto stacked = [&](const Tensor& t) { return Mat::view(t, out, in, in).batched(kGroups, out * in); };
-      side.backend.matmul(beside(x, in), stacked(weights).t(), beside(y, out));
-      side.backend.matmul(beside(dy, out), stacked(weights), beside(dx, in));
-      side.backend.matmul(beside(dy, out).t(), beside(x, in), stacked(dweights), 1.0f);
+      side.backend.run(ops::MatMul{beside(x, in), stacked(weights).t(), beside(y, out)});
+      side.backend.run(ops::MatMul{beside(dy, out), stacked(weights), beside(dx, in)});
+      side.backend.run(ops::MatMul{beside(dy, out).t(), beside(x, in), stacked(dweights), 1.0f});
     });
   }
 }
@@ -132,10 +133,10 @@ TEST_P(Parity, NormGelu) {
           const Tensor h = side.input(shape), da = side.input(shape);
           const Tensor scale =
               norm == NormKind::kL2 ? side.wide_output("row_scale", {size.rows, size.groups}) : Tensor();
-          side.backend.norm_gelu_forward(op, h, side.output("a", side.dtype(), shape, bound), scale);
-          side.backend.norm_gelu_backward(op, da, h, scale, side.output("dh", side.dtype(), shape, bound));
+          side.backend.run(ops::NormGeluForward{op, h, side.output("a", side.dtype(), shape, bound), scale});
+          side.backend.run(ops::NormGeluBackward{op, da, h, scale, side.output("dh", side.dtype(), shape, bound)});
           const Tensor replaced = side.updated("dh in place of da", side.dtype(), shape, bound);
-          side.backend.norm_gelu_backward(op, replaced, h, scale, replaced);
+          side.backend.run(ops::NormGeluBackward{op, replaced, h, scale, replaced});
         });
       }
     }
@@ -156,12 +157,14 @@ TEST_P(Parity, NormGeluInHalves) {
             const Tensor squares = side.wide_output("squares", rows);
             const Tensor scale = side.wide_output("row_scale", rows);
             const Tensor sums = side.output("r", side.wide(), rows, sum_bound);
-            side.backend.row_sum_squares(h, squares);
-            side.backend.norm_gelu_forward_from(op, h, squares, side.output("a", side.dtype(), shape, bound), scale);
-            side.backend.norm_gelu_backward_sums(op, da, h, scale, sums);
-            side.backend.norm_gelu_backward_from(op, da, h, scale, sums, side.output("dh", side.dtype(), shape, bound));
+            side.backend.run(ops::RowSumSquares{h, squares});
+            side.backend.run(
+                ops::NormGeluForwardFrom{op, h, squares, side.output("a", side.dtype(), shape, bound), scale});
+            side.backend.run(ops::NormGeluBackwardSums{op, da, h, scale, sums});
+            side.backend.run(
+                ops::NormGeluBackwardFrom{op, da, h, scale, sums, side.output("dh", side.dtype(), shape, bound)});
             const Tensor replaced = side.updated("dh in place of da", side.dtype(), shape, bound);
-            side.backend.norm_gelu_backward_from(op, replaced, h, scale, sums, replaced);
+            side.backend.run(ops::NormGeluBackwardFrom{op, replaced, h, scale, sums, replaced});
           });
     }
   }
@@ -175,8 +178,8 @@ TEST_P(Parity, Gate) {
           const Shape inner = {rows, (gate == GateKind::kSwiGlu ? 2 : 1) * width}, outer = {rows, width};
           const double bound = activation_bound(side.dtype());
           const Tensor h = side.input(inner), da = side.input(outer);
-          side.backend.gate_forward(gate, gelu, h, side.output("a", side.dtype(), outer, bound));
-          side.backend.gate_backward(gate, gelu, da, h, side.output("dh", side.dtype(), inner, bound));
+          side.backend.run(ops::GateForward{gate, gelu, h, side.output("a", side.dtype(), outer, bound)});
+          side.backend.run(ops::GateBackward{gate, gelu, da, h, side.output("dh", side.dtype(), inner, bound)});
         });
       }
     }
@@ -194,10 +197,10 @@ TEST_P(Parity, RowNorm) {
           const Tensor delta = full ? side.input({rows, width}) : Tensor();
           const Tensor weight = full ? side.input({width}) : Tensor(), dy = side.input({rows, width});
           const Tensor stats = side.wide_output("stats", {rows, 2});
-          side.backend.add_norm_forward(op, x, delta, weight, side.output("y", {rows, width}), stats);
+          side.backend.run(ops::AddNormForward{op, x, delta, weight, side.output("y", {rows, width}), stats});
           const Tensor dx = side.updated("dx", side.dtype(), {rows, width}, bound_of(side.dtype()));
           const Tensor dweight = full ? side.updated("dweight", side.wide(), {width}, kF32) : Tensor();
-          side.backend.norm_backward(op, dy, x, weight, stats, dx, dweight);
+          side.backend.run(ops::NormBackward{op, dy, x, weight, stats, dx, dweight});
         });
       }
     }
@@ -210,13 +213,14 @@ TEST_P(Parity, Rope) {
     expect_parity(named("rope", {op.context, op.heads, op.head_dim, op.rotary_dim}), [&](Side& side) {
       const int64_t tokens = 2 * op.context;
       for (const bool inverse : {false, true})
-        side.backend.rope(op, side.updated("x", side.dtype(), {tokens, op.ld}, bound_of(side.dtype())), inverse);
+        side.backend.run(
+            ops::Rotate{op, side.updated("x", side.dtype(), {tokens, op.ld}, bound_of(side.dtype())), inverse});
     });
   }
 }
 
 // Packed as a layer packs them: q, k, v side by side, and `gap` elements of someone else.
-void attend(Side& side, const Attention& op) {
+void attend(Side& side, const Attention& op, const std::vector<int32_t>& lengths = {}) {
   // f32: scores are sums of head_dim terms, and exp turns their absolute error of up to 1e-6 into a relative one. bf16:
   // probabilities and their gradients are rounded to 2^-9 before they are multiplied; backward also subtracts
   // sum(dout out), of an output that is rounded, too.
@@ -229,12 +233,16 @@ void attend(Side& side, const Attention& op) {
   const int64_t k_at = width, v_at = width + op.kv_heads * op.head_dim;
   const Tensor qkv = side.input({tokens, op.ld}), dout = side.input({tokens, width});
   const Tensor out = side.output("out", side.dtype(), {tokens, width}, forward_bound);
-  const Tensor logsumexp = side.output("logsumexp", side.wide(), {op.batch, op.heads, op.context}, 4e-6);
-  side.backend.attention_forward(op, qkv, part(qkv, k_at), part(qkv, v_at), out, logsumexp);
+  const Shape rows = {op.batch, op.heads, op.context};
+  // Of tokens beyond a length it means nothing.
+  const Tensor logsumexp = lengths.empty() ? side.output("logsumexp", side.wide(), rows, 4e-6)
+                                           : side.given(side.wide(), rows, Values(static_cast<size_t>(rows.count())));
+  const Tensor of_samples = lengths.empty() ? Tensor{} : side.ids(lengths);
+  side.backend.run(ops::AttentionForward{op, qkv, part(qkv, k_at), part(qkv, v_at), out, logsumexp, of_samples});
   const Tensor scratch = side.input_as(side.wide(), logsumexp.shape);
   const Tensor dqkv = side.updated("dqkv", side.dtype(), {tokens, op.ld}, backward_bound);
-  side.backend.attention_backward(op, dout, qkv, part(qkv, k_at), part(qkv, v_at), out, logsumexp, scratch, dqkv,
-                                  part(dqkv, k_at), part(dqkv, v_at));
+  side.backend.run(ops::AttentionBackward{op, dout, qkv, part(qkv, k_at), part(qkv, v_at), out, logsumexp, scratch,
+                                          dqkv, part(dqkv, k_at), part(dqkv, v_at), of_samples});
 }
 
 TEST_P(Parity, Attention) {
@@ -251,6 +259,29 @@ TEST_P(Parity, Attention) {
         named(fmt::format("attention {} x {}, {} kv heads", c.batch, c.context, c.kv_heads),
               {c.heads, c.head_dim, c.gap}),
         [&](Side& side) { attend(side, op); }, deterministic_gpu());
+  }
+}
+
+TEST_P(Parity, AttentionOfAllToAll) {
+  struct Case {
+    int64_t batch, context, heads, kv_heads, head_dim, gap;
+    std::vector<int32_t> lengths;
+  };
+  for (const Case& c :
+       {Case{2, 1000, 6, 6, 128, 0, {}}, Case{2, 333, 8, 2, 64, 8, {}}, Case{4, 1000, 4, 2, 64, 0, {1000, 0, 1, 517}},
+        Case{3, 129, 3, 3, 20, 5, {128, 129, 65}}, Case{2, 65, 4, 4, 80, 0, {64, 13}}}) {
+    const Attention op{c.batch,
+                       c.context,
+                       c.heads,
+                       c.kv_heads,
+                       c.head_dim,
+                       (c.heads + 2 * c.kv_heads) * c.head_dim + c.gap,
+                       AttentionMask::kFull};
+    expect_parity(
+        named(fmt::format("attention of all to all {} x {}, {} kv heads, {} lengths", c.batch, c.context, c.kv_heads,
+                          c.lengths.size()),
+              {c.heads, c.head_dim, c.gap}),
+        [&](Side& side) { attend(side, op, c.lengths); }, deterministic_gpu());
   }
 }
 
@@ -273,10 +304,10 @@ TEST_P(Parity, Embedding) {
     expect_parity(named("embedding", {t.tokens, t.vocabulary, t.width, t.first_token}), [&](Side& side) {
       const Tensor ids = side.ids(token_ids(t.tokens, t.first_token + t.vocabulary + 500));
       const Tensor weight = side.input({t.vocabulary, t.width});
-      side.backend.embedding_forward(ids, weight, t.first_token,
-                                     side.output("out", side.dtype(), {t.tokens, t.width}, kExact));
+      side.backend.run(ops::EmbeddingForward{ids, weight, t.first_token,
+                                             side.output("out", side.dtype(), {t.tokens, t.width}, kExact)});
       const Tensor dweight = side.updated("dweight", side.wide(), {t.vocabulary, t.width}, kF32);
-      side.backend.embedding_backward(ids, side.input({t.tokens, t.width}), t.first_token, dweight);
+      side.backend.run(ops::EmbeddingBackward{ids, side.input({t.tokens, t.width}), t.first_token, dweight});
     });
   }
 }
@@ -310,7 +341,7 @@ TEST_P(Parity, CrossEntropy) {
         const double bound = logits_bound(side.dtype(), vocabulary, grad_scale);
         const Tensor logits = side.updated("logits", side.dtype(), {rows, vocabulary}, bound, 3.0);
         const Tensor losses = side.output("losses", side.wide(), {rows}, loss_bound(vocabulary));
-        side.backend.cross_entropy(logits, side.ids(target_ids(rows, vocabulary)), losses, grad_scale);
+        side.backend.run(ops::CrossEntropy{logits, side.ids(target_ids(rows, vocabulary)), losses, grad_scale});
       });
     }
   }
@@ -327,11 +358,12 @@ TEST_P(Parity, CrossEntropyInHalves) {
                                  side.updated("slice 1", side.dtype(), {rows, second}, bound, 3.0)};
         const Tensor stats = side.output("stats", side.wide(), {2, rows, 3}, loss_bound(first + second));
         for (const int64_t rank : {0, 1})
-          side.backend.cross_entropy_stats(slices[rank], ids, rank * first, stats.rows(rank, 1).reshaped({rows, 3}));
+          side.backend.run(
+              ops::CrossEntropyStats{slices[rank], ids, rank * first, stats.rows(rank, 1).reshaped({rows, 3})});
         for (const int64_t rank : {0, 1})
-          side.backend.cross_entropy_from(slices[rank], ids, rank * first, stats,
-                                          side.output("losses", side.wide(), {rows}, loss_bound(first + second)),
-                                          grad_scale);
+          side.backend.run(ops::CrossEntropyFrom{slices[rank], ids, rank * first, stats,
+                                                 side.output("losses", side.wide(), {rows}, loss_bound(first + second)),
+                                                 grad_scale});
       });
     }
   }
@@ -348,8 +380,9 @@ TEST_P(Parity, Optimizer) {
       const DType wide = side.wide();
       const Tensor grad = side.input_as(wide, {kCount});
       const Tensor squares = side.output("sum of squares", DType::kF64, {2}, 1e-12);
-      side.backend.sum_squares(grad, {{0, kRest}}, squares.flat(0, 1));
-      side.backend.sum_squares(grad, {{kRest, 3}, {kRest + 7, kCount - kRest - 7}, {5, 0}}, squares.flat(1, 1));
+      side.backend.run(ops::SumSquares{grad, {{0, kRest}}, squares.flat(0, 1)});
+      side.backend.run(
+          ops::SumSquares{grad, {{kRest, 3}, {kRest + 7, kCount - kRest - 7}, {5, 0}}, squares.flat(1, 1)});
       const Tensor moment1 = side.updated("moment1", wide, {kCount}, kF32, 0.1);
       const Tensor moment2 = side.written("moment2", kF32, side.positive_as(wide, {kCount}, 0.1));
       const Tensor master = side.updated("master", wide, {kCount}, kF32, 0.02);
@@ -357,7 +390,7 @@ TEST_P(Parity, Optimizer) {
           with_compute ? side.updated("compute", side.dtype(), {kCount}, bound_of(side.dtype())) : Tensor();
       AdamW op;
       op.clip = 1.0;
-      side.backend.adamw(op, blocks, squares, grad, moment1, moment2, master, compute, Tensor());
+      side.backend.run(ops::AdamWUpdate{op, blocks, squares, grad, moment1, moment2, master, compute, Tensor()});
     });
   }
 }

@@ -153,8 +153,8 @@ Grown grow(ProcessGrid& grid, const testing::NamedModel& model, const GridOption
   const Sharding sharding = sharding_of(grid, options.zero, options.sequence);
   Trained before(model.config, backend, options.dtype, sharding);
   testing::draw_lively(before.params);
-  backend.copy(before.params.master(), before.params.moment1());  // values that can be recognised afterwards
-  backend.copy(before.params.master(), before.params.moment2());
+  backend.run(ops::Copy{before.params.master(), before.params.moment1()});  // values that can be recognised afterwards
+  backend.run(ops::Copy{before.params.master(), before.params.moment2()});
   TrainState state;
   state.model = before.model.config();
   state.generations = {first_generation(before.model.config())};

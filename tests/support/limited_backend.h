@@ -5,14 +5,14 @@
 #include <string>
 #include <utility>
 
-#include "backend/profiled.h"
+#include "backend/backend.h"
 #include "core/units.h"
 
 namespace nexus::testing {
 
-class LimitedBackend final : public ProfiledBackend {
+class LimitedBackend final : public Backend {
  public:
-  LimitedBackend(Backend& inner, int64_t limit_bytes) : ProfiledBackend(inner), limit_(limit_bytes) {}
+  LimitedBackend(Backend& inner, int64_t limit_bytes) : inner_(inner), limit_(limit_bytes) {}
 
   using Backend::allocate;
   Buffer allocate(int64_t size_bytes, const std::string& what) override {
@@ -22,7 +22,7 @@ class LimitedBackend final : public ProfiledBackend {
                   fmt::format("{}: {} do not fit, {} are free", what, format_bytes(size_bytes), format_bytes(room)),
                   "device 0", "use less");
     *used_ += size_bytes;
-    auto inner = std::make_shared<Buffer>(ProfiledBackend::allocate(size_bytes, what));
+    auto inner = std::make_shared<Buffer>(inner_.allocate(size_bytes, what));
     void* data = inner->data();
     return Buffer(data, size_bytes, [inner, used = used_, size_bytes](void*) mutable {
       inner.reset();
@@ -31,7 +31,15 @@ class LimitedBackend final : public ProfiledBackend {
   }
   DeviceMemory memory() const override { return {limit_ - *used_, limit_}; }
 
+  std::string name() const override { return inner_.name(); }
+  std::string description() const override { return inner_.description(); }
+  void synchronize() override { inner_.synchronize(); }
+  void do_run(size_t index, const void* op) override { inner_.do_run(index, op); }
+  void do_copy_in(const Tensor& device, const void* host) override { inner_.do_copy_in(device, host); }
+  void do_copy_out(void* host, const Tensor& device) override { inner_.do_copy_out(host, device); }
+
  private:
+  Backend& inner_;
   int64_t limit_;
   std::shared_ptr<int64_t> used_ = std::make_shared<int64_t>(0);  // buffers may outlive the back end
 };

@@ -1,9 +1,10 @@
-// The operations of backend.h as plain loops in double, written to be obviously right. Every back end is tested against
-// them. Shapes are those of backend.h; packed attention operands are pointers with a leading dimension.
+// The operations of backend/ops/ as plain loops in double, written to be obviously right. Every back end is tested
+// against them. Shapes are those of the operations; packed attention operands are pointers with a leading dimension.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numbers>
 #include <vector>
 
@@ -245,17 +246,19 @@ inline void rope(const Rope& op, double* x, int64_t tokens, bool inverse) {
   }
 }
 
-// Visits every (batch, head, query); `probabilities` has query + 1 entries. visit(batch, head, query, probabilities,
-// lse)
+// Visits every (batch, head, query) that exists, by the lengths if there are any; `probabilities` has an entry for each
+// key that the query sees. visit(batch, head, query, probabilities, lse)
 template <typename Visit>
-void for_each_query(const Attention& op, const double* q, const double* k, const Visit& visit) {
+void for_each_query(const Attention& op, const std::vector<int32_t>& lengths, const double* q, const double* k,
+                    const Visit& visit) {
   for (int64_t batch = 0; batch < op.batch; ++batch) {
     for (int64_t head = 0; head < op.heads; ++head) {
       const int64_t kv_head = head / (op.heads / op.kv_heads);
-      for (int64_t t = 0; t < op.context; ++t) {
+      const int64_t tokens = lengths.empty() ? op.context : lengths[static_cast<size_t>(batch)];
+      for (int64_t t = 0; t < tokens; ++t) {
         const double* query = q + (batch * op.context + t) * op.ld + head * op.head_dim;
-        Values p(static_cast<size_t>(t + 1));
-        for (int64_t s = 0; s <= t; ++s) {
+        Values p(static_cast<size_t>(op.causal() ? t + 1 : tokens));
+        for (int64_t s = 0; s < std::ssize(p); ++s) {
           const double* key = k + (batch * op.context + s) * op.ld + kv_head * op.head_dim;
           double dot = 0;
           for (int64_t d = 0; d < op.head_dim; ++d) dot += query[d] * key[d];
@@ -276,14 +279,15 @@ struct AttentionResult {
   Values out, logsumexp;
 };
 
-inline AttentionResult attention_forward(const Attention& op, const double* q, const double* k, const double* v) {
+inline AttentionResult attention_forward(const Attention& op, const double* q, const double* k, const double* v,
+                                         const std::vector<int32_t>& lengths = {}) {
   AttentionResult result{zeros(op.batch * op.context * op.heads * op.head_dim),
                          zeros(op.batch * op.heads * op.context)};
-  for_each_query(op, q, k, [&](int64_t batch, int64_t head, int64_t t, const Values& p, double logsumexp) {
+  for_each_query(op, lengths, q, k, [&](int64_t batch, int64_t head, int64_t t, const Values& p, double logsumexp) {
     const int64_t kv_head = head / (op.heads / op.kv_heads);
     result.logsumexp[static_cast<size_t>((batch * op.heads + head) * op.context + t)] = logsumexp;
     double* out = &result.out[static_cast<size_t>(((batch * op.context + t) * op.heads + head) * op.head_dim)];
-    for (int64_t s = 0; s <= t; ++s) {
+    for (int64_t s = 0; s < std::ssize(p); ++s) {
       const double* value = v + (batch * op.context + s) * op.ld + kv_head * op.head_dim;
       for (int64_t d = 0; d < op.head_dim; ++d) out[d] += p[static_cast<size_t>(s)] * value[d];
     }
@@ -293,21 +297,22 @@ inline AttentionResult attention_forward(const Attention& op, const double* q, c
 
 // Adds to dq, dk, dv, which are packed like q, k, v.
 inline void attention_backward(const Attention& op, const Values& dout, const double* q, const double* k,
-                               const double* v, double* dq, double* dk, double* dv) {
+                               const double* v, double* dq, double* dk, double* dv,
+                               const std::vector<int32_t>& lengths = {}) {
   const double scale = 1.0 / std::sqrt(static_cast<double>(op.head_dim));
-  for_each_query(op, q, k, [&](int64_t batch, int64_t head, int64_t t, const Values& p, double) {
+  for_each_query(op, lengths, q, k, [&](int64_t batch, int64_t head, int64_t t, const Values& p, double) {
     const int64_t kv_head = head / (op.heads / op.kv_heads);
     const double* gradient = &dout[static_cast<size_t>(((batch * op.context + t) * op.heads + head) * op.head_dim)];
     const int64_t query_at = (batch * op.context + t) * op.ld + head * op.head_dim;
     const auto kv_at = [&](int64_t s) { return (batch * op.context + s) * op.ld + kv_head * op.head_dim; };
     Values dp(p.size());
     double mean = 0;
-    for (int64_t s = 0; s <= t; ++s) {
+    for (int64_t s = 0; s < std::ssize(p); ++s) {
       double& sum = dp[static_cast<size_t>(s)];
       for (int64_t d = 0; d < op.head_dim; ++d) sum += gradient[d] * v[kv_at(s) + d];
       mean += p[static_cast<size_t>(s)] * sum;
     }
-    for (int64_t s = 0; s <= t; ++s) {
+    for (int64_t s = 0; s < std::ssize(p); ++s) {
       const double weight = p[static_cast<size_t>(s)], dscore = weight * (dp[static_cast<size_t>(s)] - mean) * scale;
       for (int64_t d = 0; d < op.head_dim; ++d) {
         dv[kv_at(s) + d] += weight * gradient[d];

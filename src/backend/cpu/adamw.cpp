@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "backend/cpu/kernels.h"
+#include "backend/cpu/device.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/scalar.h"
 
@@ -21,18 +21,18 @@ struct UpdateFactors {
 };
 
 template <typename C>
-UpdateFactors<C> factors(const AdamW& op, const UpdateBlock& block, double grad_scale) {
+UpdateFactors<C> factors(const AdamW& options, const UpdateBlock& block, double grad_scale) {
   const auto correction = [](double beta, int64_t step) {
     return 1.0 / (1.0 - std::pow(beta, static_cast<double>(step)));
   };
   return {C(grad_scale),
-          C(op.beta1),
-          C(op.beta2),
-          C(1.0 - op.beta1),
-          C(1.0 - op.beta2),
-          C(correction(op.beta1, block.step1)),
-          C(correction(op.beta2, block.step2)),
-          C(op.eps),
+          C(options.beta1),
+          C(options.beta2),
+          C(1.0 - options.beta1),
+          C(1.0 - options.beta2),
+          C(correction(options.beta1, block.step1)),
+          C(correction(options.beta2, block.step2)),
+          C(options.eps),
           C(block.learning_rate),
           C(1.0 - block.learning_rate * block.weight_decay)};
 }
@@ -120,18 +120,19 @@ std::vector<RangeChunk> chunks_of(const std::vector<FlatRange>& ranges) {
 }
 
 // min(1, clip / (norm + 1e-6)); NaN where the norm is NaN.
-double clip_factor(const AdamW& op, double grad_sum_squares) {
-  if (op.clip <= 0) return 1.0;
-  const double ratio = op.clip / (std::sqrt(grad_sum_squares) + 1e-6);
+double clip_factor(double clip, const Tensor& grad_sum_squares) {
+  if (clip <= 0) return 1.0;
+  double sum = 0;
+  for (int64_t i = 0; i < grad_sum_squares.count(); ++i) sum += grad_sum_squares.as<double>()[i];
+  const double ratio = clip / (std::sqrt(sum) + 1e-6);
   return ratio > 1.0 ? 1.0 : ratio;
 }
 
-}  // namespace
-
 // Chunks are added up per range, then ranges: {a, b} gives the bits of {a} plus {b}.
 template <typename T>
-double sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges) {
-  const T* data = x.as<T>();
+double sum_squares(const ops::SumSquares& op) {
+  const T* data = op.x.as<T>();
+  const std::vector<FlatRange>& ranges = op.ranges;
   const std::vector<RangeChunk> chunks = chunks_of(ranges);
   std::vector<double> partial(chunks.size()), sums(ranges.size());
   parallel_for(static_cast<int64_t>(chunks.size()), [&](int64_t i) {
@@ -145,16 +146,14 @@ double sum_squares(const Tensor& x, const std::vector<FlatRange>& ranges) {
 }
 
 template <typename T>
-void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, double grad_sum_squares, const Tensor& grad,
-           const Tensor& moment1, const Tensor& moment2, const Tensor& master, const Tensor& compute,
-           const Tensor& nonfinite) {
+void update(const ops::AdamWUpdate& op) {
   using C = Wide<T>;
-  const UpdateBuffers<T> buffers = {grad.as<C>(), moment1.as<C>(), moment2.as<C>(), master.as<C>(),
-                                    compute.defined() ? compute.as<T>() : nullptr};
-  const double grad_scale = clip_factor(op, grad_sum_squares);
+  const UpdateBuffers<T> buffers = {op.grad.as<C>(), op.moment1.as<C>(), op.moment2.as<C>(), op.master.as<C>(),
+                                    op.compute.defined() ? op.compute.as<T>() : nullptr};
+  const double grad_scale = clip_factor(op.options.clip, op.grad_sum_squares);
   std::atomic<bool> all_finite{true};
-  for (const UpdateBlock& block : blocks) {
-    const UpdateFactors<C> f = factors<C>(op, block, grad_scale);
+  for (const UpdateBlock& block : op.blocks) {
+    const UpdateFactors<C> f = factors<C>(op.options, block, grad_scale);
     const int64_t pieces = (block.cols + kElementChunk - 1) / kElementChunk;  // of one row
     parallel_for(block.rows * pieces, [&](int64_t task) {
       const int64_t begin = task % pieces * kElementChunk, at = task / pieces * block.row_stride + begin;
@@ -164,16 +163,19 @@ void adamw(const AdamW& op, const std::vector<UpdateBlock>& blocks, double grad_
       if (!finite) all_finite.store(false, std::memory_order_relaxed);
     });
   }
-  if (nonfinite.defined() && !all_finite) *nonfinite.as<double>() = 1;
+  if (op.nonfinite.defined() && !all_finite) *op.nonfinite.as<double>() = 1;
 }
 
-#define NX_INSTANTIATE(T)                                                                                     \
-  template double sum_squares<T>(const Tensor&, const std::vector<FlatRange>&);                               \
-  template void adamw<T>(const AdamW&, const std::vector<UpdateBlock>&, double, const Tensor&, const Tensor&, \
-                         const Tensor&, const Tensor&, const Tensor&, const Tensor&);
-NX_INSTANTIATE(float)
-NX_INSTANTIATE(Bf16)
-NX_INSTANTIATE(double)
-#undef NX_INSTANTIATE
+}  // namespace
+
+template <>
+void compute(const ops::SumSquares& op, Device&) {
+  with_scalar(op.x.dtype, [&]<typename T>() { *op.out.as<double>() = sum_squares<T>(op); });
+}
+
+template <>
+void compute(const ops::AdamWUpdate& op, Device&) {
+  with_scalar(op.compute_type(), [&]<typename T>() { update<T>(op); });
+}
 
 }  // namespace nexus::cpu

@@ -1,10 +1,10 @@
-// Gradient of blocked causal attention: probabilities are recomputed from the saved logsumexp (Dao et al. 2022,
+// Gradient of blocked attention: probabilities are recomputed from the saved logsumexp (Dao et al. 2022,
 // algorithm 4). One task owns a kv head of one sequence with all its query heads, so that dk and dv are summed by one
 // thread in a fixed order.
 #include <cmath>
 
 #include "backend/cpu/attention_blocks.h"
-#include "backend/cpu/kernels.h"
+#include "backend/cpu/device.h"
 
 namespace nexus::cpu {
 
@@ -55,7 +55,7 @@ class KvHead {
 
   // Adds one query head's share to dk and dv, and writes its dq.
   void add_head(const QueryHead<T>& head) {
-    for (int64_t token = 0; token < size_.context; ++token) {
+    for (int64_t token = 0; token < size_.tokens; ++token) {
       const T *gradient = head.dout + token * ld_out_, *output = head.out + token * ld_out_;
       C sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -66,8 +66,8 @@ class KvHead {
   }
 
   void write_gradients(T* dk, T* dv) const {
-    store_rows(dkeys_, size_.context, C(1), dk);
-    store_rows(dvalues_, size_.context, C(1), dv);
+    store_rows(dkeys_, size_.tokens, C(1), dk);
+    store_rows(dvalues_, size_.tokens, C(1), dv);
   }
 
  private:
@@ -88,13 +88,14 @@ class KvHead {
     pack_rows(size_, head.q, ld_, block, scale, queries_);
     pack_rows(size_, head.dout, ld_out_, block, C(1), dout_);
     const int64_t padded = size_.padded_dim, first = block * kBlock;
-    for (int64_t other = 0; other <= block; ++other) {
+    for (int64_t other = 0; other < size_.visible_blocks(block); ++other) {
       const int64_t rows_at = other * size_.row_block_size(), columns_at = other * size_.column_block_size();
       small_gemm<C>(kBlock, kBlock, size_.dim, {queries_, padded, 1}, keys_t_ + columns_at, kBlock, probabilities_,
                     kBlock, false);
       small_gemm<C>(kBlock, kBlock, size_.dim, {dout_, padded, 1}, values_t_ + columns_at, kBlock, dscores_, kBlock,
                     false);
-      score_gradient(size_.rows(block), size_.rows(other), other == block, head.logsumexp + first, head.delta + first);
+      score_gradient(size_.rows(block), size_.rows(other), size_.is_diagonal(block, other), head.logsumexp + first,
+                     head.delta + first);
       // dV += P^T dO, dK += dS^T Q (Q carries the scale), dQ += dS K (scaled on the way out).
       small_gemm<C>(kBlock, padded, kBlock, {probabilities_, 1, kBlock}, dout_, padded, dvalues_ + rows_at, padded,
                     true);
@@ -127,22 +128,21 @@ class KvHead {
   C *keys_, *keys_t_, *values_t_, *dkeys_, *dvalues_, *queries_, *dqueries_, *dout_, *probabilities_, *dscores_;
 };
 
-}  // namespace
-
 template <typename T>
-void attention_backward(const Attention& op, const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v,
-                        const Tensor& out, const Tensor& logsumexp, const Tensor& scratch, const Tensor& dq,
-                        const Tensor& dk, const Tensor& dv) {
+void backward(const ops::AttentionBackward& call) {
   using C = Wide<T>;
-  const HeadExtents<C> size(op);
+  const Attention& op = call.options;
+  const std::vector<int64_t> tokens = tokens_of_samples(op, call.lengths);
   const int64_t group = op.heads / op.kv_heads, ld_out = op.heads * op.head_dim;
-  const T *queries = q.as<T>(), *keys = k.as<T>(), *values = v.as<T>(), *gradient = dout.as<T>(), *output = out.as<T>();
-  T *dqueries = dq.as<T>(), *dkeys = dk.as<T>(), *dvalues = dv.as<T>();
-  const C* statistics = logsumexp.as<C>();
-  C* deltas = scratch.as<C>();
+  const T *queries = call.q.as<T>(), *keys = call.k.as<T>(), *values = call.v.as<T>();
+  const T *gradient = call.dout.as<T>(), *output = call.out.as<T>();
+  T *dqueries = call.dq.as<T>(), *dkeys = call.dk.as<T>(), *dvalues = call.dv.as<T>();
+  const C* statistics = call.logsumexp.as<C>();
+  C* deltas = call.scratch.as<C>();
   parallel_for(op.batch * op.kv_heads, [&](int64_t task) {
     const int64_t batch = task / op.kv_heads, kv_head = task % op.kv_heads, first = batch * op.context;
     const int64_t kv_at = first * op.ld + kv_head * op.head_dim;
+    const HeadExtents<C> size(op, tokens[static_cast<size_t>(batch)]);
     KvHead<T> work(op, size);
     work.load(keys + kv_at, values + kv_at);
     for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
@@ -150,18 +150,19 @@ void attention_backward(const Attention& op, const Tensor& dout, const Tensor& q
       const int64_t row_at = (batch * op.heads + head) * op.context;
       work.add_head(
           {queries + q_at, gradient + out_at, output + out_at, dqueries + q_at, statistics + row_at, deltas + row_at});
+      clear_rows(dqueries + q_at, op.ld, op.head_dim, size.tokens, op.context);
     }
     work.write_gradients(dkeys + kv_at, dvalues + kv_at);
+    clear_rows(dkeys + kv_at, op.ld, op.head_dim, size.tokens, op.context);
+    clear_rows(dvalues + kv_at, op.ld, op.head_dim, size.tokens, op.context);
   });
 }
 
-#define NX_INSTANTIATE(T)                                                                                           \
-  template void attention_backward<T>(const Attention&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, \
-                                      const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,    \
-                                      const Tensor&);
-NX_INSTANTIATE(float)
-NX_INSTANTIATE(Bf16)
-NX_INSTANTIATE(double)
-#undef NX_INSTANTIATE
+}  // namespace
+
+template <>
+void compute(const ops::AttentionBackward& op, Device&) {
+  with_scalar(op.q.dtype, [&]<typename T>() { backward<T>(op); });
+}
 
 }  // namespace nexus::cpu

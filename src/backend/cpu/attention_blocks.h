@@ -15,22 +15,45 @@ namespace nexus::cpu {
 // Rows of a query block and of a key block. 64 x 64 scores (16 KiB in f32) and the operands stay in a 48 KiB L1 cache.
 constexpr int64_t kAttentionBlock = 64;
 
-// Extents of one head, padded.
+// How many tokens of each sample exist: all, unless there are lengths.
+inline std::vector<int64_t> tokens_of_samples(const Attention& op, const Tensor& lengths) {
+  std::vector<int64_t> tokens(static_cast<size_t>(op.batch), op.context);
+  if (!lengths.defined()) return tokens;
+  for (size_t sample = 0; sample < tokens.size(); ++sample) {
+    tokens[sample] = lengths.as<int32_t>()[sample];
+    NX_CHECK(tokens[sample] >= 0 && tokens[sample] <= op.context, "sample {} has {} of {} tokens", sample,
+             tokens[sample], op.context);
+  }
+  return tokens;
+}
+
+// Extents of one head of a sample of `count` tokens, padded.
 template <typename C>
 struct HeadExtents {
-  explicit HeadExtents(const Attention& op)
-      : context(op.context),
+  HeadExtents(const Attention& op, int64_t count)
+      : tokens(count),
         dim(op.head_dim),
         padded_dim(padded_columns<C>(op.head_dim)),
-        blocks((op.context + kAttentionBlock - 1) / kAttentionBlock),
-        padded_context(blocks * kAttentionBlock) {}
+        blocks((count + kAttentionBlock - 1) / kAttentionBlock),
+        causal(op.causal()) {}
   // Tokens of block `block` that exist.
-  int64_t rows(int64_t block) const { return std::min(kAttentionBlock, context - block * kAttentionBlock); }
+  int64_t rows(int64_t block) const { return std::min(kAttentionBlock, tokens - block * kAttentionBlock); }
+  // Blocks of keys that a block of queries sees, from the first on; of that on the diagonal row i sees i + 1 keys.
+  int64_t visible_blocks(int64_t queries) const { return causal ? queries + 1 : blocks; }
+  bool is_diagonal(int64_t queries, int64_t keys) const { return causal && queries == keys; }
   int64_t row_block_size() const { return kAttentionBlock * padded_dim; }  // elements of a packed block of rows
   int64_t column_block_size() const { return kAttentionBlock * dim; }      // elements of a packed transposed block
 
-  int64_t context, dim, padded_dim, blocks, padded_context;
+  int64_t tokens, dim, padded_dim, blocks;
+  bool causal;
 };
+
+// Zeros for the rows of one head that no token of the sample has.
+template <typename T>
+void clear_rows(T* head, int64_t ld, int64_t dim, int64_t begin, int64_t end) {
+  for (int64_t token = begin; token < end; ++token)
+    std::fill(head + token * ld, head + token * ld + dim, T(Wide<T>(0)));
+}
 
 // One block of tokens as [kAttentionBlock, padded_dim], times `factor`.
 template <typename T>

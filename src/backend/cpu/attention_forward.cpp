@@ -1,10 +1,10 @@
-// Blocked causal attention with an online softmax (Dao et al. 2022, FlashAttention, algorithm 1, with queries
+// Blocked attention with an online softmax (Dao et al. 2022, FlashAttention, algorithm 1, with queries
 // outermost): memory is a block of scores per thread, never context x context.
 #include <cmath>
 #include <limits>
 
 #include "backend/cpu/attention_blocks.h"
-#include "backend/cpu/kernels.h"
+#include "backend/cpu/device.h"
 
 namespace nexus::cpu {
 
@@ -64,10 +64,10 @@ class QueryBlock {
     std::fill(sums_, sums_ + size_.row_block_size(), C(0));
     std::fill(state_.highest, state_.highest + kBlock, -std::numeric_limits<C>::infinity());
     std::fill(state_.sum, state_.sum + kBlock, C(0));
-    for (int64_t other = 0; other <= block; ++other) {
+    for (int64_t other = 0; other < size_.visible_blocks(block); ++other) {
       small_gemm<C>(kBlock, kBlock, size_.dim, {queries_, size_.padded_dim, 1},
                     keys + other * size_.column_block_size(), kBlock, scores_, kBlock, false);
-      softmax_block(scores_, rows, size_.rows(other), other == block, state_, sums_, size_.padded_dim);
+      softmax_block(scores_, rows, size_.rows(other), size_.is_diagonal(block, other), state_, sums_, size_.padded_dim);
       small_gemm<C>(kBlock, size_.padded_dim, kBlock, {scores_, kBlock, 1}, values + other * size_.row_block_size(),
                     size_.padded_dim, sums_, size_.padded_dim, true);
     }
@@ -88,20 +88,19 @@ class QueryBlock {
   SoftmaxState<C> state_;
 };
 
-}  // namespace
-
 template <typename T>
-void attention_forward(const Attention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
-                       const Tensor& logsumexp) {
+void forward(const ops::AttentionForward& call) {
   using C = Wide<T>;
-  const HeadExtents<C> size(op);
+  const Attention& op = call.options;
+  const std::vector<int64_t> tokens = tokens_of_samples(op, call.lengths);
   const int64_t group = op.heads / op.kv_heads, ld_out = op.heads * op.head_dim;
-  const T *queries = q.as<T>(), *keys = k.as<T>(), *values = v.as<T>();
-  T* output = out.as<T>();
-  C* statistics = logsumexp.as<C>();
+  const T *queries = call.q.as<T>(), *keys = call.k.as<T>(), *values = call.v.as<T>();
+  T* output = call.out.as<T>();
+  C* statistics = call.logsumexp.as<C>();
   parallel_for(op.batch * op.kv_heads, [&](int64_t task) {
     const int64_t batch = task / op.kv_heads, kv_head = task % op.kv_heads;
     const int64_t first = batch * op.context;
+    const HeadExtents<C> size(op, tokens[static_cast<size_t>(batch)]);
     const int64_t kv_at = first * op.ld + kv_head * op.head_dim;
     Pieces<C> pieces(size.blocks * (size.column_block_size() + size.row_block_size()) +
                      QueryBlock<T>::scratch_count(size));
@@ -113,20 +112,22 @@ void attention_forward(const Attention& op, const Tensor& q, const Tensor& k, co
     }
     QueryBlock<T> work(size, pieces);
     for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+      T* head_output = output + first * ld_out + head * op.head_dim;
+      C* head_statistics = statistics + (batch * op.heads + head) * op.context;
       for (int64_t block = 0; block < size.blocks; ++block)
-        work.run(queries + first * op.ld + head * op.head_dim, op.ld, block, packed_keys, packed_values,
-                 output + first * ld_out + head * op.head_dim, ld_out,
-                 statistics + (batch * op.heads + head) * op.context);
+        work.run(queries + first * op.ld + head * op.head_dim, op.ld, block, packed_keys, packed_values, head_output,
+                 ld_out, head_statistics);
+      clear_rows(head_output, ld_out, op.head_dim, size.tokens, op.context);
+      std::fill(head_statistics + size.tokens, head_statistics + op.context, C(0));
     }
   });
 }
 
-#define NX_INSTANTIATE(T)                                                                                          \
-  template void attention_forward<T>(const Attention&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, \
-                                     const Tensor&);
-NX_INSTANTIATE(float)
-NX_INSTANTIATE(Bf16)
-NX_INSTANTIATE(double)
-#undef NX_INSTANTIATE
+}  // namespace
+
+template <>
+void compute(const ops::AttentionForward& op, Device&) {
+  with_scalar(op.q.dtype, [&]<typename T>() { forward<T>(op); });
+}
 
 }  // namespace nexus::cpu

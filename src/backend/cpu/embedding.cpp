@@ -1,6 +1,6 @@
 #include <cstring>
 
-#include "backend/cpu/kernels.h"
+#include "backend/cpu/device.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/scalar.h"
 
@@ -17,17 +17,15 @@ void check_tokens(const Tensor& tokens) {
   for (int64_t i = 0; i < tokens.count(); ++i) NX_CHECK(ids[i] >= 0, "token {} is {}", i, ids[i]);
 }
 
-}  // namespace
-
 template <typename T>
-void embedding_forward(const Tensor& tokens, const Tensor& weight, int64_t first_token, const Tensor& out) {
-  check_tokens(tokens);
-  const int64_t vocabulary = weight.shape[0], width = weight.shape[1];
-  const int32_t* ids = tokens.as<int32_t>();
-  const T* table = weight.as<T>();
-  T* output = out.as<T>();
-  parallel_for(tokens.count(), [&](int64_t i) {
-    const int64_t token = ids[i] - first_token;
+void forward(const ops::EmbeddingForward& op) {
+  check_tokens(op.tokens);
+  const int64_t vocabulary = op.weight.shape[0], width = op.weight.shape[1];
+  const int32_t* ids = op.tokens.as<int32_t>();
+  const T* table = op.weight.as<T>();
+  T* output = op.out.as<T>();
+  parallel_for(op.tokens.count(), [&](int64_t i) {
+    const int64_t token = ids[i] - op.first_token;
     const size_t bytes = static_cast<size_t>(width) * sizeof(T);
     if (token >= 0 && token < vocabulary)
       std::memcpy(output + i * width, table + token * width, bytes);
@@ -39,15 +37,15 @@ void embedding_forward(const Tensor& tokens, const Tensor& weight, int64_t first
 // Every task owns a slice of columns and walks all tokens in order: no two tasks write the same element, and the order
 // of the sum does not depend on the threads.
 template <typename T>
-void embedding_backward(const Tensor& tokens, const Tensor& dout, int64_t first_token, const Tensor& dweight) {
-  check_tokens(tokens);
-  const int64_t vocabulary = dweight.shape[0], width = dweight.shape[1];
-  const int32_t* ids = tokens.as<int32_t>();
-  const T* gradient = dout.as<T>();
-  Wide<T>* table = dweight.as<Wide<T>>();
+void backward(const ops::EmbeddingBackward& op) {
+  check_tokens(op.tokens);
+  const int64_t vocabulary = op.dweight.shape[0], width = op.dweight.shape[1];
+  const int32_t* ids = op.tokens.as<int32_t>();
+  const T* gradient = op.dout.as<T>();
+  Wide<T>* table = op.dweight.as<Wide<T>>();
   parallel_chunks(width, kColumns, [&](int64_t begin, int64_t end) {
-    for (int64_t i = 0; i < tokens.count(); ++i) {
-      const int64_t token = ids[i] - first_token;
+    for (int64_t i = 0; i < op.tokens.count(); ++i) {
+      const int64_t token = ids[i] - op.first_token;
       if (token < 0 || token >= vocabulary) continue;
       const T* from = gradient + i * width;
       Wide<T>* to = table + token * width;
@@ -57,12 +55,16 @@ void embedding_backward(const Tensor& tokens, const Tensor& dout, int64_t first_
   });
 }
 
-#define NX_INSTANTIATE(T)                                                                   \
-  template void embedding_forward<T>(const Tensor&, const Tensor&, int64_t, const Tensor&); \
-  template void embedding_backward<T>(const Tensor&, const Tensor&, int64_t, const Tensor&);
-NX_INSTANTIATE(float)
-NX_INSTANTIATE(Bf16)
-NX_INSTANTIATE(double)
-#undef NX_INSTANTIATE
+}  // namespace
+
+template <>
+void compute(const ops::EmbeddingForward& op, Device&) {
+  with_scalar(op.weight.dtype, [&]<typename T>() { forward<T>(op); });
+}
+
+template <>
+void compute(const ops::EmbeddingBackward& op, Device&) {
+  with_scalar(op.dout.dtype, [&]<typename T>() { backward<T>(op); });
+}
 
 }  // namespace nexus::cpu

@@ -1,5 +1,5 @@
 #include "backend/cpu/activations.h"
-#include "backend/cpu/kernels.h"
+#include "backend/cpu/device.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/scalar.h"
 
@@ -35,37 +35,41 @@ void swiglu_backward_row(const T* da, const T* h, T* dh, int64_t width) {
   }
 }
 
-}  // namespace
-
 template <typename T>
-void gate_forward(GateKind gate, GeluKind gelu, const Tensor& h, const Tensor& a) {
-  if (gate == GateKind::kGelu) return norm_gelu_forward<T>(plain_gelu(gelu), h, a, Tensor());
-  const int64_t width = a.shape[1];
-  const T* input = h.as<T>();
-  T* output = a.as<T>();
-  parallel_for(a.shape[0],
+void swiglu_forward(const ops::GateForward& op) {
+  const int64_t width = op.a.shape[1];
+  const T* input = op.h.as<T>();
+  T* output = op.a.as<T>();
+  parallel_for(op.a.shape[0],
                [&](int64_t row) { swiglu_forward_row(input + row * 2 * width, output + row * width, width); });
 }
 
 template <typename T>
-void gate_backward(GateKind gate, GeluKind gelu, const Tensor& da, const Tensor& h, const Tensor& dh) {
-  if (gate == GateKind::kGelu) return norm_gelu_backward<T>(plain_gelu(gelu), da, h, Tensor(), dh);
-  const int64_t width = da.shape[1];
-  const T* gradient = da.as<T>();
-  const T* input = h.as<T>();
-  T* output = dh.as<T>();
-  parallel_for(da.shape[0], [&](int64_t row) {
+void swiglu_backward(const ops::GateBackward& op) {
+  const int64_t width = op.da.shape[1];
+  const T* gradient = op.da.as<T>();
+  const T* input = op.h.as<T>();
+  T* output = op.dh.as<T>();
+  parallel_for(op.da.shape[0], [&](int64_t row) {
     const int64_t at = row * 2 * width;
     swiglu_backward_row(gradient + row * width, input + at, output + at, width);
   });
 }
 
-#define NX_INSTANTIATE(T)                                                          \
-  template void gate_forward<T>(GateKind, GeluKind, const Tensor&, const Tensor&); \
-  template void gate_backward<T>(GateKind, GeluKind, const Tensor&, const Tensor&, const Tensor&);
-NX_INSTANTIATE(float)
-NX_INSTANTIATE(Bf16)
-NX_INSTANTIATE(double)
-#undef NX_INSTANTIATE
+}  // namespace
+
+template <>
+void compute(const ops::GateForward& op, Device& device) {
+  if (op.gate == GateKind::kGelu)
+    return compute(ops::NormGeluForward{plain_gelu(op.gelu), op.h, op.a, Tensor()}, device);
+  with_scalar(op.h.dtype, [&]<typename T>() { swiglu_forward<T>(op); });
+}
+
+template <>
+void compute(const ops::GateBackward& op, Device& device) {
+  if (op.gate == GateKind::kGelu)
+    return compute(ops::NormGeluBackward{plain_gelu(op.gelu), op.da, op.h, Tensor(), op.dh}, device);
+  with_scalar(op.h.dtype, [&]<typename T>() { swiglu_backward<T>(op); });
+}
 
 }  // namespace nexus::cpu

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "backend/cpu/kernels.h"
+#include "backend/cpu/device.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/scalar.h"
 #include "backend/cpu/vector_math.h"
@@ -89,19 +89,17 @@ void check_targets(const Tensor& targets, int64_t vocabulary) {
 // Whoever holds a slice does not know where the vocabulary ends.
 constexpr int64_t kAnyVocabulary = std::numeric_limits<int64_t>::max();
 
-}  // namespace
-
 template <typename T>
-void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses, double grad_scale) {
+void whole(const ops::CrossEntropy& op) {
   using C = Wide<T>;
-  const int64_t rows = logits.shape[0], width = logits.shape[1];
-  check_targets(targets, width);
-  const int32_t* ids = targets.as<int32_t>();
-  T* data = logits.as<T>();
-  C* loss = losses.as<C>();
+  const int64_t rows = op.logits.shape[0], width = op.logits.shape[1];
+  check_targets(op.targets, width);
+  const int32_t* ids = op.targets.as<int32_t>();
+  T* data = op.logits.as<T>();
+  C* loss = op.losses.as<C>();
   parallel_for(rows, [&](int64_t row) {
     T* in = data + row * width;
-    loss[row] = row_loss(in, width, ids[row], ids[row], C(grad_scale), [&]() -> RowTotals<C> {
+    loss[row] = row_loss(in, width, ids[row], ids[row], C(op.grad_scale), [&]() -> RowTotals<C> {
       const ExpSum<C> found = exp_sum(in, width);
       return {found.highest + std::log(found.sum), C(in[ids[row]])};
     });
@@ -109,17 +107,17 @@ void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& lo
 }
 
 template <typename T>
-void cross_entropy_stats(const Tensor& logits, const Tensor& targets, int64_t first_token, const Tensor& stats) {
+void statistics(const ops::CrossEntropyStats& op) {
   using C = Wide<T>;
-  const int64_t rows = logits.shape[0], width = logits.shape[1];
-  check_targets(targets, kAnyVocabulary);
-  const int32_t* ids = targets.as<int32_t>();
-  const T* data = logits.as<T>();
-  C* output = stats.as<C>();
+  const int64_t rows = op.logits.shape[0], width = op.logits.shape[1];
+  check_targets(op.targets, kAnyVocabulary);
+  const int32_t* ids = op.targets.as<int32_t>();
+  const T* data = op.logits.as<T>();
+  C* output = op.stats.as<C>();
   parallel_for(rows, [&](int64_t row) {
     const T* in = data + row * width;
     const ExpSum<C> found = exp_sum(in, width);
-    const int64_t column = column_of(ids[row], first_token, width);
+    const int64_t column = column_of(ids[row], op.first_token, width);
     output[row * 3] = found.highest;
     output[row * 3 + 1] = found.sum;
     output[row * 3 + 2] = column < 0 ? C(0) : C(in[column]);
@@ -127,28 +125,35 @@ void cross_entropy_stats(const Tensor& logits, const Tensor& targets, int64_t fi
 }
 
 template <typename T>
-void cross_entropy_from(const Tensor& logits, const Tensor& targets, int64_t first_token, const Tensor& all_stats,
-                        const Tensor& losses, double grad_scale) {
+void from_statistics(const ops::CrossEntropyFrom& op) {
   using C = Wide<T>;
-  const int64_t ranks = all_stats.shape[0], rows = logits.shape[0], width = logits.shape[1];
-  check_targets(targets, kAnyVocabulary);
-  const int32_t* ids = targets.as<int32_t>();
-  const C* stats = all_stats.as<C>();
-  T* data = logits.as<T>();
-  C* loss = losses.as<C>();
+  const int64_t ranks = op.all_stats.shape[0], rows = op.logits.shape[0], width = op.logits.shape[1];
+  check_targets(op.targets, kAnyVocabulary);
+  const int32_t* ids = op.targets.as<int32_t>();
+  const C* stats = op.all_stats.as<C>();
+  T* data = op.logits.as<T>();
+  C* loss = op.losses.as<C>();
   parallel_for(rows, [&](int64_t row) {
-    loss[row] = row_loss(data + row * width, width, ids[row], column_of(ids[row], first_token, width), C(grad_scale),
-                         [&] { return combine(stats, ranks, rows, row); });
+    loss[row] = row_loss(data + row * width, width, ids[row], column_of(ids[row], op.first_token, width),
+                         C(op.grad_scale), [&] { return combine(stats, ranks, rows, row); });
   });
 }
 
-#define NX_INSTANTIATE(T)                                                                     \
-  template void cross_entropy<T>(const Tensor&, const Tensor&, const Tensor&, double);        \
-  template void cross_entropy_stats<T>(const Tensor&, const Tensor&, int64_t, const Tensor&); \
-  template void cross_entropy_from<T>(const Tensor&, const Tensor&, int64_t, const Tensor&, const Tensor&, double);
-NX_INSTANTIATE(float)
-NX_INSTANTIATE(Bf16)
-NX_INSTANTIATE(double)
-#undef NX_INSTANTIATE
+}  // namespace
+
+template <>
+void compute(const ops::CrossEntropy& op, Device&) {
+  with_scalar(op.logits.dtype, [&]<typename T>() { whole<T>(op); });
+}
+
+template <>
+void compute(const ops::CrossEntropyStats& op, Device&) {
+  with_scalar(op.logits.dtype, [&]<typename T>() { statistics<T>(op); });
+}
+
+template <>
+void compute(const ops::CrossEntropyFrom& op, Device&) {
+  with_scalar(op.logits.dtype, [&]<typename T>() { from_statistics<T>(op); });
+}
 
 }  // namespace nexus::cpu

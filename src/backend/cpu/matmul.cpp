@@ -1,5 +1,6 @@
 #include "backend/cpu/matmul.h"
 
+#include "backend/cpu/device.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/scalar.h"
 
@@ -68,6 +69,11 @@ std::string Matmul::description() const {
   if (!onednn_) return fmt::format("{}, bf16 converted to f32", blas_description());
   return fmt::format("{}, bf16 {}, f64 {}", onednn_->description(),
                      onednn_->has_native_bf16() ? "native" : "converted to f32", blas_description());
+}
+
+template <>
+void compute(const ops::MatMul& op, Device& device) {
+  device.matmul.run(op.a, op.b, op.c, op.beta);
 }
 
 }  // namespace nexus::cpu

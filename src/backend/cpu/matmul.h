@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/mat.h"
 #include "core/library_version.h"
 
 namespace nexus::cpu {

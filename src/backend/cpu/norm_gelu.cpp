@@ -1,8 +1,7 @@
 #include "backend/cpu/activations.h"
-#include "backend/cpu/kernels.h"
+#include "backend/cpu/device.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/scalar.h"
-#include "backend/shapes.h"
 
 namespace nexus::cpu {
 
@@ -82,25 +81,23 @@ struct RowTarget {
   C c, eps;
 };
 template <typename C>
-RowTarget<C> row_target(const NormGelu& op, int64_t row, int64_t groups) {
-  return {C(op.scales[static_cast<size_t>(row % groups)]), C(op.eps)};
+RowTarget<C> row_target(const NormGelu& options, int64_t row, int64_t groups) {
+  return {C(options.scales[static_cast<size_t>(row % groups)]), C(options.eps)};
 }
 
-}  // namespace
-
 template <typename T>
-void norm_gelu_forward(const NormGelu& op, const Tensor& h, const Tensor& a, const Tensor& row_scale) {
+void forward(const ops::NormGeluForward& op) {
   using C = Wide<T>;
-  const auto [rows, groups, width] = shapes::grouped_rows(h);
-  const bool normed = op.norm == NormKind::kL2;
-  const T* input = h.as<T>();
-  T* output = a.as<T>();
-  C* scales = normed ? row_scale.as<C>() : nullptr;
-  with_gelu(op.gelu, [&, groups = groups, width = width]<GeluKind kKind>() {
+  const auto [rows, groups, width] = ops::grouped_rows(op.h);
+  const bool normed = op.options.norm == NormKind::kL2;
+  const T* input = op.h.as<T>();
+  T* output = op.a.as<T>();
+  C* scales = normed ? op.row_scale.as<C>() : nullptr;
+  with_gelu(op.options.gelu, [&, groups = groups, width = width]<GeluKind kKind>() {
     parallel_for(rows * groups, [&](int64_t row) {
       C scale = 1;
       if (normed) {
-        const RowTarget<C> to = row_target<C>(op, row, groups);
+        const RowTarget<C> to = row_target<C>(op.options, row, groups);
         scale = scales[row] = scale_of(squared_norm(input + row * width, width), to.c, to.eps);
       }
       forward_row<kKind>(input + row * width, output + row * width, width, scale);
@@ -109,48 +106,46 @@ void norm_gelu_forward(const NormGelu& op, const Tensor& h, const Tensor& a, con
 }
 
 template <typename T>
-void norm_gelu_backward(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
-                        const Tensor& dh) {
+void backward(const ops::NormGeluBackward& op) {
   using C = Wide<T>;
-  const auto [rows, groups, width] = shapes::grouped_rows(h);
-  const bool normed = op.norm == NormKind::kL2;
-  const T* gradient = da.as<T>();
-  const T* input = h.as<T>();
-  T* output = dh.as<T>();
-  const C* scales = normed ? row_scale.as<C>() : nullptr;
-  with_gelu(op.gelu, [&, groups = groups, width = width]<GeluKind kKind>() {
+  const auto [rows, groups, width] = ops::grouped_rows(op.h);
+  const bool normed = op.options.norm == NormKind::kL2;
+  const T* gradient = op.da.as<T>();
+  const T* input = op.h.as<T>();
+  T* output = op.dh.as<T>();
+  const C* scales = normed ? op.row_scale.as<C>() : nullptr;
+  with_gelu(op.options.gelu, [&, groups = groups, width = width]<GeluKind kKind>() {
     parallel_for(rows * groups, [&](int64_t row) {
       const int64_t at = row * width;
       if (!normed) return backward_plain_row<kKind>(gradient + at, input + at, output + at, width);
       C* du = thread_scratch<C>(width);
       const C scale = scales[row], r = backward_sum<kKind, true>(gradient + at, input + at, du, width, scale);
-      const RowTarget<C> to = row_target<C>(op, row, groups);
+      const RowTarget<C> to = row_target<C>(op.options, row, groups);
       backward_kept_row(du, input + at, output + at, width, scale, pull_of(scale, to.c, to.eps, r));
     });
   });
 }
 
 template <typename T>
-void row_sum_squares(const Tensor& h, const Tensor& sums) {
-  const auto [rows, groups, width] = shapes::grouped_rows(h);
-  const T* input = h.as<T>();
-  Wide<T>* output = sums.as<Wide<T>>();
+void sum_squares(const ops::RowSumSquares& op) {
+  const auto [rows, groups, width] = ops::grouped_rows(op.h);
+  const T* input = op.h.as<T>();
+  Wide<T>* output = op.sums.as<Wide<T>>();
   parallel_for(rows * groups,
                [&, width = width](int64_t row) { output[row] = squared_norm(input + row * width, width); });
 }
 
 template <typename T>
-void norm_gelu_forward_from(const NormGelu& op, const Tensor& h, const Tensor& sums, const Tensor& a,
-                            const Tensor& row_scale) {
+void forward_from(const ops::NormGeluForwardFrom& op) {
   using C = Wide<T>;
-  const auto [rows, groups, width] = shapes::grouped_rows(h);
-  const T* input = h.as<T>();
-  T* output = a.as<T>();
-  const C* squares = sums.as<C>();
-  C* scales = row_scale.as<C>();
-  with_gelu(op.gelu, [&, groups = groups, width = width]<GeluKind kKind>() {
+  const auto [rows, groups, width] = ops::grouped_rows(op.h);
+  const T* input = op.h.as<T>();
+  T* output = op.a.as<T>();
+  const C* squares = op.sums.as<C>();
+  C* scales = op.row_scale.as<C>();
+  with_gelu(op.options.gelu, [&, groups = groups, width = width]<GeluKind kKind>() {
     parallel_for(rows * groups, [&](int64_t row) {
-      const RowTarget<C> to = row_target<C>(op, row, groups);
+      const RowTarget<C> to = row_target<C>(op.options, row, groups);
       scales[row] = scale_of(squares[row], to.c, to.eps);
       forward_row<kKind>(input + row * width, output + row * width, width, scales[row]);
     });
@@ -158,15 +153,14 @@ void norm_gelu_forward_from(const NormGelu& op, const Tensor& h, const Tensor& s
 }
 
 template <typename T>
-void norm_gelu_backward_sums(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
-                             const Tensor& sums) {
+void backward_sums(const ops::NormGeluBackwardSums& op) {
   using C = Wide<T>;
-  const auto [rows, groups, width] = shapes::grouped_rows(h);
-  const T* gradient = da.as<T>();
-  const T* input = h.as<T>();
-  const C* scales = row_scale.as<C>();
-  C* output = sums.as<C>();
-  with_gelu(op.gelu, [&, width = width]<GeluKind kKind>() {
+  const auto [rows, groups, width] = ops::grouped_rows(op.h);
+  const T* gradient = op.da.as<T>();
+  const T* input = op.h.as<T>();
+  const C* scales = op.row_scale.as<C>();
+  C* output = op.sums.as<C>();
+  with_gelu(op.options.gelu, [&, width = width]<GeluKind kKind>() {
     parallel_for(rows * groups, [&](int64_t row) {
       const int64_t at = row * width;
       output[row] = backward_sum<kKind, false, T>(gradient + at, input + at, nullptr, width, scales[row]);
@@ -175,38 +169,54 @@ void norm_gelu_backward_sums(const NormGelu& op, const Tensor& da, const Tensor&
 }
 
 template <typename T>
-void norm_gelu_backward_from(const NormGelu& op, const Tensor& da, const Tensor& h, const Tensor& row_scale,
-                             const Tensor& sums, const Tensor& dh) {
+void backward_from(const ops::NormGeluBackwardFrom& op) {
   using C = Wide<T>;
-  const auto [rows, groups, width] = shapes::grouped_rows(h);
-  const T* gradient = da.as<T>();
-  const T* input = h.as<T>();
-  T* output = dh.as<T>();
-  const C* scales = row_scale.as<C>();
-  const C* r = sums.as<C>();
-  with_gelu(op.gelu, [&, groups = groups, width = width]<GeluKind kKind>() {
+  const auto [rows, groups, width] = ops::grouped_rows(op.h);
+  const T* gradient = op.da.as<T>();
+  const T* input = op.h.as<T>();
+  T* output = op.dh.as<T>();
+  const C* scales = op.row_scale.as<C>();
+  const C* r = op.sums.as<C>();
+  with_gelu(op.options.gelu, [&, groups = groups, width = width]<GeluKind kKind>() {
     parallel_for(rows * groups, [&](int64_t row) {
       const int64_t at = row * width;
-      const RowTarget<C> to = row_target<C>(op, row, groups);
+      const RowTarget<C> to = row_target<C>(op.options, row, groups);
       backward_row<kKind>(gradient + at, input + at, output + at, width, scales[row],
                           pull_of(scales[row], to.c, to.eps, r[row]));
     });
   });
 }
 
-#define NX_INSTANTIATE(T)                                                                                           \
-  template void norm_gelu_forward<T>(const NormGelu&, const Tensor&, const Tensor&, const Tensor&);                 \
-  template void norm_gelu_backward<T>(const NormGelu&, const Tensor&, const Tensor&, const Tensor&, const Tensor&); \
-  template void row_sum_squares<T>(const Tensor&, const Tensor&);                                                   \
-  template void norm_gelu_forward_from<T>(const NormGelu&, const Tensor&, const Tensor&, const Tensor&,             \
-                                          const Tensor&);                                                           \
-  template void norm_gelu_backward_sums<T>(const NormGelu&, const Tensor&, const Tensor&, const Tensor&,            \
-                                           const Tensor&);                                                          \
-  template void norm_gelu_backward_from<T>(const NormGelu&, const Tensor&, const Tensor&, const Tensor&,            \
-                                           const Tensor&, const Tensor&);
-NX_INSTANTIATE(float)
-NX_INSTANTIATE(Bf16)
-NX_INSTANTIATE(double)
-#undef NX_INSTANTIATE
+}  // namespace
+
+template <>
+void compute(const ops::NormGeluForward& op, Device&) {
+  with_scalar(op.h.dtype, [&]<typename T>() { forward<T>(op); });
+}
+
+template <>
+void compute(const ops::NormGeluBackward& op, Device&) {
+  with_scalar(op.h.dtype, [&]<typename T>() { backward<T>(op); });
+}
+
+template <>
+void compute(const ops::RowSumSquares& op, Device&) {
+  with_scalar(op.h.dtype, [&]<typename T>() { sum_squares<T>(op); });
+}
+
+template <>
+void compute(const ops::NormGeluForwardFrom& op, Device&) {
+  with_scalar(op.h.dtype, [&]<typename T>() { forward_from<T>(op); });
+}
+
+template <>
+void compute(const ops::NormGeluBackwardSums& op, Device&) {
+  with_scalar(op.h.dtype, [&]<typename T>() { backward_sums<T>(op); });
+}
+
+template <>
+void compute(const ops::NormGeluBackwardFrom& op, Device&) {
+  with_scalar(op.h.dtype, [&]<typename T>() { backward_from<T>(op); });
+}
 
 }  // namespace nexus::cpu

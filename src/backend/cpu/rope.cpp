@@ -3,7 +3,7 @@
 #include <mutex>
 #include <tuple>
 
-#include "backend/cpu/kernels.h"
+#include "backend/cpu/device.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/scalar.h"
 
@@ -55,25 +55,26 @@ void rotate_head(T* head, const Wide<T>* cosine, const Wide<T>* sine, int64_t ha
   }
 }
 
-}  // namespace
-
 template <typename T>
-void rope(const Rope& op, const Tensor& x, bool inverse) {
+void rotate(const ops::Rotate& op) {
   using C = Wide<T>;
-  const RotationTable<C>& table = rotation_table<C>(op);
-  const int64_t half = op.rotary_dim / 2;
-  const C sign = inverse ? C(-1) : C(1);
-  T* data = x.as<T>();
-  parallel_for(x.shape[0], [&](int64_t token) {
-    const int64_t at = token % op.context * half;
-    for (int64_t head = 0; head < op.heads; ++head)
-      rotate_head(data + token * op.ld + head * op.head_dim, &table.cosine[static_cast<size_t>(at)],
+  const RotationTable<C>& table = rotation_table<C>(op.options);
+  const int64_t half = op.options.rotary_dim / 2;
+  const C sign = op.inverse ? C(-1) : C(1);
+  T* data = op.x.as<T>();
+  parallel_for(op.x.shape[0], [&](int64_t token) {
+    const int64_t at = token % op.options.context * half;
+    for (int64_t head = 0; head < op.options.heads; ++head)
+      rotate_head(data + token * op.options.ld + head * op.options.head_dim, &table.cosine[static_cast<size_t>(at)],
                   &table.sine[static_cast<size_t>(at)], half, sign);
   });
 }
 
-template void rope<float>(const Rope&, const Tensor&, bool);
-template void rope<Bf16>(const Rope&, const Tensor&, bool);
-template void rope<double>(const Rope&, const Tensor&, bool);
+}  // namespace
+
+template <>
+void compute(const ops::Rotate& op, Device&) {
+  with_scalar(op.x.dtype, [&]<typename T>() { rotate<T>(op); });
+}
 
 }  // namespace nexus::cpu

@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "backend/cpu/kernels.h"
+#include "backend/cpu/device.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/scalar.h"
 
@@ -17,24 +17,24 @@ struct RowStats {
 };
 
 template <typename T>
-RowStats<Wide<T>> row_stats(const RowNorm& op, const T* x, int64_t width) {
+RowStats<Wide<T>> row_stats(const RowNorm& options, const T* x, int64_t width) {
   using C = Wide<T>;
   C sum = 0, squares = 0;
   const C count = static_cast<C>(width);
-  if (op.kind == RowNormKind::kLayer) {
+  if (options.kind == RowNormKind::kLayer) {
 #pragma omp simd reduction(+ : sum)
     for (int64_t j = 0; j < width; ++j) sum += C(x[j]);
   }
   const C mean = sum / count;
 #pragma omp simd reduction(+ : squares)
   for (int64_t j = 0; j < width; ++j) squares += (C(x[j]) - mean) * (C(x[j]) - mean);
-  return {mean, C(1) / std::sqrt(squares / count + C(op.eps))};
+  return {mean, C(1) / std::sqrt(squares / count + C(options.eps))};
 }
 
 // dx += through one row, dweight (if any) += dy * normalised x.
 template <typename T>
-void backward_row(const RowNorm& op, const T* dy, const T* x, const T* weight, const RowStats<Wide<T>>& stats, T* dx,
-                  Wide<T>* dweight, int64_t width) {
+void backward_row(const RowNorm& options, const T* dy, const T* x, const T* weight, const RowStats<Wide<T>>& stats,
+                  T* dx, Wide<T>* dweight, int64_t width) {
   using C = Wide<T>;
   const C mean = stats.mean, inverse = stats.inverse;
   C sum = 0, product = 0;
@@ -44,7 +44,7 @@ void backward_row(const RowNorm& op, const T* dy, const T* x, const T* weight, c
     sum += gradient;
     product += gradient * ((C(x[j]) - mean) * inverse);
   }
-  const C shift = op.kind == RowNormKind::kLayer ? sum / static_cast<C>(width) : C(0);
+  const C shift = options.kind == RowNormKind::kLayer ? sum / static_cast<C>(width) : C(0);
   const C pull = product / static_cast<C>(width);
 #pragma omp simd
   for (int64_t j = 0; j < width; ++j) {
@@ -72,22 +72,19 @@ void normalise_row(const T* x, const T* weight, RowStats<Wide<T>> stats, T* y, i
   }
 }
 
-}  // namespace
-
 template <typename T>
-void add_norm_forward(const RowNorm& op, const Tensor& x, const Tensor& delta, const Tensor& weight, const Tensor& y,
-                      const Tensor& stats) {
+void forward(const ops::AddNormForward& op) {
   using C = Wide<T>;
-  const int64_t width = x.shape[1];
-  T* stream = x.as<T>();
-  const T* update = delta.defined() ? delta.as<T>() : nullptr;
-  const T* gain = weight.defined() ? weight.as<T>() : nullptr;
-  T* output = y.as<T>();
-  C* statistics = stats.as<C>();
-  parallel_for(x.shape[0], [&](int64_t row) {
+  const int64_t width = op.x.shape[1];
+  T* stream = op.x.as<T>();
+  const T* update = op.delta.defined() ? op.delta.as<T>() : nullptr;
+  const T* gain = op.weight.defined() ? op.weight.as<T>() : nullptr;
+  T* output = op.y.as<T>();
+  C* statistics = op.stats.as<C>();
+  parallel_for(op.x.shape[0], [&](int64_t row) {
     T* in = stream + row * width;
     if (update != nullptr) add_row(in, update + row * width, width);
-    const RowStats<C> found = row_stats(op, in, width);
+    const RowStats<C> found = row_stats(op.options, in, width);
     statistics[row * 2] = found.mean;
     statistics[row * 2 + 1] = found.inverse;
     normalise_row(in, gain, found, output + row * width, width);
@@ -95,42 +92,43 @@ void add_norm_forward(const RowNorm& op, const Tensor& x, const Tensor& delta, c
 }
 
 template <typename T>
-void norm_backward(const RowNorm& op, const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& stats,
-                   const Tensor& dx, const Tensor& dweight) {
+void backward(const ops::NormBackward& op) {
   using C = Wide<T>;
-  const int64_t rows = x.shape[0], width = x.shape[1];
-  const T* gradient = dy.as<T>();
-  const T* input = x.as<T>();
-  const T* gain = weight.defined() ? weight.as<T>() : nullptr;
-  const C* statistics = stats.as<C>();
-  T* output = dx.as<T>();
+  const int64_t rows = op.x.shape[0], width = op.x.shape[1];
+  const T* gradient = op.dy.as<T>();
+  const T* input = op.x.as<T>();
+  const T* gain = op.weight.defined() ? op.weight.as<T>() : nullptr;
+  const C* statistics = op.stats.as<C>();
+  T* output = op.dx.as<T>();
   const int64_t chunks = (rows + kRowChunk - 1) / kRowChunk;
-  C* partial = dweight.defined() ? thread_scratch<C>(chunks * width) : nullptr;
+  C* partial = op.dweight.defined() ? thread_scratch<C>(chunks * width) : nullptr;
   parallel_for(chunks, [&](int64_t chunk) {
     C* sums = partial ? partial + chunk * width : nullptr;
     if (sums) std::fill(sums, sums + width, C(0));
     for (int64_t row = chunk * kRowChunk; row < std::min(rows, (chunk + 1) * kRowChunk); ++row) {
       const int64_t at = row * width;
-      backward_row(op, gradient + at, input + at, gain, {statistics[row * 2], statistics[row * 2 + 1]}, output + at,
-                   sums, width);
+      backward_row(op.options, gradient + at, input + at, gain, {statistics[row * 2], statistics[row * 2 + 1]},
+                   output + at, sums, width);
     }
   });
   if (partial == nullptr) return;
-  C* total = dweight.as<C>();
+  C* total = op.dweight.as<C>();
   for (int64_t chunk = 0; chunk < chunks; ++chunk) {
 #pragma omp simd
     for (int64_t j = 0; j < width; ++j) total[j] += partial[chunk * width + j];
   }
 }
 
-#define NX_INSTANTIATE(T)                                                                                       \
-  template void add_norm_forward<T>(const RowNorm&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, \
-                                    const Tensor&);                                                             \
-  template void norm_backward<T>(const RowNorm&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,    \
-                                 const Tensor&, const Tensor&);
-NX_INSTANTIATE(float)
-NX_INSTANTIATE(Bf16)
-NX_INSTANTIATE(double)
-#undef NX_INSTANTIATE
+}  // namespace
+
+template <>
+void compute(const ops::AddNormForward& op, Device&) {
+  with_scalar(op.x.dtype, [&]<typename T>() { forward<T>(op); });
+}
+
+template <>
+void compute(const ops::NormBackward& op, Device&) {
+  with_scalar(op.x.dtype, [&]<typename T>() { backward<T>(op); });
+}
 
 }  // namespace nexus::cpu

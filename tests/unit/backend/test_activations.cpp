@@ -39,7 +39,7 @@ TEST_P(NormGeluTest, ForwardMatchesTheLoops) {
     const Shape shape = {size.rows, size.groups, size.width};
     const TestTensor input(device(), dtype(), shape, h);
     TestTensor output(device(), dtype(), shape), row_scale(device(), wide(), {size.rows, size.groups});
-    device().norm_gelu_forward(op, input, output, row_scale);
+    device().run(ops::NormGeluForward{op, input, output, row_scale});
     const auto expected = reference::norm_gelu_forward(op, h, size.rows, size.groups, size.width);
     // GELU is good to 1e-6 relative; its argument carries the norm's rounding, which the slope passes on: 2e-6
     // absolute.
@@ -57,8 +57,8 @@ TEST_P(NormGeluTest, BackwardMatchesTheLoops) {
     const TestTensor input(device(), dtype(), shape, h), gradient(device(), dtype(), shape, da);
     TestTensor a(device(), dtype(), shape), row_scale(device(), wide(), {size.rows, size.groups});
     TestTensor dh(device(), dtype(), shape);
-    device().norm_gelu_forward(op, input, a, row_scale);
-    device().norm_gelu_backward(op, gradient, input, row_scale, dh);
+    device().run(ops::NormGeluForward{op, input, a, row_scale});
+    device().run(ops::NormGeluBackward{op, gradient, input, row_scale, dh});
     // dh subtracts a projection from s du; both are at most s |da| <= 10 s large, and round like sums over the row.
     double largest_scale = 1;
     if (op.norm == NormKind::kL2) {
@@ -68,7 +68,7 @@ TEST_P(NormGeluTest, BackwardMatchesTheLoops) {
     expect_close(dh.values(), expected, relative(), 10 * largest_scale * sum_error(size.width), "dh");
     // dh may alias da.
     const std::vector<char> separate = dh.raw();
-    device().norm_gelu_backward(op, gradient, input, row_scale, gradient);
+    device().run(ops::NormGeluBackward{op, gradient, input, row_scale, gradient});
     EXPECT_EQ(gradient.raw(), separate);
   });
 }
@@ -79,8 +79,8 @@ TEST_P(NormGeluTest, ZeroRowsGiveZerosAndFiniteGradients) {
     op.eps = eps;
     const TestTensor h(device(), dtype(), {2, 19}, Values(38, 0.0)), da(device(), dtype(), {2, 19}, Values(38, 1.0));
     TestTensor a(device(), dtype(), {2, 19}), row_scale(device(), wide(), {2, 1}), dh(device(), dtype(), {2, 19});
-    device().norm_gelu_forward(op, h, a, row_scale);
-    device().norm_gelu_backward(op, da, h, row_scale, dh);
+    device().run(ops::NormGeluForward{op, h, a, row_scale});
+    device().run(ops::NormGeluBackward{op, da, h, row_scale, dh});
     const double s = eps > 0 ? op.scales[0] / eps : 0.0;
     EXPECT_EQ(a.values(), Values(38, 0.0));
     // dh = s * GELU'(0) = s / 2, up to the type's rounding.
@@ -93,7 +93,7 @@ TEST_P(NormGeluTest, NanReachesTheOutputOfItsRowOnly) {
   h[45] = std::numeric_limits<double>::quiet_NaN();
   const TestTensor input(device(), dtype(), {3, 40}, h);
   TestTensor a(device(), dtype(), {3, 40}), row_scale(device(), wide(), {3, 1});
-  device().norm_gelu_forward(make_op(NormKind::kL2, GeluKind::kErf, 1), input, a, row_scale);
+  device().run(ops::NormGeluForward{make_op(NormKind::kL2, GeluKind::kErf, 1), input, a, row_scale});
   const Values values = a.values();
   for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(std::isnan(values[i]), i / 40 == 1) << i;
 }
@@ -111,13 +111,13 @@ TEST(NormGelu, BackwardIsTheSlopeOfForward) {
       TestTensor a(device(), DType::kF64, shape), row_scale(device(), DType::kF64, {kRows, kGroups});
       const auto loss = [&](const Values& x) {
         const TestTensor input(device(), DType::kF64, shape, x);
-        device().norm_gelu_forward(op, input, a, row_scale);
+        device().run(ops::NormGeluForward{op, input, a, row_scale});
         return dot(a.values(), da);
       };
       loss(h);
       const TestTensor input(device(), DType::kF64, shape, h), gradient(device(), DType::kF64, shape, da);
       TestTensor dh(device(), DType::kF64, shape);
-      device().norm_gelu_backward(op, gradient, input, row_scale, dh);
+      device().run(ops::NormGeluBackward{op, gradient, input, row_scale, dh});
       expect_gradient(dh.values(), h, loss, "dh");
     }
   }
@@ -133,8 +133,8 @@ TEST_P(GateTest, ForwardAndBackwardMatchTheLoops) {
       const TestTensor input(device(), dtype(), {size.rows, inputs}, h);
       const TestTensor gradient(device(), dtype(), {size.rows, size.width}, da);
       TestTensor a(device(), dtype(), {size.rows, size.width}), dh(device(), dtype(), {size.rows, inputs});
-      device().gate_forward(gate, GeluKind::kErf, input, a);
-      device().gate_backward(gate, GeluKind::kErf, gradient, input, dh);
+      device().run(ops::GateForward{gate, GeluKind::kErf, input, a});
+      device().run(ops::GateBackward{gate, GeluKind::kErf, gradient, input, dh});
       // Products of three numbers of magnitude up to 4: a few roundings of 6e-8 each.
       const double absolute = dtype() == DType::kF64 ? 1e-14 : 4e-6;
       expect_close(a.values(), reference::gate_forward(gate, GeluKind::kErf, h, size.rows, size.width), relative(),
@@ -155,11 +155,11 @@ TEST(Gate, BackwardIsTheSlopeOfForward) {
     TestTensor a(device(), DType::kF64, {2, width}), dh(device(), DType::kF64, {2, inputs});
     const auto loss = [&](const Values& x) {
       const TestTensor input(device(), DType::kF64, {2, inputs}, x);
-      device().gate_forward(gate, GeluKind::kTanh, input, a);
+      device().run(ops::GateForward{gate, GeluKind::kTanh, input, a});
       return dot(a.values(), da);
     };
     const TestTensor input(device(), DType::kF64, {2, inputs}, h), gradient(device(), DType::kF64, {2, width}, da);
-    device().gate_backward(gate, GeluKind::kTanh, gradient, input, dh);
+    device().run(ops::GateBackward{gate, GeluKind::kTanh, gradient, input, dh});
     expect_gradient(dh.values(), h, loss, "dh");
   }
 }

@@ -1,3 +1,7 @@
+#include <iterator>
+#include <optional>
+#include <utility>
+
 #include "unit/backend/backend_test.h"
 
 namespace nexus::test {
@@ -7,6 +11,7 @@ namespace {
 struct Packed {
   Attention op;
   int64_t gap;
+  std::vector<int32_t> lengths = {};  // none: every sample is whole
 
   int64_t tokens() const { return op.batch * op.context; }
   int64_t k_at() const { return op.heads * op.head_dim; }
@@ -15,6 +20,16 @@ struct Packed {
   int64_t out_count() const { return tokens() * op.heads * op.head_dim; }
   Shape out_shape() const { return {tokens(), op.heads * op.head_dim}; }
   Shape stats_shape() const { return {op.batch, op.heads, op.context}; }
+  // An operand of both passes; undefined where there are no lengths. `memory` holds it.
+  Tensor lengths_on(std::optional<TestTensor>& memory) const {
+    if (lengths.empty()) return {};
+    memory.emplace(device(), lengths);
+    return *memory;
+  }
+  // Whether row (batch, head, token) of the statistics is of a token that exists.
+  bool exists(int64_t row) const {
+    return lengths.empty() || row % op.context < lengths[static_cast<size_t>(row / (op.heads * op.context))];
+  }
   // q, k or v of a packed tensor, as layers name them.
   Tensor part(const Tensor& packed, int64_t at) const {
     Tensor view = packed;
@@ -27,11 +42,26 @@ Packed make_case(int64_t batch, int64_t context, int64_t heads, int64_t kv_heads
   return {{batch, context, heads, kv_heads, head_dim, (heads + 2 * kv_heads) * head_dim + gap}, gap};
 }
 
+// The same with every token visible to every other one.
+Packed all_to_all(Packed size, std::vector<int32_t> lengths = {}) {
+  size.op.mask = AttentionMask::kFull;
+  size.lengths = std::move(lengths);
+  return size;
+}
+
 // Contexts around the block of 64, grouped queries, head widths with and without padding to SIMD registers.
-const std::vector<Packed> kCases = {make_case(1, 1, 1, 1, 16, 0),   make_case(2, 5, 2, 1, 16, 3),
-                                    make_case(1, 64, 2, 2, 48, 0),  make_case(2, 65, 4, 2, 64, 0),
-                                    make_case(1, 150, 3, 1, 20, 5), make_case(1, 129, 1, 1, 128, 0),
-                                    make_case(3, 63, 6, 3, 10, 0)};
+const std::vector<Packed> kCases = {make_case(1, 1, 1, 1, 16, 0),
+                                    make_case(2, 5, 2, 1, 16, 3),
+                                    make_case(1, 64, 2, 2, 48, 0),
+                                    make_case(2, 65, 4, 2, 64, 0),
+                                    make_case(1, 150, 3, 1, 20, 5),
+                                    make_case(1, 129, 1, 1, 128, 0),
+                                    make_case(3, 63, 6, 3, 10, 0),
+                                    all_to_all(make_case(1, 1, 1, 1, 16, 0)),
+                                    all_to_all(make_case(2, 130, 4, 2, 64, 8)),
+                                    all_to_all(make_case(1, 65, 3, 1, 20, 5)),
+                                    all_to_all(make_case(5, 130, 4, 2, 64, 8), {130, 0, 64, 65, 1}),
+                                    all_to_all(make_case(3, 40, 2, 2, 20, 3), {7, 40, 39})};
 
 class AttentionTest : public EveryType {
  protected:
@@ -39,7 +69,10 @@ class AttentionTest : public EveryType {
   void for_each_case(const Check& check) {
     for (const Packed& size : kCases) {
       SCOPED_TRACE(::testing::Message() << "batch " << size.op.batch << " context " << size.op.context << " heads "
-                                        << size.op.heads << "/" << size.op.kv_heads << " of " << size.op.head_dim);
+                                        << size.op.heads << "/" << size.op.kv_heads << " of " << size.op.head_dim
+                                        << (size.op.causal()       ? ""
+                                            : size.lengths.empty() ? ", all to all"
+                                                                   : ", lengths"));
       check(size);
     }
   }
@@ -50,15 +83,20 @@ TEST_P(AttentionTest, ForwardMatchesTheLoops) {
     const Values qkv = random(size.count());
     const TestTensor packed(device(), dtype(), {size.tokens(), size.op.ld}, qkv);
     TestTensor out(device(), dtype(), size.out_shape()), lse(device(), wide(), size.stats_shape());
-    device().attention_forward(size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()), out,
-                               lse);
-    const auto expected = reference::attention_forward(size.op, &qkv[0], &qkv[0] + size.k_at(), &qkv[0] + size.v_at());
+    std::optional<TestTensor> memory;
+    device().run(ops::AttentionForward{size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()),
+                                       out, lse, size.lengths_on(memory)});
+    const auto expected =
+        reference::attention_forward(size.op, &qkv[0], &qkv[0] + size.k_at(), &qkv[0] + size.v_at(), size.lengths);
     // Scores are sums of head_dim products divided by sqrt(head_dim); exp passes their error on to averages of values.
     const double absolute = 4 * sum_error(size.op.head_dim + size.op.context);
     // cuDNN multiplies values by probabilities of bf16: half a step of an average of values below 5 in magnitude.
     const double probabilities = dtype() == DType::kBF16 && device().name() == "cuda" ? 1e-2 : 0.0;
     expect_close(out.values(), expected.out, relative(), absolute + probabilities, "out");
-    expect_close(lse.values(), expected.logsumexp, wide_relative(), absolute, "logsumexp");
+    Values logsumexp = lse.values();
+    for (int64_t row = 0; row < std::ssize(logsumexp); ++row)
+      if (!size.exists(row)) logsumexp[static_cast<size_t>(row)] = 0;
+    expect_close(logsumexp, expected.logsumexp, wide_relative(), absolute, "logsumexp");
   });
 }
 
@@ -69,13 +107,15 @@ TEST_P(AttentionTest, BackwardMatchesTheLoops) {
     const TestTensor packed(device(), dtype(), shape, qkv), gradient(device(), dtype(), size.out_shape(), dout);
     TestTensor out(device(), dtype(), size.out_shape()), lse(device(), wide(), size.stats_shape());
     TestTensor scratch(device(), wide(), size.stats_shape()), dpacked(device(), dtype(), shape);
+    std::optional<TestTensor> memory;
     const Tensor k = size.part(packed, size.k_at()), v = size.part(packed, size.v_at());
-    device().attention_forward(size.op, packed, k, v, out, lse);
-    device().attention_backward(size.op, gradient, packed, k, v, out, lse, scratch, dpacked,
-                                size.part(dpacked, size.k_at()), size.part(dpacked, size.v_at()));
+    device().run(ops::AttentionForward{size.op, packed, k, v, out, lse, size.lengths_on(memory)});
+    device().run(ops::AttentionBackward{size.op, gradient, packed, k, v, out, lse, scratch, dpacked,
+                                        size.part(dpacked, size.k_at()), size.part(dpacked, size.v_at()),
+                                        size.lengths_on(memory)});
     Values expected = reference::zeros(size.count());
     reference::attention_backward(size.op, dout, &qkv[0], &qkv[0] + size.k_at(), &qkv[0] + size.v_at(), &expected[0],
-                                  &expected[0] + size.k_at(), &expected[0] + size.v_at());
+                                  &expected[0] + size.k_at(), &expected[0] + size.v_at(), size.lengths);
     Values actual = dpacked.values();
     for (int64_t i = 0; i < size.count(); ++i) {  // gaps are nobody's
       if (i % size.op.ld < size.op.ld - size.gap) continue;
@@ -99,9 +139,9 @@ TEST_P(AttentionTest, TwoCallsAgreeBitForBit) {
   for (int call = 0; call < 3; ++call) {
     TestTensor out(device(), dtype(), size.out_shape()), lse(device(), wide(), size.stats_shape());
     TestTensor scratch(device(), wide(), size.stats_shape()), dpacked(device(), dtype(), shape);
-    device().attention_forward(size.op, packed, k, v, out, lse);
-    device().attention_backward(size.op, gradient, packed, k, v, out, lse, scratch, dpacked,
-                                size.part(dpacked, size.k_at()), size.part(dpacked, size.v_at()));
+    device().run(ops::AttentionForward{size.op, packed, k, v, out, lse});
+    device().run(ops::AttentionBackward{size.op, gradient, packed, k, v, out, lse, scratch, dpacked,
+                                        size.part(dpacked, size.k_at()), size.part(dpacked, size.v_at())});
     const std::vector<std::vector<char>> now = {out.raw(), lse.raw(), dpacked.raw()};
     if (first.empty()) first = now;
     EXPECT_EQ(now, first);
@@ -114,8 +154,8 @@ TEST_P(AttentionTest, LaterTokensDoNotChangeEarlierOnes) {
   TestTensor packed(device(), dtype(), {size.tokens(), size.op.ld}, qkv);
   TestTensor out(device(), dtype(), size.out_shape()), lse(device(), wide(), size.stats_shape());
   const auto forward = [&] {
-    device().attention_forward(size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()), out,
-                               lse);
+    device().run(ops::AttentionForward{size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()),
+                                       out, lse});
     return out.values();
   };
   const Values before = forward();
@@ -127,33 +167,101 @@ TEST_P(AttentionTest, LaterTokensDoNotChangeEarlierOnes) {
   EXPECT_FALSE(std::equal(before.begin() + border, before.end(), after.begin() + border));
 }
 
+// What lies in the rows of tokens beyond a length changes no bit, and their own rows are zero.
+TEST_P(AttentionTest, TokensBeyondALengthAreNeitherReadNorWritten) {
+  const Packed size = all_to_all(make_case(3, 80, 4, 2, 16, 0), {80, 0, 33});
+  Values qkv = random(size.count()), dout = random(size.out_count());
+  const Shape shape = {size.tokens(), size.op.ld};
+  std::optional<TestTensor> memory;
+  const auto run = [&] {
+    const TestTensor packed(device(), dtype(), shape, qkv), gradient(device(), dtype(), size.out_shape(), dout);
+    const TestTensor out(device(), dtype(), size.out_shape()), lse(device(), wide(), size.stats_shape());
+    const TestTensor scratch(device(), wide(), size.stats_shape()), dpacked(device(), dtype(), shape);
+    const Tensor k = size.part(packed, size.k_at()), v = size.part(packed, size.v_at());
+    device().run(ops::AttentionForward{size.op, packed, k, v, out, lse, size.lengths_on(memory)});
+    device().run(ops::AttentionBackward{size.op, gradient, packed, k, v, out, lse, scratch, dpacked,
+                                        size.part(dpacked, size.k_at()), size.part(dpacked, size.v_at()),
+                                        size.lengths_on(memory)});
+    return std::pair(out.values(), dpacked.values());
+  };
+  const auto [out, gradients] = run();
+  const auto missing = [&](int64_t token) {
+    return token % size.op.context >= size.lengths[static_cast<size_t>(token / size.op.context)];
+  };
+  const int64_t width = size.op.heads * size.op.head_dim;
+  for (int64_t token = 0; token < size.tokens(); ++token) {
+    if (!missing(token)) continue;
+    for (int64_t i = 0; i < width; ++i) {
+      ASSERT_EQ(out[static_cast<size_t>(token * width + i)], 0.0) << token;
+      dout[static_cast<size_t>(token * width + i)] -= 2.0;
+    }
+    for (int64_t i = 0; i < size.op.ld; ++i) {
+      ASSERT_EQ(gradients[static_cast<size_t>(token * size.op.ld + i)], 0.0) << token;
+      qkv[static_cast<size_t>(token * size.op.ld + i)] += 3.0;
+    }
+  }
+  EXPECT_EQ(run(), std::pair(out, gradients));
+}
+
 NX_FOR_EVERY_TYPE(AttentionTest);
 
-TEST(Attention, BackwardIsTheSlopeOfForward) {
+class AttentionSlope : public ::testing::TestWithParam<Packed> {};
+
+TEST_P(AttentionSlope, BackwardIsTheSlopeOfForward) {
   NX_NEEDS_F64();
-  const Packed size = make_case(2, 6, 4, 2, 5, 2);
+  const Packed size = GetParam();
   const Values qkv = random_values(size.count()), dout = random_values(size.out_count());
   const Shape shape = {size.tokens(), size.op.ld};
   TestTensor packed(device(), DType::kF64, shape, qkv), out(device(), DType::kF64, size.out_shape());
   TestTensor lse(device(), DType::kF64, size.stats_shape()), scratch(device(), DType::kF64, size.stats_shape());
   const Tensor k = size.part(packed, size.k_at()), v = size.part(packed, size.v_at());
+  std::optional<TestTensor> memory;
+  const Tensor lengths = size.lengths_on(memory);
   const auto loss = [&](const Values& x) {
     packed.set(x);
-    device().attention_forward(size.op, packed, k, v, out, lse);
+    device().run(ops::AttentionForward{size.op, packed, k, v, out, lse, lengths});
     return dot(out.values(), dout);
   };
   loss(qkv);
   TestTensor dpacked(device(), DType::kF64, shape, Values(static_cast<size_t>(size.count()), 0.0));
-  device().attention_backward(size.op, TestTensor(device(), DType::kF64, size.out_shape(), dout), packed, k, v, out,
-                              lse, scratch, dpacked, size.part(dpacked, size.k_at()), size.part(dpacked, size.v_at()));
+  device().run(ops::AttentionBackward{size.op, TestTensor(device(), DType::kF64, size.out_shape(), dout), packed, k, v,
+                                      out, lse, scratch, dpacked, size.part(dpacked, size.k_at()),
+                                      size.part(dpacked, size.v_at()), lengths});
   expect_gradient(dpacked.values(), qkv, loss, "dqkv");
+}
+
+INSTANTIATE_TEST_SUITE_P(Masks, AttentionSlope,
+                         ::testing::Values(make_case(2, 6, 4, 2, 5, 2), all_to_all(make_case(2, 6, 4, 2, 5, 2)),
+                                           all_to_all(make_case(3, 6, 4, 2, 5, 2), {4, 0, 6})));
+
+TEST(Attention, RefusesLengthsThatAreNone) {
+  Packed size = all_to_all(make_case(2, 6, 2, 1, 4, 0), {6, 7});
+  const TestTensor packed(device(), DType::kF32, {size.tokens(), size.op.ld}),
+      out(device(), DType::kF32, size.out_shape());
+  const TestTensor lse(device(), DType::kF32, size.stats_shape());
+  const auto forward = [&](const Tensor& lengths) {
+    device().run(ops::AttentionForward{size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()),
+                                       out, lse, lengths});
+  };
+  const TestTensor three(device(), std::vector<int32_t>{1, 2, 3}), wide(device(), DType::kF32, {2});
+  EXPECT_THROW(forward(three), Error);
+  EXPECT_THROW(forward(wide), Error);
+  std::optional<TestTensor> memory;
+  if (!nexus::testing::kOnGpu) {  // a GPU cannot look
+    EXPECT_THROW(forward(size.lengths_on(memory)), Error);
+  }
+  size.lengths = {6, 5};
+  EXPECT_NO_THROW(forward(size.lengths_on(memory)));
+  size.op.mask = AttentionMask::kCausal;
+  EXPECT_THROW(forward(size.lengths_on(memory)), Error);
 }
 
 TEST(Attention, HugeScoresStayFinite) {
   const Packed size = make_case(1, 70, 1, 1, 16, 0);
   const TestTensor packed(device(), DType::kF32, {size.tokens(), size.op.ld}, random_values(size.count(), 1e4));
   TestTensor out(device(), DType::kF32, size.out_shape()), lse(device(), DType::kF32, size.stats_shape());
-  device().attention_forward(size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()), out, lse);
+  device().run(
+      ops::AttentionForward{size.op, packed, size.part(packed, size.k_at()), size.part(packed, size.v_at()), out, lse});
   for (const double value : out.values()) ASSERT_TRUE(std::isfinite(value));
 }
 
@@ -169,11 +277,11 @@ TEST_P(RopeTest, MatchesTheLoopsAndRotatesBack) {
     TestTensor x(device(), dtype(), {tokens, op.ld}, before);
     Values expected = before;
     reference::rope(op, expected.data(), tokens, false);
-    device().rope(op, x, false);
+    device().run(ops::Rotate{op, x, false});
     // Two products of magnitude up to 4.
     const double absolute = dtype() == DType::kF64 ? 1e-14 : 2e-6;
     expect_close(x.values(), expected, relative(), absolute + (dtype() == DType::kBF16 ? 1e-3 : 0), "rotated");
-    device().rope(op, x, true);
+    device().run(ops::Rotate{op, x, true});
     // There and back rounds twice, each time by half a step of the largest element of the pair.
     const double twice = dtype() == DType::kBF16 ? 3e-2 : 2 * absolute;
     expect_close(x.values(), before, relative(), twice, "back");
@@ -193,8 +301,8 @@ TEST(Rope, ScoresDependOnDistanceOnly) {
   }
   TestTensor rotated_q(device(), DType::kF64, {op.context, 16}, queries),
       rotated_k(device(), DType::kF64, {op.context, 16}, keys);
-  device().rope(op, rotated_q, false);
-  device().rope(op, rotated_k, false);
+  device().run(ops::Rotate{op, rotated_q, false});
+  device().run(ops::Rotate{op, rotated_k, false});
   const auto score = [&](int64_t i, int64_t j) {
     const Values a = rotated_q.values(), b = rotated_k.values();
     return dot(Values(a.begin() + i * 16, a.begin() + (i + 1) * 16),

@@ -12,7 +12,7 @@ TEST_P(ElementwiseTest, CopyConvertsBetweenAllTypes) {
     const Values values = random(20011);
     const TestTensor from(device(), dtype(), {20011}, values);
     TestTensor to(device(), other, {20011});
-    device().copy(from, to);
+    device().run(ops::Copy{from, to});
     Values expected = values;
     for (double& value : expected) value = rounded(other, value);
     EXPECT_EQ(to.values(), expected) << name_of(other);
@@ -23,7 +23,7 @@ TEST_P(ElementwiseTest, CopyKeepsNanAndInfinity) {
   const double infinity = std::numeric_limits<double>::infinity();
   for (const DType other : kComputeTypes) {
     TestTensor to(device(), other, {3}, Values(3, 0.0));
-    device().copy(TestTensor(device(), dtype(), {3}, {infinity, -infinity, std::nan("")}), to);
+    device().run(ops::Copy{TestTensor(device(), dtype(), {3}, {infinity, -infinity, std::nan("")}), to});
     EXPECT_EQ(to.values()[0], infinity);
     EXPECT_EQ(to.values()[1], -infinity);
     EXPECT_TRUE(std::isnan(to.values()[2]));
@@ -36,7 +36,7 @@ TEST_P(ElementwiseTest, AddSumsIntoEveryType) {
     Values y = random_values(17003), expected;
     for (double& value : y) value = rounded(other, value);
     TestTensor sum(device(), other, {17003}, y);
-    device().add(TestTensor(device(), dtype(), {17003}, x), sum);
+    device().run(ops::Add{TestTensor(device(), dtype(), {17003}, x), sum});
     for (size_t i = 0; i < x.size(); ++i) expected.push_back(x[i] + y[i]);
     // One rounding in the target's type; a sum of f32 and bf16 rounds to f32 before.
     const double step = other == DType::kF64 ? 0.0 : (other == DType::kF32 ? 6e-8 : 2.0 / 512 + 6e-8);
@@ -46,7 +46,7 @@ TEST_P(ElementwiseTest, AddSumsIntoEveryType) {
 
 TEST_P(ElementwiseTest, ZeroClearsEveryByte) {
   TestTensor x(device(), dtype(), {70001});
-  device().zero(x);
+  device().run(ops::Zero{x});
   EXPECT_EQ(x.raw(), std::vector<char>(static_cast<size_t>(70001 * size_of(dtype())), 0));
 }
 
@@ -58,11 +58,11 @@ TEST(Elementwise, SumsAreAddedInF64) {
   for (const double value : stored) expected += value;
   const TestTensor values(device(), DType::kF32, {100003}, x);
   TestTensor total(device(), DType::kF64, {1}, {1e6}), again(device(), DType::kF64, {1}, {1e6});
-  device().add_sum(values, total);
-  device().add_sum(values, again);
+  device().run(ops::AddSum{values, total});
+  device().run(ops::AddSum{values, again});
   EXPECT_NEAR(total.values()[0], expected, 1e-5);  // 1e5 roundings of 1e6 * 1.1e-16 at most
   EXPECT_EQ(total.raw(), again.raw());
-  EXPECT_THROW(device().add_sum(values, values), Error);
+  EXPECT_THROW(device().run(ops::AddSum{values, values}), Error);
 }
 
 NX_FOR_EVERY_TYPE(ElementwiseTest);
@@ -70,10 +70,10 @@ NX_FOR_EVERY_TYPE(ElementwiseTest);
 TEST(Elementwise, IntegersAreCopiedAsTheyAre) {
   const std::vector<int32_t> ids = {7, -1, 2147483647};
   TestTensor to(device(), DType::kI32, {3});
-  device().copy(TestTensor(device(), ids), to);
+  device().run(ops::Copy{TestTensor(device(), ids), to});
   EXPECT_EQ(to.values(), Values({7, -1, 2147483647}));
   TestTensor wrong(device(), DType::kF32, {3});
-  EXPECT_THROW(device().copy(to, wrong), Error);
+  EXPECT_THROW(device().run(ops::Copy{to, wrong}), Error);
 }
 
 // Matrices of up to 100 KB: runs of one piece and of several, rows apart and joined, side by side and stacked.
@@ -111,7 +111,7 @@ TEST(CopyMatrix, CopiesTheElementsOfEveryTypeAndNothingElse) {
       const Mat b = Mat::view(target, to.rows, to.cols, to.ld).batched(to.batch, to.stride);
       Values expected = target.values();
       reference::copy_matrix(a, values.data(), b, expected.data());
-      device().copy_matrix(a, b);
+      device().run(ops::CopyMatrix{a, b});
       EXPECT_EQ(target.values(), expected);
     }
   }
@@ -120,12 +120,14 @@ TEST(CopyMatrix, CopiesTheElementsOfEveryTypeAndNothingElse) {
 TEST(CopyMatrix, RefusesOtherShapesTypesAndOverlappingTargets) {
   const TestTensor x(device(), DType::kF32, {4, 6}), other(device(), DType::kF64, {4, 6});
   TestTensor y(device(), DType::kF32, {4, 6});
-  EXPECT_NO_THROW(device().copy_matrix(x.tensor(), y.tensor()));
-  EXPECT_THROW(device().copy_matrix(x.tensor(), other.tensor()), Error);
-  EXPECT_THROW(device().copy_matrix(x.tensor(), Mat::view(y, 4, 5, 6)), Error);
-  EXPECT_THROW(device().copy_matrix(Mat(x.tensor()).t(), Mat(y.tensor()).t()), Error);
-  EXPECT_THROW(device().copy_matrix(Mat::view(x, 2, 3, 6).batched(2, 3), Mat::view(y, 2, 3, 3).batched(2, 5)), Error);
-  EXPECT_THROW(device().copy_matrix(Mat::view(x, 2, 3, 6).batched(2, 3), Mat::view(y, 2, 3, 6).batched(2, 4)), Error);
+  EXPECT_NO_THROW(device().run(ops::CopyMatrix{x.tensor(), y.tensor()}));
+  EXPECT_THROW(device().run(ops::CopyMatrix{x.tensor(), other.tensor()}), Error);
+  EXPECT_THROW(device().run(ops::CopyMatrix{x.tensor(), Mat::view(y, 4, 5, 6)}), Error);
+  EXPECT_THROW(device().run(ops::CopyMatrix{Mat(x.tensor()).t(), Mat(y.tensor()).t()}), Error);
+  EXPECT_THROW(device().run(ops::CopyMatrix{Mat::view(x, 2, 3, 6).batched(2, 3), Mat::view(y, 2, 3, 3).batched(2, 5)}),
+               Error);
+  EXPECT_THROW(device().run(ops::CopyMatrix{Mat::view(x, 2, 3, 6).batched(2, 3), Mat::view(y, 2, 3, 6).batched(2, 4)}),
+               Error);
 }
 
 TEST(CpuBackend, DescribesWhatChangesBits) {

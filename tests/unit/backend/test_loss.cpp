@@ -13,12 +13,12 @@ TEST_P(LossTest, LossesAndGradientsMatchTheLoops) {
     TestTensor data(device(), dtype(), {rows, width}, logits), losses(device(), wide(), {rows});
     const TestTensor ids(device(), targets);
     const auto expected = reference::cross_entropy(logits, targets, width, 1.0 / 3);
-    device().cross_entropy(data, ids, losses, 0.0f);
+    device().run(ops::CrossEntropy{data, ids, losses, 0.0f});
     // log sum exp of magnitude up to 15 minus a logit of that size: roundings of 1e-6.
     const double absolute = dtype() == DType::kF64 ? 1e-13 : 4e-6;
     expect_close(losses.values(), expected.losses, wide_relative(), absolute, "losses without a gradient");
     expect_close(data.values(), logits, 0, 0, "logits without a gradient");
-    device().cross_entropy(data, ids, losses, 1.0 / 3);  // no float: f64 sees it whole
+    device().run(ops::CrossEntropy{data, ids, losses, 1.0 / 3});  // no float: f64 sees it whole
     expect_close(losses.values(), expected.losses, wide_relative(), absolute, "losses");
     expect_close(data.values(), expected.gradient, relative(), absolute, "gradient");
   }
@@ -26,7 +26,7 @@ TEST_P(LossTest, LossesAndGradientsMatchTheLoops) {
 
 TEST_P(LossTest, IgnoredTargetsGiveExactZeros) {
   TestTensor logits(device(), dtype(), {2, 30}, random(60)), losses(device(), wide(), {2});
-  device().cross_entropy(logits, TestTensor(device(), {-1, -1}), losses, 1.0f);
+  device().run(ops::CrossEntropy{logits, TestTensor(device(), {-1, -1}), losses, 1.0f});
   EXPECT_EQ(losses.values(), Values(2, 0.0));
   EXPECT_EQ(logits.values(), Values(60, 0.0));
 }
@@ -35,7 +35,7 @@ TEST_P(LossTest, NanInARowIsSeenInItsLoss) {
   Values values = random(60);
   values[40] = std::numeric_limits<double>::quiet_NaN();
   TestTensor logits(device(), dtype(), {2, 30}, values), losses(device(), wide(), {2});
-  device().cross_entropy(logits, TestTensor(device(), {3, 3}), losses, 1.0f);
+  device().run(ops::CrossEntropy{logits, TestTensor(device(), {3, 3}), losses, 1.0f});
   EXPECT_FALSE(std::isnan(losses.values()[0]));
   EXPECT_TRUE(std::isnan(losses.values()[1]));
 }
@@ -47,8 +47,8 @@ TEST_P(LossTest, EmbeddingMatchesTheLoops) {
   const std::vector<int32_t> ids = random_ids(kTokens, kVocabulary);
   const TestTensor tokens(device(), ids);
   TestTensor out(device(), dtype(), {kTokens, kWidth}), dweight(device(), wide(), {kVocabulary, kWidth}, before);
-  device().embedding_forward(tokens, TestTensor(device(), dtype(), {kVocabulary, kWidth}, table), 0, out);
-  device().embedding_backward(tokens, TestTensor(device(), dtype(), {kTokens, kWidth}, gradient), 0, dweight);
+  device().run(ops::EmbeddingForward{tokens, TestTensor(device(), dtype(), {kVocabulary, kWidth}, table), 0, out});
+  device().run(ops::EmbeddingBackward{tokens, TestTensor(device(), dtype(), {kTokens, kWidth}, gradient), 0, dweight});
   Values expected_out, expected_gradient = before;
   for (int64_t i = 0; i < kTokens; ++i) {
     for (int64_t j = 0; j < kWidth; ++j) {
@@ -71,11 +71,11 @@ TEST(Loss, GradientIsTheSlopeOfTheLoss) {
   TestTensor losses(device(), DType::kF64, {kRows});
   const auto loss = [&](const Values& x) {
     TestTensor data(device(), DType::kF64, {kRows, kWidth}, x);
-    device().cross_entropy(data, targets, losses, 0.0f);
+    device().run(ops::CrossEntropy{data, targets, losses, 0.0f});
     return dot(losses.values(), Values(kRows, 0.5));
   };
   TestTensor gradient(device(), DType::kF64, {kRows, kWidth}, logits);
-  device().cross_entropy(gradient, targets, losses, 0.5f);
+  device().run(ops::CrossEntropy{gradient, targets, losses, 0.5f});
   expect_gradient(gradient.values(), logits, loss, "dlogits");
 }
 
@@ -84,9 +84,9 @@ TEST(Loss, TargetsOutsideTheVocabularyAndNegativeTokensAreRefused) {
   TestTensor logits(device(), DType::kF32, {1, 8}), losses(device(), DType::kF32, {1}),
       out(device(), DType::kF32, {1, 4});
   const TestTensor weight(device(), DType::kF32, {8, 4});
-  EXPECT_THROW(device().cross_entropy(logits, TestTensor(device(), {8}), losses, 0.0f), Error);
-  EXPECT_THROW(device().cross_entropy(logits, TestTensor(device(), {-2}), losses, 0.0f), Error);
-  EXPECT_THROW(device().embedding_forward(TestTensor(device(), {-1}), weight, 0, out), Error);
+  EXPECT_THROW(device().run(ops::CrossEntropy{logits, TestTensor(device(), {8}), losses, 0.0f}), Error);
+  EXPECT_THROW(device().run(ops::CrossEntropy{logits, TestTensor(device(), {-2}), losses, 0.0f}), Error);
+  EXPECT_THROW(device().run(ops::EmbeddingForward{TestTensor(device(), {-1}), weight, 0, out}), Error);
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ class MatmulTest : public EveryType {
     Values expected = c.values;
     if (beta == 0) std::fill(expected.begin(), expected.end(), 0.0);
     reference::add_matmul(a.mat, a.values.data(), b.mat, b.values.data(), c.mat, expected.data());
-    device().matmul(a.mat, b.mat, c.mat, beta);
+    device().run(ops::MatMul{a.mat, b.mat, c.mat, beta});
     const Values actual = c.tensor.values();
     const double relative_error = result_type == DType::kBF16 ? relative() : wide_relative();
     for (int64_t i = 0; i < static_cast<int64_t>(actual.size()); ++i) {
@@ -86,8 +86,8 @@ TEST_P(MatmulTest, TwoCallsAgreeBitForBit) {
   const Case size{130, 257, 300, 1, 0};
   const Operand a(dtype(), size.m, size.k, false, size), b(dtype(), size.k, size.n, true, size);
   TestTensor first(device(), dtype(), {size.m, size.n}), second(device(), dtype(), {size.m, size.n});
-  device().matmul(a.mat, b.mat, first.tensor());
-  device().matmul(a.mat, b.mat, second.tensor());
+  device().run(ops::MatMul{a.mat, b.mat, first.tensor()});
+  device().run(ops::MatMul{a.mat, b.mat, second.tensor()});
   EXPECT_EQ(first.raw(), second.raw());
 }
 
@@ -97,16 +97,16 @@ TEST_P(MatmulTest, ColumnsOfAWiderMatrixCanBeWritten) {
   const Values x = random(kRows * kInner), w = random(3 * kColumns * kInner);
   const TestTensor input(device(), dtype(), {kRows, kInner}, x), weights(device(), dtype(), {3 * kColumns, kInner}, w);
   TestTensor together(device(), dtype(), {kRows, 3 * kColumns}), apart(device(), dtype(), {kRows, 3 * kColumns});
-  device().matmul(input.tensor(), Mat(weights.tensor()).t(), together.tensor());
+  device().run(ops::MatMul{input.tensor(), Mat(weights.tensor()).t(), together.tensor()});
   for (int64_t g = 0; g < 3; ++g)
-    device().matmul(input.tensor(), Mat(weights.tensor().rows(g * kColumns, kColumns)).t(),
-                    Mat::view(apart, kRows, kColumns, 3 * kColumns, g * kColumns));
+    device().run(ops::MatMul{input.tensor(), Mat(weights.tensor().rows(g * kColumns, kColumns)).t(),
+                             Mat::view(apart, kRows, kColumns, 3 * kColumns, g * kColumns)});
   // Both are sums of 12 products, perhaps in another order.
   expect_close(apart.values(), together.values(), relative(), 2 * sum_error(kInner), "slices");
   TestTensor batched(device(), dtype(), {kRows, 3 * kColumns});
-  device().matmul(Mat(input.tensor()).batched(3, 0),
-                  Mat::view(weights, kColumns, kInner, kInner).t().batched(3, kColumns * kInner),
-                  Mat::view(batched, kRows, kColumns, 3 * kColumns).batched(3, kColumns));
+  device().run(ops::MatMul{Mat(input.tensor()).batched(3, 0),
+                           Mat::view(weights, kColumns, kInner, kInner).t().batched(3, kColumns * kInner),
+                           Mat::view(batched, kRows, kColumns, 3 * kColumns).batched(3, kColumns)});
   expect_close(batched.values(), together.values(), relative(), 2 * sum_error(kInner), "batch");
 }
 
@@ -115,7 +115,7 @@ TEST_P(MatmulTest, NanReachesItsRowOfTheResult) {
   x[25] = std::nan("");
   const TestTensor a(device(), dtype(), {4, 20}, x), b(device(), dtype(), {20, 6}, Values(120, 0.0));
   TestTensor c(device(), dtype(), {4, 6});
-  device().matmul(a.tensor(), b.tensor(), c.tensor());
+  device().run(ops::MatMul{a.tensor(), b.tensor(), c.tensor()});
   const Values values = c.values();
   for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(std::isnan(values[i]), i / 6 == 1) << i;
 }
@@ -126,8 +126,8 @@ TEST(Matmul, WrongShapesAreRefused) {
   const TestTensor a(device(), DType::kF32, {3, 4}), b(device(), DType::kF32, {5, 2}),
       wide(device(), DType::kF64, {4, 2});
   TestTensor c(device(), DType::kF32, {3, 2});
-  EXPECT_THROW(device().matmul(a.tensor(), b.tensor(), c.tensor()), Error);
-  EXPECT_THROW(device().matmul(a.tensor(), wide.tensor(), c.tensor()), Error);
+  EXPECT_THROW(device().run(ops::MatMul{a.tensor(), b.tensor(), c.tensor()}), Error);
+  EXPECT_THROW(device().run(ops::MatMul{a.tensor(), wide.tensor(), c.tensor()}), Error);
 }
 
 }  // namespace

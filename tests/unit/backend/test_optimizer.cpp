@@ -64,7 +64,7 @@ TEST_P(OptimizerTest, AdamwMatchesTheScalarFormulaInEveryBlock) {
     const TestTensor sum(device(), DType::kF64, {1}, {squares}), gradient(device(), wide(), {kCount}, grad);
     TestTensor moment1(device(), wide(), {kCount}, m), moment2(device(), wide(), {kCount}, v);
     TestTensor parameters(device(), wide(), {kCount}, master), compute(device(), dtype(), {kCount});
-    device().adamw(op, blocks, sum, gradient, moment1, moment2, parameters, compute, Tensor());
+    device().run(ops::AdamWUpdate{op, blocks, sum, gradient, moment1, moment2, parameters, compute, Tensor()});
 
     Values expected = master, expected_m = m, expected_v = v;
     std::vector<bool> touched(kCount, false);
@@ -105,7 +105,8 @@ TEST_P(OptimizerTest, AdamwWorksWithoutAComputeCopy) {
                                             .weight_decay = 0.5}};
   const Values ones(50, 1.0), zeros(50, 0.0);
   TestTensor m(device(), wide(), {50}, zeros), v(device(), wide(), {50}, zeros), x(device(), wide(), {50}, ones);
-  device().adamw({}, blocks, Tensor(), TestTensor(device(), wide(), {50}, ones), m, v, x, Tensor(), Tensor());
+  device().run(
+      ops::AdamWUpdate{{}, blocks, Tensor(), TestTensor(device(), wide(), {50}, ones), m, v, x, Tensor(), Tensor()});
   // First step: 1 - 0.1 * 0.5 - 0.1 * sign(gradient), up to eps = 1e-8 and one rounding of f32.
   expect_close(x.values(), Values(50, 0.85), 0, 2e-7, "parameters");
 }
@@ -143,7 +144,8 @@ class CutBlocks {
       return TestTensor(device(), wide_, {kCount + shift}, moved);
     };
     const TestTensor m = shifted(m_), v = shifted(v_), master = shifted(master_);
-    device().adamw(op, blocks, sum, grad, m, v, master, with_compute ? compute.tensor() : Tensor(), Tensor());
+    device().run(
+        ops::AdamWUpdate{op, blocks, sum, grad, m, v, master, with_compute ? compute.tensor() : Tensor(), Tensor()});
     const auto bits = [&](const TestTensor& state) {
       const std::vector<char> raw = state.raw();
       return std::vector<char>(raw.begin() + shift * size_of(wide_), raw.end());
@@ -198,8 +200,9 @@ TEST_P(OptimizerTest, ShardedStateOfRectanglesGivesTheWholesBits) {
   TestTensor m_half(device(), wide(), {kHalf}, half_zeros), v_half(device(), wide(), {kHalf}, half_zeros);
   TestTensor master_half(device(), wide(), {kHalf}, Values(x.begin() + kHalf, x.end()));
   TestTensor compute(device(), dtype(), {kCount}), compute_half(device(), dtype(), {kCount}, zeros);
-  device().adamw({}, blocks(0, 40, 0), Tensor(), gradient, m, v, master, compute, Tensor());
-  device().adamw({}, blocks(20, 20, 0), Tensor(), gradient, m_half, v_half, master_half, compute_half, Tensor());
+  device().run(ops::AdamWUpdate{{}, blocks(0, 40, 0), Tensor(), gradient, m, v, master, compute, Tensor()});
+  device().run(
+      ops::AdamWUpdate{{}, blocks(20, 20, 0), Tensor(), gradient, m_half, v_half, master_half, compute_half, Tensor()});
   const auto upper = [](const Values& values) { return Values(values.begin() + kHalf, values.end()); };
   EXPECT_EQ(master_half.values(), upper(master.values()));
   EXPECT_EQ(m_half.values(), upper(m.values()));
@@ -218,7 +221,8 @@ TEST_P(OptimizerTest, ClippingAddsTheSumsOfSquaresInOrder) {
     TestTensor m(device(), wide(), {20}, Values(20, 0.0)), v(device(), wide(), {20}, Values(20, 0.0));
     TestTensor x(device(), wide(), {20}, Values(20, 1.0));
     const TestTensor parts(device(), DType::kF64, {static_cast<int64_t>(sums.size())}, sums);
-    device().adamw(op, blocks, parts, TestTensor(device(), wide(), {20}, Values(20, 1.0)), m, v, x, Tensor(), Tensor());
+    device().run(ops::AdamWUpdate{op, blocks, parts, TestTensor(device(), wide(), {20}, Values(20, 1.0)), m, v, x,
+                                  Tensor(), Tensor()});
     return m.values();
   };
   EXPECT_EQ(update({100.0, 0.0, 44.0}), update({144.0}));
@@ -236,8 +240,8 @@ TEST_P(OptimizerTest, AdamwLetsNanThrough) {
   op.clip = 1.0;
   TestTensor m(device(), wide(), {20}, Values(20, 0.0)), v(device(), wide(), {20}, Values(20, 0.0));
   TestTensor x(device(), wide(), {20}, Values(20, 1.0));
-  device().adamw(op, blocks, TestTensor(device(), DType::kF64, {1}, {std::nan("")}),
-                 TestTensor(device(), wide(), {20}, Values(20, 1.0)), m, v, x, Tensor(), Tensor());
+  device().run(ops::AdamWUpdate{op, blocks, TestTensor(device(), DType::kF64, {1}, {std::nan("")}),
+                                TestTensor(device(), wide(), {20}, Values(20, 1.0)), m, v, x, Tensor(), Tensor()});
   for (const double value : x.values()) EXPECT_TRUE(std::isnan(value));
 }
 
@@ -259,7 +263,8 @@ class NonfiniteFlag {
     const TestTensor grad = filled(Operand::kGrad, 1e-3), m = filled(Operand::kMoment1, 1e-3);
     const TestTensor v = filled(Operand::kMoment2, 1e-6), master = filled(Operand::kMaster, 0.5);
     const TestTensor compute(backend_, dtype_, {kCount}), flag(backend_, DType::kF64, {1}, {before});
-    backend_.adamw({}, blocks, Tensor(), grad, m, v, master, with_compute ? compute.tensor() : Tensor(), flag);
+    backend_.run(
+        ops::AdamWUpdate{{}, blocks, Tensor(), grad, m, v, master, with_compute ? compute.tensor() : Tensor(), flag});
     return flag.values()[0];
   }
 
@@ -309,9 +314,9 @@ TEST_P(OptimizerTest, SumSquaresIsExactHoweverTheWorkIsShared) {
   std::vector<char> first;
   for_every_sharing_of_work([&](Backend& backend, const std::string& what) {
     TestTensor out(backend, DType::kF64, {1});
-    backend.sum_squares(TestTensor(backend, dtype(), {100003}, values), {{0, 100003}}, out);
+    backend.run(ops::SumSquares{TestTensor(backend, dtype(), {100003}, values), {{0, 100003}}, out});
     EXPECT_EQ(out.values()[0], dot(values, values));
-    backend.sum_squares(TestTensor(backend, dtype(), {70001}, noise), {{0, 70001}}, out);
+    backend.run(ops::SumSquares{TestTensor(backend, dtype(), {70001}, noise), {{0, 70001}}, out});
     EXPECT_NEAR(out.values()[0], dot(noise, noise), 1e-11 * dot(noise, noise));  // 70001 roundings of 1e-16
     if (first.empty()) first = out.raw();
     EXPECT_EQ(out.raw(), first) << what;
@@ -334,7 +339,8 @@ TEST_P(OptimizerTest, SumSquaresOfTheSameRangesHasTheSameBitsWhereverTheyLie) {
         if (which[0]) ranges.push_back({before, size_a});
         if (which[1]) ranges.push_back({before + size_a + between, size_b});
         TestTensor out(device(), DType::kF64, {1});
-        device().sum_squares(TestTensor(device(), dtype(), {static_cast<int64_t>(buffer.size())}, buffer), ranges, out);
+        device().run(
+            ops::SumSquares{TestTensor(device(), dtype(), {static_cast<int64_t>(buffer.size())}, buffer), ranges, out});
         return out.values()[0];
       };
       const double both = sum(0, 0, {true, true});
@@ -351,7 +357,7 @@ TEST_P(OptimizerTest, SumSquaresOfTheSameRangesHasTheSameBitsWhereverTheyLie) {
 
 TEST_P(OptimizerTest, SumSquaresOfNoRangeIsZero) {
   TestTensor out(device(), DType::kF64, {1});
-  device().sum_squares(TestTensor(device(), dtype(), {10}), {}, out);
+  device().run(ops::SumSquares{TestTensor(device(), dtype(), {10}), {}, out});
   EXPECT_EQ(out.values()[0], 0.0);
 }
 
@@ -360,18 +366,19 @@ NX_FOR_EVERY_TYPE(OptimizerTest);
 TEST(Optimizer, BlocksOutsideTheBufferAreRefused) {
   TestTensor x(device(), DType::kF32, {10});
   const std::vector<UpdateBlock> blocks = {{.offset = 4, .state_offset = 4, .rows = 1, .cols = 7, .row_stride = 0}};
-  EXPECT_THROW(device().adamw({}, blocks, Tensor(), x, x, x, x, Tensor(), Tensor()), Error);
+  EXPECT_THROW(device().run(ops::AdamWUpdate{{}, blocks, Tensor(), x, x, x, x, Tensor(), Tensor()}), Error);
   TestTensor state(device(), DType::kF32, {4});
   const std::vector<UpdateBlock> sharded = {{.offset = 4, .state_offset = 1, .cols = 4}};
-  EXPECT_THROW(device().adamw({}, sharded, Tensor(), x, state, state, state, Tensor(), Tensor()), Error);
+  EXPECT_THROW(device().run(ops::AdamWUpdate{{}, sharded, Tensor(), x, state, state, state, Tensor(), Tensor()}),
+               Error);
 }
 
 TEST(Optimizer, ClippingNeedsASumOfSquares) {
   TestTensor x(device(), DType::kF32, {10});
   AdamW op;
   op.clip = 1.0;
-  EXPECT_THROW(device().adamw(op, {}, Tensor(), x, x, x, x, Tensor(), Tensor()), Error);
-  EXPECT_THROW(device().adamw(op, {}, x, x, x, x, x, Tensor(), Tensor()), Error);
+  EXPECT_THROW(device().run(ops::AdamWUpdate{op, {}, Tensor(), x, x, x, x, Tensor(), Tensor()}), Error);
+  EXPECT_THROW(device().run(ops::AdamWUpdate{op, {}, x, x, x, x, x, Tensor(), Tensor()}), Error);
 }
 
 }  // namespace

@@ -35,8 +35,8 @@ TEST_P(RowNormTest, ForwardAddsThenNormalises) {
       const TestTensor update(device(), dtype(), {size.rows, size.width}, delta);
       const TestTensor gain(device(), dtype(), {size.width}, weight);
       TestTensor y(device(), dtype(), {size.rows, size.width}), stats(device(), wide(), {size.rows, 2});
-      device().add_norm_forward(op, stream, add ? update.tensor() : Tensor(), weighted ? gain.tensor() : Tensor(), y,
-                                stats);
+      device().run(ops::AddNormForward{op, stream, add ? update.tensor() : Tensor(),
+                                       weighted ? gain.tensor() : Tensor(), y, stats});
       Values sum = x;
       for (size_t i = 0; i < sum.size(); ++i) sum[i] = rounded(dtype(), x[i] + (add ? delta[i] : 0.0));
       expect_close(stream.values(), sum, 0, 0, "x");
@@ -60,8 +60,9 @@ TEST_P(RowNormTest, BackwardAddsToBothGradients) {
     TestTensor y(device(), dtype(), {size.rows, size.width}), stats(device(), wide(), {size.rows, 2});
     TestTensor dx(device(), dtype(), {size.rows, size.width}, before);
     TestTensor dweight(device(), wide(), {size.width}, dweight_before);
-    device().add_norm_forward(op, stream, Tensor(), optional_gain, y, stats);
-    device().norm_backward(op, gradient, stream, optional_gain, stats, dx, weighted ? dweight.tensor() : Tensor());
+    device().run(ops::AddNormForward{op, stream, Tensor(), optional_gain, y, stats});
+    device().run(
+        ops::NormBackward{op, gradient, stream, optional_gain, stats, dx, weighted ? dweight.tensor() : Tensor()});
     auto expected = reference::row_norm_backward(op, dy, x, weighted ? weight : Values(), size.rows, size.width);
     for (size_t i = 0; i < before.size(); ++i) expected.dx[i] += before[i];
     for (size_t i = 0; i < dweight_before.size(); ++i) expected.dweight[i] += dweight_before[i];
@@ -83,15 +84,16 @@ TEST(RowNorm, BackwardIsTheSlopeOfForward) {
     TestTensor y(device(), DType::kF64, {kRows, kWidth}), stats(device(), DType::kF64, {kRows, 2});
     const auto loss = [&](const Values& input, const Values& gain) {
       TestTensor stream(device(), DType::kF64, {kRows, kWidth}, input);
-      device().add_norm_forward(op, stream, Tensor(), TestTensor(device(), DType::kF64, {kWidth}, gain), y, stats);
+      device().run(
+          ops::AddNormForward{op, stream, Tensor(), TestTensor(device(), DType::kF64, {kWidth}, gain), y, stats});
       return dot(y.values(), dy);
     };
     loss(x, weight);
     TestTensor dx(device(), DType::kF64, {kRows, kWidth}, Values(kRows * kWidth, 0.0));
     TestTensor dweight(device(), DType::kF64, {kWidth}, Values(kWidth, 0.0));
-    device().norm_backward(op, TestTensor(device(), DType::kF64, {kRows, kWidth}, dy),
-                           TestTensor(device(), DType::kF64, {kRows, kWidth}, x),
-                           TestTensor(device(), DType::kF64, {kWidth}, weight), stats, dx, dweight);
+    device().run(ops::NormBackward{op, TestTensor(device(), DType::kF64, {kRows, kWidth}, dy),
+                                   TestTensor(device(), DType::kF64, {kRows, kWidth}, x),
+                                   TestTensor(device(), DType::kF64, {kWidth}, weight), stats, dx, dweight});
     expect_gradient(
         dx.values(), x, [&](const Values& input) { return loss(input, weight); }, "dx");
     expect_gradient(
@@ -106,12 +108,12 @@ TEST(RowNorm, GradientOfTheWeightIsTheSameEveryTime) {
   const TestTensor dy(device(), DType::kF32, shape, random_values(kRows * kWidth));
   const TestTensor weight(device(), DType::kF32, {kWidth}, random_values(kWidth));
   TestTensor y(device(), DType::kF32, shape), stats(device(), DType::kF32, {kRows, 2});
-  device().add_norm_forward({}, x, Tensor(), weight, y, stats);
+  device().run(ops::AddNormForward{{}, x, Tensor(), weight, y, stats});
   std::vector<char> first;
   for_every_sharing_of_work([&](Backend& backend, const std::string& what) {
     TestTensor dx(backend, DType::kF32, shape, Values(kRows * kWidth, 0.0));
     TestTensor dweight(backend, DType::kF32, {kWidth}, Values(kWidth, 0.0));
-    backend.norm_backward({}, dy, x, weight, stats, dx, dweight);
+    backend.run(ops::NormBackward{{}, dy, x, weight, stats, dx, dweight});
     if (first.empty()) first = dweight.raw();
     EXPECT_EQ(dweight.raw(), first) << what;
   });

@@ -28,8 +28,8 @@ Result run_fused(const NormGelu& op, DType dtype, const Case& size, const Values
   const TestTensor input(device(), dtype, shape, h), gradient(device(), dtype, shape, da);
   TestTensor a(device(), dtype, shape), scale(device(), wide_of(dtype), {size.rows, size.groups}),
       dh(device(), dtype, shape);
-  device().norm_gelu_forward(op, input, a, scale);
-  device().norm_gelu_backward(op, gradient, input, scale, dh);
+  device().run(ops::NormGeluForward{op, input, a, scale});
+  device().run(ops::NormGeluBackward{op, gradient, input, scale, dh});
   return {a.values(), scale.values(), dh.values()};
 }
 
@@ -60,19 +60,20 @@ std::vector<Piece> cut(DType dtype, const Case& size, const Values& h, const Val
 // What an all-reduce does to `sums`, in rank order and in the type of the sums.
 void add_up(std::vector<Piece>& pieces) {
   const Piece& first = pieces.front();
-  for (size_t i = 1; i < pieces.size(); ++i) device().add(pieces[i].sums, first.sums);
-  for (size_t i = 1; i < pieces.size(); ++i) device().copy(first.sums, pieces[i].sums);
+  for (size_t i = 1; i < pieces.size(); ++i) device().run(ops::Add{pieces[i].sums, first.sums});
+  for (size_t i = 1; i < pieces.size(); ++i) device().run(ops::Copy{first.sums, pieces[i].sums});
 }
 
 Result run_split(const NormGelu& op, DType dtype, const Case& size, const Values& h, const Values& da, int64_t count) {
   std::vector<Piece> pieces = cut(dtype, size, h, da, count);
-  for (Piece& piece : pieces) device().row_sum_squares(piece.h, piece.sums);
+  for (Piece& piece : pieces) device().run(ops::RowSumSquares{piece.h, piece.sums});
   add_up(pieces);
-  for (Piece& piece : pieces) device().norm_gelu_forward_from(op, piece.h, piece.sums, piece.a, piece.row_scale);
-  for (Piece& piece : pieces) device().norm_gelu_backward_sums(op, piece.da, piece.h, piece.row_scale, piece.sums);
+  for (Piece& piece : pieces) device().run(ops::NormGeluForwardFrom{op, piece.h, piece.sums, piece.a, piece.row_scale});
+  for (Piece& piece : pieces)
+    device().run(ops::NormGeluBackwardSums{op, piece.da, piece.h, piece.row_scale, piece.sums});
   add_up(pieces);
   for (Piece& piece : pieces)
-    device().norm_gelu_backward_from(op, piece.da, piece.h, piece.row_scale, piece.sums, piece.dh);
+    device().run(ops::NormGeluBackwardFrom{op, piece.da, piece.h, piece.row_scale, piece.sums, piece.dh});
   Result result{Values(h.size()), pieces.front().row_scale.values(), Values(h.size())};
   for (const Piece& piece : pieces) {
     set_columns(result.a, size.width, piece.begin, piece.end, piece.a.values());
@@ -124,11 +125,11 @@ TEST_P(SplitNormGeluTest, SumsMatchTheLoops) {
     const NormGelu op = make_op(GeluKind::kErf, size.groups);
     const Values h = random(size.rows * size.groups * size.width), da = random(static_cast<int64_t>(h.size()));
     std::vector<Piece> piece = cut(dtype(), size, h, da, 1);
-    device().row_sum_squares(piece[0].h, piece[0].sums);
+    device().run(ops::RowSumSquares{piece[0].h, piece[0].sums});
     expect_close(piece[0].sums.values(), reference::row_dots(h, h, size.width), wide_relative(), sum_error(size.width),
                  "sum of squares");
-    device().norm_gelu_forward_from(op, piece[0].h, piece[0].sums, piece[0].a, piece[0].row_scale);
-    device().norm_gelu_backward_sums(op, piece[0].da, piece[0].h, piece[0].row_scale, piece[0].sums);
+    device().run(ops::NormGeluForwardFrom{op, piece[0].h, piece[0].sums, piece[0].a, piece[0].row_scale});
+    device().run(ops::NormGeluBackwardSums{op, piece[0].da, piece[0].h, piece[0].row_scale, piece[0].sums});
     // Terms u du of magnitude up to 7 * 3 * 1.13 (scales of 5 to 6 spread over the row, da of up to 3 deviations).
     expect_close(piece[0].sums.values(),
                  reference::norm_gelu_backward_sums(op, da, h, piece[0].row_scale.values(), size.width),
@@ -177,11 +178,11 @@ TEST_P(SplitNormGeluTest, TheGradientMayReplaceTheOutputsGradient) {
   const Case size{5, 2, 33};
   const NormGelu op = make_op(GeluKind::kTanh, 2);
   std::vector<Piece> piece = cut(dtype(), size, random(330), random(330), 1);
-  device().row_sum_squares(piece[0].h, piece[0].sums);
-  device().norm_gelu_forward_from(op, piece[0].h, piece[0].sums, piece[0].a, piece[0].row_scale);
-  device().norm_gelu_backward_sums(op, piece[0].da, piece[0].h, piece[0].row_scale, piece[0].sums);
-  device().norm_gelu_backward_from(op, piece[0].da, piece[0].h, piece[0].row_scale, piece[0].sums, piece[0].dh);
-  device().norm_gelu_backward_from(op, piece[0].da, piece[0].h, piece[0].row_scale, piece[0].sums, piece[0].da);
+  device().run(ops::RowSumSquares{piece[0].h, piece[0].sums});
+  device().run(ops::NormGeluForwardFrom{op, piece[0].h, piece[0].sums, piece[0].a, piece[0].row_scale});
+  device().run(ops::NormGeluBackwardSums{op, piece[0].da, piece[0].h, piece[0].row_scale, piece[0].sums});
+  device().run(ops::NormGeluBackwardFrom{op, piece[0].da, piece[0].h, piece[0].row_scale, piece[0].sums, piece[0].dh});
+  device().run(ops::NormGeluBackwardFrom{op, piece[0].da, piece[0].h, piece[0].row_scale, piece[0].sums, piece[0].da});
   EXPECT_EQ(piece[0].da.raw(), piece[0].dh.raw());
 }
 

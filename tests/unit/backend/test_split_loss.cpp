@@ -14,7 +14,7 @@ struct Losses {
 Losses run_whole(DType dtype, const Values& logits, const std::vector<int32_t>& targets, double grad_scale) {
   const int64_t rows = static_cast<int64_t>(targets.size()), width = static_cast<int64_t>(logits.size()) / rows;
   TestTensor data(device(), dtype, {rows, width}, logits), losses(device(), wide_of(dtype), {rows});
-  device().cross_entropy(data, TestTensor(device(), targets), losses, grad_scale);
+  device().run(ops::CrossEntropy{data, TestTensor(device(), targets), losses, grad_scale});
   return {losses.values(), data.values()};
 }
 
@@ -32,14 +32,14 @@ Losses run_split(DType dtype, const Values& logits, const std::vector<int32_t>& 
   TestTensor stats(device(), wide_of(dtype), {ranks, rows, 3});
   for (int64_t rank = 0; rank < ranks; ++rank) {
     const Tensor own = stats.tensor().flat(rank * rows * 3, rows * 3).reshaped({rows, 3});
-    device().cross_entropy_stats(slice(rank), ids, begin(rank), own);
+    device().run(ops::CrossEntropyStats{slice(rank), ids, begin(rank), own});
   }
   Losses result{{}, Values(logits.size())};
   std::vector<char> bits;
   for (int64_t rank = 0; rank < ranks; ++rank) {
     const TestTensor data = slice(rank);
     TestTensor losses(device(), wide_of(dtype), {rows});
-    device().cross_entropy_from(data, ids, begin(rank), stats, losses, grad_scale);
+    device().run(ops::CrossEntropyFrom{data, ids, begin(rank), stats, losses, grad_scale});
     set_columns(result.logits, width, begin(rank), end(rank), data.values());
     if (rank == 0) {
       result.losses = losses.values();
@@ -85,8 +85,8 @@ TEST_P(SplitLossTest, StatisticsMatchTheLoops) {
   const Values logits = random(9 * 37, 3.0);
   const std::vector<int32_t> targets = {100, 136, 99, 137, -1, 0, 118, 2147483647, 101};
   TestTensor stats(device(), wide(), {9, 3});
-  device().cross_entropy_stats(TestTensor(device(), dtype(), {9, 37}, logits), TestTensor(device(), targets), 100,
-                               stats);
+  device().run(ops::CrossEntropyStats{TestTensor(device(), dtype(), {9, 37}, logits), TestTensor(device(), targets),
+                                      100, stats});
   const Values expected = reference::cross_entropy_stats(logits, targets, 37, 100);
   expect_close(stats.values(), expected, wide_relative(), 0, "stats");
   for (size_t i = 0; i < expected.size(); ++i) {
@@ -144,12 +144,12 @@ TEST_P(SplitLossTest, EmbeddingSlicesAddUpToTheWhole) {
   TestTensor sum(device(), dtype(), {kTokens, kWidth}, Values(kTokens * kWidth, 0.0));
   TestTensor dweight(device(), wide(), {kVocabulary, kWidth}, before),
       slices(device(), wide(), {kVocabulary, kWidth}, before);
-  device().embedding_forward(tokens, weight, 0, out);
-  device().embedding_backward(tokens, dout, 0, dweight);
+  device().run(ops::EmbeddingForward{tokens, weight, 0, out});
+  device().run(ops::EmbeddingBackward{tokens, dout, 0, dweight});
   for (const auto& [begin, end] : std::vector<std::pair<int64_t, int64_t>>{{0, 9}, {9, 10}, {10, 23}}) {
-    device().embedding_forward(tokens, weight.tensor().rows(begin, end - begin), begin, part);
-    device().add(part, sum);  // zeros from all slices but one: exact
-    device().embedding_backward(tokens, dout, begin, slices.tensor().rows(begin, end - begin));
+    device().run(ops::EmbeddingForward{tokens, weight.tensor().rows(begin, end - begin), begin, part});
+    device().run(ops::Add{part, sum});  // zeros from all slices but one: exact
+    device().run(ops::EmbeddingBackward{tokens, dout, begin, slices.tensor().rows(begin, end - begin)});
   }
   EXPECT_EQ(sum.values(), out.values());
   EXPECT_EQ(slices.raw(), dweight.raw());  // the same sums in the same order

@@ -37,8 +37,8 @@ Grown grow(const ModelConfig& config, const GrowthOptions& options, DType dtype)
   Model before(config), after(bigger);
   ParamStore from(*backend, before.table(), dtype), to(*backend, after.table(), dtype);
   testing::draw_lively(from);
-  backend->copy(from.master(), from.moment1());  // any values that can be recognised afterwards
-  backend->copy(from.master(), from.moment2());
+  backend->run(ops::Copy{from.master(), from.moment1()});  // any values that can be recognised afterwards
+  backend->run(ops::Copy{from.master(), from.moment2()});
   const auto moves = plan_growth(before.table(), after.table(), options);
   ProcessGrid grid(make_self_communicator(), 1, 1);
   apply_growth(grid, moves, options, 5, 1, from, to);

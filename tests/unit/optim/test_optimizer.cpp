@@ -87,7 +87,7 @@ TEST(Optimizer, MovesNewbornEntriesByOneLearningRateAtTheirFirstUpdate) {
   ParamTable table;
   table.add(w_a(6, 5));
   ParamStore params(*backend, table, DType::kF64);
-  backend->zero(params.master());
+  backend->run(ops::Zero{params.master()});
   std::vector<double> grad(30, 0.0);
   for (size_t i = 0; i < grad.size(); ++i) grad[i] = (i % 2 == 0 ? 1.0 : -1.0) * 1e-3 * static_cast<double>(i + 1);
   backend->copy_in(params.grad(0), grad.data());
