@@ -55,7 +55,7 @@ class CampaignLoop {
     ProcessGrid& grid = session_.grid();
     log("run {} | seed {} | ranks {} (dp {} tp {}) | backend {}", spec_.name, spec_.seed,
         grid.dp_size() * grid.tp_size(), grid.dp_size(), grid.tp_size(), context_.backend.description());
-    inputs_.files->read_contents(session_.world());
+    inputs_.files.read_contents(session_.world());
     std::optional<Training> resumed = resume_training(context_);
     const bool begun = resumed.has_value();
     if (begun) training_ = std::move(*resumed);
@@ -87,10 +87,10 @@ class CampaignLoop {
       record_launch(
           session_.folder(), context_.input, context_.launch, context_.backend,
           fmt::format("dp {} tp {}{}", grid.dp_size(), grid.tp_size(), context_.sharding.sequence ? " sequence" : ""),
-          session_.mark(), inputs_.files->record());
+          session_.mark(), inputs_.files.record());
     });
     session_.world().try_on_rank_0("looking at the data", [&] {
-      const DataReview review = review_data(spec_, inputs_.sampler, tokens_of_ancestors(spec_, inputs_.sampler));
+      const DataReview review = review_data(spec_, inputs_.data, units_of_ancestors(spec_, inputs_.data));
       for (const std::string& line : review.lines) log_text(line);
       for (const std::string& text : review.warnings) warn_text(text);
     });
@@ -116,7 +116,6 @@ class CampaignLoop {
           state, training_.trained->model.table().count(),
           training_flops_per_token(state.model, spec_.data.context, flops_definition(spec_.account.flops_def)),
           spec_.stages[stage].tokens, plan.steps, grid.dp_size() * grid.tp_size());
-    const EvalWindows* valid = inputs_.valid ? &*inputs_.valid : nullptr;
     RunContext run{
         context_.backend,
         grid,
@@ -124,8 +123,7 @@ class CampaignLoop {
         session_.run_id(),
         session_.records(),
         session_.requests(),
-        inputs_.sampler,
-        valid,
+        inputs_.data,
         counted_,
         session_.fence(),
         session_.mark().generation,

@@ -3,14 +3,12 @@
 #include <fmt/format.h>
 
 #include <numeric>
-#include <optional>
 
 #include "checkpoint/checkpoint.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/units.h"
-#include "data/data_check.h"
-#include "data/text_overlap.h"
+#include "model/workload.h"
 #include "train/train_state.h"
 
 namespace nexus {
@@ -24,7 +22,8 @@ std::string format_passes(double passes) {
 }
 
 std::string line_of(const CampaignSpec& spec, const DatasetUse& use) {
-  std::string text = fmt::format("data {} | tokens {} | epochs", use.path, format_count(use.tokens));
+  std::string text =
+      fmt::format("data {} | {} {} | epochs", use.path, workload(spec.model.workload).unit(), format_count(use.units));
   if (spec.stages.size() <= kMaxLines)
     for (size_t i = 0; i < spec.stages.size(); ++i)
       text += fmt::format(" {} {}", spec.stages[i].name, format_passes(use.passes[i]));
@@ -45,49 +44,42 @@ std::string warning_of(const CampaignSpec& spec, const DatasetUse& use) {
       use.path, format_passes(use.all_passes()), kManyPasses);
 }
 
-void review_overlap(const CampaignSpec& spec, DataReview& review) {
-  if (spec.data.valid.empty()) return;
-  for (const DatasetRef& dataset : spec.data.train) {
-    const std::string reason = same_text_reason(spec.data.valid, dataset.path);
+void review_overlap(const CampaignSpec& spec, const RunData& data, DataReview& review) {
+  if (!data.valid) return;
+  const Workload& kind = workload(spec.model.workload);
+  for (size_t i = 0; i < data.train.size(); ++i) {
+    const std::string reason = kind.overlap_reason(*data.valid, data.train[i]);
     if (!reason.empty())
       review.warnings.push_back(fmt::format(
           "validation text is trained on: {} {} as data.train {}; its losses say nothing about new text, so "
           "name the -valid part of the same build (`nexus data verify VALID --against TRAIN` counts)",
-          spec.data.valid, reason, dataset.path));
+          spec.data.valid, reason, data.train[i].path()));
   }
 }
 
-// Whether two files hold the same tokens. Where digests of one type are kept beside both, nothing is read.
-bool same_data(const TokenFile& a, const TokenFile& b) {
-  if (a.tokens() != b.tokens()) return false;
-  const auto kept_a = kept_content(a), kept_b = kept_content(b);
-  if (kept_a && kept_b && a.type() == b.type()) return kept_a->bin_digest == kept_b->bin_digest;
-  return hold_same_tokens(a, b);
-}
-
 // For each dataset the first one that holds the same tokens: itself where no earlier one does.
-std::vector<size_t> first_of_same(const Sampler& sampler) {
+std::vector<size_t> first_of_same(const Sampler& sets) {
   std::vector<size_t> first;
-  for (size_t d = 0; d < sampler.files(); ++d) {
+  for (size_t d = 0; d < sets.size(); ++d) {
     first.push_back(d);
     for (size_t earlier = 0; earlier < d && first[d] == d; ++earlier)
-      if (first[earlier] == earlier && same_data(sampler.file(earlier), sampler.file(d))) first[d] = earlier;
+      if (first[earlier] == earlier && sets[earlier].holds_same(sets[d])) first[d] = earlier;
   }
   return first;
 }
 
 // How often each dataset is read; what stands under several names is read under all of them.
-std::vector<DatasetUse> uses_of(const CampaignSpec& spec, const Sampler& sampler, int64_t inherited_tokens,
+std::vector<DatasetUse> uses_of(const CampaignSpec& spec, const Sampler& sampler, int64_t inherited_units,
                                 const std::vector<size_t>& first) {
   const auto context = static_cast<double>(spec.data.context);
   std::vector<DatasetUse> uses;
-  for (size_t d = 0; d < first.size(); ++d) uses.push_back({spec.data.train[d].path, sampler.tokens(d), {}, 0});
+  for (size_t d = 0; d < first.size(); ++d) uses.push_back({spec.data.train[d].path, sampler[d].units(), {}, 0});
   for (size_t d = 0; d < first.size(); ++d) {
     DatasetUse& use = uses[d];
     use.passes.assign(spec.stages.size(), 0.0);
     for (size_t same = 0; same < first.size(); ++same) {
       if (first[same] != first[d]) continue;
-      use.inherited += sampler.passes(same, static_cast<double>(inherited_tokens) / context);
+      use.inherited += sampler.passes(same, static_cast<double>(inherited_units) / context);
       for (size_t i = 0; i < spec.stages.size(); ++i) {
         const double tokens =
             static_cast<double>(spec.steps_of_stage(i)) * static_cast<double>(spec.batch.global_tokens);
@@ -98,25 +90,14 @@ std::vector<DatasetUse> uses_of(const CampaignSpec& spec, const Sampler& sampler
   return uses;
 }
 
-// What LaunchData compares at a launch.
-void check_tokenizer(const CampaignSpec& spec, const Sampler& sampler, const TokenFile* valid) {
-  std::vector<NamedTokenFile> files;
-  for (size_t i = 0; i < sampler.files(); ++i)
-    files.push_back(name_token_file(fmt::format("data.train.{}.path", i), sampler.file(i)));
-  if (valid != nullptr) files.push_back(name_token_file("data.valid", *valid));
-  std::optional<TokenizerIdentity> tokenizer;
-  if (!spec.tokenizer.empty()) tokenizer = identify_tokenizer(spec.tokenizer);
-  static_cast<void>(check_descriptions(files, tokenizer, spec.model.vocab));
-}
-
 // The first file that is not there.
-std::string missing_file(const DataOptions& data) {
-  std::vector<std::string> prefixes;
-  for (const DatasetRef& dataset : data.train) prefixes.push_back(dataset.path);
-  if (!data.valid.empty()) prefixes.push_back(data.valid);
-  for (const std::string& prefix : prefixes)
-    for (const char* suffix : {".idx", ".bin"})
-      if (!path_exists(prefix + suffix)) return prefix + suffix;
+std::string missing_file(const CampaignSpec& spec) {
+  std::vector<std::string> paths;
+  for (const DatasetRef& dataset : spec.data.train) paths.push_back(dataset.path);
+  if (!spec.data.valid.empty()) paths.push_back(spec.data.valid);
+  for (const std::string& path : paths)
+    for (const std::string& file : workload(spec.model.workload).files_of(path))
+      if (!path_exists(file)) return file;
   return "";
 }
 
@@ -126,24 +107,24 @@ double DatasetUse::all_passes() const {
   return std::accumulate(passes.begin(), passes.end(), inherited);
 }
 
-int64_t tokens_of_ancestors(const CampaignSpec& spec, const Sampler& sampler) {
+int64_t units_of_ancestors(const CampaignSpec& spec, const RunData& data) {
   if (spec.init_from.empty()) return 0;
   try {
     const Checkpoint checkpoint(spec.init_from, /*verify_data=*/false);
     const TrainState ancestor = train_state_from_json(checkpoint.state(), spec.init_from);
     std::vector<std::string> digests;
-    for (size_t i = 0; i < sampler.files(); ++i)
-      if (const auto kept = kept_content(sampler.file(i))) digests.push_back(kept->bin_digest);
+    for (size_t i = 0; i < data.train.size(); ++i)
+      if (const auto kept = data.train[i].kept_content()) digests.push_back(kept->digest);
     return !digests.empty() && digests == ancestor.data.train ? ancestor.total_tokens() : 0;
   } catch (const Error&) {  // the launch itself says what is wrong with it
     return 0;
   }
 }
 
-DataReview review_data(const CampaignSpec& spec, const Sampler& sampler, int64_t inherited_tokens) {
+DataReview review_data(const CampaignSpec& spec, const RunData& data, int64_t inherited_units) {
   DataReview review;
-  const std::vector<size_t> first = first_of_same(sampler);
-  review.datasets = uses_of(spec, sampler, inherited_tokens, first);
+  const std::vector<size_t> first = first_of_same(data.train);
+  review.datasets = uses_of(spec, data.train, inherited_units, first);
   for (size_t d = 0; d < first.size(); ++d) {
     const DatasetUse& use = review.datasets[d];
     if (d < kMaxLines) review.lines.push_back(line_of(spec, use));
@@ -157,23 +138,21 @@ DataReview review_data(const CampaignSpec& spec, const Sampler& sampler, int64_t
   }
   if (spec.data.train.size() > kMaxLines)
     review.lines.push_back(fmt::format("data and {} more datasets", spec.data.train.size() - kMaxLines));
-  review_overlap(spec, review);
+  review_overlap(spec, data, review);
   return review;
 }
 
 DataReview review_data(const CampaignSpec& spec) {
   DataReview review;
   if (spec.data.train.empty()) return review;
-  if (const std::string missing = missing_file(spec.data); !missing.empty()) {
+  if (const std::string missing = missing_file(spec); !missing.empty()) {
     review.lines.push_back(fmt::format("data {} is not here: epochs are not counted", missing));
     return review;
   }
   try {
-    const Sampler sampler(spec.data, spec.seed, spec.model.vocab);
-    review = review_data(spec, sampler, tokens_of_ancestors(spec, sampler));
-    std::optional<EvalWindows> valid;
-    if (!spec.data.valid.empty()) valid.emplace(spec.data.valid, spec.data.context, spec.model.vocab);
-    check_tokenizer(spec, sampler, valid ? &valid->file() : nullptr);
+    const RunData data = open_data(spec.data, spec.model, spec.seed);
+    review = review_data(spec, data, units_of_ancestors(spec, data));
+    workload(spec.model.workload).check_descriptions(data.named(), {spec.tokenizer}, spec.model);
   } catch (const Error& error) {
     review.warnings.push_back(fmt::format("training will not start: {}", error.what()));
   }

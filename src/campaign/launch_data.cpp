@@ -20,9 +20,9 @@ constexpr int64_t kRoundBytes = int64_t{1} << 30;
 constexpr int64_t kSliceBytes = int64_t{1} << 26;
 
 // The ranks that see the same files as this one, in order. What differs in size, time or inode is another file.
-std::vector<int> peers_of(const std::vector<NamedTokenFile>& files, Communicator& world) {
+std::vector<int> peers_of(const std::vector<NamedDataSet>& sets, Communicator& world) {
   std::string seen;
-  for (const NamedTokenFile& file : files) seen += file.file->bin_stamp().str() + ";";
+  for (const NamedDataSet& each : sets) seen += each.set->stamp() + ";";
   const std::vector<std::string> all = world.all_gather_text(seen);
   std::vector<int> peers;
   for (int rank = 0; rank < world.size(); ++rank)
@@ -33,33 +33,33 @@ std::vector<int> peers_of(const std::vector<NamedTokenFile>& files, Communicator
 // This rank's share of the files. What is kept beside them is not read.
 class Share {
  public:
-  Share(const std::vector<NamedTokenFile>& files, const std::vector<int>& peers, int rank) {
+  Share(const std::vector<NamedDataSet>& sets, const std::vector<int>& peers, int rank) {
     const auto place = static_cast<size_t>(std::find(peers.begin(), peers.end(), rank) - peers.begin());
-    for (size_t i = place; i < files.size(); i += peers.size()) {
-      if (const auto kept = kept_content(*files[i].file))
+    for (size_t i = place; i < sets.size(); i += peers.size()) {
+      if (const auto kept = sets[i].set->kept_content())
         contents_[i] = *kept;
       else
-        unread_.push_back({i, files[i].file});
+        unread_.push_back({i, sets[i].set});
     }
   }
 
   int64_t unread_bytes() const {
     int64_t sum = 0;
-    for (const auto& [index, file] : unread_) sum += file->bin_bytes();
+    for (const auto& [index, set] : unread_) sum += set->content_bytes();
     return sum;
   }
 
   // Reads for a while; false when all is read.
   bool read() {
     for (int64_t left = kRoundBytes; left > 0 && !unread_.empty(); left -= kSliceBytes) {
-      const auto [index, file] = unread_.front();
-      if (!reader_) reader_ = std::make_unique<ContentReader>(*file);
+      const auto [index, set] = unread_.front();
+      if (!reader_) reader_ = set->content_reader();
       const bool more = reader_->read(kSliceBytes);
       progress::tick();
       if (more) continue;
       done_bytes_ += reader_->done_bytes();
       contents_[index] = reader_->content();
-      keep_content(*file, contents_[index]);
+      set->keep_content(contents_[index]);
       reader_.reset();
       unread_.erase(unread_.begin());
     }
@@ -71,13 +71,14 @@ class Share {
 
   std::string str() const {
     json document = json::object();
-    for (const auto& [index, content] : contents_) document[std::to_string(index)] = to_json(content);
+    for (const auto& [index, content] : contents_)
+      document[std::to_string(index)] = {content.digest, content.type, content.facts};
     return json_text(document);
   }
 
  private:
-  std::map<size_t, TokenFileContent> contents_;
-  std::vector<std::pair<size_t, const TokenFile*>> unread_;
+  std::map<size_t, DataContent> contents_;
+  std::vector<std::pair<size_t, const DataSet*>> unread_;
   std::unique_ptr<ContentReader> reader_;
   int64_t done_bytes_ = 0;
 };
@@ -105,24 +106,11 @@ void read_in_rounds(Share& share, Communicator& world) {
   });
 }
 
-// What each file's tokens are: its bytes, and how they are read.
-std::string digests_of(const std::vector<NamedTokenFile>& files, const std::vector<TokenFileContent>& contents) {
+// What each set's samples are: its bytes, and how they are read.
+std::string digests_of(const std::vector<DataContent>& contents) {
   std::string text;
-  for (size_t i = 0; i < files.size(); ++i)
-    text += contents[i].bin_digest + " " + token_type_name(files[i].file->type()) + "\n";
+  for (const DataContent& each : contents) text += each.digest + " " + each.type + "\n";
   return text;
-}
-
-json describe(const NamedTokenFile& file, const TokenFileContent& content) {
-  json document{{"path", file.file->prefix()},
-                {"tokens", file.file->tokens()},
-                {"type", token_type_name(file.file->type())},
-                {"bin_digest", content.bin_digest},
-                {"idx_digest", file.file->index_digest()},
-                {"largest_id", content.largest_id}};
-  if (file.info) document["tokenizer_digest"] = file.info->tokenizer_digest;
-  if (file.info) document["vocab_size"] = file.info->vocab_size;
-  return document;
 }
 
 bool known_and_different(const std::string& a, const std::string& b) {
@@ -149,70 +137,55 @@ std::string training_difference(const CampaignSpec& spec, const DataIdentity& wa
 
 }  // namespace
 
-LaunchData::LaunchData(const CampaignSpec& spec, const Sampler& sampler, const EvalWindows* valid, Communicator& world)
-    : spec_(spec) {
-  for (size_t i = 0; i < sampler.files(); ++i)
-    files_.push_back({fmt::format("data.train.{}.path", i), &sampler.file(i), std::nullopt});
-  if (valid != nullptr) files_.push_back({"data.valid", &valid->file(), std::nullopt});
-  world.try_together("comparing data and tokenizer", [&] {
-    if (world.rank() != 0) return;
-    for (NamedTokenFile& file : files_) file = name_token_file(file.key, *file.file);
-    std::optional<TokenizerIdentity> tokenizer;
-    if (!spec.tokenizer.empty()) tokenizer = identify_tokenizer(spec.tokenizer);
-    identity_.tokenizer = check_descriptions(files_, tokenizer, spec.model.vocab);
-    if (tokenizer) pieces_ = tokenizer->pieces;
-  });
+LaunchData::LaunchData(const CampaignSpec& spec, const RunData& data, Communicator& world)
+    : spec_(spec), sets_(data.named()) {
+  world.try_on_rank_0("comparing data and tokenizer",
+                      [&] { identity_.tokenizer = kind().check_descriptions(sets_, {spec.tokenizer}, spec.model); });
   identity_.tokenizer = world.broadcast_text(identity_.tokenizer);
 }
 
 void LaunchData::read_contents(Communicator& world) {
-  const std::vector<int> peers = peers_of(files_, world);
+  const std::vector<int> peers = peers_of(sets_, world);
   std::optional<Share> share;
-  world.try_together("looking for the digests of the token files", [&] { share.emplace(files_, peers, world.rank()); });
+  world.try_together("looking for the digests of the token files", [&] { share.emplace(sets_, peers, world.rank()); });
   read_in_rounds(*share, world);
   const std::vector<std::string> shares = world.all_gather_text(share->str());
-  contents_.assign(files_.size(), {});
+  contents_.assign(sets_.size(), {});
   for (const int rank : peers) {
     const json theirs = json::parse(shares[static_cast<size_t>(rank)]);
     for (const auto& [index, content] : theirs.items())
-      contents_.at(std::stoul(index)) = token_file_content_from_json(content);
+      contents_.at(std::stoul(index)) = {content.at(0), content.at(1), content.at(2)};
   }
-  const std::string first = world.broadcast_text(digests_of(files_, contents_));
+  const std::string first = world.broadcast_text(digests_of(contents_));
   world.try_together("comparing the token files", [&] {
-    if (digests_of(files_, contents_) != first)
+    if (digests_of(contents_) != first)
       throw Error(ErrorKind::kData, "this rank's token files hold other tokens than those of rank 0",
-                  files_.front().file->prefix(), "give every node the same files");
-    if (world.rank() == 0) check_contents();
+                  sets_.front().set->path(), "give every node the same files");
+    if (world.rank() == 0) kind().check_contents(sets_, contents_, {spec_.tokenizer}, spec_.model);
   });
   const size_t training = spec_.data.train.size();
   identity_.train.clear();
   identity_.train_types.clear();
   for (size_t i = 0; i < training; ++i) {
-    identity_.train.push_back(contents_[i].bin_digest);
-    identity_.train_types.emplace_back(token_type_name(files_[i].file->type()));
+    identity_.train.push_back(contents_[i].digest);
+    identity_.train_types.push_back(contents_[i].type);
   }
-  identity_.valid = files_.size() > training ? contents_[training].bin_digest : "";
-  identity_.valid_type = files_.size() > training ? token_type_name(files_[training].file->type()) : "";
-}
-
-void LaunchData::check_contents() const {
-  for (size_t i = 0; i < files_.size(); ++i) {
-    check_content(files_[i], contents_[i], spec_.model.vocab);
-    if (pieces_ > 0 && contents_[i].largest_id >= pieces_)  // some programs add ids of their own to a tokenizer's
-      warn("{} ({}): token {} has id {}, but the tokenizer has {} pieces: was the file made by another one?",
-           files_[i].key, files_[i].file->prefix(), contents_[i].largest_at, contents_[i].largest_id, pieces_);
-  }
+  const DataContent valid = sets_.size() > training ? contents_[training] : DataContent{};
+  identity_.valid = valid.digest;
+  identity_.valid_type = valid.type;
 }
 
 json LaunchData::record() const {
-  NX_CHECK(contents_.size() == files_.size());
-  json document{{"V", spec_.model.vocab}, {"context", spec_.data.context}, {"train", json::array()}};
+  NX_CHECK(contents_.size() == sets_.size());
+  json document = kind().describe(spec_.model);
+  document["context"] = spec_.data.context;
+  document["train"] = json::array();
   const size_t training = spec_.data.train.size();
   for (size_t i = 0; i < training; ++i) {
-    document["train"].push_back(describe(files_[i], contents_[i]));
+    document["train"].push_back(kind().describe(*sets_[i].set, contents_[i]));
     document["train"].back()["weight"] = spec_.data.train[i].weight;
   }
-  document["valid"] = files_.size() > training ? describe(files_[training], contents_[training]) : json();
+  document["valid"] = sets_.size() > training ? kind().describe(*sets_[training].set, contents_[training]) : json();
   document["tokenizer"] = {{"path", spec_.tokenizer.empty() ? json() : json(spec_.tokenizer)},
                            {"digest", identity_.tokenizer.empty() ? json() : json(identity_.tokenizer)}};
   return document;

@@ -9,25 +9,23 @@
 
 #include "campaign/next_action.h"
 #include "comm/communicator.h"
-#include "data/data_check.h"
 #include "data/data_identity.h"
-#include "data/sampler.h"
+#include "model/workload.h"
 #include "spec/campaign_spec.h"
 #include "train/train_state.h"
 
 namespace nexus {
 
-// The token files and the tokenizer of one launch; made and used collectively over `world`. The sampler and the windows
-// stay open.
+// The data of one launch and what encoded it; made and used collectively over `world`. The data sets stay open.
 class LaunchData {
  public:
-  // Compares tokenizer, vocabulary and the descriptions beside the files (on rank 0): what is named wrongly is refused
-  // before anything is touched. Errors: check_descriptions in data/data_check.h.
-  LaunchData(const CampaignSpec& spec, const Sampler& sampler, const EvalWindows* valid, Communicator& world);
+  // Compares data sets, tokenizer.path and the model, as far as descriptions tell (on rank 0): what is named wrongly is
+  // refused before anything is touched. Errors: Workload::check_descriptions.
+  LaunchData(const CampaignSpec& spec, const RunData& data, Communicator& world);
 
-  // Finds out what the files hold. What is not kept beside them (data/token_file_content.h) is read, once: ranks that
-  // see the same files share the work; ranks that see files of their own (staged to a node, say) read those. Throws
-  // ErrorKind::kData where ranks see different content, and as check_content does.
+  // Finds out what the files hold. What is not kept beside them (DataSet::kept_content) is read, once: ranks that see
+  // the same files share the work; ranks that see files of their own (staged to a node, say) read those. Throws
+  // ErrorKind::kData where ranks see different content, and as Workload::check_contents does.
   void read_contents(Communicator& world);
 
   const DataIdentity& identity() const { return identity_; }
@@ -35,12 +33,11 @@ class LaunchData {
   nlohmann::json record() const;
 
  private:
-  void check_contents() const;
+  const Workload& kind() const { return workload(spec_.model.workload); }
 
   const CampaignSpec& spec_;
-  std::vector<NamedTokenFile> files_;  // training files in order, then the validation file; described on rank 0
-  std::vector<TokenFileContent> contents_;
-  int64_t pieces_ = 0;  // of tokenizer.path; 0: none is named. Rank 0
+  std::vector<NamedDataSet> sets_;  // training sets in order, then the validation set
+  std::vector<DataContent> contents_;
   DataIdentity identity_;
 };
 

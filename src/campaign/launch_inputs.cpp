@@ -5,10 +5,7 @@
 namespace nexus {
 
 LaunchInputs::LaunchInputs(const CampaignSpec& spec, Communicator& world)
-    : sampler(spec.data, spec.seed, spec.model.vocab) {
-  if (!spec.data.valid.empty()) valid.emplace(spec.data.valid, spec.data.context, spec.model.vocab);
-  files.emplace(spec, sampler, valid ? &*valid : nullptr, world);
-}
+    : data(open_data(spec.data, spec.model, spec.seed)), files(spec, data, world) {}
 
 TrainState ancestor_state(const CampaignSpec& spec, const Checkpoint& checkpoint) {
   TrainState ancestor = train_state_from_json(checkpoint.state(), spec.init_from);
@@ -27,8 +24,7 @@ DataReview require_inputs(const CampaignSpec& spec, Communicator& world) {
   // A run that has begun does not read its ancestor again.
   if (!spec.init_from.empty() && list_checkpoints(RunFolder{spec.out}).empty())
     static_cast<void>(ancestor_state(spec, Checkpoint(spec.init_from, /*verify_data=*/false)));
-  return world.rank() == 0 ? review_data(spec, inputs.sampler, tokens_of_ancestors(spec, inputs.sampler))
-                           : DataReview{};
+  return world.rank() == 0 ? review_data(spec, inputs.data, units_of_ancestors(spec, inputs.data)) : DataReview{};
 }
 
 }  // namespace nexus

@@ -1,13 +1,11 @@
-// What a launch reads before its first step: token files, tokenizer, ancestor.
+// What a launch reads before its first step: data sets, tokenizer, ancestor.
 #pragma once
-
-#include <optional>
 
 #include "campaign/data_review.h"
 #include "campaign/launch_data.h"
 #include "checkpoint/checkpoint.h"
 #include "comm/communicator.h"
-#include "data/sampler.h"
+#include "model/workload.h"
 #include "spec/campaign_spec.h"
 #include "train/train_state.h"
 
@@ -15,9 +13,8 @@ namespace nexus {
 
 // The campaign's data, opened. Collective; `spec` must outlive it.
 struct LaunchInputs {
-  Sampler sampler;
-  std::optional<EvalWindows> valid;  // nothing: data.valid names no file
-  std::optional<LaunchData> files;   // set
+  RunData data;
+  LaunchData files;
   LaunchInputs(const CampaignSpec& spec, Communicator& world);
   LaunchInputs(const LaunchInputs&) = delete;
   LaunchInputs& operator=(const LaunchInputs&) = delete;
@@ -27,7 +24,7 @@ struct LaunchInputs {
 TrainState ancestor_state(const CampaignSpec& spec, const Checkpoint& checkpoint);
 
 // For those who ask beforehand (train --dry-run): opens the data, and what init_from and tokenizer.path name, and
-// throws what the launch would throw. Collective. Reads no tensors and no tokens. What the launch would say of the
+// throws what the launch would throw. Collective. Reads no tensors and no samples. What the launch would say of the
 // data, complete on rank 0.
 DataReview require_inputs(const CampaignSpec& spec, Communicator& world);
 

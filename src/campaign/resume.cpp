@@ -49,8 +49,8 @@ TrainState read_state(RunSession& session, const Checkpoint& checkpoint) {
 // Settings and data that are other ones than the state's; recorded once none is refused. Whether there are any.
 bool accept_changes(const LaunchContext& context, TrainState& state) {
   std::vector<FrozenChange> changes = accept_settings(context.input, context.launch, state);
-  for (FrozenChange& change : accept_data(context.spec(), context.launch, context.data.sampler.index_digest(),
-                                          context.data.files->identity(), state))
+  for (FrozenChange& change : accept_data(context.spec(), context.launch, context.inputs.data.train.index_digest(),
+                                          context.inputs.files.identity(), state))
     changes.push_back(std::move(change));
   for (const FrozenChange& change : changes) {
     if (context.session.grid().rank() == 0)

@@ -24,14 +24,14 @@ void begin_stage(const LaunchContext& context, size_t stage, Training& training)
   require_agreement(context, training);
 }
 
-GrowthBatch growth_batch(const LaunchInputs& data, const Model& model, int64_t context) {
+GrowthBatch growth_batch(const RunData& data, const Model& model, int64_t context) {
   const int64_t samples = data.valid ? std::min(kGrowthSamples, data.valid->count()) : kGrowthSamples;
   GrowthBatch batch{context, {model.batch_fields(context), samples}};
   for (int64_t s = 0; s < samples; ++s) {
     if (data.valid)
       data.valid->fetch(s * data.valid->count() / samples, batch.data.batch(), s);
     else
-      data.sampler.fetch(s, batch.data.batch(), s);
+      data.train.fetch(s, batch.data.batch(), s);
   }
   return batch;
 }
@@ -42,7 +42,7 @@ void grow(const LaunchContext& context, size_t stage, const std::string& from_st
   TrainState& state = training.state;
   const progress::Phase phase(fmt::format("growing into stage {}", state.stage()));
   GrowthOutcome outcome = grow_trained(context.session.grid(), *training.trained, options, spec.seed,
-                                       growth_batch(context.data, training.trained->model, spec.data.context),
+                                       growth_batch(context.inputs.data, training.trained->model, spec.data.context),
                                        spec.stages[stage].lr.peak, state);
   training.trained = std::move(outcome.grown);
   context.session.records().growth(state, from_stage, outcome.params_before, outcome.params_after, options,
@@ -75,8 +75,8 @@ Training start_training(const LaunchContext& context) {
   Training training;
   TrainState& state = training.state;
   state.seed = spec.seed;
-  state.data_digest = context.data.sampler.index_digest();
-  state.data = context.data.files->identity();
+  state.data_digest = context.inputs.data.train.index_digest();
+  state.data = context.inputs.files.identity();
   state.flops_def = spec.account.flops_def;
   if (!spec.init_from.empty()) {
     load_ancestor(context, training);

@@ -15,7 +15,7 @@ struct LaunchContext {
   const LaunchOptions& launch;
   Backend& backend;
   RunSession& session;
-  const LaunchInputs& data;
+  const LaunchInputs& inputs;
   Sharding sharding;
 
   const CampaignSpec& spec() const { return input.spec; }

@@ -1,27 +1,15 @@
 #include "cli/bench_step.h"
 
 #include <algorithm>
-#include <cstring>
 
-#include "core/rng.h"
 #include "growth/grow.h"
+#include "model/workload.h"
 #include "params/replication.h"
 #include "plan/plan.h"
 #include "system/clock.h"
 
 namespace nexus {
 namespace {
-
-// Tokens are drawn once and handed out by copying, as those of a token file are: a step must not wait for a generator
-// of random numbers.
-std::vector<int32_t> draw_tokens(const ModelConfig& config, int64_t context, uint64_t seed) {
-  constexpr int64_t kLeast = 1 << 20;
-  const RandomStream random(seed, "bench tokens");
-  std::vector<int32_t> tokens(static_cast<size_t>(std::max(kLeast, 4 * context)));
-  for (size_t i = 0; i < tokens.size(); ++i)
-    tokens[i] = static_cast<int32_t>(random.below(i, static_cast<uint64_t>(config.vocab)));
-  return tokens;
-}
 
 AdamW adamw_of(const OptimizerSpec& spec) {
   return {spec.beta1, spec.beta2, spec.eps, spec.clip};
@@ -38,7 +26,7 @@ StepBench::StepBench(const CampaignSpec& spec, Backend& backend, ProcessGrid& gr
       runner_(backend, grid, model_, params_, layout_, spec.safety,
               {spec.precision.recompute, spec.precision.deterministic}),
       optimizer_(adamw_of(spec.optimizer), spec.optimizer.weight_decay, {first_generation(config_)}),
-      tokens_(draw_tokens(config_, spec.data.context, spec.seed)) {
+      random_samples_(workload(config_.workload).random_samples(spec.data.context, config_, spec.seed)) {
   params_.initialize(spec.seed);
 }
 
@@ -49,18 +37,11 @@ std::unique_ptr<StepBench> StepBench::make(const CampaignSpec& spec, Backend& ba
   return bench;
 }
 
-void StepBench::fetch(int64_t sample, const Batch& batch, int64_t row) const {
-  const auto bytes = static_cast<size_t>(layout_.context) * sizeof(int32_t);
-  const int64_t begin = sample * layout_.context % (static_cast<int64_t>(tokens_.size()) - layout_.context);
-  std::memcpy(batch.at("tokens").rows(row, 1).data, tokens_.data() + begin, bytes);
-  std::memcpy(batch.at("targets").rows(row, 1).data, tokens_.data() + begin + 1, bytes);
-}
-
 double StepBench::step() {
   constexpr double kLearningRate = 1e-4;
   const double start = steady_seconds();
-  runner_.run([this](int64_t sample, const Batch& batch, int64_t row) { fetch(sample, batch, row); }, optimizer_,
-              {samples_, kLearningRate, kLearningRate, {}});
+  runner_.run([this](int64_t sample, const Batch& batch, int64_t row) { random_samples_->fetch(sample, batch, row); },
+              optimizer_, {samples_, kLearningRate, kLearningRate, {}});
   backend().synchronize();
   samples_ += layout_.samples();
   return steady_seconds() - start;

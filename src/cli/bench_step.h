@@ -10,6 +10,7 @@
 #include "backend/profiler.h"
 #include "comm/process_grid.h"
 #include "core/statistics.h"
+#include "data/data_set.h"
 #include "spec/campaign_spec.h"
 #include "train/step.h"
 
@@ -31,8 +32,6 @@ class StepBench {
   Backend& backend() { return params_.backend(); }
 
  private:
-  void fetch(int64_t sample, const Batch& batch, int64_t row) const;
-
   ModelConfig config_;
   ProcessGrid& grid_;
   Model model_;
@@ -40,7 +39,7 @@ class StepBench {
   BatchLayout layout_;
   StepRunner runner_;
   Optimizer optimizer_;
-  std::vector<int32_t> tokens_;
+  std::unique_ptr<const DataSet> random_samples_;
   int64_t samples_ = 0;
 };
 

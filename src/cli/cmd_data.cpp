@@ -22,6 +22,7 @@
 #include "data/token_file.h"
 #include "data/token_file_info.h"
 #include "data/tokenizer.h"
+#include "workloads/text/token_windows.h"
 
 namespace nexus {
 namespace {
@@ -207,16 +208,15 @@ int run_sample(const SampleFlags& flags) {
   const Tokenizer tokenizer(info ? find_tokenizer(prefix, *info, flags.tokenizer) : flags.tokenizer);
   if (info && !info->tokenizer_digest.empty() && info->tokenizer_digest != tokenizer.digest())
     warn("these tokens were made by another tokenizer: what follows is not their text");
-  DataOptions options;
-  options.train = {{prefix, 1.0}};
-  options.context = flags.context;
-  const Sampler sampler(options, flags.seed, tokenizer.vocab_size());
-  const HostBatch sample(sampler.fields(), 1);
+  std::vector<Sampler::Weighted> files;
+  files.push_back({std::make_unique<TokenWindows>(prefix, flags.context, tokenizer.vocab_size()), 1.0});
+  const Sampler sampler(std::move(files), flags.seed);
+  const HostBatch sample(sampler[0].fields(), 1);
   const auto* ids = sample.batch().at("tokens").as<int32_t>();
   for (int64_t i = 0; i < flags.count; ++i) {
     sampler.fetch(i, sample.batch(), 0);
     const SampleLocation place = sampler.locate(i);
-    fmt::print("--- sample {} epoch {} window {} of {}\n", i, place.epoch, place.window, sampler.samples_per_epoch());
+    fmt::print("--- sample {} epoch {} window {} of {}\n", i, place.epoch, place.index, sampler.samples_per_epoch());
     fmt::print("{}\n", printable(tokenizer.decode({ids, static_cast<size_t>(flags.context)})));
   }
   return 0;

@@ -14,9 +14,8 @@
 #include "core/files.h"
 #include "core/log.h"
 #include "core/units.h"
-#include "data/data_check.h"
-#include "data/sampler.h"
 #include "model/architecture.h"
+#include "model/workload.h"
 #include "train/checkpoint_io.h"
 
 namespace nexus {
@@ -65,14 +64,15 @@ GrowthOptions growth_options(const GrowArguments& arguments) {
 
 std::optional<GrowthBatch> check_batch(const GrowArguments& arguments, const TrainState& state) {
   if (arguments.check.empty()) return std::nullopt;
-  const EvalWindows windows(arguments.check, arguments.context, state.model.vocab);
-  const TokenizerIdentity trained_on{arguments.in, state.data.tokenizer};
-  const NamedTokenFile named = name_token_file("--check", windows.file());
-  check_descriptions({named}, trained_on, state.model.vocab);
-  check_content(named, content_of(windows.file()), state.model.vocab);
-  const int64_t samples = std::min(kCheckSamples, windows.count());
+  const Workload& kind = workload(state.model.workload);
+  const std::unique_ptr<const DataSet> set = kind.open(arguments.check, arguments.context, state.model);
+  const Encoder trained_on{"", state.data.tokenizer, arguments.in};
+  const std::vector<NamedDataSet> named{{"--check", set.get()}};
+  kind.check_descriptions(named, trained_on, state.model);
+  kind.check_contents(named, {content_of(*set)}, trained_on, state.model);
+  const int64_t samples = std::min(kCheckSamples, set->count());
   GrowthBatch batch{arguments.context, {Model(state.model).batch_fields(arguments.context), samples}};
-  for (int64_t s = 0; s < samples; ++s) windows.fetch(s * windows.count() / samples, batch.data.batch(), s);
+  for (int64_t s = 0; s < samples; ++s) set->fetch(s * set->count() / samples, batch.data.batch(), s);
   return batch;
 }
 

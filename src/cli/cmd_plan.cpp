@@ -59,7 +59,7 @@ int plan(const PlanArguments& arguments) {
   const DataReview review = review_data(loaded.spec);
   for (const std::string& warning : review.warnings) warn_text(warning);
   for (const DatasetUse& use : review.datasets)
-    document["data"].push_back({{"path", use.path}, {"tokens", use.tokens}, {"epochs", use.passes}});
+    document["data"].push_back({{"path", use.path}, {"tokens", use.units}, {"epochs", use.passes}});
   for (const std::string& line : review.lines) text += line + "\n";
   std::fputs((arguments.json ? json_text(document, 2) + "\n" : text).c_str(), stdout);
   return 0;

@@ -93,11 +93,12 @@ void keep_content(const TokenFile& file, const TokenFileContent& content) {
   }
 }
 
-ContentReader::ContentReader(const TokenFile& file) : file_(file), bin_(file.prefix() + ".bin"), block_(kBlockBytes) {
+TokenFileReader::TokenFileReader(const TokenFile& file)
+    : file_(file), bin_(file.prefix() + ".bin"), block_(kBlockBytes) {
   require_unchanged(file_.bin_stamp(), bin_.stamp(), bin_.path());
 }
 
-bool ContentReader::read(int64_t max_bytes) {
+bool TokenFileReader::read(int64_t max_bytes) {
   for (int64_t read_bytes = 0; read_bytes < std::max<int64_t>(max_bytes, 1);) {
     size_t filled = 0;
     while (filled < block_.size()) {
@@ -118,7 +119,7 @@ bool ContentReader::read(int64_t max_bytes) {
   return true;
 }
 
-void ContentReader::look_at_ids(const char* bytes, size_t size_bytes) {
+void TokenFileReader::look_at_ids(const char* bytes, size_t size_bytes) {
   const auto token = static_cast<size_t>(token_bytes(file_.type()));
   const int64_t first = done_bytes_ / static_cast<int64_t>(token);
   if (file_.type() == TokenType::kUint16)
@@ -127,13 +128,13 @@ void ContentReader::look_at_ids(const char* bytes, size_t size_bytes) {
     find_largest<uint32_t>(bytes, size_bytes / token, first, content_);
 }
 
-TokenFileContent ContentReader::content() const {
+TokenFileContent TokenFileReader::content() const {
   NX_CHECK(!content_.bin_digest.empty(), "{} of {} bytes are read", done_bytes_, file_.bin_bytes());
   return content_;
 }
 
 TokenFileContent read_content(const TokenFile& file) {
-  ContentReader reader(file);
+  TokenFileReader reader(file);
   while (reader.read(int64_t{1} << 30)) {
   }
   return reader.content();

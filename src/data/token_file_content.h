@@ -36,9 +36,9 @@ void keep_content(const TokenFile& file, const TokenFileContent& content);
 
 // Reads a token file from its first byte to its last, some at a time, so that ranks can read together and show signs of
 // life. Errors: ErrorKind::kIo; kData where the file changes meanwhile.
-class ContentReader {
+class TokenFileReader {
  public:
-  explicit ContentReader(const TokenFile& file);
+  explicit TokenFileReader(const TokenFile& file);
   // Reads at least one and about `max_bytes` more; false at the end.
   bool read(int64_t max_bytes);
   int64_t done_bytes() const { return done_bytes_; }

@@ -17,4 +17,21 @@ const Workload& workload(const std::string& name) {
               near.empty() ? fmt::format("use {}", fmt::join(names, " or ")) : "did you mean " + near + "?");
 }
 
+std::vector<NamedDataSet> RunData::named() const {
+  std::vector<NamedDataSet> sets;
+  for (size_t i = 0; i < train.size(); ++i) sets.push_back({fmt::format("data.train.{}.path", i), &train[i]});
+  if (valid) sets.push_back({"data.valid", valid.get()});
+  return sets;
+}
+
+RunData open_data(const DataOptions& options, const ModelConfig& config, uint64_t seed) {
+  const Workload& kind = workload(config.workload);
+  std::vector<Sampler::Weighted> sets;
+  for (const DatasetRef& each : options.train)
+    sets.push_back({kind.open(each.path, options.context, config), each.weight});
+  RunData data{Sampler(std::move(sets), seed), nullptr};
+  if (!options.valid.empty()) data.valid = kind.open(options.valid, options.context, config);
+  return data;
+}
+
 }  // namespace nexus

@@ -1,17 +1,27 @@
-// What nexus has to know of a kind of data that models are trained on: the layers between samples and the residual
-// stream, and how its progress is counted. One folder of workloads/ each, and one line of workloads/workloads.cpp;
-// nothing else in nexus names one.
+// What nexus has to know of a kind of data that models are trained on: its files, the layers between samples and the
+// residual stream, and how its progress is counted. One folder of workloads/ each, and one line of
+// workloads/workloads.cpp; nothing else in nexus names one.
 #pragma once
 
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "data/data_options.h"
+#include "data/sampler.h"
 #include "layers/input_layer.h"
 #include "layers/output_layer.h"
 #include "model/model_config.h"
+#include "records/eval_record.h"
 
 namespace nexus {
+
+// What has made the samples out of what they stand for (of text: the tokenizer), as far as somebody says.
+struct Encoder {
+  std::string path{};                // tokenizer.path; empty: not named
+  std::string digest{}, named_by{};  // without a path: a digest that is known, and who says so
+};
 
 class Workload {
  public:
@@ -23,7 +33,47 @@ class Workload {
   virtual std::unique_ptr<InputLayer> input_layer(const ModelConfig& config, ParamTable& table) const = 0;
   virtual std::unique_ptr<OutputLayer> output_layer(const ModelConfig& config, const InputLayer& input,
                                                     ParamTable& table) const = 0;
+
+  virtual std::string loss_unit() const = 0;  // "nats/token"
+  // What else an evaluation over `loss.count` samples of `valid` tells. `sums` as in train/evaluation.h.
+  virtual std::vector<Figure> metrics(const DataSet& valid, const Figure& loss,
+                                      const std::vector<double>& sums) const = 0;
+
+  // --- data. Errors name the configuration key.
+  virtual std::string unit() const = 0;  // of a position, which progress is counted in: "tokens"
+  // The files that a path of the configuration stands for.
+  virtual std::vector<std::string> files_of(const std::string& path) const = 0;
+  // Samples of `context` positions each. Throws ErrorKind::kData.
+  virtual std::unique_ptr<const DataSet> open(const std::string& path, int64_t context,
+                                              const ModelConfig& config) const = 0;
+  // Samples that mean nothing, to be timed: drawn once, so that a step does not wait for random numbers.
+  virtual std::unique_ptr<const DataSet> random_samples(int64_t context, const ModelConfig& config,
+                                                        uint64_t seed) const = 0;
+  // Whether the sets, what encoded them and the model belong together, as far as
+  // descriptions tell. Throws ErrorKind::kConfig or kData. The digest of what encoded them; empty: nobody knows it.
+  virtual std::string check_descriptions(const std::vector<NamedDataSet>& sets, const Encoder& encoder,
+                                         const ModelConfig& config) const = 0;
+  // The same as far as their bytes tell; `contents` in the order of the sets.
+  virtual void check_contents(const std::vector<NamedDataSet>& sets, const std::vector<DataContent>& contents,
+                              const Encoder& encoder, const ModelConfig& config) const = 0;
+  // For run.json: what a set holds, and what of the model decides how it is read.
+  virtual nlohmann::json describe(const DataSet& set, const DataContent& content) const = 0;
+  virtual nlohmann::json describe(const ModelConfig& config) const = 0;
+  // Why validation samples are believed to be trained on, as the end of a sentence about `valid`; empty: nothing tells
+  // so. Cheap enough for every launch.
+  virtual std::string overlap_reason(const DataSet& valid, const DataSet& train) const = 0;
 };
+
+// What a run reads.
+struct RunData {
+  Sampler train;
+  std::unique_ptr<const DataSet> valid;  // null: no evaluation
+
+  // All of them with the keys that name them, training sets first.
+  std::vector<NamedDataSet> named() const;
+};
+// Throws ErrorKind::kConfig where there is no training data, kData where some cannot be read.
+RunData open_data(const DataOptions& options, const ModelConfig& config, uint64_t seed);
 
 // In workloads/workloads.cpp; a program that links a list of its own has that one.
 const std::vector<const Workload*>& all_workloads();

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "comm/process_grid.h"
-#include "data/sampler.h"
 #include "model/model.h"
+#include "model/workload.h"
 #include "records/eval_record.h"
 #include "spec/train_options.h"
 
@@ -27,12 +27,13 @@ const char* name_of(EvalEvent event);
 struct EvalContext {
   Backend& backend;
   ProcessGrid& grid;
-  Arena& arena;  // has room for evaluation_bytes (train/memory_advice.h) of `micro` windows; to be left as it was found
+  Arena& arena;  // has room for evaluation_bytes (train/memory_advice.h) of `micro` samples; to be left as it was found
   Model& model;
   ParamStore& params;
-  const EvalWindows& windows;
-  int64_t micro = 1;                // windows per rank and pass
-  int64_t max_tokens = 0;           // 0: the whole validation file
+  const DataSet& valid;
+  int64_t context = 0;              // positions of a sample
+  int64_t micro = 1;                // samples per rank and pass
+  int64_t max_tokens = 0;           // positions; 0: the whole validation set
   std::function<bool()> must_stop;  // asked after every pass
 };
 
@@ -51,10 +52,15 @@ const std::vector<const Evaluation*>& all_evaluations();
 // where one was stopped.
 std::optional<EvalRecord> run_evaluations(const EvalContext& context, const EvalSpec& spec, EvalEvent event);
 
-// For evaluations that are means over validation windows: non-overlapping ones of the context length, dealt to the
-// data-parallel ranks in turn, evenly spread over the file where max_tokens does not take them all. `of_window` makes
-// one number of a window's losses, in nats, token by token. The standard error is that of the windows' numbers.
-std::optional<Figure> mean_over_windows(const EvalContext& context, const std::string& name, const std::string& unit,
-                                        const std::function<double(std::span<const double>)>& of_window);
+// For evaluations that are means over validation samples, dealt to the data-parallel ranks in turn, evenly spread over
+// the set where max_tokens does not take them all. `of_sample` makes one number of a sample's losses. The standard
+// error is that of the samples' numbers.
+struct SampleMean {
+  Figure mean;
+  std::vector<double> sums;  // over the samples, of each figure that the output layer gives beside its losses
+};
+std::optional<SampleMean> mean_over_samples(const EvalContext& context, const std::string& name,
+                                            const std::string& unit,
+                                            const std::function<double(std::span<const double>)>& of_sample);
 
 }  // namespace nexus

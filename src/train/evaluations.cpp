@@ -37,7 +37,7 @@ std::optional<EvalRecord> run_evaluations(const EvalContext& context, const Eval
     if (!figures) return std::nullopt;
     for (const Figure& figure : *figures) record.add(figure);
   }
-  record.eval_tokens = record.windows * context.windows.context();
+  record.eval_tokens = record.windows * context.context;
   record.seconds = steady_seconds() - start;
   return record;
 }

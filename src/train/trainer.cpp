@@ -33,7 +33,7 @@ StageTrainer::StageTrainer(RunContext& run, const TrainerOptions& options, const
       state_(state),
       layout_(make_batch_layout(options.batch, options.context, run.grid.dp_rank(), run.grid.dp_size())),
       runner_(run.backend, run.grid, model, params, layout_, options.safety,
-              {options.precision.recompute, options.precision.deterministic, run.valid != nullptr}),
+              {options.precision.recompute, options.precision.deterministic, run.data.valid != nullptr}),
       optimizer_(adamw_of(options.optimizer), options.optimizer.weight_decay, state.generations),
       flops_per_token_(
           training_flops_per_token(state.model, options.context, flops_definition(options.account.flops_def))),
@@ -80,7 +80,7 @@ StageEnd StageTrainer::train() {
     // Whoever asks for a stop may kill soon: the save comes first, and the evaluation is owed to the next launch.
     bool stop = output.stop;
     state_.eval_pending = false;
-    if ((last || eval_due) && run_.valid != nullptr) {
+    if ((last || eval_due) && run_.data.valid != nullptr) {
       state_.eval_pending = stop || !evaluate_now(last ? EvalEvent::kEnd : EvalEvent::kPeriodic);
       stop = stop || state_.eval_pending;
     }
@@ -121,7 +121,7 @@ StepOutput StageTrainer::one_step() {
   const auto poll = [this] { return saves_.with_due_save(run_.requests.poll()); };
   const StepInput input{state_.samples, rate, newest_rate(step, rate), poll};
   const FetchSample fetch = [this](int64_t sample, const Batch& batch, int64_t row) {
-    run_.sampler.fetch(sample, batch, row);
+    run_.data.train.fetch(sample, batch, row);
   };
   const StepOutput output = runner_.run(fetch, optimizer_, input);
   skipped_in_a_row_ = output.updated ? 0 : skipped_in_a_row_ + 1;
@@ -172,7 +172,7 @@ std::optional<int64_t> StageTrainer::device_bytes() {
 }
 
 bool StageTrainer::evaluate_now(EvalEvent event) {
-  if (run_.valid == nullptr) return true;
+  if (run_.data.valid == nullptr) return true;
   runner_.require_finite_state();
   const progress::Phase phase(fmt::format("stage {} evaluation after step {}", state_.stage(), state_.step));
   const EvalContext context{run_.backend,
@@ -180,7 +180,8 @@ bool StageTrainer::evaluate_now(EvalEvent event) {
                             runner_.arena(),
                             model_,
                             params_,
-                            *run_.valid,
+                            *run_.data.valid,
+                            options_.context,
                             options_.batch.micro,
                             options_.eval.max_tokens,
                             [this] { return stop_is_urgent(); }};

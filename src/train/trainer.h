@@ -27,8 +27,7 @@ struct RunContext {
   std::string run_id;
   RunRecords& records;
   StopRequests& requests;
-  const Sampler& sampler;
-  const EvalWindows* valid = nullptr;  // no evaluation without
+  const RunData& data;
   // By the steady clock (system/clock.h): time up to here is in some stage's account. The campaign starts it, so that
   // loading, growth and the last save of a stage count too: into the stage that follows them.
   double counted = 0;

@@ -7,6 +7,7 @@
 
 #include "campaign/launch_data.h"
 #include "core/files.h"
+#include "data/token_file_content.h"
 #include "support/mpi_expect.h"
 #include "support/temp_folder.h"
 
@@ -32,9 +33,8 @@ CampaignSpec write_files(const std::string& folder) {
 }
 
 DataIdentity launch(Communicator& world, const CampaignSpec& spec) {
-  const Sampler sampler(spec.data, 1, spec.model.vocab);
-  const EvalWindows valid(spec.data.valid, spec.data.context, spec.model.vocab);
-  LaunchData data(spec, sampler, &valid, world);
+  const RunData opened = open_data(spec.data, spec.model, 1);
+  LaunchData data(spec, opened, world);
   data.read_contents(world);
   return data.identity();
 }

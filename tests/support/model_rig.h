@@ -38,6 +38,7 @@ class ModelRig {
   Arena& arena() { return arena_; }
   std::span<int32_t> tokens() { return field("tokens"); }
   std::span<int32_t> targets() { return field("targets"); }
+  const Batch& batch() const { return data_.batch(); }
   int64_t rows() const { return batch_ * context_; }
   LayerContext context() {
     return {*backend_, arena_, params_, batch_, context_, Pass::kTraining, nullptr, recompute_};

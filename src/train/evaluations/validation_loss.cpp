@@ -1,7 +1,5 @@
-// The mean loss over the validation windows, whose exponential is the perplexity, and the same in bits per byte of
-// text.
-#include <numbers>
-
+// The mean loss over the validation samples, and what the workload makes of it and of the other figures of its output
+// layer: of text the loss in bits per byte.
 #include "train/evaluation.h"
 
 namespace nexus {
@@ -14,13 +12,11 @@ double mean(std::span<const double> losses) {
 }
 
 std::optional<std::vector<Figure>> run(const EvalContext& context) {
-  const std::optional<Figure> loss = mean_over_windows(context, kLossFigure, "nats/token", mean);
+  const Workload& kind = workload(context.model.config().workload);
+  const std::optional<SampleMean> loss = mean_over_samples(context, kLossFigure, kind.loss_unit(), mean);
   if (!loss) return std::nullopt;
-  std::vector<Figure> figures{*loss};
-  if (const double bytes = context.windows.bytes_per_token().value_or(0.0); bytes > 0) {
-    const auto of_bytes = [bytes](double nats) { return nats / std::numbers::ln2 / bytes; };
-    figures.push_back({kBitsPerByteFigure, "bits/byte", of_bytes(loss->value), of_bytes(loss->se), loss->count});
-  }
+  std::vector<Figure> figures{loss->mean};
+  for (Figure& figure : kind.metrics(context.valid, loss->mean, loss->sums)) figures.push_back(std::move(figure));
   return figures;
 }
 

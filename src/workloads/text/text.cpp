@@ -1,14 +1,78 @@
 #include "workloads/text/text.h"
 
+#include <algorithm>
+#include <cstring>
+#include <numbers>
+#include <optional>
+
+#include "core/log.h"
+#include "core/rng.h"
+#include "data/data_check.h"
+#include "data/text_overlap.h"
 #include "layers/embedding.h"
 #include "layers/head.h"
+#include "workloads/text/token_windows.h"
 
 namespace nexus {
 namespace {
 
+using nlohmann::json;
+
+const TokenFile& file_of(const DataSet& set) {
+  return dynamic_cast<const TokenWindows&>(set).file();
+}
+
+std::vector<NamedTokenFile> token_files(const std::vector<NamedDataSet>& sets) {
+  std::vector<NamedTokenFile> files;
+  for (const NamedDataSet& each : sets) files.push_back(name_token_file(each.key, file_of(*each.set)));
+  return files;
+}
+
+std::optional<TokenizerIdentity> tokenizer_of(const Encoder& encoder) {
+  if (!encoder.path.empty()) return identify_tokenizer(encoder.path);
+  if (encoder.named_by.empty()) return std::nullopt;
+  return TokenizerIdentity{encoder.named_by, encoder.digest};
+}
+
+// Ids without meaning. They are drawn once and handed out by copying, as those of a token file are.
+class RandomTokens : public DataSet {
+ public:
+  RandomTokens(int64_t context, int64_t vocab, uint64_t seed) : context_(context) {
+    constexpr int64_t kLeast = 1 << 20;
+    const RandomStream random(seed, "bench tokens");
+    tokens_.resize(static_cast<size_t>(std::max(kLeast, 4 * context)));
+    for (size_t i = 0; i < tokens_.size(); ++i)
+      tokens_[i] = static_cast<int32_t>(random.below(i, static_cast<uint64_t>(vocab)));
+  }
+
+  const std::string& path() const override { return path_; }
+  BatchFields fields() const override {
+    return {{"tokens", DType::kI32, {context_}}, {"targets", DType::kI32, {context_}}};
+  }
+  int64_t count() const override { return INT64_MAX / context_; }
+  int64_t units() const override { return static_cast<int64_t>(tokens_.size()); }
+  void fetch(int64_t index, const Batch& batch, int64_t row) const override {
+    const auto bytes = static_cast<size_t>(context_) * sizeof(int32_t);
+    const int64_t begin = index * context_ % (units() - context_);
+    std::memcpy(batch.at("tokens").rows(row, 1).data, tokens_.data() + begin, bytes);
+    std::memcpy(batch.at("targets").rows(row, 1).data, tokens_.data() + begin + 1, bytes);
+  }
+  std::string index_digest() const override { return ""; }
+  std::string stamp() const override { return ""; }
+  int64_t content_bytes() const override { return 0; }
+  std::unique_ptr<ContentReader> content_reader() const override { return nullptr; }
+  bool holds_same(const DataSet&) const override { return false; }
+
+ private:
+  int64_t context_;
+  std::string path_ = "random tokens";
+  std::vector<int32_t> tokens_;
+};
+
 class Text : public Workload {
  public:
   std::string name() const override { return "text"; }
+  std::string unit() const override { return "tokens"; }
 
   std::unique_ptr<InputLayer> input_layer(const ModelConfig& config, ParamTable& table) const override {
     return std::make_unique<Embedding>(table, "embed.weight", config.vocab, config.d);
@@ -17,6 +81,61 @@ class Text : public Workload {
                                             ParamTable& table) const override {
     if (config.tie) return std::make_unique<Head>(table, dynamic_cast<const Embedding&>(input).param());
     return std::make_unique<Head>(table, "head.weight", config.vocab, config.d);
+  }
+
+  std::string loss_unit() const override { return "nats/token"; }
+  std::vector<Figure> metrics(const DataSet& valid, const Figure& loss, const std::vector<double>&) const override {
+    const double bytes = dynamic_cast<const TokenWindows&>(valid).bytes_per_token().value_or(0.0);
+    if (!(bytes > 0)) return {};
+    const auto of_bytes = [bytes](double nats) { return nats / std::numbers::ln2 / bytes; };
+    return {{kBitsPerByteFigure, "bits/byte", of_bytes(loss.value), of_bytes(loss.se), loss.count}};
+  }
+
+  std::vector<std::string> files_of(const std::string& path) const override { return {path + ".idx", path + ".bin"}; }
+  std::unique_ptr<const DataSet> open(const std::string& path, int64_t context,
+                                      const ModelConfig& config) const override {
+    return std::make_unique<TokenWindows>(path, context, config.vocab);
+  }
+  std::unique_ptr<const DataSet> random_samples(int64_t context, const ModelConfig& config,
+                                                uint64_t seed) const override {
+    return std::make_unique<RandomTokens>(context, config.vocab, seed);
+  }
+
+  std::string check_descriptions(const std::vector<NamedDataSet>& sets, const Encoder& encoder,
+                                 const ModelConfig& config) const override {
+    return nexus::check_descriptions(token_files(sets), tokenizer_of(encoder), config.vocab);
+  }
+  void check_contents(const std::vector<NamedDataSet>& sets, const std::vector<DataContent>& contents,
+                      const Encoder& encoder, const ModelConfig& config) const override {
+    const std::vector<NamedTokenFile> files = token_files(sets);
+    const std::optional<TokenizerIdentity> tokenizer = tokenizer_of(encoder);
+    for (size_t i = 0; i < files.size(); ++i) {
+      const TokenFileContent content = token_file_content_from_json(contents[i].facts);
+      check_content(files[i], content, config.vocab);
+      // Some programs add ids of their own to a tokenizer's.
+      if (tokenizer && tokenizer->pieces > 0 && content.largest_id >= tokenizer->pieces)
+        warn("{} ({}): token {} has id {}, but the tokenizer has {} pieces: was the file made by another one?",
+             files[i].key, files[i].file->prefix(), content.largest_at, content.largest_id, tokenizer->pieces);
+    }
+  }
+
+  json describe(const DataSet& set, const DataContent& content) const override {
+    const TokenFile& file = file_of(set);
+    json document{{"path", file.prefix()},
+                  {"tokens", file.tokens()},
+                  {"type", content.type},
+                  {"bin_digest", content.digest},
+                  {"idx_digest", file.index_digest()},
+                  {"largest_id", content.facts.at("largest_id")}};
+    if (const auto info = read_token_file_info(file.prefix())) {
+      document["tokenizer_digest"] = info->tokenizer_digest;
+      document["vocab_size"] = info->vocab_size;
+    }
+    return document;
+  }
+  json describe(const ModelConfig& config) const override { return {{"V", config.vocab}}; }
+  std::string overlap_reason(const DataSet& valid, const DataSet& train) const override {
+    return same_text_reason(valid.path(), train.path());
   }
 };
 

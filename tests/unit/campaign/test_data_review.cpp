@@ -89,8 +89,8 @@ TEST_F(DataReviewTest, TheSameDataUnderSeveralNamesIsCountedOnce) {
 }
 
 TEST_F(DataReviewTest, WhatTheAncestorsReadCounts) {
-  const Sampler sampler(spec_.data, spec_.seed, spec_.model.vocab);
-  const DataReview review = review_data(spec_, sampler, /*inherited_tokens=*/200);
+  const RunData data = open_data(spec_.data, spec_.model, spec_.seed);
+  const DataReview review = review_data(spec_, data, /*inherited_units=*/200);
   EXPECT_NEAR(review.datasets[0].inherited, 2.5, 1e-9);
   EXPECT_THAT(review.lines, ElementsAre(HasSubstr("epochs base 2 init_from 2.5 all 4.5")));
   EXPECT_THAT(review.warnings, ElementsAre(AllOf(HasSubstr("the lineage"), HasSubstr("4.5 times"))));

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "core/files.h"
+#include "data/token_file_content.h"
 #include "support/expect_error.h"
 #include "support/temp_folder.h"
 
@@ -47,13 +48,11 @@ class LaunchDataTest : public ::testing::Test {
     nlohmann::json record;
   };
   Launch launch() {
-    const Sampler sampler(spec_.data, 1, spec_.model.vocab);
-    std::optional<EvalWindows> valid;
-    if (!spec_.data.valid.empty()) valid.emplace(spec_.data.valid, kContext, spec_.model.vocab);
+    const RunData opened = open_data(spec_.data, spec_.model, 1);
     const auto world = make_self_communicator();
-    LaunchData data(spec_, sampler, valid ? &*valid : nullptr, *world);
+    LaunchData data(spec_, opened, *world);
     data.read_contents(*world);
-    return {data.identity(), sampler.index_digest(), data.record()};
+    return {data.identity(), opened.train.index_digest(), data.record()};
   }
   // The changes that a launch finds in a run that was begun by `first`.
   std::vector<FrozenChange> changes(const Launch& first) {

@@ -137,11 +137,11 @@ TEST_F(ContentTest, AFolderThatCannotBeWrittenCostsAWarningOnly) {
 
 TEST_F(ContentTest, AFileThatChangesWhileItIsReadIsRefused) {
   const TokenFile file = open();
-  ContentReader reader(file);
+  TokenFileReader reader(file);
   wait_for_a_later_tick(prefix_ + ".bin");
   write_file(prefix_ + ".bin", "0123456789");
   EXPECT_NEXUS_ERROR(reader.read(1 << 20), ErrorKind::kData, HasSubstr("changes while it is read"));
-  EXPECT_NEXUS_ERROR(const ContentReader again(file), ErrorKind::kData, HasSubstr("a.bin"));
+  EXPECT_NEXUS_ERROR(const TokenFileReader again(file), ErrorKind::kData, HasSubstr("a.bin"));
 }
 
 }  // namespace

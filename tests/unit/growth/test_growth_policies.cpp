@@ -43,8 +43,8 @@ Grown grow(const GrowthPolicy& policy, const ParamTable& before, const ParamTabl
     for (double& value : values) value = next++;
     from.set_weights(index, values.data());
   }
-  backend->copy(from.master(), from.moment1());
-  backend->copy(from.master(), from.moment2());
+  backend->run(ops::Copy{.from = from.master(), .to = from.moment1()});
+  backend->run(ops::Copy{.from = from.master(), .to = from.moment2()});
   GrowthOptions options;
   options.policy = &policy;
   options.moments = moments;

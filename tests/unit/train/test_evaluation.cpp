@@ -26,19 +26,26 @@ class EvaluationTest : public ::testing::Test {
     writer.append(ids.data(), static_cast<int64_t>(ids.size()));
     writer.end_document();
     writer.finish();
-    windows_.emplace(folder_ / "v", kContext, rig_.model().config().vocab);
+    windows_ = workload("text").open(folder_ / "v", kContext, rig_.model().config());
   }
 
   EvalContext context(int64_t max_tokens = 0) {
-    return {rig_.params().backend(), grid_, arena_, rig_.model(), rig_.params(), *windows_, kMicro, max_tokens, [this] {
-              return passes_++ == stop_at_;
-            }};
+    return {rig_.params().backend(),
+            grid_,
+            arena_,
+            rig_.model(),
+            rig_.params(),
+            *windows_,
+            kContext,
+            kMicro,
+            max_tokens,
+            [this] { return passes_++ == stop_at_; }};
   }
 
   // One window's losses, by themselves.
   std::vector<double> losses_of(int64_t window) const {
     testing::ModelRig one(rig_.model().config(), DType::kF64, 1, kContext);
-    windows_->fetch(window, one.tokens().data(), one.targets().data());
+    windows_->fetch(window, one.batch(), 0);
     one.evaluate();
     return one.losses();
   }
@@ -46,7 +53,7 @@ class EvaluationTest : public ::testing::Test {
   TempFolder folder_;
   mutable testing::ModelRig rig_;
   ProcessGrid grid_{make_self_communicator(), 1, 1};
-  std::optional<EvalWindows> windows_;
+  std::unique_ptr<const DataSet> windows_;
   Arena arena_ = testing::poisoned_arena(
       evaluation_bytes({rig_.model().config(), DType::kF64, BatchLayout{kContext, kMicro, 1}, {}, {}}));
   int passes_ = 0, stop_at_ = -1;
@@ -90,16 +97,18 @@ TEST_F(EvaluationTest, OfOneWindowHasNoStandardError) {
   EXPECT_TRUE(std::isnan(record->loss_se));
 }
 
-TEST_F(EvaluationTest, AFigureOfWindowsSeesEachWindowsLossesTokenByToken) {
+TEST_F(EvaluationTest, AMeanOverSamplesSeesEachWindowsLossesTokenByToken) {
   const auto last = [](std::span<const double> losses) { return losses.size() == kContext ? losses.back() : NAN; };
-  const std::optional<Figure> figure = mean_over_windows(context(), "last_loss", "nats/token", last);
-  ASSERT_TRUE(figure);
+  const std::optional<SampleMean> found = mean_over_samples(context(), "last_loss", "nats/token", last);
+  ASSERT_TRUE(found);
+  EXPECT_TRUE(found->sums.empty()) << "text has no figures beside its losses";
+  const Figure& figure = found->mean;
   std::vector<double> expected;
   for (int64_t window = 0; window < 7; ++window) expected.push_back(losses_of(window).back());
-  EXPECT_NEAR(figure->value, mean_of(expected), kRounding);
-  EXPECT_EQ(figure->name, "last_loss");
-  EXPECT_EQ(figure->unit, "nats/token");
-  EXPECT_EQ(figure->count, 7);
+  EXPECT_NEAR(figure.value, mean_of(expected), kRounding);
+  EXPECT_EQ(figure.name, "last_loss");
+  EXPECT_EQ(figure.unit, "nats/token");
+  EXPECT_EQ(figure.count, 7);
 }
 
 TEST_F(EvaluationTest, GivesWayToAStopBetweenPasses) {
