@@ -49,8 +49,8 @@ class Workload {
   // Samples that mean nothing, to be timed: drawn once, so that a step does not wait for random numbers.
   virtual std::unique_ptr<const DataSet> random_samples(int64_t context, const ModelConfig& config,
                                                         uint64_t seed) const = 0;
-  // Whether the sets, what encoded them and the model belong together, as far as
-  // descriptions tell. Throws ErrorKind::kConfig or kData. The digest of what encoded them; empty: nobody knows it.
+  // Whether the sets, what encoded them and the model belong together, as far as descriptions tell. Throws
+  // ErrorKind::kConfig or kData. The digest of what encoded them; empty: nobody knows it.
   virtual std::string check_descriptions(const std::vector<NamedDataSet>& sets, const Encoder& encoder,
                                          const ModelConfig& config) const = 0;
   // The same as far as their bytes tell; `contents` in the order of the sets.
