@@ -2,6 +2,7 @@
 
 #include "core/units.h"
 #include "model/model.h"
+#include "model/workload.h"
 
 namespace nexus {
 namespace {
@@ -48,8 +49,9 @@ double training_flops_per_token(const ModelConfig& config, int64_t context, Flop
   const auto tokens = static_cast<double>(context), layers = static_cast<double>(config.layers);
   const auto width = static_cast<double>(config.heads * config.head_dim());
   const auto all = static_cast<double>(table.count());
+  const double pairs = workload(config.workload).mask() == AttentionMask::kCausal ? 2.0 : 4.0;
   switch (definition) {
-    case FlopsDefinition::kGemmCausal: return 3.0 * (2.0 * gemm_elements(table) + 2.0 * tokens * width * layers);
+    case FlopsDefinition::kGemmCausal: return 3.0 * (2.0 * gemm_elements(table) + pairs * tokens * width * layers);
     case FlopsDefinition::kPalm: return 6.0 * all + 12.0 * layers * width * tokens;
     case FlopsDefinition::k6N: return 6.0 * all;
     case FlopsDefinition::k6NNonEmbedding: return 6.0 * non_embedding_elements(table);

@@ -9,10 +9,10 @@
 
 namespace nexus {
 
-// gemm_causal   forward: 2*o*i per matrix [o, i], causal attention 2*T*D per layer, head 2*V*D; training 3x. Exact.
-// palm          6N + 12*L*D*T          (Chowdhery et al. 2022, appendix B; attention not halved)
-// 6n            6N, all parameters     (Kaplan et al. 2020, with embeddings)
-// 6n_nonemb     6N without embedding and head
+// gemm_causal   forward: 2*o*i per matrix [o, i], attention 2*T*D per layer where it is causal and 4*T*D where not,
+// head 2*V*D; training 3x. Exact. palm          6N + 12*L*D*T          (Chowdhery et al. 2022, appendix B; attention
+// not halved) 6n            6N, all parameters     (Kaplan et al. 2020, with embeddings) 6n_nonemb     6N without
+// embedding and head
 enum class FlopsDefinition { kGemmCausal, kPalm, k6N, k6NNonEmbedding };
 
 const std::vector<std::string>& flops_definition_names();

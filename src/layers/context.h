@@ -25,6 +25,8 @@ struct LayerContext {
   Pass pass = Pass::kTraining;             // set by the model's entry points
   Communicator* tp = nullptr;              // the ranks that share the tensors of `params`; null where that is one
   Recompute recompute = Recompute::kNone;  // of a training pass; the same in its forward and its backward half
+  // i32 [B], set by the model's entry points: of a sample only so many rows mean something. Undefined: all of them.
+  Tensor lengths = {};
 
   int64_t rows() const { return batch * context; }
   int tp_size() const { return params.table().sharding().tp_size; }

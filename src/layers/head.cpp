@@ -90,7 +90,7 @@ int64_t Head::predictions_per_sample(const ParamTable& table, int64_t positions)
   return positions * table[weight_].local.rows;
 }
 
-void Head::predict(const LayerContext& ctx, const Tensor& x, const Tensor& out) const {
+void Head::predict(const LayerContext& ctx, const Tensor& x, const Batch&, const Tensor& out) const {
   const Tensor weight = ctx.params.weight(weight_);
   ctx.backend.run(ops::MatMul{.a = x, .b = Mat(weight).t(), .c = out.reshaped({ctx.rows(), weight.shape[0]})});
 }

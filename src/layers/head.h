@@ -29,7 +29,7 @@ class Head : public OutputLayer {
   // The losses, from wide logits.
   void evaluate(const LayerContext& ctx, const Tensor& x, const Batch& batch, const Tensor& figures) const override;
   // The logits of this rank's slice.
-  void predict(const LayerContext& ctx, const Tensor& x, const Tensor& out) const override;
+  void predict(const LayerContext& ctx, const Tensor& x, const Batch& batch, const Tensor& out) const override;
 
  private:
   // Losses, and the logits' gradients in their place if grad_scale is not 0.

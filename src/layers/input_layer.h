@@ -12,6 +12,9 @@ class InputLayer {
 
   // What it reads of samples that become `positions` rows each.
   virtual BatchFields fields(int64_t positions) const = 0;
+  // i32 [samples], of a batch whose samples have different numbers of rows: those beyond neither attend nor are
+  // attended (only where Workload::mask is all to all). Undefined: all rows count.
+  virtual Tensor lengths(const Batch&) const { return {}; }
   // out [rows, D]. Over tensor-parallel ranks it is a partial sum, which the caller adds up.
   virtual void forward(const LayerContext& ctx, const Batch& batch, const Tensor& out) const = 0;
   // Adds the gradients of its own parameters; dout [rows, D] is whole on every rank.

@@ -29,7 +29,7 @@ class OutputLayer {
   // figures wide [samples, figures_per_sample], from the rows x [rows, D].
   virtual void evaluate(const LayerContext& ctx, const Tensor& x, const Batch& batch, const Tensor& figures) const = 0;
   // out wide [samples, predictions_per_sample].
-  virtual void predict(const LayerContext& ctx, const Tensor& x, const Tensor& out) const = 0;
+  virtual void predict(const LayerContext& ctx, const Tensor& x, const Batch& batch, const Tensor& out) const = 0;
 };
 
 }  // namespace nexus

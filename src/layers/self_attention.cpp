@@ -29,10 +29,12 @@ SelfAttention::Packed SelfAttention::unpack(const Tensor& packed) const {
 }
 
 Attention SelfAttention::attention(const LayerContext& ctx) const {
-  return {ctx.batch, ctx.context, options_.heads, options_.kv_heads, options_.head_dim, qkv_->out_width()};
+  return {ctx.batch,         ctx.context,       options_.heads, options_.kv_heads,
+          options_.head_dim, qkv_->out_width(), options_.mask};
 }
 
 void SelfAttention::rotate(const LayerContext& ctx, const Packed& packed, bool inverse) const {
+  if (options_.rotary_dim == 0) return;
   Rope rope{ctx.context, options_.heads, options_.head_dim, options_.rotary_dim, qkv_->out_width(), options_.theta};
   ctx.backend.run(ops::Rotate{.options = rope, .x = packed.q, .inverse = inverse});
   rope.heads = options_.kv_heads;
@@ -47,8 +49,13 @@ void SelfAttention::forward(const LayerContext& ctx, const Tensor& x, const Tens
   qkv_->forward(ctx, x, packed_);
   const Packed parts = unpack(packed_);
   rotate(ctx, parts, false);
-  ctx.backend.run(ops::AttentionForward{
-      .options = attention(ctx), .q = parts.q, .k = parts.k, .v = parts.v, .out = out_, .logsumexp = logsumexp_});
+  ctx.backend.run(ops::AttentionForward{.options = attention(ctx),
+                                        .q = parts.q,
+                                        .k = parts.k,
+                                        .v = parts.v,
+                                        .out = out_,
+                                        .logsumexp = logsumexp_,
+                                        .lengths = ctx.lengths});
   o_->forward(ctx, out_, y);
 }
 
@@ -71,7 +78,8 @@ void SelfAttention::backward(const LayerContext& ctx, const Tensor& dy, const Te
                                            .scratch = scratch,
                                            .dq = dparts.q,
                                            .dk = dparts.k,
-                                           .dv = dparts.v});
+                                           .dv = dparts.v,
+                                           .lengths = ctx.lengths});
     rotate(ctx, dparts, true);
   }
   qkv_->backward(ctx, dpacked, dx);

@@ -1,4 +1,4 @@
-// Causal self-attention with rotary positions (Su et al. 2021) and optional grouped queries (Ainslie et al. 2023):
+// Self-attention with optional rotary positions (Su et al. 2021) and grouped queries (Ainslie et al. 2023):
 //
 //   q, k, v = qkv(x), packed [rows, (H + 2 KV) * head_dim];  q, k rotated;  y = o(attention(q, k, v))
 #pragma once
@@ -11,8 +11,9 @@ namespace nexus {
 
 struct SelfAttentionOptions {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;  // heads of this rank
-  int64_t rotary_dim = 0;                         // leading elements of each head that rotate
+  int64_t rotary_dim = 0;                         // leading elements of each head that rotate; 0: rows have no order
   double theta = 10000.0;
+  AttentionMask mask = AttentionMask::kCausal;
 };
 
 class SelfAttention {

@@ -1,4 +1,5 @@
 #include "model/architecture.h"
+#include "model/workload.h"
 
 #include <algorithm>
 
@@ -33,8 +34,10 @@ bool has_key(const ModelConfig& config, const ModelKey& key) {
 Block make_block(const ModelConfig& config, int64_t layer, ParamTable& table) {
   const Architecture& arch = architecture(config.arch);
   const std::string name = fmt::format("layers.{}", layer);
-  const SelfAttentionOptions heads{table.local(config.heads), table.local(config.kv()), config.head_dim(),
-                                   config.rotary_dim(), config.rope_theta};
+  const Workload& kind = workload(config.workload);
+  const SelfAttentionOptions heads{table.local(config.heads), table.local(config.kv()),
+                                   config.head_dim(),         kind.has_positions() ? config.rotary_dim() : 0,
+                                   config.rope_theta,         kind.mask()};
   // The order of these lines is the order of the table.
   const RowNormLayer attention_norm = arch.branch_norm(config, name + ".attn_norm.weight", table);
   MadeProjection qkv = arch.qkv(config, name, table);

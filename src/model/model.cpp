@@ -7,11 +7,12 @@
 namespace nexus {
 namespace {
 
-LayerContext with_pass(const LayerContext& ctx, Pass pass) {
+LayerContext with_pass(const LayerContext& ctx, Pass pass, const Tensor& lengths) {
   NX_CHECK((ctx.tp == nullptr ? 1 : ctx.tp->size()) == ctx.tp_size(), "the context has another tp group");
   NX_CHECK(ctx.rows() % (ctx.sequence_parallel() ? ctx.tp_size() : 1) == 0, "{} rows", ctx.rows());
   LayerContext result = ctx;
   result.pass = pass;
+  result.lengths = lengths;
   return result;
 }
 
@@ -89,7 +90,7 @@ void Model::backward(const LayerContext& ctx, const Batch& batch, const Tensor& 
 void Model::forward_backward(const LayerContext& ctx, const Batch& batch, double grad_scale, const Tensor& losses,
                              const GradsReady& ready) {
   const Arena::Frame frame(ctx.arena);
-  const LayerContext training = with_pass(ctx, Pass::kTraining);
+  const LayerContext training = with_pass(ctx, Pass::kTraining, input_->lengths(batch));
   const Tensor normed = forward(training, batch);
   output_->forward_backward(training, normed, batch, grad_scale, losses);
   backward(training, batch, normed, ready);  // the output layer left the gradient in `normed`
@@ -97,14 +98,14 @@ void Model::forward_backward(const LayerContext& ctx, const Batch& batch, double
 
 void Model::evaluate(const LayerContext& ctx, const Batch& batch, const Tensor& figures) {
   const Arena::Frame frame(ctx.arena);
-  const LayerContext evaluation = with_pass(ctx, Pass::kEvaluation);
+  const LayerContext evaluation = with_pass(ctx, Pass::kEvaluation, input_->lengths(batch));
   output_->evaluate(evaluation, forward(evaluation, batch), batch, figures);
 }
 
 void Model::predict(const LayerContext& ctx, const Batch& batch, const Tensor& out) {
   const Arena::Frame frame(ctx.arena);
-  const LayerContext evaluation = with_pass(ctx, Pass::kEvaluation);
-  output_->predict(evaluation, forward(evaluation, batch), out);
+  const LayerContext evaluation = with_pass(ctx, Pass::kEvaluation, input_->lengths(batch));
+  output_->predict(evaluation, forward(evaluation, batch), batch, out);
 }
 
 }  // namespace nexus

@@ -34,6 +34,10 @@ class Workload {
   virtual std::unique_ptr<OutputLayer> output_layer(const ModelConfig& config, const InputLayer& input,
                                                     ParamTable& table) const = 0;
 
+  virtual AttentionMask mask() const { return AttentionMask::kCausal; }
+  // Whether the rows of a sample have an order, which rotary positions tell.
+  virtual bool has_positions() const { return true; }
+
   virtual std::string loss_unit() const = 0;  // "nats/token"
   // What else an evaluation over `loss.count` samples of `valid` tells. `sums` as in train/evaluation.h.
   virtual std::vector<Figure> metrics(const DataSet& valid, const Figure& loss,

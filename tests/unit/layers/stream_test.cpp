@@ -147,7 +147,7 @@ TEST_F(HeadTest, IgnoresTargetsOfMinusOne) {
 
 TEST_F(HeadTest, GivesLogitsWhoseSoftmaxIsTheLoss) {
   HostTensor logits = nan_tensor({kRows, kVocab});
-  head_.predict(rig_.context(Pass::kEvaluation), x_.view(), logits.view());
+  head_.predict(rig_.context(Pass::kEvaluation), x_.view(), text_.batch(), logits.view());
   evaluated_sum();
   for (int64_t r = 0; r < kRows; r += 100) {
     double sum = 0;
