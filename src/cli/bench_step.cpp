@@ -40,8 +40,7 @@ std::unique_ptr<StepBench> StepBench::make(const CampaignSpec& spec, Backend& ba
 double StepBench::step() {
   constexpr double kLearningRate = 1e-4;
   const double start = steady_seconds();
-  runner_.run([this](int64_t sample, const Batch& batch, int64_t row) { random_samples_->fetch(sample, batch, row); },
-              optimizer_, {samples_, kLearningRate, kLearningRate, {}});
+  runner_.run(random_samples_, optimizer_, {samples_, kLearningRate, kLearningRate, {}});
   backend().synchronize();
   samples_ += layout_.samples();
   return steady_seconds() - start;

@@ -10,7 +10,7 @@
 #include "backend/profiler.h"
 #include "comm/process_grid.h"
 #include "core/statistics.h"
-#include "data/data_set.h"
+#include "data/batch.h"
 #include "spec/campaign_spec.h"
 #include "train/step.h"
 
@@ -39,7 +39,7 @@ class StepBench {
   BatchLayout layout_;
   StepRunner runner_;
   Optimizer optimizer_;
-  std::unique_ptr<const DataSet> random_samples_;
+  FetchSample random_samples_;
   int64_t samples_ = 0;
 };
 

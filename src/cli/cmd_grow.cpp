@@ -89,6 +89,8 @@ int grow(const GrowArguments& arguments) {
   TrainState state = train_state_from_json(checkpoint.state(), arguments.in);
   const auto fitting = growth_policies_for(architecture(state.model.arch).grown_part());
   if (arguments.init.empty() && !fitting.empty()) options.policy = fitting.front();
+  if (const auto problem = width_problem(options, state.model))
+    throw Error(ErrorKind::kConfig, problem->what, "-s model." + problem->width, problem->todo);
   if (const auto problem = policy_problem(options, state.model))
     throw Error(ErrorKind::kConfig, problem->what, "--init", problem->todo + " (--allow-dead, --not-lossless)");
   const std::unique_ptr<Backend> backend = make_cpu_backend(threads_per_rank());

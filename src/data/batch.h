@@ -50,6 +50,9 @@ class Batch {
   std::vector<Tensor> tensors_;
 };
 
+// Writes a sample to row `row` of every field of a batch, in host memory.
+using FetchSample = std::function<void(int64_t sample, const Batch& batch, int64_t row)>;
+
 // A batch in host memory of its own, to be filled by data sets.
 class HostBatch {
  public:

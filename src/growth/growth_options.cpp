@@ -39,6 +39,24 @@ std::optional<PolicyProblem> policy_problem(const GrowthOptions& options, const 
   return std::nullopt;
 }
 
+std::optional<WidthProblem> width_problem(const GrowthOptions& options, const ModelConfig& model) {
+  const std::vector<Width> growable = model.growable_widths();
+  bool larger = false;
+  for (const auto& [width, value] : options.widths) {
+    if (std::find(growable.begin(), growable.end(), width) == growable.end())
+      return WidthProblem{width, fmt::format("a {} does not grow along {}", model.arch, width),
+                          growable.empty() ? "grow a model of another architecture"
+                                           : fmt::format("use {}", fmt::join(growable, " or "))};
+    const int64_t before = model.width(width);
+    if (value < before)
+      return WidthProblem{width, fmt::format("{} would shrink from {} to {}", width, before, value),
+                          fmt::format("growth only adds: write at least {}", before)};
+    larger = larger || value > before;
+  }
+  if (larger) return std::nullopt;
+  return WidthProblem{"", "this growth changes no width", "enlarge one of the widths"};
+}
+
 std::string name_of(MomentPolicy policy) {
   switch (policy) {
     case MomentPolicy::kKeep: return "keep";

@@ -37,6 +37,13 @@ struct PolicyProblem {
 };
 std::optional<PolicyProblem> policy_problem(const GrowthOptions& options, const ModelConfig& model);
 
+// Why these widths are no growth of `model`, and the cure; nothing if they are.
+struct WidthProblem {
+  Width width;  // empty: none of them alone
+  std::string what, todo;
+};
+std::optional<WidthProblem> width_problem(const GrowthOptions& options, const ModelConfig& model);
+
 std::string name_of(MomentPolicy policy);
 // The policy of that name; throws ErrorKind::kConfig with the nearest name.
 MomentPolicy moment_policy(const std::string& name);

@@ -51,8 +51,7 @@ class Workload {
   virtual std::unique_ptr<const DataSet> open(const std::string& path, int64_t context,
                                               const ModelConfig& config) const = 0;
   // Samples that mean nothing, to be timed: drawn once, so that a step does not wait for random numbers.
-  virtual std::unique_ptr<const DataSet> random_samples(int64_t context, const ModelConfig& config,
-                                                        uint64_t seed) const = 0;
+  virtual FetchSample random_samples(int64_t context, const ModelConfig& config, uint64_t seed) const = 0;
   // Whether the sets, what encoded them and the model belong together, as far as descriptions tell. Throws
   // ErrorKind::kConfig or kData. The digest of what encoded them; empty: nobody knows it.
   virtual std::string check_descriptions(const std::vector<NamedDataSet>& sets, const Encoder& encoder,

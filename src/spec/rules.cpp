@@ -93,17 +93,11 @@ class Rules {
     if (!grow.grows()) return;
     if (i == 0 && spec_.init_from.empty())
       fail(section, "the first stage has nothing to grow from", "give init_from, or write the widths into model");
-    bool larger = false;
-    for (const auto& [width, value] : grow.widths) {
-      const int64_t before = model.width(width);
-      const std::string key = fmt::format("{}.{}", section, width);
-      if (value < before)
-        fail(key, fmt::format("{} would shrink from {} to {}", width, before, value),
-             fmt::format("growth only adds: write at least {}", before));
-      larger = larger || value > before;
-      model.set_width(width, value);
+    if (const auto problem = width_problem(grow, model)) {
+      if (problem->width.empty()) fail(section, problem->what, problem->todo + ", or remove grow");
+      fail(fmt::format("{}.{}", section, problem->width), problem->what, problem->todo);
     }
-    if (!larger) fail(section, "this growth changes no width", "enlarge one of the widths, or remove grow");
+    for (const auto& [width, value] : grow.widths) model.set_width(width, value);
     check_model(model, section);
     check_policy(i, model);
   }

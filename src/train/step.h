@@ -30,9 +30,6 @@ struct StepOutput {
   double data_seconds = 0;
 };
 
-// Writes a global sample to a row of the batch, in host memory.
-using FetchSample = std::function<void(int64_t sample, const Batch& batch, int64_t row)>;
-
 struct StepOptions {
   Recompute recompute = Recompute::kNone;
   bool deterministic = false;  // how the device was opened; its workspaces count where it has no room for a micro-batch

@@ -186,6 +186,8 @@ expect((3,), ["the .bin is not the one", "--check"], [*grow, work.folder / "swap
 (work.folder / "swapped-valid.json").write_text("")
 expect((3,), ["the description of a token file is empty"], [*grow, work.folder / "swapped-valid"])
 expect((3,), ["the description of a token file is empty"], train("base", *settings(data__valid=work.folder / "swapped-valid")))
+for width, words in (("n_qkv=64", ["nexusformer does not grow along n_qkv", "use M or A"]), ("M=1", ["M would shrink", "write at least"])):
+    expect((2,), [*words, "-s model."], [nexus, "grow", newest, work.folder / "grown", "-s", f"model.{width}"])
 if (work.folder / "grown").exists():
     fail("a growth that was refused has left a folder")
 # Names that are one or two folders too high, or of nothing.

@@ -256,7 +256,7 @@ class PointSets : public Workload {
   std::unique_ptr<const DataSet> open(const std::string& path, int64_t context, const ModelConfig&) const override {
     return std::make_unique<PointSetFile>(path, context);
   }
-  std::unique_ptr<const DataSet> random_samples(int64_t, const ModelConfig&, uint64_t) const override {
+  FetchSample random_samples(int64_t, const ModelConfig&, uint64_t) const override {
     throw Error(ErrorKind::kConfig, "point sets are not timed", "nexus bench", "bench a model of text");
   }
   std::string check_descriptions(const std::vector<NamedDataSet>&, const Encoder&, const ModelConfig&) const override {

@@ -34,8 +34,8 @@ std::optional<TokenizerIdentity> tokenizer_of(const Encoder& encoder) {
   return TokenizerIdentity{encoder.named_by, encoder.digest};
 }
 
-// Ids without meaning. They are drawn once and handed out by copying, as those of a token file are.
-class RandomTokens : public DataSet {
+// Ids without meaning, which are handed out by copying, as those of a token file are.
+class RandomTokens {
  public:
   RandomTokens(int64_t context, int64_t vocab, uint64_t seed) : context_(context) {
     constexpr int64_t kLeast = 1 << 20;
@@ -45,27 +45,15 @@ class RandomTokens : public DataSet {
       tokens_[i] = static_cast<int32_t>(random.below(i, static_cast<uint64_t>(vocab)));
   }
 
-  const std::string& path() const override { return path_; }
-  BatchFields fields() const override {
-    return {{"tokens", DType::kI32, {context_}}, {"targets", DType::kI32, {context_}}};
-  }
-  int64_t count() const override { return INT64_MAX / context_; }
-  int64_t units() const override { return static_cast<int64_t>(tokens_.size()); }
-  void fetch(int64_t index, const Batch& batch, int64_t row) const override {
+  void operator()(int64_t sample, const Batch& batch, int64_t row) const {
     const auto bytes = static_cast<size_t>(context_) * sizeof(int32_t);
-    const int64_t begin = index * context_ % (units() - context_);
+    const int64_t begin = sample * context_ % (static_cast<int64_t>(tokens_.size()) - context_);
     std::memcpy(batch.at("tokens").rows(row, 1).data, tokens_.data() + begin, bytes);
     std::memcpy(batch.at("targets").rows(row, 1).data, tokens_.data() + begin + 1, bytes);
   }
-  std::string index_digest() const override { return ""; }
-  std::string stamp() const override { return ""; }
-  int64_t content_bytes() const override { return 0; }
-  std::unique_ptr<ContentReader> content_reader() const override { return nullptr; }
-  bool holds_same(const DataSet&) const override { return false; }
 
  private:
   int64_t context_;
-  std::string path_ = "random tokens";
   std::vector<int32_t> tokens_;
 };
 
@@ -96,9 +84,8 @@ class Text : public Workload {
                                       const ModelConfig& config) const override {
     return std::make_unique<TokenWindows>(path, context, config.vocab);
   }
-  std::unique_ptr<const DataSet> random_samples(int64_t context, const ModelConfig& config,
-                                                uint64_t seed) const override {
-    return std::make_unique<RandomTokens>(context, config.vocab, seed);
+  FetchSample random_samples(int64_t context, const ModelConfig& config, uint64_t seed) const override {
+    return RandomTokens(context, config.vocab, seed);
   }
 
   std::string check_descriptions(const std::vector<NamedDataSet>& sets, const Encoder& encoder,
