@@ -38,19 +38,21 @@ inline GroupedRows grouped_rows(const Tensor& h) {
 }
 
 // row_scale is wide [rows, groups] (unused for kNone).
+inline void check_norm_gelu(const NormGelu& options, const Tensor& h, const Tensor& a, const Tensor& row_scale) {
+  check_float(h);
+  check_same(h, a);
+  if (options.norm == NormKind::kNone) return;
+  const GroupedRows size = grouped_rows(h);
+  NX_CHECK(static_cast<int64_t>(options.scales.size()) == size.groups, "{} scales for {} groups", options.scales.size(),
+           size.groups);
+  check_wide(row_scale, h.dtype, {size.rows, size.groups});
+}
+
 struct NormGeluForward {
   NormGelu options;
   Tensor h, a, row_scale;
 
-  void check() const {
-    check_float(h);
-    check_same(h, a);
-    if (options.norm == NormKind::kNone) return;
-    const GroupedRows size = grouped_rows(h);
-    NX_CHECK(static_cast<int64_t>(options.scales.size()) == size.groups, "{} scales for {} groups",
-             options.scales.size(), size.groups);
-    check_wide(row_scale, h.dtype, {size.rows, size.groups});
-  }
+  void check() const { check_norm_gelu(options, h, a, row_scale); }
   Cost cost() const { return {.family = "activation", .bytes = bytes_of(h, a, row_scale)}; }
 };
 
@@ -60,7 +62,7 @@ struct NormGeluBackward {
   Tensor da, h, row_scale, dh;
 
   void check() const {
-    NormGeluForward{options, h, dh, row_scale}.check();
+    check_norm_gelu(options, h, dh, row_scale);
     check_same(da, h);
   }
   Cost cost() const { return {.family = "activation", .bytes = bytes_of(da, h, row_scale, dh)}; }
@@ -81,15 +83,18 @@ struct RowSumSquares {
   Cost cost() const { return {.family = "activation", .bytes = bytes_of(h, sums)}; }
 };
 
+inline void check_norm_gelu_from(const NormGelu& options, const Tensor& h, const Tensor& sums, const Tensor& a,
+                                 const Tensor& row_scale) {
+  NX_CHECK(options.norm != NormKind::kNone, "sums of rows without a norm");
+  check_norm_gelu(options, h, a, row_scale);
+  RowSumSquares{h, sums}.check();
+}
+
 struct NormGeluForwardFrom {
   NormGelu options;
   Tensor h, sums, a, row_scale;
 
-  void check() const {
-    NX_CHECK(options.norm != NormKind::kNone, "sums of rows without a norm");
-    NormGeluForward{options, h, a, row_scale}.check();
-    RowSumSquares{h, sums}.check();
-  }
+  void check() const { check_norm_gelu_from(options, h, sums, a, row_scale); }
   Cost cost() const { return {.family = "activation", .bytes = bytes_of(h, sums, a, row_scale)}; }
 };
 
@@ -98,7 +103,7 @@ struct NormGeluBackwardSums {
   NormGelu options;
   Tensor da, h, row_scale, sums;
 
-  void check() const { NormGeluForwardFrom{options, h, sums, da, row_scale}.check(); }
+  void check() const { check_norm_gelu_from(options, h, sums, da, row_scale); }
   Cost cost() const { return {.family = "activation", .bytes = bytes_of(da, h, row_scale, sums)}; }
 };
 
@@ -108,7 +113,7 @@ struct NormGeluBackwardFrom {
   Tensor da, h, row_scale, sums, dh;
 
   void check() const {
-    NormGeluForwardFrom{options, h, sums, dh, row_scale}.check();
+    check_norm_gelu_from(options, h, sums, dh, row_scale);
     check_same(da, h);
   }
   Cost cost() const { return {.family = "activation", .bytes = bytes_of(da, h, row_scale, sums, dh)}; }
