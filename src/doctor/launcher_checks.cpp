@@ -59,7 +59,13 @@ void judge_launch(const Words& command, const ProcessResult& result, const std::
     found.ok(shown + ": one world of 2");
     return report_world(launcher, probe.worlds[0], found);
   }
-  if (!result.ok() && launch_trouble(result.errors + result.output) == LaunchTrouble::kAbsent) {
+  const LaunchTrouble trouble = result.ok() ? LaunchTrouble::kNone : launch_trouble(result.errors + result.output);
+  if (trouble == LaunchTrouble::kNoShell) {
+    found.problem(shown + " finds no ssh, which Open MPI asks for even on one host",
+                  "install an ssh client; where all ranks run on this host: export OMPI_MCA_plm_rsh_agent=false");
+    return;
+  }
+  if (trouble == LaunchTrouble::kAbsent) {
     found.problem(fmt::format("{} does not find {} on every node", shown, shell_quote(command[command.size() - 3])),
                   "put nexus into a folder that all nodes share");
     return;

@@ -13,6 +13,7 @@ LaunchTrouble launch_trouble(std::string_view output) {
     return LaunchTrouble::kBinding;
   if (says("unrecognized option '--overlap'")) return LaunchTrouble::kOverlap;
   if (says("could not access") || says("execve(): ")) return LaunchTrouble::kAbsent;
+  if (says("plm_rsh_agent")) return LaunchTrouble::kNoShell;
   return LaunchTrouble::kNone;
 }
 

@@ -16,7 +16,8 @@ enum class LaunchTrouble {
   kSlots,    // fewer slots than ranks
   kBinding,  // ranks cannot be bound to processors here
   kOverlap,  // a Slurm too old for --overlap
-  kAbsent    // the program is not on every node
+  kAbsent,   // the program is not on every node
+  kNoShell   // Open MPI finds no ssh, which it asks for on one host too
 };
 LaunchTrouble launch_trouble(std::string_view output);
 

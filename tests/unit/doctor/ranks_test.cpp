@@ -147,6 +147,9 @@ TEST(LaunchTrouble, IsReadFromWhatLaunchersWrite) {
   EXPECT_EQ(launch_trouble("A request was made to bind to that would result in binding more\n"
                            "processes than cpus on a resource"),
             LaunchTrouble::kBinding);
+  EXPECT_EQ(
+      launch_trouble("The value of the MCA parameter \"plm_rsh_agent\" was set to a path\nthat could not be found:"),
+      LaunchTrouble::kNoShell);
   EXPECT_EQ(launch_trouble("srun: unrecognized option '--overlap'"), LaunchTrouble::kOverlap);
   EXPECT_EQ(launch_trouble("slurmstepd-n2: error: execve(): /tmp/nexus: No such file or directory\n"),
             LaunchTrouble::kAbsent);
