@@ -76,7 +76,8 @@ def ignored_then_asked(process):
     enough = steps_made() + 10
     wait_until(lambda: steps_made() >= enough or process.poll() is not None, "steps after ignored signals")
     if process.poll() is not None:
-        fail("a signal that was ignored when nexus started ended the job")
+        status = (work.folder / "run" / "STATUS").read_text()
+        fail(f"a signal that was ignored when nexus started ended the job: exit {process.returncode}, {status}")
     os.kill(victim, signal.SIGUSR2)
 
 

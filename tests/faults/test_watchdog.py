@@ -13,7 +13,7 @@ import time
 from harness import Workspace, fail, ranks_of, wait_for_end, wait_until
 
 LEAST_LIMIT, MOST_LIMIT = 4, 30  # seconds
-STEPS, EVERY = 80, "20 steps"
+STEPS, EVERY = 20, "10 steps"
 
 
 def limit_for(work, name):

@@ -38,9 +38,12 @@ class Job:
         command = [*launch, "-n", str(ranks), program, case, str(self.dumps)]
         self.begin = time.monotonic()
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        told = self.process.stdout.readline()
-        expect(told.startswith("LIMIT "), f"the job began with {told!r}")
-        self.limit = float(told.split()[1])  # scaled to the steps of this host
+        self.first_line = self.process.stdout.readline()
+
+    def read_limit(self):
+        """In seconds, scaled to the steps of this host."""
+        expect(self.first_line.startswith("LIMIT "), f"the job began with {self.first_line!r}")
+        self.limit = float(self.first_line.split()[1])
 
     def finish(self):
         try:
@@ -159,7 +162,9 @@ def main():
     cases = {"stop": case_stop, "skip": case_skip, "astray": case_astray, "late": case_late,
              "hook": case_hook, "stuck_hook": case_stuck_hook, "start": case_start,
              "failsafe": case_failsafe, "steady": require_quiet, "off": require_quiet, "continued": case_continued}
-    cases[case](Job(case, int(ranks), folder, program, launch))
+    job = Job(case, int(ranks), folder, program, launch)
+    job.read_limit()
+    cases[case](job)
 
 
 if __name__ == "__main__":

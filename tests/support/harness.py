@@ -57,7 +57,8 @@ eval: {{max_tokens: 512}}
 ROUNDING = {"f32": 1e-5, "f64": 1e-13}
 
 
-# Seconds after which something counts as hung. Nothing is judged by it: a busy host and a debug build may take their time.
+# Seconds without a sign of life after which something counts as hung. Nothing is judged by it: a busy host and a debug build
+# may take their time.
 PATIENCE = 600
 
 
@@ -160,10 +161,20 @@ class Workspace:
                 **self.variables}
 
     def train(self, campaign, *more):
-        """Runs to the end; returns (exit code, output)."""
-        done = subprocess.run(self.command(campaign, *more), env=self.environment(), stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=PATIENCE)
-        return done.returncode, done.stdout
+        """Runs to the end, which may take its time as long as steps are made; returns (exit code, output)."""
+        process = subprocess.Popen(self.command(campaign, *more), env=self.environment(), stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        records = Path(campaign).with_suffix("") / "metrics.jsonl"
+        size = -1
+        while True:
+            try:
+                output, _ = process.communicate(timeout=PATIENCE)
+                return process.returncode, output
+            except subprocess.TimeoutExpired:
+                before, size = size, records.stat().st_size if records.exists() else 0
+                if size == before or size == 0:
+                    kill_session(process)
+                    fail(f"{campaign} on {self.settings} made no step in {PATIENCE} s: {process.communicate()[0]}")
 
     def train_to_end(self, campaign, *more):
         """Runs to the end, which must be a good one; returns the output."""
