@@ -12,6 +12,7 @@
 #include "core/units.h"
 #include "plan/cluster_plan.h"
 #include "plan/plan.h"
+#include "spec/rules.h"
 
 namespace nexus {
 namespace {
@@ -45,7 +46,7 @@ int plan(const PlanArguments& arguments) {
   for (const std::string& text : loaded.warnings) warn("{}", text);
   const bool on_cluster = !arguments.cluster.empty();
   const ClusterSpec cluster = on_cluster ? load_cluster(arguments.cluster) : ClusterSpec{};
-  const int ranks = on_cluster && arguments.ranks == 0 ? ranks_on_cluster(loaded.spec, cluster) : arguments.ranks;
+  const int ranks = on_cluster && arguments.ranks == 0 ? ranks_of_job(loaded.spec, cluster) : arguments.ranks;
   const std::string device = arguments.device.empty() ? (cluster.gpus_per_node > 0 ? "cuda" : "cpu") : arguments.device;
   const Forecast forecast = make_forecast(loaded.spec, ranks, planned_device(device));
   nlohmann::json document = forecast_json(forecast);

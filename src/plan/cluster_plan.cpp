@@ -204,19 +204,6 @@ class ClusterPlanner {
 
 }  // namespace
 
-int ranks_on_cluster(const CampaignSpec& spec, const ClusterSpec& cluster) {
-  const int64_t ranks = spec.slurm.nodes * cluster.ranks_per_node();
-  const int64_t wanted = int64_t{spec.parallel.dp} * spec.parallel.tp;  // 0: auto
-  if (ranks > INT32_MAX)
-    fail(fmt::format("{} nodes of {} ranks are too many", spec.slurm.nodes, cluster.ranks_per_node()), "slurm.nodes",
-         "correct it");
-  if (wanted > 0 && wanted != ranks)
-    fail(fmt::format("parallel.dp {} times parallel.tp {} makes {} ranks, but {} nodes of {} make {}", spec.parallel.dp,
-                     spec.parallel.tp, wanted, spec.slurm.nodes, cluster.ranks_per_node(), ranks),
-         "slurm.nodes", "correct slurm.nodes, set parallel.dp to auto, or give --ranks");
-  return static_cast<int>(ranks);
-}
-
 ClusterPlan plan_on_cluster(const CampaignSpec& spec, const ClusterSpec& cluster, const Forecast& forecast,
                             const MeasuredSpeed& speed) {
   return ClusterPlanner(spec, cluster, forecast, speed).plan();

@@ -51,9 +51,6 @@ struct ClusterPlan {
   std::vector<std::string> missing, warnings;
 };
 
-// slurm.nodes times the ranks of a node. Throws kConfig where parallel.dp says otherwise.
-int ranks_on_cluster(const CampaignSpec& spec, const ClusterSpec& cluster);
-
 // `forecast` is of `spec` on the ranks that the jobs will have. Throws kConfig where the speed does not fit the
 // campaign, or time limits leave no time to train.
 ClusterPlan plan_on_cluster(const CampaignSpec& spec, const ClusterSpec& cluster, const Forecast& forecast,

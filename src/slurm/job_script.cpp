@@ -9,6 +9,7 @@
 #include "slurm/quote.h"
 #include "slurm/templates.h"
 #include "spec/cluster_words.h"
+#include "spec/rules.h"
 #include "system/environment.h"
 #include "system/shell_quote.h"
 
@@ -176,7 +177,7 @@ std::string launch_lines(const CampaignSpec& campaign, const ClusterSpec& cluste
   std::map<std::string, std::string> values = {
       {"OPTIONS", option_words(cluster)}, {"NEXUS", program(cluster, request)}, {"TRAIN", train}};
   if (cluster.launcher == Launcher::kMpirun) {
-    values["RANKS"] = fmt::format("{}", campaign.slurm.nodes * cluster.ranks_per_node());
+    values["RANKS"] = fmt::format("{}", ranks_of_job(campaign, cluster));
   } else {
     require_cluster_word("srun_mpi", cluster.srun_mpi);
     values["MPI"] = cluster.srun_mpi;
@@ -220,6 +221,7 @@ double time_limit_seconds(const CampaignSpec& campaign, const ClusterSpec& clust
 
 std::string job_script(const CampaignSpec& campaign, const ClusterSpec& cluster, const JobRequest& request) {
   check_request(cluster, request);
+  ranks_of_job(campaign, cluster);
   std::string limits = fmt::format(" --max-requeues {}", campaign.slurm.max_requeues);
   return fill_template(kJobTemplate, {{"TITLE", request.title},
                                       {"SBATCH", directives(campaign, cluster, request)},

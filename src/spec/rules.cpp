@@ -131,6 +131,22 @@ void check_names(const CampaignSpec& spec) {
   }
 }
 
+int ranks_of_job(const CampaignSpec& spec, const ClusterSpec& cluster) {
+  const int64_t nodes = spec.slurm.nodes, per_node = cluster.ranks_per_node(), ranks = nodes * per_node;
+  const int64_t tp = spec.parallel.tp, wanted = spec.parallel.dp * tp;  // 0: dp is auto
+  if (ranks > INT32_MAX)
+    fail("slurm.nodes", fmt::format("{} nodes of {} ranks are too many", nodes, per_node), "correct it");
+  if (wanted > 0 && wanted != ranks)
+    fail("slurm.nodes",
+         fmt::format("parallel.dp {} times parallel.tp {} makes {} ranks, but {} nodes of {} make {}", spec.parallel.dp,
+                     tp, wanted, nodes, per_node, ranks),
+         "correct slurm.nodes, or set parallel.dp to auto");
+  if (ranks % tp != 0)
+    fail("parallel.tp", fmt::format("{} nodes of {} ranks do not divide by it ({})", nodes, per_node, tp),
+         "choose a divisor of the ranks");
+  return static_cast<int>(ranks);
+}
+
 std::string stage_key(size_t stage, const std::string& key) {
   return fmt::format("stages.{}.{}", stage, key);
 }

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "plan/cluster_plan.h"
+#include "spec/rules.h"
 #include "unit/plan/small_campaign.h"
 
 namespace nexus {
@@ -44,7 +45,7 @@ ClusterSpec cluster() {
 }
 
 ClusterPlan plan_of(const CampaignSpec& spec, const ClusterSpec& on, const MeasuredSpeed& speed) {
-  return plan_on_cluster(spec, on, make_forecast(spec, ranks_on_cluster(spec, on)), speed);
+  return plan_on_cluster(spec, on, make_forecast(spec, ranks_of_job(spec, on)), speed);
 }
 
 std::string refusal_of(const CampaignSpec& spec, const ClusterSpec& on, const MeasuredSpeed& speed) {
@@ -205,7 +206,7 @@ TEST(ClusterPlan, RefusesRanksThatTheNodesDoNotHave) {
   spec.parallel.dp = 8;
   EXPECT_THAT(refusal_of(spec, cluster(), {}), HasSubstr("makes 8 ranks, but 4 nodes of 8 make 32; slurm.nodes"));
   spec.slurm.nodes = 1;
-  EXPECT_EQ(ranks_on_cluster(spec, cluster()), 8);
+  EXPECT_EQ(ranks_of_job(spec, cluster()), 8);
 }
 
 TEST(ClusterPlan, WarnsOfABudgetThatIsTooSmall) {

@@ -45,6 +45,16 @@ TEST(JobScript, AsksForWhatCampaignAndClusterSay) {
                           "--constraint=[a|b]&c,hbm=flat"));
 }
 
+TEST(JobScript, AGridThatTheNodesDoNotHaveIsRefused) {
+  for (const Launcher launcher : {Launcher::kSrun, Launcher::kMpirun}) {
+    CampaignSpec spec = two_stages("/runs/a");
+    spec.parallel.dp = 4;
+    EXPECT_NO_THROW(script_of(small_cluster(launcher), spec));
+    spec.slurm.nodes = 2;
+    EXPECT_NEXUS_ERROR(script_of(small_cluster(launcher), spec), ErrorKind::kConfig, HasSubstr("slurm.nodes"));
+  }
+}
+
 TEST(JobScript, UnsetThingsAreNotAskedFor) {
   const std::vector<std::string> options = sbatch_options(script_of(ClusterSpec{}));
   for (const char* name : {"--partition", "--time", "--mem", "--gres", "--gpus", "--account", "--signal"})

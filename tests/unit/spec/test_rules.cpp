@@ -27,6 +27,27 @@ TEST(Rules, AcceptWhatIsSoundAndCompleteTheModel) {
   EXPECT_EQ(spec.model.kv_heads, spec.model.heads);
 }
 
+TEST(Rules, RanksOfAJobAreThoseThatTheGridHas) {
+  CampaignSpec spec = sound();
+  ClusterSpec cluster;
+  cluster.tasks_per_node = 4;
+  spec.slurm.nodes = 3;
+  EXPECT_EQ(ranks_of_job(spec, cluster), 12);  // dp is auto
+  spec.parallel.tp = 2;
+  EXPECT_EQ(ranks_of_job(spec, cluster), 12);
+  spec.parallel.dp = 6;
+  EXPECT_EQ(ranks_of_job(spec, cluster), 12);
+  spec.parallel.dp = 3;
+  EXPECT_NEXUS_ERROR(
+      ranks_of_job(spec, cluster), ErrorKind::kConfig,
+      HasSubstr("parallel.dp 3 times parallel.tp 2 makes 6 ranks, but 3 nodes of 4 make 12; slurm.nodes"));
+  spec.parallel = {};
+  spec.parallel.tp = 8;
+  EXPECT_NEXUS_ERROR(ranks_of_job(spec, cluster), ErrorKind::kConfig, HasSubstr("parallel.tp"));
+  spec.slurm.nodes = int64_t{1} << 40;
+  EXPECT_NEXUS_ERROR(ranks_of_job(spec, cluster), ErrorKind::kConfig, HasSubstr("too many"));
+}
+
 TEST(Rules, SayWhatIsOddOnceWithItsKey) {
   CampaignSpec spec = sound();
   spec.data.train.clear();
