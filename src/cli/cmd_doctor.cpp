@@ -24,6 +24,7 @@
 #include "doctor/storage.h"
 #include "doctor/versions.h"
 #include "plan/plan.h"
+#include "system/process.h"
 
 namespace nexus {
 namespace {
@@ -132,8 +133,7 @@ std::vector<Finding> examine(const DoctorArguments& arguments, const LaunchEnvir
     append(examine_launch(launch));
   if (arguments.wants("fs")) append(check_storage(arguments, launch));
   if (launch.rank != 0) return {};
-  if (!launched && arguments.wants("mpi"))
-    append(check_launchers(std::filesystem::read_symlink("/proc/self/exe").string(), launch));
+  if (!launched && arguments.wants("mpi")) append(check_launchers(own_program(), launch));
   if (arguments.wants("cuda")) append(check_cuda(gpu_build(), gpu_count()));
   if (arguments.wants("slurm")) append(check_slurm(launch));
   if (arguments.wants("clocks")) append(check_clock());

@@ -57,8 +57,10 @@ std::vector<Picture> all_pictures(bool with_figures) {
 }
 
 std::string analysis_folder() {
-  const std::string given = environment("NEXUS_ANALYSIS_DIR");
-  return given.empty() ? NEXUS_ANALYSIS_DIR : given;
+  if (const std::string given = environment("NEXUS_ANALYSIS_DIR"); !given.empty()) return given;
+  const std::filesystem::path beside = std::filesystem::path(own_program()).parent_path() / NEXUS_INSTALLED_ANALYSIS;
+  std::error_code ignored;
+  return std::filesystem::is_directory(beside, ignored) ? beside.lexically_normal().string() : NEXUS_ANALYSIS_DIR;
 }
 
 std::string find_plot_python() {

@@ -1,6 +1,7 @@
 // Draws the pictures of a report by running the scripts in analysis/ with Python and matplotlib.
 //
-// The scripts lie in the source tree's analysis/ folder, or in $NEXUS_ANALYSIS_DIR. The interpreter is $NEXUS_PYTHON,
+// The scripts lie in $NEXUS_ANALYSIS_DIR, or where the program was installed, or else in the source tree's analysis/
+// folder. The interpreter is $NEXUS_PYTHON,
 // or the first of `python3` on PATH and /usr/bin/python3 that can import matplotlib. Nothing passes through a shell.
 #pragma once
 

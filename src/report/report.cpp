@@ -33,7 +33,8 @@ std::vector<std::string> commands_of(const ReportOptions& options, const std::st
   std::vector<std::string> commands;
   if (!options.command.empty()) commands.push_back(shell_command(options.command));
   for (const Picture& picture : all_pictures(with_figures))
-    commands.push_back(fmt::format("python3 analysis/plot_{}.py {} --out {}", picture.name,
+    commands.push_back(fmt::format("python3 {} {} --out {}",
+                                   shell_quote(fmt::format("{}/plot_{}.py", analysis_folder(), picture.name)),
                                    shell_quote(folder + "/curves.json"), shell_quote(folder)));
   return commands;
 }

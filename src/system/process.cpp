@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "core/error.h"
 #include "core/file_descriptor.h"
@@ -130,6 +131,10 @@ ProcessResult run_process(const std::vector<std::string>& arguments, double time
   listen(out, err, end, result);
   reap(pid, end, result);
   return result;
+}
+
+std::string own_program() {
+  return std::filesystem::read_symlink("/proc/self/exe").string();
 }
 
 }  // namespace nexus

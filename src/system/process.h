@@ -20,4 +20,7 @@ struct ProcessResult {
 // infinite). Throws ErrorKind::kIo only where the system cannot start a process at all.
 ProcessResult run_process(const std::vector<std::string>& arguments, double timeout_seconds);
 
+// Where this program lies, links resolved.
+std::string own_program();
+
 }  // namespace nexus
