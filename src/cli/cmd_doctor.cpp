@@ -17,13 +17,13 @@
 #include "core/files.h"
 #include "core/json_text.h"
 #include "core/run_folder.h"
-#include "data/library_versions.h"
 #include "doctor/checks.h"
 #include "doctor/launcher_output.h"
 #include "doctor/ranks.h"
 #include "doctor/storage.h"
 #include "doctor/versions.h"
 #include "plan/plan.h"
+#include "workloads/text/library_versions.h"
 
 namespace nexus {
 namespace {

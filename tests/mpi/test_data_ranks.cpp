@@ -7,9 +7,9 @@
 
 #include "campaign/launch_data.h"
 #include "core/files.h"
-#include "data/token_file_content.h"
 #include "support/mpi_expect.h"
 #include "support/temp_folder.h"
+#include "workloads/text/token_file_content.h"
 
 namespace nexus {
 namespace {

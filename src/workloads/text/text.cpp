@@ -7,10 +7,10 @@
 
 #include "core/log.h"
 #include "core/rng.h"
-#include "data/data_check.h"
-#include "data/text_overlap.h"
 #include "layers/embedding.h"
 #include "layers/head.h"
+#include "workloads/text/data_check.h"
+#include "workloads/text/text_overlap.h"
 #include "workloads/text/token_windows.h"
 
 namespace nexus {

@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <numeric>
 
-#include "data/token_file.h"
 #include "support/temp_folder.h"
+#include "workloads/text/token_file.h"
 
 namespace nexus {
 namespace {

@@ -3,9 +3,9 @@
 #include <filesystem>
 
 #include "core/files.h"
-#include "data/token_file_content.h"
 #include "support/expect_error.h"
 #include "support/temp_folder.h"
+#include "workloads/text/token_file_content.h"
 
 namespace nexus {
 namespace {

@@ -6,11 +6,11 @@
 #include <numeric>
 #include <set>
 
-#include "data/token_file.h"
 #include "support/model_rig.h"
 #include "support/temp_folder.h"
 #include "support/tiny_models.h"
 #include "train/memory_advice.h"
+#include "workloads/text/token_file.h"
 
 namespace nexus {
 namespace {
