@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
+#include "config/schema.h"
+#include "model/workload.h"
 #include "support/expect_error.h"
 #include "train/train_state.h"
 #include "unit/config/config_test_support.h"
@@ -50,6 +54,14 @@ TEST(WorkloadKey, DecidesWhichKeysAModelHas) {
   for (const char* key : {"V: 300", "tie: true"})
     EXPECT_THAT(refusal_of(with(kPoints, "D: 64", std::string("D: 64, ") + key)),
                 HasSubstr("belongs to workload text; c.yaml:2 key model."));
+}
+
+TEST(WorkloadKey, HasANameThatNoOtherKeyHas) {
+  std::set<std::string> names;
+  for (const Field<CampaignSpec>& field : campaign_table()) EXPECT_TRUE(names.insert(field.key).second) << field.key;
+  for (const Architecture* arch : all_architectures())
+    for (const Workload* each : all_workloads())
+      for (const ModelKey& key : each->keys()) EXPECT_EQ(arch->find_key(key.name), nullptr) << key.name;
 }
 
 TEST(WorkloadKey, OfAStateIsWrittenWhereItIsNotText) {
