@@ -10,9 +10,9 @@ find_package(yaml-cpp REQUIRED)                       # config
 find_package(CLI11 REQUIRED)                          # cli
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)              # core
-pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)                  # data
-pkg_check_modules(LZMA REQUIRED IMPORTED_TARGET liblzma)                  # data
-pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)   # data
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)                  # workloads/text
+pkg_check_modules(LZMA REQUIRED IMPORTED_TARGET liblzma)                  # workloads/text
+pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)   # workloads/text
 find_package(HDF5 REQUIRED COMPONENTS C)              # checkpoint
 find_path(RANDOM123_INCLUDE_DIR Random123/philox.h REQUIRED)              # core
 

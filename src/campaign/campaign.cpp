@@ -8,6 +8,7 @@
 #include "campaign/stage_entry.h"
 #include "core/log.h"
 #include "core/units.h"
+#include "model/workload.h"
 #include "params/replication.h"
 #include "spec/rules.h"
 #include "system/clock.h"
@@ -187,7 +188,7 @@ ExitCode run_campaign(const CampaignInput& input, const LaunchOptions& launch, B
   check_names(input.spec);
   if (input.spec.data.train.empty())
     throw Error(ErrorKind::kConfig, "the campaign names no training data", "data.train",
-                "make token files with `nexus data build`, then write train: [{path: PREFIX}]");
+                workload(input.spec.model.workload).files_advice() + ", then write train: [{path: PREFIX}]");
   RunSession session(input, launch, std::move(world));
   return CampaignLoop(input, launch, backend, session).run();
 }

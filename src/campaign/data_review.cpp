@@ -32,32 +32,27 @@ std::string line_of(const CampaignSpec& spec, const DatasetUse& use) {
   return text;
 }
 
-std::string warning_of(const CampaignSpec& spec, const DatasetUse& use) {
+void review_repetition(const CampaignSpec& spec, const DatasetUse& use, DataReview& review) {
+  const std::string warning = workload(spec.model.workload).repetition_warning(use.all_passes());
+  if (warning.empty()) return;
   const bool one = spec.stages.size() == 1 && use.inherited == 0;
-  return fmt::format(
-      "{} reads {} {} times: text that is read more than about {:.0f} times teaches ever less (arXiv 2305.16264), and "
-      "a "
-      "small one is learned by heart; give more text, fewer tokens or a lower weight",
-      one                 ? "stage " + spec.stages[0].name
-      : use.inherited > 0 ? "the lineage (init_from's runs and this one)"
-                          : "the stages together",
-      use.path, format_passes(use.all_passes()), kManyPasses);
+  review.warnings.push_back(fmt::format("{} reads {} {} times: {}",
+                                        one                 ? "stage " + spec.stages[0].name
+                                        : use.inherited > 0 ? "the lineage (init_from's runs and this one)"
+                                                            : "the stages together",
+                                        use.path, format_passes(use.all_passes()), warning));
 }
 
 void review_overlap(const CampaignSpec& spec, const RunData& data, DataReview& review) {
   if (!data.valid) return;
   const Workload& kind = workload(spec.model.workload);
   for (size_t i = 0; i < data.train.size(); ++i) {
-    const std::string reason = kind.overlap_reason(*data.valid, data.train[i]);
-    if (!reason.empty())
-      review.warnings.push_back(fmt::format(
-          "validation text is trained on: {} {} as data.train {}; its losses say nothing about new text, so "
-          "name the -valid part of the same build (`nexus data verify VALID --against TRAIN` counts)",
-          spec.data.valid, reason, data.train[i].path()));
+    const std::string warning = kind.overlap_warning(*data.valid, data.train[i]);
+    if (!warning.empty()) review.warnings.push_back(warning);
   }
 }
 
-// For each dataset the first one that holds the same tokens: itself where no earlier one does.
+// For each dataset the first one that holds the same samples: itself where no earlier one does.
 std::vector<size_t> first_of_same(const Sampler& sets) {
   std::vector<size_t> first;
   for (size_t d = 0; d < sets.size(); ++d) {
@@ -130,11 +125,11 @@ DataReview review_data(const CampaignSpec& spec, const RunData& data, int64_t in
     if (d < kMaxLines) review.lines.push_back(line_of(spec, use));
     if (first[d] != d)
       review.warnings.push_back(fmt::format(
-          "data.train.{}.path ({}) holds the same tokens as data.train.{}.path ({}): epochs are counted of both "
+          "data.train.{}.path ({}) holds the same {} as data.train.{}.path ({}): epochs are counted of both "
           "together; name it once, with the sum of the weights",
-          d, use.path, first[d], spec.data.train[first[d]].path));
-    else if (use.all_passes() > kManyPasses)
-      review.warnings.push_back(warning_of(spec, use));
+          d, use.path, workload(spec.model.workload).unit(), first[d], spec.data.train[first[d]].path));
+    else
+      review_repetition(spec, use, review);
   }
   if (spec.data.train.size() > kMaxLines)
     review.lines.push_back(fmt::format("data and {} more datasets", spec.data.train.size() - kMaxLines));

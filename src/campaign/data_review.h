@@ -1,5 +1,5 @@
 // What a campaign does with its data, in words, before anything is trained: how often each stage reads each of
-// them, and whether text that is held out for validation is trained on.
+// them, and whether what is held out for validation is trained on.
 #pragma once
 
 #include <string>
@@ -10,14 +10,10 @@
 
 namespace nexus {
 
-// Text that is read more often than this teaches ever less (Muennighoff et al. 2023, arXiv 2305.16264: up to 4 times it
-// is nearly as good as new text).
-constexpr double kManyPasses = 4;
-
 struct DatasetUse {
   std::string path;
   int64_t units = 0;  // in the workload's unit
-  // By stage; 1: every window once. The same data under several names is counted under each of them with all its reads.
+  // By stage; 1: every sample once. The same data under several names is counted under each of them with all its reads.
   std::vector<double> passes;
   double inherited = 0;  // passes of the ancestors that init_from names, where they read the same training files
   double all_passes() const;
@@ -35,7 +31,7 @@ DataReview review_data(const CampaignSpec& spec, const RunData& data, int64_t in
 // training files; 0 where it read others, or that cannot be told.
 int64_t units_of_ancestors(const CampaignSpec& spec, const RunData& data);
 // The same before a launch: opens the files. Where a file is not there yet, one line says so and nothing is counted;
-// one that cannot be used, or was made by another tokenizer than tokenizer.path, is a warning.
+// one that cannot be used, or does not belong to the model or to tokenizer.path, is a warning.
 DataReview review_data(const CampaignSpec& spec);
 
 }  // namespace nexus

@@ -87,7 +87,7 @@ class Share {
 void read_in_rounds(Share& share, Communicator& world) {
   const auto total = static_cast<int64_t>(world.sum(static_cast<double>(share.unread_bytes())));
   if (total == 0) return;
-  const progress::Phase phase("reading the token files");
+  const progress::Phase phase("reading the data");
   Progress bar("data digests", total, "bytes");
   std::exception_ptr error;
   for (bool more = true; more;) {
@@ -101,7 +101,7 @@ void read_in_rounds(Share& share, Communicator& world) {
     more = world.any(more);
     bar.update(static_cast<int64_t>(world.sum(static_cast<double>(share.done_bytes()))));
   }
-  world.try_together("reading the token files", [&error] {
+  world.try_together("reading the data", [&error] {
     if (error) std::rethrow_exception(error);
   });
 }
@@ -117,29 +117,30 @@ bool known_and_different(const std::string& a, const std::string& b) {
   return !a.empty() && !b.empty() && a != b;
 }
 
-// "<digest> <type>" of each training file; without the types where `with_types` is false.
-std::vector<std::string> training_tokens(const DataIdentity& identity, bool with_types) {
-  std::vector<std::string> tokens = identity.train;
-  for (size_t i = 0; with_types && i < tokens.size(); ++i) tokens[i] += " " + identity.train_types[i];
-  return tokens;
+// "<digest> <type>" of each training set; without the types where `with_types` is false.
+std::vector<std::string> training_content(const DataIdentity& identity, bool with_types) {
+  std::vector<std::string> content = identity.train;
+  for (size_t i = 0; with_types && i < content.size(); ++i) content[i] += " " + identity.train_types[i];
+  return content;
 }
 
-// How the training files differ from those of before; empty where they do not, as far as is known.
+// How the training sets differ from those of before; empty where they do not, as far as is known.
 std::string training_difference(const CampaignSpec& spec, const DataIdentity& was, const DataIdentity& is) {
   const bool with_types = was.train_types.size() == was.train.size() && is.train_types.size() == is.train.size();
-  const std::vector<std::string> before = training_tokens(was, with_types), now = training_tokens(is, with_types);
+  const std::vector<std::string> before = training_content(was, with_types), now = training_content(is, with_types);
   if (before.empty() || before == now) return "";
   if (before.size() != now.size()) return fmt::format(": there were {}, there are {}", before.size(), now.size());
   if (std::is_permutation(before.begin(), before.end(), now.begin())) return ": they are in another order";
   const auto index = static_cast<size_t>(std::mismatch(now.begin(), now.end(), before.begin()).first - now.begin());
-  return fmt::format(": data.train.{}.path ({}) holds other tokens", index, spec.data.train[index].path);
+  return fmt::format(": data.train.{}.path ({}) holds other {}", index, spec.data.train[index].path,
+                     workload(spec.model.workload).unit());
 }
 
 }  // namespace
 
 LaunchData::LaunchData(const CampaignSpec& spec, const RunData& data, Communicator& world)
     : spec_(spec), sets_(data.named()) {
-  world.try_on_rank_0("comparing data and tokenizer",
+  world.try_on_rank_0("comparing data and model",
                       [&] { identity_.tokenizer = kind().check_descriptions(sets_, {spec.tokenizer}, spec.model); });
   identity_.tokenizer = world.broadcast_text(identity_.tokenizer);
 }
@@ -147,7 +148,7 @@ LaunchData::LaunchData(const CampaignSpec& spec, const RunData& data, Communicat
 void LaunchData::read_contents(Communicator& world) {
   const std::vector<int> peers = peers_of(sets_, world);
   std::optional<Share> share;
-  world.try_together("looking for the digests of the token files", [&] { share.emplace(sets_, peers, world.rank()); });
+  world.try_together("looking for the digests of the data", [&] { share.emplace(sets_, peers, world.rank()); });
   read_in_rounds(*share, world);
   const std::vector<std::string> shares = world.all_gather_text(share->str());
   contents_.assign(sets_.size(), {});
@@ -157,9 +158,10 @@ void LaunchData::read_contents(Communicator& world) {
       contents_.at(std::stoul(index)) = {content.at(0), content.at(1), content.at(2)};
   }
   const std::string first = world.broadcast_text(digests_of(contents_));
-  world.try_together("comparing the token files", [&] {
+  world.try_together("comparing the data", [&] {
     if (digests_of(contents_) != first)
-      throw Error(ErrorKind::kData, "this rank's token files hold other tokens than those of rank 0",
+      throw Error(ErrorKind::kData,
+                  fmt::format("this rank's {} hold other {} than those of rank 0", kind().files(), kind().unit()),
                   sets_.front().set->path(), "give every node the same files");
     if (world.rank() == 0) kind().check_contents(sets_, contents_, {spec_.tokenizer}, spec_.model);
   });
@@ -193,16 +195,17 @@ json LaunchData::record() const {
 
 std::vector<FrozenChange> data_changes(const CampaignSpec& spec, const TrainState& before,
                                        const std::string& index_digest, const DataIdentity& now) {
+  const Workload& kind = workload(spec.model.workload);
   std::vector<FrozenChange> changes;
   const std::string difference = training_difference(spec, before.data, now);
   if (!difference.empty() || before.data_digest != index_digest)
-    changes.push_back(
-        {"data.train", "the training token files are not those that this run was started on" + difference});
+    changes.push_back({"data.train", fmt::format("the training {} are not those that this run was started on{}",
+                                                 kind.files(), difference)});
   if (known_and_different(before.data.valid, now.valid) ||
       (!now.valid.empty() && known_and_different(before.data.valid_type, now.valid_type)))
-    changes.push_back({"data.valid", fmt::format("data.valid ({}) holds other tokens than those that this run was "
-                                                 "evaluated on: its perplexities would not compare",
-                                                 spec.data.valid)});
+    changes.push_back({"data.valid", fmt::format("data.valid ({}) holds other {} than those that this run was "
+                                                 "evaluated on: its evaluations would not compare",
+                                                 spec.data.valid, kind.unit())});
   if (!before.data.valid.empty() && now.valid.empty())
     changes.push_back({"data.valid",
                        "data.valid names nothing, but this run has been evaluated: it would have no "

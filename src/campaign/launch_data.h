@@ -19,8 +19,8 @@ namespace nexus {
 // The data of one launch and what encoded it; made and used collectively over `world`. The data sets stay open.
 class LaunchData {
  public:
-  // Compares data sets, tokenizer.path and the model, as far as descriptions tell (on rank 0): what is named wrongly is
-  // refused before anything is touched. Errors: Workload::check_descriptions.
+  // Compares data sets, what encoded them (tokenizer.path) and the model, as far as descriptions tell (on rank 0): what
+  // is named wrongly is refused before anything is touched. Errors: Workload::check_descriptions.
   LaunchData(const CampaignSpec& spec, const RunData& data, Communicator& world);
 
   // Finds out what the files hold. What is not kept beside them (DataSet::kept_content) is read, once: ranks that see
@@ -29,7 +29,7 @@ class LaunchData {
   void read_contents(Communicator& world);
 
   const DataIdentity& identity() const { return identity_; }
-  // For run.json: files, digests, tokenizer, V. Complete on rank 0.
+  // For run.json: files, digests, tokenizer, what of the model decides how they are read. Complete on rank 0.
   nlohmann::json record() const;
 
  private:

@@ -16,13 +16,13 @@
 #include "core/json_text.h"
 #include "core/log.h"
 #include "core/units.h"
-#include "data/dataset_builder.h"
 #include "data/sampler.h"
-#include "data/text_overlap.h"
-#include "data/token_file.h"
-#include "data/token_file_info.h"
-#include "data/tokenizer.h"
+#include "workloads/text/dataset_builder.h"
+#include "workloads/text/text_overlap.h"
+#include "workloads/text/token_file.h"
+#include "workloads/text/token_file_info.h"
 #include "workloads/text/token_windows.h"
+#include "workloads/text/tokenizer.h"
 
 namespace nexus {
 namespace {

@@ -17,7 +17,6 @@
 #include "core/files.h"
 #include "core/json_text.h"
 #include "core/run_folder.h"
-#include "data/library_versions.h"
 #include "doctor/checks.h"
 #include "doctor/launcher_output.h"
 #include "doctor/ranks.h"
@@ -25,6 +24,7 @@
 #include "doctor/versions.h"
 #include "plan/plan.h"
 #include "system/process.h"
+#include "workloads/text/library_versions.h"
 
 namespace nexus {
 namespace {

@@ -41,14 +41,13 @@ struct Field {
   std::function<std::string(const Spec&, const ModelConfig&)> misplaced;
 
   bool required() const { return preset.empty() && !optional; }
-  // Presets that depend on the keys above it or on the model's architecture; `preset` where there is none.
+  // Presets that depend on the keys above it or on the model, unless its architecture has one; `preset` where there is
+  // none.
   std::function<std::optional<std::string>(const Spec&, const ModelConfig&)> own_preset;
   std::string preset_for(const Spec& spec, const ModelConfig& model) const {
-    if (own_preset)
-      if (const auto own = own_preset(spec, model)) return *own;
     const auto presets = architecture(model.arch).presets();
-    const auto own = presets.find(key);
-    return own == presets.end() ? preset : own->second;
+    if (const auto own = presets.find(key); own != presets.end()) return own->second;
+    return (own_preset ? own_preset(spec, model) : std::nullopt).value_or(preset);
   }
 };
 

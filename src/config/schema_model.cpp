@@ -3,6 +3,7 @@
 #include <set>
 
 #include "config/schema_rows.h"
+#include "model/workload.h"
 
 namespace nexus {
 namespace {
@@ -14,7 +15,7 @@ auto model(Member ModelConfig::*member) {
   return at(&CampaignSpec::model, member);
 }
 
-// "belongs to arch transformer and to variant qkv of nexusformer".
+// "belongs to arch transformer and to variant qkv of nexusformer", "belongs to workload text".
 std::string owners_of(const std::string& name) {
   std::vector<std::string> owners;
   for (const Architecture* each : all_architectures()) {
@@ -25,6 +26,9 @@ std::string owners_of(const std::string& name) {
     else
       owners.push_back(fmt::format("{} {} of {}", key->only_with.word, key->only_with.value, each->name()));
   }
+  for (const Workload* each : all_workloads())
+    for (const ModelKey& key : each->keys())
+      if (key.name == name) owners.push_back("workload " + each->name());
   return fmt::format("belongs to {}", fmt::join(owners, " and to "));
 }
 
@@ -32,22 +36,26 @@ std::string preset_text(const ModelKey& key) {
   return key.at_birth.empty() ? key.preset : "null";
 }
 
-// A key that some architectures have, shown as the first of them has it; preset and choices are the model's own.
+// A key that some architectures or workloads have, shown as the first of them has it; preset and choices are the
+// model's own.
 void add_own_key(Rows& t, const ModelKey& key) {
   Field<CampaignSpec>& field = t.emplace_back("model." + key.name, kFixed);
   field.preset = preset_text(key);
   field.own_preset = [name = key.name](const CampaignSpec&, const ModelConfig& model) -> std::optional<std::string> {
-    const ModelKey* own = architecture(model.arch).find_key(name);
+    const ModelKey* own = model.find_key(name);
     return own == nullptr ? std::nullopt : std::optional(preset_text(*own));
   };
   field.example = key.example;
   field.comment = key.comment;
-  if (key.is_word()) {
+  if (key.is_flag()) {
     field.set = [name = key.name](CampaignSpec& spec, const Node& node, const std::string& path) {
-      const std::vector<std::string>& choices = architecture(spec.model.arch).find_key(name)->choices;
+      spec.model.words[name] = FlagType{}.text(FlagType{}.parse(node, path));
+    };
+  } else if (key.is_word()) {
+    field.set = [name = key.name](CampaignSpec& spec, const Node& node, const std::string& path) {
+      const std::vector<std::string>& choices = spec.model.find_key(name)->choices;
       spec.model.words[name] = choices[parse_choice(node, path, choices)];
     };
-    field.get = [key](const CampaignSpec& spec) -> std::optional<std::string> { return spec.model.word(key.name); };
   } else {
     const CountType type = key.at_birth.empty() ? CountType{1, kMaxWidth} : CountType{1, kMaxWidth, "null"};
     field.set = [key, type](CampaignSpec& spec, const Node& node, const std::string& path) {
@@ -57,20 +65,38 @@ void add_own_key(Rows& t, const ModelKey& key) {
       return type.text(spec.model.count(key.name));
     };
   }
+  if (key.is_word())
+    field.get = [key](const CampaignSpec& spec) -> std::optional<std::string> { return spec.model.word(key.name); };
   field.misplaced = [name = key.name](const CampaignSpec&, const ModelConfig& model) -> std::string {
-    const ModelKey* own = architecture(model.arch).find_key(name);
+    const ModelKey* own = model.find_key(name);
     return own != nullptr && has_key(model, *own) ? "" : owners_of(name);
   };
 }
 
-void add_own_keys(Rows& t) {
+// The keys that some of `owners` have, each once; of `wanted` ones.
+template <typename Owner, typename Wanted>
+void add_own_keys(Rows& t, const std::vector<const Owner*>& owners, Wanted wanted) {
   std::set<std::string> added;
-  for (const Architecture* each : all_architectures())
+  for (const Owner* each : owners)
     for (const ModelKey& key : each->keys())
-      if (added.insert(key.name).second) add_own_key(t, key);
+      if (wanted(key) && added.insert(key.name).second) add_own_key(t, key);
 }
 
-// A width that every model has.
+// What decides which keys belong comes first: rows are read in this order.
+void add_kind(Rows& t) {
+  ChoiceType<std::string> arch, workload;
+  for (const Architecture* each : all_architectures()) arch.choices.emplace_back(each->name(), each->name());
+  for (const Workload* each : all_workloads()) workload.choices.emplace_back(each->name(), each->name());
+  add(t, "model.arch", "nexusformer", arch, model(&ModelConfig::arch), kFixed, arch.describe());
+  add(t, "model.workload", kDefaultWorkload, workload, model(&ModelConfig::workload), kFixed,
+      "kind of data: " + workload.describe())
+      .get = [](const CampaignSpec& spec) -> std::optional<std::string> {
+    if (spec.model.workload == kDefaultWorkload) return std::nullopt;  // as where the key is not known
+    return spec.model.workload;
+  };
+}
+
+// Widths that every model has.
 void add_shape(Rows& t) {
   const CountType width{1, kMaxWidth};
   add(t, "model.D", "768", width, model(&ModelConfig::d), kFixed, "width of the residual stream");
@@ -78,14 +104,14 @@ void add_shape(Rows& t) {
   add(t, "model.H", "12", width, model(&ModelConfig::heads), kFixed, "attention heads; divides D");
   add(t, "model.kv_heads", "null", CountType{1, kMaxWidth, "null"}, model(&ModelConfig::kv_heads), kFixed,
       "heads of keys and values; divides H; null: as H");
-  add(t, "model.V", "32000", width, model(&ModelConfig::vocab), kFixed, "vocabulary; must cover the tokenizer's");
 }
 
-void add_details(Rows& t) {
+void add_gelu(Rows& t) {
   const ChoiceType<GeluKind> gelu{{{"erf", GeluKind::kErf}, {"tanh", GeluKind::kTanh}}};
   add(t, "model.gelu", "erf", gelu, model(&ModelConfig::gelu), kFixed, "exact GELU (erf) or its approximation (tanh)");
-  add(t, "model.tie", "false", FlagType{}, model(&ModelConfig::tie), kFixed,
-      "the head shares the embedding's matrix; tokenformer: true");
+}
+
+void add_rotation(Rows& t) {
   add(t, "model.rope_theta", "10000", RealType{0, 1e12, true}, model(&ModelConfig::rope_theta), kFixed,
       "base of the rotary angles");
   add(t, "model.rotary_share", "1", RealType{0, 1, true}, model(&ModelConfig::rotary_share), kFixed,
@@ -95,13 +121,13 @@ void add_details(Rows& t) {
 }  // namespace
 
 void add_model_rows(Rows& t) {
-  ChoiceType<std::string> arch;
-  for (const Architecture* each : all_architectures()) arch.choices.emplace_back(each->name(), each->name());
-  // What decides which keys belong comes first: rows are read in this order.
-  add(t, "model.arch", "nexusformer", arch, model(&ModelConfig::arch), kFixed, arch.describe());
+  add_kind(t);
   add_shape(t);
-  add_own_keys(t);
-  add_details(t);
+  add_own_keys(t, all_workloads(), [](const ModelKey& key) { return !key.is_word(); });
+  add_own_keys(t, all_architectures(), [](const ModelKey&) { return true; });
+  add_gelu(t);
+  add_own_keys(t, all_workloads(), [](const ModelKey& key) { return key.is_word(); });
+  add_rotation(t);
 }
 
 }  // namespace nexus

@@ -8,8 +8,8 @@
 namespace nexus {
 
 struct DataIdentity {
-  std::vector<std::string> train;  // digest of each training file's .bin, in the campaign's order; empty: not recorded
-  // "uint16" or "int32", as the indexes say: the same bytes are other tokens by another type. Empty: not recorded
+  std::vector<std::string> train;  // digest of each training set, in the campaign's order; empty: not recorded
+  // "uint16" or "int32", as the indexes say: the same bytes are other samples by another type. Empty: not recorded
   std::vector<std::string> train_types;
   std::string valid;  // digest of the validation file's .bin; empty: there is none, or it is not recorded
   std::string valid_type;

@@ -40,7 +40,7 @@ class InputFile {
   int64_t size_bytes_ = 0;
 };
 
-// The bytes of a file, mapped. A file that another program truncates while it is mapped raises SIGBUS: token files are
+// The bytes of a file, mapped. A file that another program truncates while it is mapped raises SIGBUS: such files are
 // replaced by rename, never rewritten in place, so that a mapping keeps the old content. If it happens all the same, or
 // the disk fails, the process ends as data/bus_error.h says.
 class MappedFile {

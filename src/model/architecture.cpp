@@ -27,10 +27,6 @@ const ModelKey* Architecture::find_key(const std::string& name) const {
   return found == keys().end() ? nullptr : &*found;
 }
 
-bool has_key(const ModelConfig& config, const ModelKey& key) {
-  return key.only_with.word.empty() || config.word(key.only_with.word) == key.only_with.value;
-}
-
 Block make_block(const ModelConfig& config, int64_t layer, ParamTable& table) {
   const Architecture& arch = architecture(config.arch);
   const std::string name = fmt::format("layers.{}", layer);

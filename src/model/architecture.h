@@ -12,30 +12,6 @@
 
 namespace nexus {
 
-// A key that only some architectures have: model.NAME of a campaign file, NAME of the model in a checkpoint's state,
-// and grow.NAME if it grows. A count, or a word among `choices`.
-struct ModelKey {
-  struct Owner {
-    std::string word{}, value{};
-  };
-  struct Growth {
-    std::string comment{}, example{};  // of grow.NAME
-  };
-
-  std::string name{};
-  std::string comment{};
-  std::string preset{};                // where it is not given; empty: it must be
-  std::string example{};               // what to write, where there is no preset
-  std::vector<std::string> choices{};  // of a word; none: a positive count
-  std::string at_birth{};  // a count that stays what this other key was when the model was made, unless it is given
-  Owner only_with{};       // only models in which this word has this value have the key
-  bool cut = false;        // tensor-parallel ranks have a part each: it must divide by their number
-  Growth growth{};         // without a comment the key does not grow
-
-  bool is_word() const { return !choices.empty(); }
-  bool grows() const { return !growth.comment.empty(); }
-};
-
 using MadeProjection = std::unique_ptr<Projection>;
 
 class Architecture {
@@ -67,8 +43,6 @@ class Architecture {
 const std::vector<const Architecture*>& all_architectures();
 // Throws ErrorKind::kConfig with the nearest name.
 const Architecture& architecture(const std::string& name);
-// Whether a model of this configuration, whose architecture has the key, has it.
-bool has_key(const ModelConfig& config, const ModelKey& key);
 
 // Appends the parameters of block `layer` to the table, in the order of the forward pass.
 Block make_block(const ModelConfig& config, int64_t layer, ParamTable& table);

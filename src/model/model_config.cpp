@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "model/architecture.h"
+#include "model/workload.h"
 
 namespace nexus {
 namespace {
@@ -38,12 +39,12 @@ void fill_own(ModelConfig& c) {
   ModelConfig own = c;
   own.counts.clear();
   own.words.clear();
-  for (const ModelKey& key : architecture(c.arch).keys()) {
-    if (!has_key(c, key)) continue;
-    if (key.is_word())
-      own.words[key.name] = c.word(key.name);
+  for (const ModelKey* key : c.keys()) {
+    if (!has_key(c, *key)) continue;
+    if (key->is_word())
+      own.words[key->name] = c.word(key->name);
     else
-      own.counts[key.name] = c.count(key.name);
+      own.counts[key->name] = c.count(key->name);
   }
   c = std::move(own);
 }
@@ -51,16 +52,44 @@ void fill_own(ModelConfig& c) {
 void check_own(const ModelConfig& c) {
   for (const auto& [key, value] : c.counts) require_width(key, value);
   for (const auto& [name, word] : c.words) {
-    const std::vector<std::string>& choices = architecture(c.arch).find_key(name)->choices;
+    const std::vector<std::string>& choices = c.find_key(name)->choices;
     if (std::find(choices.begin(), choices.end(), word) == choices.end())
       refuse(name, fmt::format("is '{}'", word), fmt::format("use {}", fmt::join(choices, " or ")));
   }
 }
 
+// " NAME VALUE" of each that the model has, words only or counts only where told.
+enum class Shown { kAll, kCounts, kWords };
+std::string own_text(const ModelConfig& c, const std::vector<ModelKey>& keys, Shown shown) {
+  std::string text;
+  for (const ModelKey& key : keys) {
+    if (!has_key(c, key) || (shown != Shown::kAll && key.is_word() != (shown == Shown::kWords))) continue;
+    text += fmt::format(" {} {}", key.name, key.is_word() ? c.word(key.name) : fmt::format("{}", c.count(key.name)));
+  }
+  return text;
+}
+
 }  // namespace
 
+bool has_key(const ModelConfig& config, const ModelKey& key) {
+  return key.only_with.word.empty() || config.word(key.only_with.word) == key.only_with.value;
+}
+
+std::vector<const ModelKey*> ModelConfig::keys() const {
+  std::vector<const ModelKey*> all;
+  for (const ModelKey& key : architecture(arch).keys()) all.push_back(&key);
+  for (const ModelKey& key : nexus::workload(workload).keys()) all.push_back(&key);
+  return all;
+}
+
+const ModelKey* ModelConfig::find_key(const std::string& name) const {
+  for (const ModelKey* key : keys())
+    if (key->name == name) return key;
+  return nullptr;
+}
+
 int64_t ModelConfig::count(const std::string& name) const {
-  const ModelKey* key = architecture(arch).find_key(name);
+  const ModelKey* key = find_key(name);
   const bool by_birth = key != nullptr && !key->at_birth.empty();
   if (const auto found = counts.find(name); found != counts.end() && !(by_birth && found->second == 0))
     return found->second;
@@ -72,7 +101,7 @@ int64_t ModelConfig::count(const std::string& name) const {
 std::string ModelConfig::word(const std::string& name) const {
   const auto found = words.find(name);
   if (found != words.end()) return found->second;
-  const ModelKey* key = architecture(arch).find_key(name);
+  const ModelKey* key = find_key(name);
   return key == nullptr ? "" : key->preset;
 }
 
@@ -97,7 +126,6 @@ void ModelConfig::validate() {
   require_width("D", d);
   require_width("L", layers, kMaxLayers);
   require_width("H", heads);
-  require_width("V", vocab);
   check_heads(*this);
   kv_heads = kv();
   fill_own(*this);
@@ -106,28 +134,28 @@ void ModelConfig::validate() {
 
 void ModelConfig::check_tensor_parallel(int tp) const {
   std::vector<std::pair<std::string, int64_t>> cut = {{"H", heads}, {"kv_heads", kv()}};
-  for (const ModelKey& key : architecture(arch).keys())
-    if (key.cut && has_key(*this, key)) cut.emplace_back(key.name, count(key.name));
+  for (const ModelKey* key : keys())
+    if (key->cut && has_key(*this, *key)) cut.emplace_back(key->name, count(key->name));
   for (const auto& [key, value] : cut) {
     if (value % tp == 0) continue;
     const int64_t below = value / tp * tp;
     refuse(key, fmt::format("= {} does not divide by parallel.tp = {}", value, tp),
            fmt::format("use {}{}, or another parallel.tp", below > 0 ? fmt::format("{} or ", below) : "", below + tp));
   }
-  if (vocab < tp)
-    refuse("V", fmt::format("= {} is less than parallel.tp = {}", vocab, tp), "use a smaller parallel.tp");
+  for (const ModelKey* key : keys())
+    if (key->cut_unevenly && has_key(*this, *key) && count(key->name) < tp)
+      refuse(key->name, fmt::format("= {} is less than parallel.tp = {}", count(key->name), tp),
+             "use a smaller parallel.tp");
 }
 
+// A workload's counts stand among the shape, its words among the details.
 std::string describe(const ModelConfig& c) {
-  std::string text =
-      fmt::format("arch {} D {} L {} H {} kv_heads {} V {}", c.arch, c.d, c.layers, c.heads, c.kv(), c.vocab);
-  for (const ModelKey& key : architecture(c.arch).keys()) {
-    if (!has_key(c, key)) continue;
-    text += fmt::format(" {} {}", key.name, key.is_word() ? c.word(key.name) : fmt::format("{}", c.count(key.name)));
-  }
-  text += c.gelu == GeluKind::kErf ? " gelu erf" : " gelu tanh";
-  text += fmt::format(" tie {} rope_theta {} rotary_share {}", c.tie, c.rope_theta, c.rotary_share);
-  return text;
+  const std::vector<ModelKey>& of_workload = workload(c.workload).keys();
+  return fmt::format("arch {}{} D {} L {} H {} kv_heads {}{}{} gelu {}{} rope_theta {} rotary_share {}", c.arch,
+                     c.workload == kDefaultWorkload ? "" : " workload " + c.workload, c.d, c.layers, c.heads, c.kv(),
+                     own_text(c, of_workload, Shown::kCounts), own_text(c, architecture(c.arch).keys(), Shown::kAll),
+                     c.gelu == GeluKind::kErf ? "erf" : "tanh", own_text(c, of_workload, Shown::kWords), c.rope_theta,
+                     c.rotary_share);
 }
 
 }  // namespace nexus

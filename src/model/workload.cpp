@@ -13,8 +13,13 @@ const Workload& workload(const std::string& name) {
     names.push_back(each->name());
   }
   const std::string near = nearest(name, names);
-  throw Error(ErrorKind::kConfig, fmt::format("there is no workload '{}'", name), "data.workload",
+  throw Error(ErrorKind::kConfig, fmt::format("there is no workload '{}'", name), "model.workload",
               near.empty() ? fmt::format("use {}", fmt::join(names, " or ")) : "did you mean " + near + "?");
+}
+
+const std::vector<ModelKey>& Workload::keys() const {
+  static const std::vector<ModelKey> none;
+  return none;
 }
 
 std::vector<NamedDataSet> RunData::named() const {

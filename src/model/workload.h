@@ -29,6 +29,10 @@ class Workload {
 
   virtual std::string name() const = 0;  // "text"
 
+  // Of a model's configuration, beside those of every model and of its architecture; in the order in which they are
+  // shown.
+  virtual const std::vector<ModelKey>& keys() const;
+
   // --- a model's ends, whose parameters are appended to the table: the input before the blocks, the output after them
   virtual std::unique_ptr<InputLayer> input_layer(const ModelConfig& config, ParamTable& table) const = 0;
   virtual std::unique_ptr<OutputLayer> output_layer(const ModelConfig& config, const InputLayer& input,
@@ -44,7 +48,9 @@ class Workload {
                                       const std::vector<double>& sums) const = 0;
 
   // --- data. Errors name the configuration key.
-  virtual std::string unit() const = 0;  // of a position, which progress is counted in: "tokens"
+  virtual std::string unit() const = 0;          // of a position, which progress is counted in: "tokens"
+  virtual std::string files() const = 0;         // what people call the files of its data: "token files"
+  virtual std::string files_advice() const = 0;  // how to come by them: "make token files with `nexus data build`"
   // The files that a path of the configuration stands for.
   virtual std::vector<std::string> files_of(const std::string& path) const = 0;
   // Samples of `context` positions each. Throws ErrorKind::kData.
@@ -62,9 +68,11 @@ class Workload {
   // For run.json: what a set holds, and what of the model decides how it is read.
   virtual nlohmann::json describe(const DataSet& set, const DataContent& content) const = 0;
   virtual nlohmann::json describe(const ModelConfig& config) const = 0;
-  // Why validation samples are believed to be trained on, as the end of a sentence about `valid`; empty: nothing tells
-  // so. Cheap enough for every launch.
-  virtual std::string overlap_reason(const DataSet& valid, const DataSet& train) const = 0;
+  // Warnings, empty where there is nothing to say. Of validation samples that are believed to be trained on: cheap
+  // enough for every launch.
+  virtual std::string overlap_warning(const DataSet& valid, const DataSet& train) const = 0;
+  // Of data that is read `passes` times, as the end of a sentence that says so.
+  virtual std::string repetition_warning(double) const { return ""; }
 };
 
 // What a run reads.

@@ -1,7 +1,6 @@
 #include "train/train_state.h"
 
 #include "core/error.h"
-#include "model/architecture.h"
 
 namespace nexus {
 namespace {
@@ -76,13 +75,15 @@ json to_json(const ModelConfig& config) {
                 {"L", config.layers},
                 {"H", config.heads},
                 {"kv_heads", config.kv_heads},
-                {"V", config.vocab},
                 {"gelu", config.gelu == GeluKind::kErf ? "erf" : "tanh"},
-                {"tie", config.tie},
                 {"rope_theta", config.rope_theta},
                 {"rotary_share", config.rotary_share}};
   for (const auto& [key, value] : config.counts) document[key] = value;
-  for (const auto& [key, value] : config.words) document[key] = value;
+  for (const auto& [key, value] : config.words) {
+    const ModelKey* own = config.find_key(key);
+    document[key] = own != nullptr && own->is_flag() ? json(value == "true") : json(value);
+  }
+  if (config.workload != kDefaultWorkload) document["workload"] = config.workload;
   return document;
 }
 
@@ -90,23 +91,25 @@ ModelConfig model_config_from_json(const json& document, const std::string& wher
   return reading(where, [&] {
     ModelConfig config;
     document.at("arch").get_to(config.arch);
+    config.workload = document.value("workload", kDefaultWorkload);
     document.at("D").get_to(config.d);
     document.at("L").get_to(config.layers);
     document.at("H").get_to(config.heads);
     document.at("kv_heads").get_to(config.kv_heads);
-    document.at("V").get_to(config.vocab);
     const auto gelu = document.at("gelu").get<std::string>();
     if (gelu != "erf" && gelu != "tanh") throw Error(ErrorKind::kConfig, "unknown gelu '" + gelu + "'", where, "");
     config.gelu = gelu == "erf" ? GeluKind::kErf : GeluKind::kTanh;
-    document.at("tie").get_to(config.tie);
     document.at("rope_theta").get_to(config.rope_theta);
     document.at("rotary_share").get_to(config.rotary_share);
-    for (const ModelKey& key : architecture(config.arch).keys()) {
-      if (!has_key(config, key)) continue;
-      if (key.is_word())
-        document.at(key.name).get_to(config.words[key.name]);
+    for (const ModelKey* key : config.keys()) {
+      if (!has_key(config, *key)) continue;
+      const json& value = document.at(key->name);
+      if (key->is_flag())
+        config.words[key->name] = value.get<bool>() ? "true" : "false";
+      else if (key->is_word())
+        value.get_to(config.words[key->name]);
       else
-        document.at(key.name).get_to(config.counts[key.name]);
+        value.get_to(config.counts[key->name]);
     }
     config.validate();
     return config;

@@ -29,7 +29,7 @@ class AnyModelRig {
     arena_ = Arena(backend.allocate(bytes + sizes.peak_bytes(), "a test's micro-batch"));
     data_ = alloc_batch(arena_, model_.batch_fields(context), batch);
     losses_ = arena_.alloc(params_.wide_dtype(), {batch, context});
-    const HostBatch host = text_batch(model_.config().vocab, batch, context);
+    const HostBatch host = text_batch(model_.config().count("V"), batch, context);
     host.batch().at("targets").as<int32_t>()[rows() / 2] = -1;
     copy_in(backend, host.batch(), data_);
   }

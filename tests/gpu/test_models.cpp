@@ -20,7 +20,6 @@ ModelConfig medium(ModelConfig c) {
   c.kv_heads = c.kv_heads == 1 ? 2 : 0;
   if (c.arch == "nexusformer") c.counts = {{"M", 320}, {"A", 384}, {"F", 512}};
   if (c.arch == "transformer") c.counts = {{"F", 512}};
-  c.vocab = 1003;
   c.rotary_share = 1.0;
   if (c.arch == "tokenformer") {
     const bool has_grown = c.counts.contains("scale_ffn");
@@ -28,6 +27,7 @@ ModelConfig medium(ModelConfig c) {
     if (has_grown) c.counts["scale_ffn"] = 400;
     c.rotary_share = 0.25;
   }
+  c.counts["V"] = 1003;
   return c;
 }
 

@@ -161,7 +161,7 @@ Grown grow(ProcessGrid& grid, const testing::NamedModel& model, const GridOption
   GrowthOptions growth = growth_of(state.model);
   if (init == "zero_all") growth.policy = &growth_policy(init);
   const GrowthOutcome outcome =
-      grow_trained(grid, before, growth, 5, testing::growth_batch(state.model.vocab, 12), 1e-3, state);
+      grow_trained(grid, before, growth, 5, testing::growth_batch(state.model.count("V"), 12), 1e-3, state);
   check_replicas(grid, outcome.grown->params, "after growth");
   return {digest_of(grid, outcome.grown->params), *outcome.check};
 }

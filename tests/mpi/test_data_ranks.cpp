@@ -7,9 +7,9 @@
 
 #include "campaign/launch_data.h"
 #include "core/files.h"
-#include "data/token_file_content.h"
 #include "support/mpi_expect.h"
 #include "support/temp_folder.h"
+#include "workloads/text/token_file_content.h"
 
 namespace nexus {
 namespace {
@@ -28,7 +28,7 @@ CampaignSpec write_files(const std::string& folder) {
   for (int i = 0; i < 3; ++i) spec.data.train.push_back({fmt::format("{}/{}", folder, i), 1.0});
   spec.data.valid = folder + "/3";
   spec.data.context = 8;
-  spec.model.vocab = 50;
+  spec.model.counts["V"] = 50;
   return spec;
 }
 
@@ -57,7 +57,7 @@ void ranks_share_the_files_that_all_see(Communicator& world) {
   world.barrier();
   if (world.rank() != 0) {
     spec.data = {{{folder + "/0", 1.0}, {folder + "/1", 1.0}, {folder + "/2", 1.0}}, folder + "/3", 8};
-    spec.model.vocab = 50;
+    spec.model.counts["V"] = 50;
   }
   const DataIdentity first = launch(world, spec);
   MPI_EXPECT(first.train.size() == 3 && first.train[0] != first.train[1] && !first.valid.empty(), "incomplete");
@@ -67,7 +67,7 @@ void ranks_share_the_files_that_all_see(Communicator& world) {
   spec.tokenizer = folder + "/nowhere.model";
   expect_error(ErrorKind::kConfig, "no tokenizer", [&] { launch(world, spec); });
   spec.tokenizer = "";
-  spec.model.vocab = 49;
+  spec.model.counts["V"] = 49;
   expect_error(ErrorKind::kData, "outside the vocabulary", [&] { launch(world, spec); });
   world.barrier();
 }

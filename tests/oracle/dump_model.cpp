@@ -47,7 +47,7 @@ nlohmann::json json_of(const ModelConfig& c) {
           {"norm", c.word("norm")},
           {"gelu", c.gelu == GeluKind::kErf ? "erf" : "tanh"},
           {"mlp", c.word("mlp")},
-          {"tie", c.tie},
+          {"tie", c.flag("tie")},
           {"scale_qkv", c.count("scale_qkv")},
           {"scale_proj", c.count("scale_proj")},
           {"scale_ffn", c.count("scale_ffn")},
@@ -68,7 +68,7 @@ bool dump(const ModelConfig& config, const std::string& folder) {
     out.add("gradient/" + spec.name, spec.shape(), testing::ModelRig::wide_values(rig.params().grad(i)));
   }
   out.add("losses", {rig.rows()}, rig.losses());
-  out.add("logits", {rig.rows(), config.vocab}, rig.logits());
+  out.add("logits", {rig.rows(), config.count("V")}, rig.logits());
   out.set("config", json_of(rig.model().config()));
   out.set("batch", kBatch);
   out.set("context", kContext);

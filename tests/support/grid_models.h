@@ -13,13 +13,13 @@ inline ModelConfig divisible(ModelConfig c) {
   c.heads = 8;
   c.kv_heads = c.kv_heads == 1 ? 4 : 0;  // grouped queries stay grouped
   c.rotary_share = 1.0;
-  c.vocab = 37;
   if (c.arch == "nexusformer") c.counts = {{"M", 28}, {"A", 36}, {"F", 40}};
   if (c.arch == "transformer") c.counts = {{"F", 40}};
   if (c.arch == "tokenformer") {
     c.counts = {{"n_qkv", 44}, {"n_proj", 48}, {"n_ffn", 52}};
     c.rotary_share = 0.5;
   }
+  c.counts["V"] = 37;
   return c;
 }
 

@@ -47,7 +47,7 @@ class GridRig {
     const auto fetch = [this](int64_t sample, const Batch& batch, int64_t row) {
       int32_t *tokens = text_row(batch, "tokens", row), *targets = text_row(batch, "targets", row);
       const RandomStream random(3, "text");
-      const auto vocab = static_cast<int32_t>(model_.config().vocab);
+      const auto vocab = static_cast<int32_t>(model_.config().count("V"));
       for (int64_t t = 0; t < options_.context; ++t) {
         const auto place = static_cast<uint64_t>(sample * options_.context + t);
         tokens[t] = static_cast<int32_t>(random.below(place, static_cast<uint64_t>(vocab)));

@@ -23,7 +23,7 @@ class ModelRig {
         batch_(batch),
         context_(context),
         recompute_(recompute),
-        data_(text_batch(model_.config().vocab, batch, context)),
+        data_(text_batch(model_.config().count("V"), batch, context)),
         losses_(host_buffer(batch * context * size_of(params_.wide_dtype()))) {
     draw_lively(params_);
     params_.zero_grad();

@@ -30,7 +30,7 @@ Tensor converted(const LayerContext& ctx, const Tensor& field) {
   return copy;
 }
 
-// x W^T of every point. W [D, kFeatures] is whole on every rank.
+// x W^T of every point. W [D, kFeatures] is cut by rows over tensor-parallel ranks: each has some channels of D.
 class PointEmbedding : public InputLayer {
  public:
   PointEmbedding(ParamTable& table, int64_t d) : weight_(table.add(spec(d))) {}
@@ -38,27 +38,35 @@ class PointEmbedding : public InputLayer {
   BatchFields fields(int64_t positions) const override { return input_fields(positions); }
   Tensor lengths(const Batch& batch) const override { return batch.at("lengths"); }
   void forward(const LayerContext& ctx, const Batch& batch, const Tensor& out) const override {
-    NX_CHECK(ctx.tp_size() == 1, "point sets know no tensor parallelism");
     const Arena::Frame frame(ctx.arena);
-    const Tensor points = converted(ctx, batch.at("points")).reshaped({ctx.rows(), kFeatures});
-    ctx.backend.run(ops::MatMul{.a = points, .b = Mat(ctx.params.weight(weight_)).t(), .c = out});
+    if (ctx.tp_size() > 1) ctx.backend.run(ops::Zero{out});
+    ctx.backend.run(
+        ops::MatMul{.a = points(ctx, batch), .b = Mat(ctx.params.weight(weight_)).t(), .c = channels(ctx, out)});
   }
   void backward(const LayerContext& ctx, const Batch& batch, const Tensor& dout) const override {
     const Arena::Frame frame(ctx.arena);
-    const Tensor points = converted(ctx, batch.at("points")).reshaped({ctx.rows(), kFeatures});
-    ctx.backend.run(ops::MatMul{.a = Mat(dout).t(), .b = points, .c = ctx.params.grad(weight_), .beta = 1});
+    ctx.backend.run(
+        ops::MatMul{.a = channels(ctx, dout).t(), .b = points(ctx, batch), .c = ctx.params.grad(weight_), .beta = 1});
   }
 
  private:
   static ParamSpec spec(int64_t d) {
-    ParamSpec spec = matrix_spec("points.weight", fixed_axis(d), fixed_axis(kFeatures), -1, 0.5);
+    ParamSpec spec = matrix_spec("points.weight", fixed_axis(d), fixed_axis(kFeatures), 0, 0.5);
     spec.part = ModelPart::kInput;
     return spec;
+  }
+  static Tensor points(const LayerContext& ctx, const Batch& batch) {
+    return converted(ctx, batch.at("points")).reshaped({ctx.rows(), kFeatures});
+  }
+  // This rank's columns of the stream.
+  Mat channels(const LayerContext& ctx, const Tensor& stream) const {
+    const Box& local = ctx.params.table()[weight_].local;
+    return Mat::view(stream, ctx.rows(), local.rows, stream.shape[1], local.begin_row);
   }
   int weight_;
 };
 
-// The mean of the points' rows times a vector, and the squared error.
+// The mean of the points' rows times a vector, and the squared error. The vector is cut over tensor-parallel ranks.
 class MeanRegression : public OutputLayer {
  public:
   MeanRegression(ParamTable& table, int64_t d) : weight_(table.add(spec(d))) {}
@@ -77,8 +85,10 @@ class MeanRegression : public OutputLayer {
     // d loss / d prediction = 2 grad_scale error
     const Tensor derror = ctx.alloc(error.shape), dpooled = ctx.alloc(pooled.shape);
     ctx.backend.run(ops::MatMul{.a = error, .b = constant(ctx, 2 * grad_scale), .c = derror});
-    ctx.backend.run(ops::MatMul{.a = Mat(derror).t(), .b = pooled, .c = ctx.params.grad(weight_), .beta = 1});
-    ctx.backend.run(ops::MatMul{.a = derror, .b = ctx.params.weight(weight_), .c = dpooled});
+    ctx.backend.run(
+        ops::MatMul{.a = Mat(derror).t(), .b = channels(ctx, pooled), .c = ctx.params.grad(weight_), .beta = 1});
+    if (ctx.tp_size() > 1) ctx.backend.run(ops::Zero{dpooled});
+    ctx.backend.run(ops::MatMul{.a = derror, .b = ctx.params.weight(weight_), .c = channels(ctx, dpooled)});
     const int64_t t = ctx.context, d = x.shape[1];
     ctx.backend.run(ops::MatMul{.a = Mat::view(shares, t, 1, 1).batched(ctx.batch, t),
                                 .b = Mat::view(dpooled, 1, d, d).batched(ctx.batch, d),
@@ -103,12 +113,12 @@ class MeanRegression : public OutputLayer {
   void predict(const LayerContext& ctx, const Tensor& x, const Batch& batch, const Tensor& out) const override {
     const Arena::Frame frame(ctx.arena);
     const Tensor pooled = pool(ctx, x, converted(ctx, batch.at("shares")));
-    ctx.backend.run(ops::MatMul{.a = pooled, .b = Mat(ctx.params.weight(weight_)).t(), .c = out});
+    multiply(ctx, pooled, out);
   }
 
  private:
   static ParamSpec spec(int64_t d) {
-    ParamSpec spec = matrix_spec("regression.weight", fixed_axis(1), fixed_axis(d), -1, 0.1);
+    ParamSpec spec = matrix_spec("regression.weight", fixed_axis(1), fixed_axis(d), 1, 0.1);
     spec.part = ModelPart::kOutput;
     return spec;
   }
@@ -121,10 +131,21 @@ class MeanRegression : public OutputLayer {
                                 .c = Mat::view(pooled, 1, d, d).batched(ctx.batch, d)});
     return pooled;
   }
+  // This rank's columns of [B, D].
+  Mat channels(const LayerContext& ctx, const Tensor& pooled) const {
+    const Box& local = ctx.params.table()[weight_].local;
+    return Mat::view(pooled, ctx.batch, local.columns, pooled.shape[1], local.begin_column);
+  }
+  // predictions [B, 1], whole on every rank.
+  void multiply(const LayerContext& ctx, const Tensor& pooled, const Tensor& predictions) const {
+    ctx.backend.run(
+        ops::MatMul{.a = channels(ctx, pooled), .b = Mat(ctx.params.weight(weight_)).t(), .c = predictions});
+    if (ctx.tp_size() > 1) ctx.tp->all_reduce_sum(predictions);
+  }
   // [B, 1]: prediction minus target.
   Tensor errors(const LayerContext& ctx, const Tensor& pooled, const Batch& batch) const {
     const Tensor error = ctx.alloc({ctx.batch, 1});
-    ctx.backend.run(ops::MatMul{.a = pooled, .b = Mat(ctx.params.weight(weight_)).t(), .c = error});
+    multiply(ctx, pooled, error);
     ctx.backend.run(ops::Add{.x = converted(ctx, batch.at("minus_target")), .y = error});
     return error;
   }
@@ -252,6 +273,8 @@ class PointSets : public Workload {
     return {{"r2", "", 1 - loss.value * n / deviations}};
   }
 
+  std::string files() const override { return "point files"; }
+  std::string files_advice() const override { return "write point files"; }
   std::vector<std::string> files_of(const std::string& path) const override { return {path}; }
   std::unique_ptr<const DataSet> open(const std::string& path, int64_t context, const ModelConfig&) const override {
     return std::make_unique<PointSetFile>(path, context);
@@ -268,8 +291,8 @@ class PointSets : public Workload {
     return {{"path", set.path()}, {"sets", set.count()}, {"digest", content.digest}};
   }
   json describe(const ModelConfig&) const override { return json::object(); }
-  std::string overlap_reason(const DataSet& valid, const DataSet& train) const override {
-    return valid.holds_same(train) ? "is the same file" : "";
+  std::string overlap_warning(const DataSet& valid, const DataSet& train) const override {
+    return valid.holds_same(train) ? valid.path() + " is trained on" : "";
   }
 };
 

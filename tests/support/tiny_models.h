@@ -24,14 +24,14 @@ inline ModelConfig tiny_config(const std::string& arch) {
   c.d = 12;
   c.layers = 2;
   c.heads = 3;
-  c.vocab = 17;
   if (arch == "nexusformer") c.counts = {{"M", 7}, {"A", 9}, {"F", 10}};
   if (arch == "transformer") c.counts = {{"F", 10}};
   if (arch == "tokenformer") {
     c.counts = {{"n_qkv", 8}, {"n_proj", 9}, {"n_ffn", 11}};
-    c.tie = true;
+    c.words["tie"] = "true";
     c.rotary_share = 0.5;
   }
+  c.counts["V"] = 17;
   return c;
 }
 
@@ -47,15 +47,16 @@ inline std::vector<NamedModel> tiny_models() {
       {"NexusFull", nexus},
       {"NexusFullNoNorm", with(nexus, [](C& c) { c.words["norm"] = "none"; })},
       {"NexusFullTanh", with(nexus, [](C& c) { c.gelu = GeluKind::kTanh; })},
-      {"NexusFullOneKvHeadTied", with(nexus, [](C& c) { c.kv_heads = 1, c.tie = true; })},
+      {"NexusFullOneKvHeadTied", with(nexus, [](C& c) { c.kv_heads = 1, c.words["tie"] = "true"; })},
       {"NexusQkv", with(nexus, [](C& c) { c.words["variant"] = "qkv"; })},
       {"NexusQkvNoNormTanh",
        with(nexus, [](C& c) { c.words["variant"] = "qkv", c.words["norm"] = "none", c.gelu = GeluKind::kTanh; })},
       {"Tokenformer", tokenformer},
       {"TokenformerUntiedGrownScale",
-       with(tokenformer, [](C& c) { c.tie = false, c.counts["scale_ffn"] = 6, c.kv_heads = 1; })},
+       with(tokenformer, [](C& c) { c.words["tie"] = "false", c.counts["scale_ffn"] = 6, c.kv_heads = 1; })},
       {"TransformerSwiGlu", transformer},
-      {"TransformerGeluTied", with(transformer, [](C& c) { c.words["mlp"] = "gelu", c.tie = true, c.kv_heads = 1; })},
+      {"TransformerGeluTied",
+       with(transformer, [](C& c) { c.words["mlp"] = "gelu", c.words["tie"] = "true", c.kv_heads = 1; })},
   };
 }
 

@@ -7,16 +7,25 @@
 
 #include "core/log.h"
 #include "core/rng.h"
-#include "data/data_check.h"
-#include "data/text_overlap.h"
 #include "layers/embedding.h"
 #include "layers/head.h"
+#include "workloads/text/data_check.h"
+#include "workloads/text/text_overlap.h"
 #include "workloads/text/token_windows.h"
 
 namespace nexus {
 namespace {
 
 using nlohmann::json;
+
+constexpr char kVocab[] = "V", kTie[] = "tie";
+// Text that is read more often than this teaches ever less (Muennighoff et al. 2023, arXiv 2305.16264: up to 4 times it
+// is nearly as good as new text).
+constexpr double kManyPasses = 4;
+
+int64_t vocab_of(const ModelConfig& config) {
+  return config.count(kVocab);
+}
 
 const TokenFile& file_of(const DataSet& set) {
   return dynamic_cast<const TokenWindows&>(set).file();
@@ -62,13 +71,23 @@ class Text : public Workload {
   std::string name() const override { return "text"; }
   std::string unit() const override { return "tokens"; }
 
+  const std::vector<ModelKey>& keys() const override {
+    static const std::vector<ModelKey> keys = {
+        {.name = kVocab, .comment = "vocabulary; must cover the tokenizer's", .preset = "32000", .cut_unevenly = true},
+        {.name = kTie,
+         .comment = "the head shares the embedding's matrix; tokenformer: true",
+         .preset = "false",
+         .choices = {"true", "false"}}};
+    return keys;
+  }
+
   std::unique_ptr<InputLayer> input_layer(const ModelConfig& config, ParamTable& table) const override {
-    return std::make_unique<Embedding>(table, "embed.weight", config.vocab, config.d);
+    return std::make_unique<Embedding>(table, "embed.weight", vocab_of(config), config.d);
   }
   std::unique_ptr<OutputLayer> output_layer(const ModelConfig& config, const InputLayer& input,
                                             ParamTable& table) const override {
-    if (config.tie) return std::make_unique<Head>(table, dynamic_cast<const Embedding&>(input).param());
-    return std::make_unique<Head>(table, "head.weight", config.vocab, config.d);
+    if (config.flag(kTie)) return std::make_unique<Head>(table, dynamic_cast<const Embedding&>(input).param());
+    return std::make_unique<Head>(table, "head.weight", vocab_of(config), config.d);
   }
 
   std::string loss_unit() const override { return "nats/token"; }
@@ -79,18 +98,20 @@ class Text : public Workload {
     return {{kBitsPerByteFigure, "bits/byte", of_bytes(loss.value), of_bytes(loss.se), loss.count}};
   }
 
+  std::string files() const override { return "token files"; }
+  std::string files_advice() const override { return "make token files with `nexus data build`"; }
   std::vector<std::string> files_of(const std::string& path) const override { return {path + ".idx", path + ".bin"}; }
   std::unique_ptr<const DataSet> open(const std::string& path, int64_t context,
                                       const ModelConfig& config) const override {
-    return std::make_unique<TokenWindows>(path, context, config.vocab);
+    return std::make_unique<TokenWindows>(path, context, vocab_of(config));
   }
   FetchSample random_samples(int64_t context, const ModelConfig& config, uint64_t seed) const override {
-    return RandomTokens(context, config.vocab, seed);
+    return RandomTokens(context, vocab_of(config), seed);
   }
 
   std::string check_descriptions(const std::vector<NamedDataSet>& sets, const Encoder& encoder,
                                  const ModelConfig& config) const override {
-    return nexus::check_descriptions(token_files(sets), tokenizer_of(encoder), config.vocab);
+    return nexus::check_descriptions(token_files(sets), tokenizer_of(encoder), vocab_of(config));
   }
   void check_contents(const std::vector<NamedDataSet>& sets, const std::vector<DataContent>& contents,
                       const Encoder& encoder, const ModelConfig& config) const override {
@@ -98,7 +119,7 @@ class Text : public Workload {
     const std::optional<TokenizerIdentity> tokenizer = tokenizer_of(encoder);
     for (size_t i = 0; i < files.size(); ++i) {
       const TokenFileContent content = token_file_content_from_json(contents[i].facts);
-      check_content(files[i], content, config.vocab);
+      check_content(files[i], content, vocab_of(config));
       // Some programs add ids of their own to a tokenizer's.
       if (tokenizer && tokenizer->pieces > 0 && content.largest_id >= tokenizer->pieces)
         warn("{} ({}): token {} has id {}, but the tokenizer has {} pieces: was the file made by another one?",
@@ -120,9 +141,21 @@ class Text : public Workload {
     }
     return document;
   }
-  json describe(const ModelConfig& config) const override { return {{"V", config.vocab}}; }
-  std::string overlap_reason(const DataSet& valid, const DataSet& train) const override {
-    return same_text_reason(valid.path(), train.path());
+  json describe(const ModelConfig& config) const override { return {{kVocab, vocab_of(config)}}; }
+  std::string overlap_warning(const DataSet& valid, const DataSet& train) const override {
+    const std::string reason = same_text_reason(valid.path(), train.path());
+    if (reason.empty()) return "";
+    return fmt::format(
+        "validation text is trained on: {} {} as data.train {}; its losses say nothing about new text, so "
+        "name the -valid part of the same build (`nexus data verify VALID --against TRAIN` counts)",
+        valid.path(), reason, train.path());
+  }
+  std::string repetition_warning(double passes) const override {
+    if (passes <= kManyPasses) return "";
+    return fmt::format(
+        "text that is read more than about {:.0f} times teaches ever less (arXiv 2305.16264), and a small one is "
+        "learned by heart; give more text, fewer tokens or a lower weight",
+        kManyPasses);
   }
 };
 

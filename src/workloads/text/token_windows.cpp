@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "data/text_overlap.h"
-#include "data/token_file_content.h"
-#include "data/token_file_info.h"
+#include "workloads/text/text_overlap.h"
+#include "workloads/text/token_file_content.h"
+#include "workloads/text/token_file_info.h"
 
 namespace nexus {
 namespace {

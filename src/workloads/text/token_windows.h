@@ -8,7 +8,7 @@
 #include <string>
 
 #include "data/data_set.h"
-#include "data/token_file.h"
+#include "workloads/text/token_file.h"
 
 namespace nexus {
 
@@ -27,7 +27,7 @@ class TokenWindows : public DataSet {
   std::string index_digest() const override { return file_.index_digest(); }
   std::string stamp() const override { return file_.bin_stamp().str(); }
   int64_t content_bytes() const override { return file_.bin_bytes(); }
-  // Facts: data/token_file_content.h.
+  // Facts: workloads/text/token_file_content.h.
   std::unique_ptr<ContentReader> content_reader() const override;
   std::optional<DataContent> kept_content() const override;
   void keep_content(const DataContent& content) const override;

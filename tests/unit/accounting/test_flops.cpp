@@ -14,7 +14,7 @@ ModelConfig paper_shape() {
   config.counts["M"] = 1024;
   config.counts["A"] = 1280;
   config.counts["F"] = 2048;
-  config.vocab = 32000;
+  config.counts["V"] = 32000;
   config.validate();
   return config;
 }
@@ -38,8 +38,8 @@ TEST(Flops, GemmCausalEqualsTheProductsThatADryRunCounts) {
     config.counts["F"] = 160;
     config.counts["n_qkv"] = config.counts["n_proj"] = 80;
     config.counts["n_ffn"] = 112;
-    config.vocab = 500;
-    config.tie = arch == "tokenformer";
+    config.counts["V"] = 500;
+    config.words["tie"] = arch == "tokenformer" ? "true" : "false";
     config.validate();
     const int64_t batch = 3, context = 40;
     const DryRun run = dry_run(config, DType::kF32, batch, context, ModelUse::kTraining);

@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <numeric>
 
-#include "data/token_file.h"
 #include "support/temp_folder.h"
+#include "workloads/text/token_file.h"
 
 namespace nexus {
 namespace {
@@ -31,7 +31,7 @@ std::string write_tokens(const std::string& prefix, int32_t tokens, int32_t firs
 class DataReviewTest : public ::testing::Test {
  protected:
   DataReviewTest() {
-    spec_.model.vocab = 5000;
+    spec_.model.counts["V"] = 5000;
     spec_.data.context = 8;
     spec_.batch.global_tokens = 16;
     spec_.data.train = {{write_tokens(folder_ / "train", 81), 1.0}};  // 10 windows of 8

@@ -3,9 +3,9 @@
 #include <filesystem>
 
 #include "core/files.h"
-#include "data/token_file_content.h"
 #include "support/expect_error.h"
 #include "support/temp_folder.h"
+#include "workloads/text/token_file_content.h"
 
 namespace nexus {
 namespace {
@@ -39,7 +39,7 @@ class LaunchDataTest : public ::testing::Test {
     spec_.data.train = {{folder_ / "a", 1.0}, {folder_ / "b", 2.0}};
     spec_.data.valid = folder_ / "v";
     spec_.data.context = kContext;
-    spec_.model.vocab = 50;
+    spec_.model.counts["V"] = 50;
   }
 
   struct Launch {
@@ -114,7 +114,7 @@ TEST_F(LaunchDataTest, OtherTokensUnderTheSameIndexAreFound) {
 TEST_F(LaunchDataTest, OtherOrNoValidationTokensAreFoundAndNewOnesAreNoChange) {
   const Launch first = launch();
   spec_.data.valid = folder_ / "b";
-  EXPECT_THAT(changes(first), ElementsAre(with_key("data.valid", "perplexities would not compare")));
+  EXPECT_THAT(changes(first), ElementsAre(with_key("data.valid", "evaluations would not compare")));
   spec_.data.valid = "";
   EXPECT_THAT(changes(first), ElementsAre(with_key("data.valid", "names nothing")));
   const Launch without = launch();
@@ -186,7 +186,7 @@ TEST_F(LaunchDataTest, AnotherTokenizerIsAChangeAndAnUnknownOneIsNot) {
 }
 
 TEST_F(LaunchDataTest, IdsBeyondTheVocabularyAreFoundBeforeTheFirstStep) {
-  spec_.model.vocab = 49;
+  spec_.model.counts["V"] = 49;
   EXPECT_NEXUS_ERROR(launch(), ErrorKind::kData, AllOf(HasSubstr("token 19 has id 49"), HasSubstr("data.valid")));
 }
 

@@ -107,7 +107,7 @@ TEST(Defaults, OfTokenformerAreItsOwn) {
       "stages: [{name: a, tokens: 100M, lr: {peak: 1e-3}},\n"
       "         {name: b, tokens: 100M, lr: {peak: 1e-3}, grow: {n_ffn: 128}}]\n",
       "c.yaml");
-  EXPECT_TRUE(campaign.spec.model.tie);
+  EXPECT_TRUE(campaign.spec.model.flag("tie"));
   EXPECT_EQ(campaign.spec.model.rotary_share, 0.25);
   EXPECT_EQ(campaign.spec.model.count("scale_ffn"), 64);
   EXPECT_EQ(campaign.spec.stages[1].grow.policy->name(), "zero_key_fixed_scale");

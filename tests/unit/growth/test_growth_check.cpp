@@ -19,9 +19,9 @@ ModelConfig small_model(const std::string& arch, const std::string& norm = "l2")
   config.counts["F"] = 64;
   config.counts["n_qkv"] = config.counts["n_proj"] = 40;
   config.counts["n_ffn"] = 56;
-  config.vocab = 120;
+  config.counts["V"] = 120;
   if (arch == "nexusformer") config.words["norm"] = norm;
-  config.tie = arch == "tokenformer";
+  config.words["tie"] = arch == "tokenformer" ? "true" : "false";
   config.validate();
   return config;
 }
@@ -43,7 +43,7 @@ Grown grow(const ModelConfig& config, const GrowthOptions& options, DType dtype)
   ProcessGrid grid(make_self_communicator(), 1, 1);
   apply_growth(grid, moves, options, 5, 1, from, to);
   Grown grown;
-  grown.check = check_growth(grid, config, from, bigger, to, moves, testing::growth_batch(config.vocab, 24), 1e-3);
+  grown.check = check_growth(grid, config, from, bigger, to, moves, testing::growth_batch(config.count("V"), 24), 1e-3);
   if (dtype == DType::kF64) {
     grown.moment1.resize(static_cast<size_t>(after.table().flat_count()));
     grown.moment2.resize(grown.moment1.size());

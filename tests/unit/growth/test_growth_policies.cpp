@@ -176,8 +176,7 @@ TEST(GrowthPolicies, WhoseSplitsKeepTheSumKeepTheFunctionWithoutNorm) {
   ModelConfig config;
   config.d = 32;
   config.layers = config.heads = 2;
-  config.vocab = 120;
-  config.counts = {{"M", 48}, {"A", 64}, {"F", 64}};
+  config.counts = {{"M", 48}, {"A", 64}, {"F", 64}, {"V", 120}};
   for (const char* norm : {"none", "l2"}) {
     config.words["norm"] = norm;
     config.validate();
@@ -193,7 +192,7 @@ TEST(GrowthPolicies, WhoseSplitsKeepTheSumKeepTheFunctionWithoutNorm) {
     ProcessGrid grid(make_self_communicator(), 1, 1);
     apply_growth(grid, moves, options, 5, 1, from, to);
     const GrowthCheck check =
-        check_growth(grid, config, from, bigger, to, moves, testing::growth_batch(config.vocab, 24), 1e-3);
+        check_growth(grid, config, from, bigger, to, moves, testing::growth_batch(config.count("V"), 24), 1e-3);
     EXPECT_EQ(check.lossless(), std::string(norm) == "none") << norm << " " << check.relative_dlogit;
     EXPECT_TRUE(check.alive()) << norm;
   }

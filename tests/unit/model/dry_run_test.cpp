@@ -62,7 +62,7 @@ TEST_P(EveryDryRun, RecomputingActivationsTakesLessMemoryAndAsManyProducts) {
 // layer for causal attention; three times that for training.
 double forward_flops_per_token(const ModelConfig& config, int64_t context) {
   const Model model(config);
-  double elements = static_cast<double>(config.vocab * config.d);
+  double elements = static_cast<double>(config.count("V") * config.d);
   for (const ParamSpec& spec : model.table())
     if (spec.axes.size() == 2 && spec.name != "embed.weight" && spec.name != "head.weight")
       elements += static_cast<double>(spec.count());

@@ -40,7 +40,7 @@ TEST(ModelConfig, RefusesImpossibleWidthsNamingTheKey) {
       {[](ModelConfig& c) { c.kv_heads = 2; }, "model.kv_heads"},
       {[](ModelConfig& c) { c.kv_heads = 6; }, "model.kv_heads"},
       {[](ModelConfig& c) { c.kv_heads = -1; }, "model.kv_heads"},
-      {[](ModelConfig& c) { c.vocab = 0; }, "model.V"},
+      {[](ModelConfig& c) { c.counts["V"] = 0; }, "model.V"},
       {[](ModelConfig& c) { c.counts["M"] = 0; }, "model.M"},
       {[](ModelConfig& c) { c.counts["A"] = -3; }, "model.A"},
       {[](ModelConfig& c) { c.counts["F"] = 0; }, "model.F"},

@@ -47,7 +47,7 @@ TEST_P(EveryModel, HasLogitsWhoseSoftmaxGivesTheLosses) {
   ModelRig rig(GetParam().config);
   rig.evaluate();
   const std::vector<double> losses = rig.losses(), logits = rig.logits();
-  const size_t vocab = static_cast<size_t>(rig.model().config().vocab);
+  const size_t vocab = static_cast<size_t>(rig.model().config().count("V"));
   for (size_t r = 0; r < losses.size(); ++r) {
     double sum = 0;
     for (size_t j = 0; j < vocab; ++j) sum += std::exp(logits[r * vocab + j]);

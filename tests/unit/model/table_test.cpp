@@ -44,7 +44,7 @@ TEST(ParamTable, HasTheParameterCountOfTheSmallModel) {
   config.counts["M"] = 256;
   config.counts["A"] = 320;
   config.counts["F"] = 512;
-  config.vocab = 4096;
+  config.counts["V"] = 4096;
   EXPECT_EQ(Model(config).table().count(), 4'719'936);
 }
 
@@ -91,12 +91,12 @@ TEST(ParamTable, NamesATransformersTensors) {
 TEST(ParamTable, HoldsEmbeddingNormAndHeadOnceAndNoHeadWhenTied) {
   ModelConfig config = tiny_config("nexusformer");
   const Model untied(config);
-  config.tie = true;
+  config.words["tie"] = "true";
   const Model tied(config);
   EXPECT_EQ(untied.table()[0].name, "embed.weight");
   EXPECT_EQ(untied.table()[untied.table().size() - 1].name, "head.weight");
   EXPECT_EQ(tied.table().find("head.weight"), -1);
-  EXPECT_EQ(untied.table().count() - tied.table().count(), config.vocab * config.d);
+  EXPECT_EQ(untied.table().count() - tied.table().count(), config.count("V") * config.d);
 }
 
 // What growth relies on: each growable extent says which width it follows and whether it makes or reads channels.

@@ -14,7 +14,7 @@ inline CampaignSpec small_campaign() {
   spec.model.counts["M"] = 80;
   spec.model.counts["A"] = 96;
   spec.model.counts["F"] = 112;
-  spec.model.vocab = 300;
+  spec.model.counts["V"] = 300;
   spec.stages.resize(1);
   spec.stages[0].name = "s0";
   return spec;

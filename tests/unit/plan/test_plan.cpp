@@ -95,7 +95,7 @@ TEST(Plan, PeakHasTheLargerOfTrainingAndEvaluation) {
   CampaignSpec spec = ladder(640, 832);
   spec.precision.compute = DType::kBF16;
   spec.model.layers = 1;
-  spec.model.vocab = 1 << 20;
+  spec.model.counts["V"] = 1 << 20;
   const MemoryPlan without = make_forecast(spec, 1).stages[0].memory;
   EXPECT_EQ(without.evaluation_bytes, 0);
   EXPECT_EQ(without.peak_bytes(), without.training_bytes() + without.snapshot_bytes);

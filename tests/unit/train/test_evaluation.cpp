@@ -6,11 +6,11 @@
 #include <numeric>
 #include <set>
 
-#include "data/token_file.h"
 #include "support/model_rig.h"
 #include "support/temp_folder.h"
 #include "support/tiny_models.h"
 #include "train/memory_advice.h"
+#include "workloads/text/token_file.h"
 
 namespace nexus {
 namespace {
@@ -22,7 +22,7 @@ class EvaluationTest : public ::testing::Test {
  protected:
   EvaluationTest() : rig_(testing::tiny_config("nexusformer"), DType::kF64, kMicro, kContext) {
     TokenFileWriter writer(folder_ / "v", TokenType::kUint16);
-    const std::vector<int32_t> ids = testing::random_tokens("v", 7 * kContext + 1, rig_.model().config().vocab);
+    const std::vector<int32_t> ids = testing::random_tokens("v", 7 * kContext + 1, rig_.model().config().count("V"));
     writer.append(ids.data(), static_cast<int64_t>(ids.size()));
     writer.end_document();
     writer.finish();

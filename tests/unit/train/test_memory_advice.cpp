@@ -26,7 +26,7 @@ ModelConfig small_model() {
   config.counts["M"] = 96;
   config.counts["A"] = 128;
   config.counts["F"] = 128;
-  config.vocab = 64;
+  config.counts["V"] = 64;
   config.validate();
   return config;
 }
@@ -35,7 +35,7 @@ ModelConfig small_model() {
 ModelConfig shallow_model() {
   ModelConfig config = small_model();
   config.layers = 1;
-  config.vocab = 1 << 15;
+  config.counts["V"] = 1 << 15;
   return config;
 }
 

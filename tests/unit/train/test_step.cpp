@@ -21,7 +21,7 @@ ModelConfig stepped_model() {
   config.counts["M"] = 48;
   config.counts["A"] = 64;
   config.counts["F"] = 64;
-  config.vocab = 100;
+  config.counts["V"] = 100;
   config.validate();
   return config;
 }

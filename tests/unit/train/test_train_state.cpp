@@ -16,7 +16,7 @@ TrainState some_state() {
   state.model.counts["n_qkv"] = state.model.counts["n_proj"] = 80;
   state.model.counts["n_ffn"] = 96;
   state.model.counts["scale_qkv"] = 72;
-  state.model.tie = true;
+  state.model.words["tie"] = "true";
   state.model.rotary_share = 0.25;
   state.model.validate();
   state.stage_index = 1;

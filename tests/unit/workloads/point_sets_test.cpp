@@ -11,16 +11,8 @@
 #include "support/host_tensors.h"
 #include "support/temp_folder.h"
 #include "support/tiny_models.h"
-#include "workloads/text/text.h"
 
 namespace nexus {
-
-// This program's list of workloads takes the place of nexus' own.
-const std::vector<const Workload*>& all_workloads() {
-  static const std::vector<const Workload*> all{&text_workload(), &testing::point_sets()};
-  return all;
-}
-
 namespace {
 
 // Two points, one, and as many as there is room for when `context` is 4.
@@ -31,7 +23,6 @@ const std::vector<float> kTargets = {0.5f, -1, 2};
 
 ModelConfig model_of(const std::string& arch) {
   ModelConfig config = testing::tiny_config(arch);
-  config.tie = false;
   config.workload = "point_sets";
   return config;
 }
