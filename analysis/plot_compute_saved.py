@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compute saved against the baseline, 1 - C_run(p) / C_baseline(p), for every perplexity p that both curves cross.
+"""Compute saved against the baseline, 1 - C_run(p) / C_baseline(p), for every target p that both curves cross.
 
 The band is the bootstrap interval over evaluation noise; it ends where some draws no longer cross p. The dot with its
 bar is the figure of the comparison table.
@@ -16,31 +16,32 @@ def percent(value):
     return math.nan if value is None else 100 * value
 
 
-def draw_band(axes, points, colour):
+def draw_band(axes, targets, points, colour):
     # An end is open (null, or all compute saved) where some draws do not cross the target: no band there.
     closed = [point["low"] is not None and point["high"] is not None and point["high"] < 1 for point in points]
-    axes.fill_between([point["target_ppl"] for point in points], [percent(point["low"]) for point in points],
-                      [percent(point["high"]) for point in points], where=closed, color=colour, alpha=0.15, linewidth=0)
+    axes.fill_between(targets, [percent(point["low"]) for point in points], [percent(point["high"]) for point in points],
+                      where=closed, color=colour, alpha=0.15, linewidth=0)
 
 
-def draw_run(axes, index, run):
+def draw_run(axes, words, index, run):
     """One run's saving; returns the label's place, or nothing where there is no saving to draw."""
     look = style.run_style(index)
     points = [point for point in run.get("saving_curve", []) if point["kind"] == "exact"]
-    targets = [point["target_ppl"] for point in points]
+    targets = [style.target(words, point) for point in points]
     saved = [percent(point["saved"]) for point in points]
     if points:
         axes.plot(targets, saved, **look)
-        draw_band(axes, points, look["color"])
+        draw_band(axes, targets, points, look["color"])
     saving = run["saving"]
     if saving and saving["kind"] == "exact":
+        target = style.target(words, saving)
         value, low, high = percent(saving["saved"]), percent(saving["low"]), percent(saving["high"])
         if math.isfinite(low) and math.isfinite(high):
-            axes.errorbar([saving["target_ppl"]], [value], yerr=[[value - low], [high - value]], fmt="none",
+            axes.errorbar([target], [value], yerr=[[value - low], [high - value]], fmt="none",
                           ecolor=look["color"], elinewidth=1.4, capsize=4)
-        axes.plot([saving["target_ppl"]], [value], marker=style.marker(index), markersize=7, color=look["color"])
+        axes.plot([target], [value], marker=style.marker(index), markersize=7, color=look["color"])
         text = f"{run['label']}\n{value:.1f} % {style.interval(saving)}"
-        return (saving["target_ppl"], value, text, look["color"])
+        return (target, value, text, look["color"])
     return (targets[-1], saved[-1], run["label"], look["color"]) if points else None
 
 
@@ -58,22 +59,24 @@ def value_limits(axes, runs):
 def main(arguments):
     options = style.arguments(__doc__).parse_args(arguments)
     curves = style.load(options.curves)
+    words = curves["workload"]
     style.use_style()
     figure, axes = plt.subplots(figsize=(8.6, 4.4))
-    ends = [draw_run(axes, index, run) for index, run in enumerate(curves["runs"])]
+    ends = [draw_run(axes, words, index, run) for index, run in enumerate(curves["runs"])]
     ends = [end for end in ends if end]
     if not ends:
         plt.close(figure)
         return 0
-    axes.set_xscale("log")
+    if style.has_perplexity(words):
+        axes.set_xscale("log")
     low, high = axes.get_xlim()
     axes.set_xlim(high, low)  # training goes to the right
-    style.perplexity_axis(axes.xaxis, low, high)
+    style.headline_axis(words, axes.xaxis, low, high)
     value_limits(axes, curves["runs"])
     axes.axhline(0, color=style.INK, linewidth=0.9)
     axes.annotate(style.plain(curves["baseline"]), (0, 0), xycoords=("axes fraction", "data"), xytext=(4, 4),
                   textcoords="offset points", fontsize=8.5, alpha=0.8)
-    axes.set_xlabel("target: validation perplexity p (better to the right)")
+    axes.set_xlabel(style.plain(f"target: validation {words['headline']} p (better to the right)"))
     axes.set_ylabel("compute saved (%)")
     axes.set_title(style.plain(f"Compute saved against {curves['baseline']}, with the {100 * curves['confidence']:.0f}"
                                " % interval of evaluation noise"))

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Growth: the stages of each run along its tokens, and the change of the validation loss at each growth.
+"""Growth: the stages of each run along its progress, and the change of the validation loss at each growth.
 
 A stage's bar is as thick as its model has parameters. A growth is lossless when its change is zero. The line through it
-is the loss's own standard error, for scale: both evaluations read the same windows, so their difference is far more
+is the loss's own standard error, for scale: both evaluations read the same samples, so their difference is far more
 exact than that.
 """
 
@@ -16,8 +16,8 @@ def committed(run):
     return [stage for stage in run["stages"] if stage["committed"]]
 
 
-def draw_parameters(axes, runs):
-    """A row per run: its stages as bars along the tokens, as thick as the model has parameters."""
+def draw_parameters(axes, runs, unit):
+    """A row per run: its stages as bars along its progress, as thick as the model has parameters."""
     largest = max(stage["params"] for _, run in runs for stage in committed(run))
     for height, (index, run) in enumerate(runs):
         begin = run["inherited_tokens"]
@@ -29,7 +29,7 @@ def draw_parameters(axes, runs):
                           (begin + stage["tokens"] / 2, height), ha="center", va="center", fontsize=9, clip_on=True)
             begin += stage["tokens"]
     name_rows(axes, [(index, run["label"]) for index, run in runs])
-    axes.set_xlabel("tokens of the lineage (thickness: parameters)")
+    axes.set_xlabel(style.plain(f"{unit} of the lineage (thickness: parameters)"))
     style.count_axis(axes.xaxis)
 
 
@@ -45,8 +45,8 @@ def name_rows(axes, rows):
 
 
 def growth_rows(runs):
-    """(run index, text, change, standard error), in thousandths of a nat, for growths evaluated on both sides, over the
-    same tokens."""
+    """(run index, text, change, standard error), in thousandths, for growths evaluated on both sides, over the same
+    data."""
     rows = []
     for index, run in runs:
         for stage in run["stages"]:
@@ -57,7 +57,7 @@ def growth_rows(runs):
     return rows
 
 
-def draw_changes(axes, rows):
+def draw_changes(axes, rows, thousandths):
     for height, (index, _, change, error) in enumerate(rows):
         colour = style.run_style(index)["color"]
         axes.errorbar([change], [height], xerr=[[error], [error]], fmt=style.marker(index), color=colour, markersize=7,
@@ -66,9 +66,9 @@ def draw_changes(axes, rows):
                       ha="left", va="center", fontsize=8.5, color=colour)
     axes.axvline(0, color=style.INK, linewidth=0.9)
     name_rows(axes, [(index, text) for index, text, _, _ in rows])
-    axes.set_xlabel("validation loss after minus before growth (thousandths of a nat)")
+    axes.set_xlabel(style.plain(f"validation loss after minus before growth ({thousandths})"))
     worst = max(abs(change) for _, _, change, _ in rows)
-    axes.set_title(f"Growth moves the validation loss by at most {worst:.2g} thousandths of a nat" if worst
+    axes.set_title(style.plain(f"Growth moves the validation loss by at most {worst:.2g} {thousandths}") if worst
                    else "Growth leaves the validation loss as it was")
 
 
@@ -83,10 +83,10 @@ def main(arguments):
     heights = [0.55 * len(runs) + 0.5] + ([0.5 * len(rows) + 0.5] if rows else [])
     figure, panels = plt.subplots(len(heights), 1, figsize=(8.6, sum(heights) + 1.2 * len(heights)), squeeze=False,
                                   layout="constrained", gridspec_kw={"height_ratios": heights})
-    draw_parameters(panels[0][0], runs)
+    draw_parameters(panels[0][0], runs, curves["workload"]["unit"])
     panels[0][0].set_title("Stages of each run")
     if rows:
-        draw_changes(panels[1][0], rows)
+        draw_changes(panels[1][0], rows, curves["workload"]["loss_thousandths"])
     figure.get_layout_engine().set(h_pad=0.15)
     style.save(figure, options.out, "growth")
     return 0

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Training loss and learning rate against the lineage's tokens, one column per run, stages shaded in turn.
+"""Training loss and learning rate against the lineage's progress, one column per run, stages shaded in turn.
 
 The line is the mean loss over buckets of consecutive steps, the band reaches from the least to the greatest loss in a
 bucket.
@@ -75,9 +75,9 @@ def main(arguments):
         rate_axes.set_xlim(begin, begin + (end - begin) * 1.02)
         rate_axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}".replace("e-0", "e-") if value else "0")
         style.count_axis(rate_axes.xaxis)
-        rate_axes.set_xlabel("tokens of the lineage")
+        rate_axes.set_xlabel(style.plain(f"{curves['workload']['unit']} of the lineage"))
         if place % columns == 0:
-            loss_axes.set_ylabel("training loss (nats/token)")
+            loss_axes.set_ylabel(style.plain(f"training loss ({curves['workload']['loss_unit']})"))
             rate_axes.set_ylabel("lr")
     figure.align_ylabels()
     style.save(figure, options.out, "loss_curves")

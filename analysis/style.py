@@ -24,6 +24,9 @@ MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 DASHES = ["-", (0, (6, 2)), (0, (4, 1.5, 1, 1.5)), (0, (1.5, 1.5)), (0, (8, 2, 2, 2)), "-", "--", ":"]
 PNG_DPI = 130
 FORMAT = "nexus-report-1"
+# What curves.json calls what it holds (`workload`); of text, where an older nexus has written it.
+TEXT = {"unit": "tokens", "loss_unit": "nats/token", "headline": "perplexity", "symbol": "ppl",
+        "loss_thousandths": "thousandths of a nat"}
 
 
 def use_style():
@@ -52,6 +55,7 @@ def load(path):
         curves = json.load(file)
     if curves.get("format") != FORMAT:
         raise SystemExit(f"{path}: not the format {FORMAT}; write it anew with `nexus report`")
+    curves.setdefault("workload", TEXT)
     return curves
 
 
@@ -88,8 +92,17 @@ def note_left_out(figure, curves):
         figure.text(0.01, -0.03, plain(text), fontsize=8.5, alpha=0.8, va="top", wrap=True)
 
 
-def perplexity(loss):
-    return math.exp(min(loss, 700.0))  # beyond 700 a double overflows
+def has_perplexity(words):
+    return words["headline"] == "perplexity"
+
+
+def value(words, loss):
+    """The headline figure."""
+    return math.exp(min(loss, 700.0)) if has_perplexity(words) else loss  # beyond 700 a double overflows
+
+
+def target(words, saving):
+    return saving["target_" + words["symbol"]]
 
 
 def short_count(value):
@@ -110,8 +123,10 @@ def count_axis(axis):
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: short_count(value)))
 
 
-def perplexity_axis(axis, low, high):
-    """Plain numbers (20, 30, 50) on a logarithmic axis, about five to eight of them."""
+def headline_axis(words, axis, low, high):
+    """Of perplexity: plain numbers (20, 30, 50) on a logarithmic axis, about five to eight of them."""
+    if not has_perplexity(words):
+        return
     decades = [1, 1.5, 2, 3, 4, 5, 7] if high / low > 3 else [1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9]
     if high / low < 1.3:
         decades = [x / 20 for x in range(20, 200)]

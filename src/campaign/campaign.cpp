@@ -135,14 +135,18 @@ class CampaignLoop {
   }
 
   // --- ends
+  std::string progress_text() const {
+    return workload(spec_.model.workload).unit() + " " + format_count(training_.state.total_tokens());
+  }
+
   ExitCode finish() {
     const TrainState& state = training_.state;
     session_.requests().clear_stop_request();
     session_.records().done(state);
-    const std::string tokens = format_count(state.total_tokens());
-    session_.leave(fmt::format("done | stages {} tokens {}", state.stages.size(), tokens),
+    const std::string progress = progress_text();
+    session_.leave(fmt::format("done | stages {} {}", state.stages.size(), progress),
                    {ExitCode::kDone, kReasonDone, ""});
-    log("run {} done | tokens {} | flops {:.4g} flops_def {} | {}", spec_.name, tokens, state.total_flops(),
+    log("run {} done | {} | flops {:.4g} flops_def {} | {}", spec_.name, progress, state.total_flops(),
         spec_.account.flops_def, session_.folder().root);
     return ExitCode::kDone;
   }
@@ -150,9 +154,9 @@ class CampaignLoop {
   ExitCode finish_stage() {
     session_.requests().clear_stop_request();
     const std::string& name = spec_.stages[until_].name;
-    const std::string tokens = format_count(training_.state.total_tokens());
-    session_.leave(fmt::format("done stage {} | tokens {}", name, tokens), {ExitCode::kDone, kReasonStageDone, ""});
-    log("run {} has finished stage {} | tokens {} | {}", spec_.name, name, tokens, session_.folder().root);
+    const std::string progress = progress_text();
+    session_.leave(fmt::format("done stage {} | {}", name, progress), {ExitCode::kDone, kReasonStageDone, ""});
+    log("run {} has finished stage {} | {} | {}", spec_.name, name, progress, session_.folder().root);
     return ExitCode::kDone;
   }
 

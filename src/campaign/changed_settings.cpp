@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "model/workload.h"
 
 namespace nexus {
 namespace {
@@ -57,8 +58,8 @@ class OpenStage {
   }
 
   std::string too_short() const {
-    return fmt::format("{} tokens of it are trained: write more than that, or put it back and append a stage",
-                       state_.stages.back().tokens);
+    return fmt::format("{} {} of it are trained: write more than that, or put it back and append a stage",
+                       state_.stages.back().tokens, workload(spec_.model.workload).unit());
   }
 
   std::string over(const Span& span, const char* what) const {

@@ -11,6 +11,7 @@
 #include "core/hash.h"
 #include "core/host.h"
 #include "core/log.h"
+#include "model/workload.h"
 #include "records/run_description.h"
 #include "system/clock.h"
 
@@ -80,7 +81,8 @@ void record_launch(const RunFolder& run, const CampaignInput& input, const Launc
                    const nlohmann::json& data) {
   const CampaignSpec& spec = input.spec;
   RunDescription description = read_complete(run);
-  description.describe(spec.name, spec.model.arch, spec.seed, spec.account.flops_def, spec.init_from, data);
+  description.describe(spec.name, workload(spec.model.workload).words(), spec.model.arch, spec.seed,
+                       spec.account.flops_def, spec.init_from, data);
   for (const std::string& difference : description.add_launch(facts_of_launch(input, launch, backend, grid, mark)))
     warn(
         "this launch differs from the one before in {}: it goes on, but not with the same bits; launch as before where "

@@ -98,9 +98,8 @@ void RunSession::claim_folder() {
 
 RunSession::StopCause RunSession::stop_cause() {
   if (world().any(!spent().empty())) return {true, spent()};
-  for (const std::string& reason : world().all_gather_text(requests_.reason()))
-    if (!reason.empty()) return {false, reason};
-  return {false, "as asked"};
+  const auto reason = first_text(world().all_gather_text(requests_.reason()));
+  return {false, reason ? reason->text : "as asked"};
 }
 
 void RunSession::note_end(const LaunchEnd& end) {

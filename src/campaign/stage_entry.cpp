@@ -7,6 +7,7 @@
 #include "comm/progress.h"
 #include "core/log.h"
 #include "core/units.h"
+#include "model/workload.h"
 #include "train/checkpoint_io.h"
 
 namespace nexus {
@@ -63,8 +64,8 @@ void load_ancestor(const LaunchContext& context, Training& training) {
   state.samples = ancestor.samples;
   state.inherited_tokens = ancestor.total_tokens();
   state.inherited_flops = ancestor.total_flops();
-  log("run {} inherits {} tokens, {:.3g} FLOPs | path {}", spec.name, format_count(state.inherited_tokens),
-      state.inherited_flops, spec.init_from);
+  log("run {} inherits {} {}, {:.3g} FLOPs | path {}", spec.name, format_count(state.inherited_tokens),
+      workload(spec.model.workload).unit(), state.inherited_flops, spec.init_from);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "accounting/flops.h"
 #include "core/units.h"
+#include "model/workload.h"
 #include "train/train_state.h"
 
 namespace nexus {
@@ -28,6 +29,10 @@ double percent(double part, double whole) {
 double flops_per_token(const BenchReport& report) {
   return training_flops_per_token(report.spec.model_of_stage(0), report.spec.data.context,
                                   flops_definition(report.spec.account.flops_def));
+}
+
+WorkloadWords words_of(const BenchReport& report) {
+  return workload(report.spec.model.workload).words();
 }
 
 double flops_per_second_and_rank(const BenchReport& report, const StepRun& run) {
@@ -69,8 +74,8 @@ std::vector<NamedFamily> slowest_first(const StepProfile& profile) {
 std::string head_text(const BenchReport& report) {
   const CampaignSpec& spec = report.spec;
   std::string text = fmt::format("model    {}\nbackend  {}\n", describe(spec.model_of_stage(0)), report.backend);
-  text += fmt::format("step     {} tokens in context {}, compute {}, dp {} tp {}\n", spec.batch.global_tokens,
-                      spec.data.context, name_of(spec.precision.compute), report.dp, report.tp);
+  text += fmt::format("step     {} {} in context {}, compute {}, dp {} tp {}\n", spec.batch.global_tokens,
+                      words_of(report).unit, spec.data.context, name_of(spec.precision.compute), report.dp, report.tp);
   const Ceilings& c = report.ceilings;
   text += fmt::format("ceilings product of {0} x {0} x {0}: {1} | copy of {2}: {3} read and written{4}\n", c.gemm_size,
                       rate_text(c.gemm_flops_per_second, "FLOP/s"), format_bytes(c.copy_bytes),
@@ -79,8 +84,9 @@ std::string head_text(const BenchReport& report) {
 }
 
 std::string runs_text(const BenchReport& report) {
-  std::string text = fmt::format("\n{:>6}{:>7}{:>12}{:>12}{:>12}{:>10}{:>8}{:>12}{:>12}\n", "micro", "passes",
-                                 "ms/step", "tok/s", "per rank", "of GEMM", "MFU", "own", "device");
+  std::string text =
+      fmt::format("\n{:>6}{:>7}{:>12}{:>12}{:>12}{:>10}{:>8}{:>12}{:>12}\n", "micro", "passes", "ms/step",
+                  words_of(report).short_unit + "/s", "per rank", "of GEMM", "MFU", "own", "device");
   for (const StepRun& run : report.runs) {
     if (!run.ran()) {
       text += fmt::format("{:>6}  does not fit: {}\n", run.micro, run.refusal);
@@ -105,14 +111,14 @@ std::string chosen_text(const BenchReport& report, const StepRun& run) {
   text +=
       fmt::format("time     median {:.1f} ms, min {:.1f}, max {:.1f} of {} | {:.3f} steps/s{}\n", step * 1e3,
                   *least * 1e3, *most * 1e3, run.seconds.size(), 1 / step, report.ranks() > 1 ? " (slowest rank)" : "");
-  text += fmt::format("speed    {:.0f} tok/s | {:.0f} per rank\n", run.tokens_per_second(),
+  text += fmt::format("speed    {:.0f} {}/s | {:.0f} per rank\n", run.tokens_per_second(), words_of(report).short_unit,
                       run.tokens_per_second() / report.ranks());
   text += fmt::format("compute  {} per rank (flops_def {}) | {:.1f} % of the measured product\n",
                       rate_text(flops_per_second_and_rank(report, run), "FLOP/s"), report.spec.account.flops_def,
                       100 * of_gemm_peak(report, run));
   if (const std::optional<double> mfu = model_flops_utilization(report, run))
-    text += fmt::format("MFU      {:.1f} % = flops_def {} x tokens per second and rank / {:g} TFLOP/s\n", 100 * *mfu,
-                        report.spec.account.flops_def, *report.spec.account.peak_tflops);
+    text += fmt::format("MFU      {:.1f} % = flops_def {} x {} per second and rank / {:g} TFLOP/s\n", 100 * *mfu,
+                        report.spec.account.flops_def, words_of(report).unit, *report.spec.account.peak_tflops);
   text += fmt::format(
       "memory   {} of own buffers at the high-water mark | plan said {} ({:+.1f} %)", format_bytes(run.buffer_bytes),
       format_bytes(run.planned_bytes),
@@ -225,6 +231,7 @@ nlohmann::json bench_json(const BenchReport& report) {
   NX_CHECK(report.chosen, "no run to report");
   nlohmann::json document = run_json(report, report.runs[*report.chosen]);
   document["name"] = report.spec.name;
+  document["unit"] = words_of(report).unit;
   document["model"] = describe(report.spec.model_of_stage(0));
   document["shape"] = shape_json(report);
   document["compute"] = name_of(report.spec.precision.compute);

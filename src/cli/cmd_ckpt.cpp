@@ -19,6 +19,7 @@
 #include "core/files.h"
 #include "core/json_text.h"
 #include "core/units.h"
+#include "records/run_description.h"
 #include "system/clock.h"
 
 namespace nexus {
@@ -44,6 +45,15 @@ ordered_json entry_to_json(const CheckpointEntry& entry) {
           {"pinned", entry.pinned}, {"size_bytes", entry.size_bytes}, {"problem", entry.problem}};
 }
 
+// What progress is counted in. A run.json that cannot be read is no reason to show no checkpoints.
+std::string unit_of(const RunFolder& run) {
+  try {
+    if (const std::optional<RunDescription> description = RunDescription::read(run)) return description->words().unit;
+  } catch (const Error&) {
+  }
+  return WorkloadWords{}.unit;
+}
+
 int list(const std::string& path, bool json) {
   const std::vector<CheckpointEntry> entries = list_checkpoints(run_at(path), /*unreadable_too=*/true);
   if (json) {
@@ -52,9 +62,10 @@ int list(const std::string& path, bool json) {
     print_json(all);
     return 0;
   }
+  const std::string unit = unit_of(run_at(path));
   for (const CheckpointEntry& entry : entries) {
-    fmt::print("stage {} step {} | tokens {} | gb {:.2f} | ", entry.id.stage, entry.id.step, format_count(entry.tokens),
-               static_cast<double>(entry.size_bytes) * 1e-9);
+    fmt::print("stage {} step {} | {} {} | gb {:.2f} | ", entry.id.stage, entry.id.step, unit,
+               format_count(entry.tokens), static_cast<double>(entry.size_bytes) * 1e-9);
     if (entry.pinned) fmt::print("pinned | ");
     fmt::print("path {}{}{}\n", entry.path, entry.problem.empty() ? "" : " | problem ", entry.problem);
   }

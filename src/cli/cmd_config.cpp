@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/units.h"
 #include "model/model.h"
+#include "model/workload.h"
 
 namespace nexus {
 namespace {
@@ -42,9 +43,9 @@ int check(const ConfigArguments& arguments) {
     tokens += spec.stages[i].tokens;
     steps += spec.steps_of_stage(i);
   }
-  fmt::print("ok: {} | arch {} params {} | stages {} tokens {} steps {} | out {} | digest {}\n", spec.name,
-             spec.model.arch, parameter_range(spec), spec.stages.size(), format_count(tokens), steps, spec.out,
-             campaign.digest);
+  fmt::print("ok: {} | arch {} params {} | stages {} {} {} steps {} | out {} | digest {}\n", spec.name, spec.model.arch,
+             parameter_range(spec), spec.stages.size(), workload(spec.model.workload).unit(), format_count(tokens),
+             steps, spec.out, campaign.digest);
   const DataReview review = review_data(spec);
   for (const std::string& line : review.lines) fmt::print("{}\n", line);
   for (const std::string& text : review.warnings) warn_text(text);

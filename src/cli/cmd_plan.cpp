@@ -26,13 +26,13 @@ struct PlanArguments {
   bool json = false;
 };
 
-MeasuredSpeed speed_of(const PlanArguments& arguments) {
+MeasuredSpeed speed_of(const PlanArguments& arguments, const std::string& unit) {
   MeasuredSpeed speed;
   speed.mfu = arguments.mfu;
   for (const std::string& rate : arguments.rates) {
     const auto count = parse_count(rate);
     if (!count || *count == 0)
-      throw Error(ErrorKind::kConfig, "'" + rate + "' is no number of tokens per second", "--tok-per-s",
+      throw Error(ErrorKind::kConfig, "'" + rate + "' is no number of " + unit + " per second", "--tok-per-s",
                   "write for example 850K or 1200000");
     speed.tokens_per_second.push_back(static_cast<double>(*count));
   }
@@ -52,7 +52,7 @@ int plan(const PlanArguments& arguments) {
   nlohmann::json document = forecast_json(forecast);
   std::string text = forecast_text(forecast);
   if (on_cluster) {
-    const ClusterPlan plan = plan_on_cluster(loaded.spec, cluster, forecast, speed_of(arguments));
+    const ClusterPlan plan = plan_on_cluster(loaded.spec, cluster, forecast, speed_of(arguments, forecast.words.unit));
     for (const std::string& warning : plan.warnings) warn("{}", warning);
     document["cluster"] = cluster_plan_json(plan);
     text += cluster_plan_text(plan);

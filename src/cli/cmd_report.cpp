@@ -1,4 +1,5 @@
-// nexus report RUN... [--baseline RUN] [--out DIR] [--label RUN=NAME]... [--target-ppl X] [--no-pictures] [--json]
+// nexus report RUN... [--baseline RUN] [--out DIR] [--label RUN=NAME]... [--target-ppl X | --target-loss X]
+// [--no-pictures] [--json]
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
@@ -23,6 +24,7 @@ struct ReportArguments {
   std::vector<std::string> runs, labels;
   std::string baseline, out;
   double target_ppl = 0;  // 0: not given
+  std::optional<double> target_loss;
   bool json = false, no_pictures = false;
 };
 
@@ -68,6 +70,7 @@ std::vector<std::string> command_of(const ReportArguments& arguments) {
   add("--out", arguments.out);
   for (const std::string& label : arguments.labels) add("--label", label);
   if (arguments.target_ppl > 0) add("--target-ppl", fmt::format("{}", arguments.target_ppl));
+  if (arguments.target_loss) add("--target-loss", fmt::format("{}", *arguments.target_loss));
   return words;
 }
 
@@ -83,6 +86,7 @@ ReportOptions options_of(const ReportArguments& arguments) {
   if (!arguments.baseline.empty()) options.summary.baseline = add_once(arguments.baseline);
   options.summary.labels = labels_of(arguments, folders);
   if (arguments.target_ppl != 0) options.summary.target_ppl = arguments.target_ppl;
+  options.summary.target_loss = arguments.target_loss;
   options.out = arguments.out;
   options.command = command_of(arguments);
   options.version = version();
@@ -123,6 +127,7 @@ void add_report_command(CLI::App& app, Action& action) {
       ->add_option("--target-ppl", arguments->target_ppl,
                    "Perplexity at which compute is compared (default: the best that both runs reach)")
       ->check(number_above(1, 1e12));
+  command->add_option("--target-loss", arguments->target_loss, "The same as a loss, in the workload's unit");
   command->add_flag("--no-pictures", arguments->no_pictures, "Tables and page only; no Python is needed");
   command->add_flag("--json", arguments->json, "The figures as JSON on stdout");
   command->callback([arguments, &action] { action = [arguments] { return report(*arguments); }; });

@@ -88,6 +88,12 @@ std::string Communicator::broadcast_text(const std::string& text, int root) {
   return result;
 }
 
+std::optional<RankText> first_text(const std::vector<std::string>& texts) {
+  for (size_t rank = 0; rank < texts.size(); ++rank)
+    if (!texts[rank].empty()) return RankText{rank, texts[rank]};
+  return std::nullopt;
+}
+
 void Communicator::try_together(const std::string& phase, const std::function<void()>& work) {
   std::exception_ptr error;
   try {
@@ -103,8 +109,7 @@ void Communicator::try_together(const std::string& phase, const std::function<vo
     mine = fmt::format("{:02}{}\n{}", static_cast<int>(failure.kind), failure.node, failure.text);
   }
   const std::vector<std::string> all = all_gather_text(mine);
-  const std::string first =
-      *std::find_if(all.begin(), all.end(), [](const std::string& text) { return !text.empty(); });
+  const std::string first = first_text(all)->text;
   const size_t node_end = first.find('\n');
   Error agreed(static_cast<ErrorKind>(std::stoi(first.substr(0, 2))),
                fmt::format("{} failed on rank {}: {}", phase, ranks_other_than(all, ""), first.substr(node_end + 1)));

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -94,6 +95,13 @@ class Communicator {
  protected:
   int64_t group_bytes_ = 0;
 };
+
+// The text of the lowest rank that has one, of texts by rank; nothing where all are empty.
+struct RankText {
+  size_t rank = 0;
+  std::string text;
+};
+std::optional<RankText> first_text(const std::vector<std::string>& texts);
 
 // One rank; collectives are no-ops. For tools that never start MPI, and for tests.
 std::unique_ptr<Communicator> make_self_communicator();

@@ -59,8 +59,10 @@ std::string reference_yaml() {
   return "# Every key of a campaign file with its default and one comment. Printed by `nexus config reference`.\n"
          "# Numbers take units: K, M, B, T are powers of ten, Ki, Mi, Gi, Ti powers of two. Lengths and periods say "
          "their\n"
-         "# unit: 1% (of the stage), 200 steps, 20M (tokens), 30s, 30min, 2h. Keys without a default show an "
-         "example.\n" +
+         "# unit: 1% (of the stage), 200 steps, 20M (tokens), 30s, 30min, 2h. Tokens are positions of samples, "
+         "whatever "
+         "the\n"
+         "# workload calls them. Keys without a default show an example.\n" +
          CampaignReference().write();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <string>
 #include <string_view>
 
 namespace nexus {
@@ -23,6 +24,15 @@ constexpr bool is_control(char c) {
 constexpr bool is_made_of(std::string_view text, std::string_view signs) {
   return std::all_of(text.begin(), text.end(),
                      [signs](char c) { return is_letter_or_digit(c) || signs.find(c) != std::string_view::npos; });
+}
+
+constexpr char to_upper(char c) {
+  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+}
+// "Tokens"
+inline std::string capitalized(std::string text) {
+  if (!text.empty()) text[0] = to_upper(text[0]);
+  return text;
 }
 
 }  // namespace nexus

@@ -14,6 +14,7 @@
 #include "layers/output_layer.h"
 #include "model/model_config.h"
 #include "records/eval_record.h"
+#include "records/workload_words.h"
 
 namespace nexus {
 
@@ -43,6 +44,11 @@ class Workload {
   virtual bool has_positions() const { return true; }
 
   virtual std::string loss_unit() const = 0;  // "nats/token"
+  // Whether exp(loss) means something, which people then read first.
+  virtual bool has_perplexity() const { return false; }
+  virtual std::string samples() const { return "samples"; }  // "windows"
+  virtual std::string short_unit() const { return ""; }      // of rates: "tok" per second; empty: the unit's singular
+  WorkloadWords words() const;
   // What else an evaluation over `loss.count` samples of `valid` tells. `sums` as in train/evaluation.h.
   virtual std::vector<Figure> metrics(const DataSet& valid, const Figure& loss,
                                       const std::vector<double>& sums) const = 0;

@@ -26,6 +26,7 @@ class ClusterPlanner {
   ClusterPlan plan() {
     check_speed();
     plan_.cluster = cluster_.name;
+    plan_.short_unit = forecast_.words.short_unit;
     plan_.ranks = forecast_.ranks;
     plan_.ranks_per_node = cluster_.ranks_per_node();
     plan_.nodes = (plan_.ranks + plan_.ranks_per_node - 1) / plan_.ranks_per_node;
@@ -47,7 +48,8 @@ class ClusterPlanner {
       fail(fmt::format("{} rates for {} stages", rates, spec_.stages.size()), "--tok-per-s",
            "give one, or one for each stage");
     for (const double rate : speed_.tokens_per_second)
-      if (!(rate > 0)) fail("a rate must be above 0", "--tok-per-s", "give tokens per second of the whole job");
+      if (!(rate > 0))
+        fail("a rate must be above 0", "--tok-per-s", "give " + forecast_.words.unit + " per second of the whole job");
     if (rates > 0 && speed_.mfu) fail("the speed is given twice", "--tok-per-s and --mfu", "remove one of the two");
     if (speed_.mfu && !(*speed_.mfu > 0 && *speed_.mfu <= 1))
       fail(fmt::format("{} is no share of the peak", *speed_.mfu), "--mfu", "give a number above 0 and at most 1");

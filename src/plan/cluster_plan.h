@@ -43,6 +43,7 @@ struct StageOnCluster {
 
 struct ClusterPlan {
   std::string cluster;
+  std::string short_unit;  // "tok" per second
   int64_t nodes = 1, ranks = 1, ranks_per_node = 1;
   int64_t jobs = 1;                        // of the chain
   std::optional<double> limit_seconds;     // of a job

@@ -59,8 +59,8 @@ std::optional<int64_t> all_starts(const ClusterPlan& plan) {
 std::string cost_table(const ClusterPlan& plan) {
   const char* row = "{:<14}{:>10}{:>10}{:>10}{:>8}{:>10}{:>12}{:>12}{:>12}{:>12}\n";
   using Stage = StageOnCluster;
-  std::string text = fmt::format(fmt::runtime(row), "stage", "tok/s", "hours", "wall", "starts", "failures",
-                                 "GPU-hours", "node-hours", "kWh", "money");
+  std::string text = fmt::format(fmt::runtime(row), "stage", plan.short_unit + "/s", "hours", "wall", "starts",
+                                 "failures", "GPU-hours", "node-hours", "kWh", "money");
   for (const Stage& s : plan.stages)
     text += fmt::format(fmt::runtime(row), s.name, rate(s.tokens_per_second), figure(s.training_hours),
                         figure(s.wall_hours), count(s.starts), figure(s.failures), figure(s.gpu_hours),

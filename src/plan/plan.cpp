@@ -6,6 +6,7 @@
 #include "accounting/flops.h"
 #include "core/units.h"
 #include "model/dry_run.h"
+#include "model/workload.h"
 #include "train/memory_advice.h"
 
 namespace nexus {
@@ -166,6 +167,7 @@ Forecast make_forecast(const CampaignSpec& spec, int ranks, PlannedDevice device
   Forecast forecast;
   forecast.device = device;
   forecast.name = spec.name;
+  forecast.words = workload(spec.model.workload).words();
   forecast.flops_def = spec.account.flops_def;
   forecast.ranks = ranks > 0 ? ranks : std::max(spec.parallel.dp, 1) * spec.parallel.tp;
   forecast.tp = spec.parallel.tp;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "accounting/communication.h"
+#include "records/workload_words.h"
 #include "spec/campaign_spec.h"
 
 namespace nexus {
@@ -52,6 +53,7 @@ struct StageForecast {
 
 struct Forecast {
   std::string name, flops_def;
+  WorkloadWords words;  // what `tokens` are called
   int ranks = 1, dp = 1, tp = 1;
   bool zero = false, sequence = false;
   PlannedDevice device = PlannedDevice::kCpu;

@@ -51,18 +51,20 @@ nlohmann::json grid_json(const GridForecast& g) {
 std::string forecast_text(const Forecast& f) {
   std::string text = fmt::format(
       "campaign {} | ranks {} (dp {} tp {}{}{}) | context {} micro {} accumulation {} "
-      "global_tokens {}\n",
+      "global_{} {}\n",
       f.name, f.ranks, f.dp, f.tp, f.zero ? " zero 1" : "", f.sequence ? " sequence" : "", f.context, f.micro,
-      f.accumulation, f.global_tokens);
-  text += fmt::format("{:<14}{:>14}{:>10}{:>9}{:>10}{:>16}{:>12}{:>12}{:>12}\n", "stage", "params", "tokens", "steps",
-                      "GFLOP/tok", "FLOPs", "train mem", "peak mem", "checkpoint");
+      f.accumulation, f.words.unit, f.global_tokens);
+  const std::string unit = fmt::format("{:>10}", " " + f.words.unit),
+                    cost = fmt::format("{:>10}", " GFLOP/" + f.words.short_unit);
+  text += fmt::format("{:<14}{:>14}{}{:>9}{}{:>16}{:>12}{:>12}{:>12}\n", "stage", "params", unit, "steps", cost,
+                      "FLOPs", "train mem", "peak mem", "checkpoint");
   for (const StageForecast& s : f.stages)
-    text += fmt::format("{:<14}{:>14}{:>10}{:>9}{:>10.4g}{:>16.4g}{:>12}{:>12}{:>12}\n", s.name, s.params,
-                        format_count(s.tokens), s.steps, s.flops_per_token / 1e9, s.flops,
+    text += fmt::format("{:<14}{:>14}{:>{}}{:>9}{:>{}.4g}{:>16.4g}{:>12}{:>12}{:>12}\n", s.name, s.params,
+                        format_count(s.tokens), unit.size(), s.steps, s.flops_per_token / 1e9, cost.size(), s.flops,
                         format_bytes(s.memory.training_bytes()), format_bytes(s.memory.peak_bytes()),
                         format_bytes(s.checkpoint_bytes));
-  text +=
-      fmt::format("{:<14}{:>14}{:>10}{:>9}{:>10}{:>16.4g}\n", "all", "", format_count(f.tokens()), "", "", f.flops());
+  text += fmt::format("{:<14}{:>14}{:>{}}{:>9}{:>{}}{:>16.4g}\n", "all", "", format_count(f.tokens()), unit.size(), "",
+                      "", cost.size(), f.flops());
   text += fmt::format("FLOPs: training, definition {}; {}\n", f.flops_def, memory_text(f));
   return text + grids_text(f);
 }
@@ -79,6 +81,7 @@ nlohmann::json forecast_json(const Forecast& f) {
                           {"context", f.context},
                           {"micro", f.micro},
                           {"accumulation", f.accumulation},
+                          {"unit", f.words.unit},
                           {"global_tokens", f.global_tokens},
                           {"tokens", f.tokens()},
                           {"flops", f.flops()},

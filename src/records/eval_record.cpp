@@ -1,6 +1,5 @@
 #include "records/eval_record.h"
 
-#include <cmath>
 #include <limits>
 
 #include "core/error.h"
@@ -55,16 +54,9 @@ const Figure* EvalRecord::find(const std::string& name) const {
   return nullptr;
 }
 
-double EvalRecord::ppl() const {
-  return std::exp(loss);
-}
-double EvalRecord::ppl_se() const {
-  return ppl() * loss_se;
-}
-
-nlohmann::json to_json(const EvalRecord& record) {
+nlohmann::json to_json(const EvalRecord& record, const WorkloadWords& words) {
   nlohmann::json document = write_record(record, kFields);
-  document["ppl"] = record.ppl();
+  document[words.symbol()] = words.value(record.loss);
   document["context"] = record.context();
   for (const Figure& figure : record.figures) {
     nlohmann::json& entry = document["figures"].emplace_back(nlohmann::json::object());

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "records/record_place.h"
+#include "records/workload_words.h"
 
 namespace nexus {
 
@@ -28,24 +29,23 @@ struct EvalRecord : RecordPlace {
   int64_t steps = 0;   // of the stage
   int64_t tokens = 0;  // trained on, of the lineage from its very first one, as flops
   double flops = 0;
-  std::string flops_def, event;  // event: start, periodic, end, before_growth, after_growth
-  double loss = 0;               // nats per token, mean over windows
-  double loss_se = 0;            // standard error of that mean; NaN where there is one window, which has none
-  int64_t windows = 0, eval_tokens = 0;
-  std::optional<double> bits_per_byte;  // nothing: the file does not say how many bytes its text has
-  std::vector<Figure> figures;          // of all other evaluations
+  std::string flops_def, event;          // event: start, periodic, end, before_growth, after_growth
+  double loss = 0;                       // in the workload's unit, mean over windows
+  double loss_se = 0;                    // standard error of that mean; NaN where there is one window, which has none
+  int64_t windows = 0, eval_tokens = 0;  // samples and positions that it is over, by whatever name
+  std::optional<double> bits_per_byte;   // nothing: the file does not say how many bytes its text has
+  std::vector<Figure> figures;           // of all other evaluations
   double seconds = 0;
   // What it is over: figures over other tokens do not compare. Empty where an older nexus wrote the record.
   std::string valid_digest, valid_type, tokenizer_digest;
 
   void add(const Figure& figure);
   const Figure* find(const std::string& name) const;  // of `figures`; nullptr: it has none of the name
-  double ppl() const;
-  double ppl_se() const;  // delta method: ppl * loss_se
   int64_t context() const { return windows > 0 ? eval_tokens / windows : 0; }
 };
 
-nlohmann::json to_json(const EvalRecord& record);  // with ppl and context
+// With context and, by `words`, the headline.
+nlohmann::json to_json(const EvalRecord& record, const WorkloadWords& words = {});
 // Throws ErrorKind::kData naming line and field, where one is missing or of the wrong type.
 EvalRecord eval_from_json(const JsonRecord& line);
 

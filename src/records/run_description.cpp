@@ -12,7 +12,7 @@ namespace {
 using nlohmann::json;
 
 constexpr const char *kRunId = "run_id", *kName = "name", *kArch = "arch", *kFlopsDef = "flops_def",
-                     *kLaunches = "launches", *kGeneration = "generation";
+                     *kWorkload = "workload", *kLaunches = "launches", *kGeneration = "generation";
 
 json to_json(const LaunchFacts& facts) {
   return {{"version", facts.version},
@@ -61,9 +61,16 @@ int64_t RunDescription::highest_generation() const {
   return highest;
 }
 
-void RunDescription::describe(const std::string& name, const std::string& arch, uint64_t seed,
-                              const std::string& flops_def, const std::string& init_from, const json& data) {
+WorkloadWords RunDescription::words() const {
+  const auto found = document_.find(kWorkload);
+  return found == document_.end() ? WorkloadWords{} : words_from_json({*found, "run.json: workload"});
+}
+
+void RunDescription::describe(const std::string& name, const WorkloadWords& words, const std::string& arch,
+                              uint64_t seed, const std::string& flops_def, const std::string& init_from,
+                              const json& data) {
   document_[kName] = name;
+  document_[kWorkload] = to_json(words);
   document_[kArch] = arch;
   document_["seed"] = seed;
   document_[kFlopsDef] = flops_def;

@@ -10,6 +10,7 @@
 
 #include "core/run_folder.h"
 #include "records/launch_mark.h"
+#include "records/workload_words.h"
 
 namespace nexus {
 
@@ -35,12 +36,14 @@ class RunDescription {
   std::string name() const { return text("name"); }
   std::string arch() const { return text("arch"); }
   std::string flops_def() const { return text("flops_def"); }
+  // Throws ErrorKind::kData where they are malformed. Of text where an older nexus has written it.
+  WorkloadWords words() const;
   // The highest that a launch has recorded; 0: none has.
   int64_t highest_generation() const;
 
   // What the newest launch says of the whole run. `data`: campaign/launch_data.h.
-  void describe(const std::string& name, const std::string& arch, uint64_t seed, const std::string& flops_def,
-                const std::string& init_from, const nlohmann::json& data);
+  void describe(const std::string& name, const WorkloadWords& words, const std::string& arch, uint64_t seed,
+                const std::string& flops_def, const std::string& init_from, const nlohmann::json& data);
   // Returns in what it differs from the launch before, where that may change bits: "grid (dp 2 tp 1, was dp 1 tp 1)".
   std::vector<std::string> add_launch(const LaunchFacts& facts);
 

@@ -18,13 +18,23 @@ Json number(double value) {
   return std::isfinite(value) ? Json(value) : Json(nullptr);
 }
 
-Json perplexity_json(const std::optional<Perplexity>& value) {
-  if (!value) return nullptr;
-  return {{"ppl", number(value->ppl)},
-          {"ppl_se", number(value->se)},
-          {"loss", number(value->loss)},
-          {"loss_se", number(value->loss_se)},
-          {"other", value->other.empty() ? Json(nullptr) : Json(value->other)}};
+// How the scripts call what they draw.
+Json words_json(const WorkloadWords& words) {
+  Json json = to_json(words);
+  json["symbol"] = words.symbol();
+  json["loss_thousandths"] = words.loss_thousandths();
+  return json;
+}
+
+Json score_json(const WorkloadWords& words, const std::optional<Score>& score) {
+  if (!score) return nullptr;
+  Json json;
+  json[words.symbol()] = number(score->value);
+  json[words.symbol() + "_se"] = number(score->se);
+  json["loss"] = number(score->loss);
+  json["loss_se"] = number(score->loss_se);
+  json["other"] = score->other.empty() ? Json(nullptr) : Json(score->other);
+  return json;
 }
 
 Json figure_json(const Figure& figure) {
@@ -56,7 +66,7 @@ Json growth_json(const GrowthRecord& growth) {
           {"dloss", number(growth.dloss)}};
 }
 
-Json stage_json(const StageSummary& stage) {
+Json stage_json(const WorkloadWords& words, const StageSummary& stage) {
   Json json = {{"stage", stage.stage}, {"stage_index", stage.stage_index}, {"params", stage.params},
                {"steps", stage.steps}, {"flops_def", stage.flops_def},     {"committed", stage.committed}};
   if (stage.committed) {
@@ -67,9 +77,9 @@ Json stage_json(const StageSummary& stage) {
     json["seconds"] = number(stage.seconds);
     json["rank_seconds"] = number(stage.rank_seconds);
   }
-  json["before_growth"] = perplexity_json(stage.before_growth);
-  json["after_growth"] = perplexity_json(stage.after_growth);
-  json["end"] = perplexity_json(stage.end);
+  json["before_growth"] = score_json(words, stage.before_growth);
+  json["after_growth"] = score_json(words, stage.after_growth);
+  json["end"] = score_json(words, stage.end);
   for (const StageFigure& figure : stage.figures)
     json["figures"].push_back({{"first", side_json(figure.first)}, {"last", side_json(figure.last)}});
   json["growth_compares"] = stage.growth_compares;
@@ -86,8 +96,8 @@ const char* kind_name(Saving::Kind kind) {
   return "undetermined";
 }
 
-Json saving_json(const Saving& saving) {
-  Json json = {{"kind", kind_name(saving.kind)}, {"target_ppl", number(std::exp(saving.target_loss))}};
+Json saving_json(const WorkloadWords& words, const Saving& saving) {
+  Json json = {{"kind", kind_name(saving.kind)}, {"target_" + words.symbol(), number(words.value(saving.target_loss))}};
   if (saving.kind == Saving::Kind::kUndetermined) {
     json["reason"] = saving.reason;
     return json;
@@ -100,9 +110,9 @@ Json saving_json(const Saving& saving) {
   return json;
 }
 
-Json run_json(const RunSummary& run) {
+Json run_json(const WorkloadWords& words, const RunSummary& run) {
   Json stages = Json::array();
-  for (const StageSummary& stage : run.stages) stages.push_back(stage_json(stage));
+  for (const StageSummary& stage : run.stages) stages.push_back(stage_json(words, stage));
   return {{"label", run.label},
           {"folder", run.folder},
           {"arch", run.arch},
@@ -115,8 +125,8 @@ Json run_json(const RunSummary& run) {
           {"flops_def", run.flops_def},
           {"seconds", number(run.seconds)},
           {"rank_seconds", number(run.rank_seconds)},
-          {"final", perplexity_json(run.final_ppl)},
-          {"saving", run.saving ? saving_json(*run.saving) : Json(nullptr)},
+          {"final", score_json(words, run.final_score)},
+          {"saving", run.saving ? saving_json(words, *run.saving) : Json(nullptr)},
           {"incomparable", run.incomparable.empty() ? Json(nullptr) : Json(run.incomparable)},
           {"stages", stages}};
 }
@@ -172,13 +182,14 @@ Json steps_json(const std::vector<StepRecord>& steps, int64_t max_points) {
 
 Json summary_json(const ReportData& data) {
   Json runs = Json::array();
-  for (const RunSummary& run : data.runs) runs.push_back(run_json(run));
+  for (const RunSummary& run : data.runs) runs.push_back(run_json(data.words, run));
   return {{"format", kFormat},
+          {"workload", words_json(data.words)},
           {"baseline", data.baseline ? Json(data.runs[*data.baseline].label) : Json(nullptr)},
           {"confidence", data.bootstrap.confidence},
           {"bootstrap_draws", data.bootstrap.draws},
           {"definitions",
-           {{"perplexity", perplexity_definition()},
+           {{data.words.headline, headline_definition(data.words)},
             {"flops", flops_definition_text(data)},
             {"saving", saving_definition(data)}}},
           {"runs", runs},
@@ -189,7 +200,7 @@ Json curves_json(const ReportData& data, int64_t max_points) {
   Json json = summary_json(data);
   for (size_t i = 0; i < data.runs.size(); ++i) {
     Json savings = Json::array();
-    for (const Saving& saving : data.runs[i].saving_curve) savings.push_back(saving_json(saving));
+    for (const Saving& saving : data.runs[i].saving_curve) savings.push_back(saving_json(data.words, saving));
     json["runs"][i]["saving_curve"] = savings;
     json["runs"][i]["evals"] = evals_json(data.histories[i]);
     json["runs"][i]["train"] = steps_json(data.histories[i].steps, max_points);

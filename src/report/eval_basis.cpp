@@ -21,12 +21,14 @@ bool both_known(const std::string& a, const std::string& b) {
 }  // namespace
 
 EvalBasis basis_of(const RunHistory& run, const EvalRecord& row) {
-  return {row.valid_digest, row.valid_type, row.tokenizer_digest, vocabulary_of(run), row.eval_tokens, row.context()};
+  return {row.valid_digest, row.valid_type, row.tokenizer_digest, vocabulary_of(run), row.eval_tokens,
+          row.context(),    run.words};
 }
 
 std::vector<BasisDifference> differences(const EvalBasis& run, const std::string& run_name, const EvalBasis& baseline,
                                          const std::string& baseline_name) {
   std::vector<BasisDifference> found;
+  const std::string& unit = run.words.unit;
   const bool same_tokens = both_known(run.valid_digest, baseline.valid_digest) &&
                            run.valid_digest == baseline.valid_digest &&
                            (!both_known(run.valid_type, baseline.valid_type) || run.valid_type == baseline.valid_type);
@@ -36,26 +38,26 @@ std::vector<BasisDifference> differences(const EvalBasis& run, const std::string
     if (both_known(run.tokenizer_digest, baseline.tokenizer_digest))
       found.push_back(
           {"other tokenizer",
-           fmt::format("{} and {} are evaluated on tokens of different tokenizers", run_name, baseline_name), true});
+           fmt::format("{} and {} are evaluated on {} of different tokenizers", run_name, baseline_name, unit), true});
     else if (run.vocab && baseline.vocab && *run.vocab != *baseline.vocab)
       found.push_back({"other vocabulary",
-                       fmt::format("{}: its vocabulary has {} tokens, that of {} has {}", run_name, *run.vocab,
+                       fmt::format("{}: its vocabulary has {} {}, that of {} has {}", run_name, *run.vocab, unit,
                                    baseline_name, *baseline.vocab),
                        true});
   }
   if (found.empty() && both_known(run.valid_digest, baseline.valid_digest) && !same_tokens)
-    found.push_back({"other validation tokens",
-                     fmt::format("{} and {} are evaluated on different validation tokens", run_name, baseline_name),
+    found.push_back({"other validation " + unit,
+                     fmt::format("{} and {} are evaluated on different validation {}", run_name, baseline_name, unit),
                      false});
   if (run.context != baseline.context)
     found.push_back({"other context",
-                     fmt::format("{} is evaluated in contexts of {} tokens, {} of {}", run_name, run.context,
+                     fmt::format("{} is evaluated in contexts of {} {}, {} of {}", run_name, run.context, unit,
                                  baseline_name, baseline.context),
                      false});
   if (run.tokens != baseline.tokens)
     found.push_back(
-        {"other windows",
-         fmt::format("{} is evaluated on {} tokens, {} on {}", run_name, run.tokens, baseline_name, baseline.tokens),
+        {"other " + run.words.samples,
+         fmt::format("{} is evaluated on {} {}, {} on {}", run_name, run.tokens, unit, baseline_name, baseline.tokens),
          false});
   return found;
 }

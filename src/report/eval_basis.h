@@ -1,4 +1,4 @@
-// What a perplexity is over: figures over other tokens, contexts or windows do not compare, whatever they are.
+// What an evaluation is over: figures over other tokens, contexts or windows do not compare, whatever they are.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,11 @@ struct EvalBasis {
   std::string valid_digest, valid_type, tokenizer_digest;
   std::optional<int64_t> vocab;     // of the model; nothing: not recorded
   int64_t tokens = 0, context = 0;  // of one evaluation
+  WorkloadWords words;
 };
 EvalBasis basis_of(const RunHistory& run, const EvalRecord& row);
 
-// One respect in which two perplexities do not compare.
+// One respect in which two evaluations do not compare.
 struct BasisDifference {
   std::string brief;           // for a cell: "other tokenizer"
   std::string text;            // of two runs by their names, without its end

@@ -81,7 +81,7 @@ std::string inline_svg(const std::string& path, const std::string& title) {
 
 std::string figure(const HtmlPage& page, const std::string& name) {
   if (std::find(page.pictures.begin(), page.pictures.end(), name) == page.pictures.end()) return "";
-  for (const Picture& picture : all_pictures(/*with_figures=*/true))
+  for (const Picture& picture : all_pictures(page.data->words, /*with_figures=*/true))
     if (picture.name == name)
       return fmt::format(
           "<h2>{}</h2>\n<figure>\n{}\n<figcaption>{}</figcaption>\n</figure>\n", escape_html(picture.title),
@@ -90,7 +90,7 @@ std::string figure(const HtmlPage& page, const std::string& name) {
   return "";
 }
 
-// Perplexities stand side by side in the cards: where one does not compare, its card says so.
+// Figures stand side by side in the cards: where one does not compare, its card says so.
 std::string comparison_note(const ReportData& data, const RunSummary& run) {
   if (run.incomparable.empty()) return "";
   return fmt::format("<span class=\"note\">does not compare with {}: {}</span>",
@@ -102,10 +102,11 @@ std::string cards(const ReportData& data) {
   for (size_t i = 0; i < data.runs.size(); ++i) {
     const RunSummary& run = data.runs[i];
     text += fmt::format(
-        "<div class=\"card\"><span class=\"soft\">{}{}</span><b>ppl {}</b><span class=\"soft\">{} "
+        "<div class=\"card\"><span class=\"soft\">{}{}</span><b>{} {}</b><span class=\"soft\">{} "
         "parameters, {} FLOPs</span>{}</div>\n",
-        escape_html(run.label), data.baseline == i ? " (baseline)" : "", escape_html(format_perplexity(run.final_ppl)),
-        format_count(run.final_params), format_flops(run.total_flops), comparison_note(data, run));
+        escape_html(run.label), data.baseline == i ? " (baseline)" : "", data.words.symbol(),
+        escape_html(format_score(run.final_score)), format_count(run.final_params), format_flops(run.total_flops),
+        comparison_note(data, run));
   }
   return text + "</div>\n";
 }
@@ -146,26 +147,26 @@ std::string figure_section(const HtmlPage& page) {
 }
 
 constexpr const char* kWhatIntervalsLeaveOut =
-    "Intervals hold the noise of evaluating on these windows and nothing else: another seed moves a small training by "
-    "more, and so does rounding where the learning rate is too high. Repeat runs with several seeds before you build "
-    "on a figure.";
+    "Intervals hold the noise of evaluating on these {} and nothing else: another seed moves a small training by more, "
+    "and so does rounding where the learning rate is too high. Repeat runs with several seeds before you build on a "
+    "figure.";
 
-std::string finding(const RunSummary& run, const RunSummary& baseline) {
+std::string finding(const WorkloadWords& words, const RunSummary& run, const RunSummary& baseline) {
   const Saving& saving = *run.saving;
-  const std::string target = fmt::format("{:.4g}", std::exp(saving.target_loss));
+  const std::string target = fmt::format("{} {:.4g}", words.headline, words.value(saving.target_loss));
   if (saving.kind == Saving::Kind::kUndetermined)
     return fmt::format("{} against {}: no saving can be told ({}).", run.label, baseline.label, saving.reason);
   if (saving.kind == Saving::Kind::kAtLeast)
-    return fmt::format("{} reaches perplexity {}, which {} never does, with {} % less compute than {} spent in all.",
-                       run.label, target, baseline.label, format_percent(saving.saved), baseline.label);
+    return fmt::format("{} reaches {}, which {} never does, with {} % less compute than {} spent in all.", run.label,
+                       target, baseline.label, format_percent(saving.saved), baseline.label);
   const bool less = saving.saved >= 0;
   const double share = less ? saving.saved : -saving.saved;
   const double low = less ? saving.low : -saving.high, high = less ? saving.high : -saving.low;
   const std::string interval =
       saving.has_interval() ? fmt::format(" [{}, {}]", format_percent(low), format_percent(high)) : "";
-  return fmt::format("{} needs {} %{} {} compute than {} to reach perplexity {}{}.", run.label, format_percent(share),
-                     interval, less ? "less" : "more", baseline.label, target,
-                     saving.has_interval() ? "" : " (one validation window: no interval)");
+  return fmt::format("{} needs {} %{} {} compute than {} to reach {}{}.", run.label, format_percent(share), interval,
+                     less ? "less" : "more", baseline.label, target,
+                     saving.has_interval() ? "" : " (one validation " + words.one_sample() + ": no interval)");
 }
 
 }  // namespace
@@ -175,12 +176,12 @@ std::vector<std::string> findings(const ReportData& data) {
   bool has_interval = false;
   for (const RunSummary& run : data.runs)
     if (run.saving) {
-      result.push_back(finding(run, data.runs[*data.baseline]));
+      result.push_back(finding(data.words, run, data.runs[*data.baseline]));
       has_interval = has_interval || run.saving->has_interval();
     } else if (!run.incomparable.empty())
       result.push_back(fmt::format("{} against {}: no saving is computed ({}).", run.label,
                                    data.runs[*data.baseline].label, run.incomparable));
-  if (has_interval) result.push_back(kWhatIntervalsLeaveOut);
+  if (has_interval) result.push_back(fmt::format(kWhatIntervalsLeaveOut, data.words.samples));
   return result;
 }
 
@@ -196,7 +197,7 @@ std::string render_html(const HtmlPage& page) {
   for (const std::string& sentence : findings(data))
     html += fmt::format("<p class=\"lead\">{}</p>\n", escape_html(sentence));
   html += cards(data) + warning_box(page.warnings);
-  html += figure(page, "perplexity_flops") + to_html(comparison_table(data)) + figure(page, "compute_saved");
+  html += figure(page, headline_picture(data.words)) + to_html(comparison_table(data)) + figure(page, "compute_saved");
   html += to_html(stage_table(data)) + growth_section(page) + figure_section(page) + figure(page, "loss_curves");
   html += facts(data) + repeat_section(page);
   return html + "</main>\n</body>\n</html>\n";

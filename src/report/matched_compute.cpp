@@ -77,7 +77,7 @@ std::string reason_without_number(const Crossing& run, const Crossing& baseline)
 
 }  // namespace
 
-Curve perplexity_curve(const RunHistory& run) {
+Curve loss_curve(const RunHistory& run) {
   Curve curve;
   for (const EvalRecord* row : comparable_evals(run))
     if (row->flops > 0 && std::isfinite(row->loss)) curve.push_back({row->flops, row->loss, row->loss_se});

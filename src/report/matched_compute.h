@@ -1,7 +1,7 @@
 // Compute saved at matched perplexity (docs/report.md has the definitions for readers).
 //
-// A run's curve is its validation loss (nats per token, the logarithm of perplexity) against cumulative training FLOPs,
-// ancestors included, straight between evaluations in (log FLOPs, log perplexity). The compute to reach a loss is the
+// A run's curve is its validation loss (of text: the logarithm of perplexity) against cumulative training FLOPs,
+// ancestors included, straight between evaluations in (log FLOPs, loss). The compute to reach a loss is the
 // first crossing of that curve: bumps after a growth or a warm restart do not take back what was reached before, so the
 // answer falls monotonically with the target, as a running-minimum envelope's would.
 #pragma once
@@ -18,14 +18,14 @@ namespace nexus {
 
 struct CurvePoint {
   double flops;    // cumulative training FLOPs, > 0
-  double loss;     // nats per token
+  double loss;     // in the workload's unit
   double loss_se;  // standard error of loss over the validation windows; NaN: unknown
 };
 using Curve = std::vector<CurvePoint>;  // by flops, ascending
 
 // Evaluations with positive FLOPs and a finite loss that compare with the run's last (eval_basis.h); an untrained model
 // has no place on a logarithmic axis.
-Curve perplexity_curve(const RunHistory& run);
+Curve loss_curve(const RunHistory& run);
 
 struct Crossing {
   enum class Kind {

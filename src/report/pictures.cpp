@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "core/ascii.h"
 #include "core/files.h"
 #include "system/environment.h"
 #include "system/process.h"
@@ -21,32 +22,35 @@ constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
 }  // namespace
 
-std::vector<Picture> all_pictures(bool with_figures) {
+std::string headline_picture(const WorkloadWords& words) {
+  return words.headline + "_flops";
+}
+
+std::vector<Picture> all_pictures(const WorkloadWords& words, bool with_figures) {
+  const std::string& measure = words.headline;
+  const std::string in_unit = "in " + words.loss_unit_in_words();
   std::vector<Picture> pictures = {
-      {"perplexity_flops", "Perplexity against compute",
-       "Validation perplexity, exp(mean loss in nats per token), against cumulative training FLOPs, both axes "
-       "logarithmic. A "
-       "grown model's curve carries its ancestors' FLOPs. Bars are two standard errors of the mean over validation "
-       "windows; "
-       "rings mark growth; the dashed line is the target of the largest saving and the arrow that saving. A run whose "
-       "figures do not compare with the baseline's is left out, and named below the axis."},
-      {"compute_saved", "Compute saved at matched perplexity",
+      {headline_picture(words), capitalized(measure) + " against compute",
+       fmt::format("Validation {}, {}, against cumulative training FLOPs, {}. A grown model's curve carries its "
+                   "ancestors' FLOPs. Bars are two standard errors of the mean over validation {}; rings mark growth; "
+                   "the dashed line is the target of the largest saving and the arrow that saving. A run whose figures "
+                   "do not compare with the baseline's is left out, and named below the axis.",
+                   measure, words.has_perplexity() ? "exp(mean loss " + in_unit + ")" : "the mean " + in_unit,
+                   words.has_perplexity() ? "both axes logarithmic" : "whose axis is logarithmic", words.samples)},
+      {"compute_saved", "Compute saved at matched " + measure,
        "1 - C_run(p) / C_baseline(p) for every target p that both curves cross; the band is the bootstrap interval "
-       "over "
-       "evaluation noise, without the spread between training seeds. Where the band is missing, some draws do not "
-       "cross p. "
-       "The dot is the figure of the comparison table."},
+       "over evaluation noise, without the spread between training seeds. Where the band is missing, some draws do not "
+       "cross p. The dot is the figure of the comparison table."},
       {"loss_curves", "Training loss and learning rate",
-       "Mean training loss in nats per token over buckets of consecutive steps, the band from the least to the "
-       "greatest loss "
-       "in a bucket, against the lineage's tokens; stages are shaded in turn; below, the learning rate."},
+       fmt::format("Mean training loss {} over buckets of consecutive steps, the band from the least to the greatest "
+                   "loss in a bucket, against the lineage's {}; stages are shaded in turn; below, the learning rate.",
+                   in_unit, words.unit)},
       {"growth", "Stages and growth",
-       "Top: the stages of each run along the lineage's tokens, as thick as the model has parameters. Bottom: "
-       "validation loss after minus before each growth, in "
-       "thousandths "
-       "of a nat; zero is lossless. The bar is the loss's own standard error for scale: both sides read the same "
-       "windows, so "
-       "their difference is far more exact than that."}};
+       fmt::format("Top: the stages of each run along the lineage's {}, as thick as the model has parameters. Bottom: "
+                   "validation loss after minus before each growth, in {}; zero is lossless. The bar is the loss's own "
+                   "standard error for scale: both sides read the same {}, so their difference is far more exact than "
+                   "that.",
+                   words.unit, words.loss_thousandths(), words.samples)}};
   if (with_figures)
     pictures.push_back(
         {"figures", "Further evaluations against compute",
@@ -72,8 +76,8 @@ std::string find_plot_python() {
   return "";
 }
 
-std::vector<std::string> draw_pictures(const std::string& curves_path, const std::string& folder,
-                                       std::vector<std::string>& warnings, bool with_figures) {
+std::vector<std::string> draw_pictures(const std::vector<Picture>& pictures, const std::string& curves_path,
+                                       const std::string& folder, std::vector<std::string>& warnings) {
   std::vector<std::string> drawn;
   const std::string python = find_plot_python();
   if (python.empty()) {
@@ -82,7 +86,7 @@ std::vector<std::string> draw_pictures(const std::string& curves_path, const std
         "an interpreter); the tables are complete");
     return drawn;
   }
-  for (const Picture& picture : all_pictures(with_figures)) {
+  for (const Picture& picture : pictures) {
     const std::string file = fmt::format("{}/{}.svg", folder, picture.name);
     std::error_code ignored;
     std::filesystem::remove(file, ignored);  // an older report's picture must not pass for this one's

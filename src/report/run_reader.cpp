@@ -52,6 +52,7 @@ void read_facts(const RunFolder& folder, RunHistory& run) {
     run.facts = description->document();
     run.name = description->name();
     run.arch = description->arch();
+    run.words = description->words();
   }
   const auto path = std::filesystem::path(folder.root).lexically_normal();
   if (run.name.empty()) run.name = (path.has_filename() ? path.filename() : path.parent_path().filename()).string();

@@ -18,6 +18,7 @@ namespace nexus {
 struct RunHistory {
   std::string folder, name, arch, status;
   nlohmann::json facts;  // run.json
+  WorkloadWords words;
   std::vector<StepRecord> steps;
   std::vector<EvalRecord> evals;
   std::vector<StageRecord> stages;

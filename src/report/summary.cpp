@@ -14,10 +14,11 @@ namespace {
 
 constexpr int64_t kSavingCurvePoints = 41;
 
-std::optional<Perplexity> perplexity_of(const RunHistory& run, const EvalRecord* row) {
+std::optional<Score> score_of(const RunHistory& run, const EvalRecord* row) {
   if (row == nullptr) return std::nullopt;
   const auto found = differences(basis_of(run, *row), "", basis_of(run, run.evals.back()), "");
-  return Perplexity{row->ppl(), row->ppl_se(), row->loss, row->loss_se, found.empty() ? "" : found.front().brief};
+  return Score{run.words.value(row->loss), run.words.error(row->loss, row->loss_se), row->loss, row->loss_se,
+               found.empty() ? "" : found.front().brief};
 }
 
 // In the order in which the stage's evaluations bring them up.
@@ -29,7 +30,7 @@ std::vector<StageFigure> figures_of(const RunHistory& run, int64_t stage_index) 
       const auto same = [&](const StageFigure& have) { return have.newest().name == figure.name; };
       auto at = std::find_if(figures.begin(), figures.end(), same);
       if (at == figures.end()) at = figures.insert(at, StageFigure{});
-      (*at).*side = StageFigure::Side{figure, perplexity_of(run, row)->other};
+      (*at).*side = StageFigure::Side{figure, score_of(run, row)->other};
     }
   };
   const EvalRecord *first = run.first_eval(stage_index), *last = run.last_eval(stage_index);
@@ -64,10 +65,10 @@ StageSummary summarise_stage(const RunHistory& run, const StageRecord& row) {
   const EvalRecord* before = run.growth_eval(row.stage_index, "before_growth");
   if (before == nullptr && run.growth_into(row.stage_index) != nullptr) before = run.last_eval(row.stage_index - 1);
   const EvalRecord* after = run.growth_eval(row.stage_index, "after_growth");
-  stage.before_growth = perplexity_of(run, before);
-  stage.after_growth = perplexity_of(run, after);
+  stage.before_growth = score_of(run, before);
+  stage.after_growth = score_of(run, after);
   stage.growth_compares = sides_compare(run, before, after);
-  stage.end = perplexity_of(run, run.last_eval(row.stage_index));
+  stage.end = score_of(run, run.last_eval(row.stage_index));
   stage.figures = figures_of(run, row.stage_index);
   if (const GrowthRecord* growth = run.growth_into(row.stage_index)) stage.growth = *growth;
   return stage;
@@ -111,9 +112,9 @@ RunSummary summarise_run(const RunHistory& history, const std::string& label) {
     run.inherited_flops = last.inherited_flops;
   }
   if (!history.evals.empty()) {
-    run.final_ppl = perplexity_of(history, &history.evals.back());
+    run.final_score = score_of(history, &history.evals.back());
   }
-  run.curve = perplexity_curve(history);
+  run.curve = loss_curve(history);
   return run;
 }
 
@@ -163,19 +164,20 @@ std::string find_differences(ReportData& data, size_t index) {
                                         run.flops_def, base.label, base.flops_def));
   }
   if (history.evals.empty() || base_history.evals.empty()) return brief;
+  const WorkloadWords& words = data.words;
+  const std::string figures = words.has_perplexity() ? "perplexities per " + words.one_unit() : "losses";
   const EvalBasis basis = basis_of(history, history.evals.back());
   const EvalBasis base_basis = basis_of(base_history, base_history.evals.back());
   for (const BasisDifference& found : differences(basis, run.label, base_basis, base.label)) {
     if (brief.empty()) brief = found.brief;
-    data.warnings.push_back(fmt::format("{}: their perplexities per token do not compare, no saving is computed{}",
-                                        found.text,
+    data.warnings.push_back(fmt::format("{}: their {} do not compare, no saving is computed{}", found.text, figures,
                                         found.of_tokenizers ? bits_per_byte_of(history, base_history) : ""));
   }
   if (brief.empty() && (basis.valid_digest.empty() || base_basis.valid_digest.empty()))
-    data.warnings.push_back(fmt::format(
-        "{} against {}: an older nexus did not record which tokens a perplexity is over; only their numbers and the "
-        "vocabularies were compared",
-        run.label, base.label));
+    data.warnings.push_back(
+        fmt::format("{} against {}: an older nexus did not record which {} a {} is over; only their numbers and the "
+                    "vocabularies were compared",
+                    run.label, base.label, words.unit, words.headline));
   return brief;
 }
 
@@ -186,10 +188,10 @@ void warn_of_gaps(ReportData& data) {
       data.warnings.push_back(fmt::format("{} has no evaluations after its first step", run.label));
     const size_t left_out = data.histories[i].evals.size() - comparable_evals(data.histories[i]).size();
     if (left_out > 0)
-      data.warnings.push_back(fmt::format(
-          "{}: {} evaluations are over other tokens or windows than its last one: they are left out of curve "
-          "and saving, and marked in the tables",
-          run.label, left_out));
+      data.warnings.push_back(
+          fmt::format("{}: {} evaluations are over other {} or {} than its last one: they are left out of curve "
+                      "and saving, and marked in the tables",
+                      run.label, left_out, data.words.unit, data.words.samples));
     if (!run.done) data.warnings.push_back(fmt::format("{} is not finished: its figures are those so far", run.label));
     if (is_mixed(run))
       data.warnings.push_back(fmt::format("{} has counted FLOPs by several definitions ({}): its total is none of them",
@@ -199,14 +201,12 @@ void warn_of_gaps(ReportData& data) {
 
 void compare(ReportData& data) {
   const RunSummary& base = data.runs[*data.baseline];
-  std::optional<double> target_loss;
-  if (data.target_ppl) target_loss = std::log(*data.target_ppl);
   for (size_t i = 0; i < data.runs.size(); ++i) {
     RunSummary& run = data.runs[i];
     if (i == *data.baseline) continue;
     run.incomparable = find_differences(data, i);
     if (!run.incomparable.empty()) continue;
-    run.saving = compute_saved(run.curve, base.curve, target_loss, data.bootstrap);
+    run.saving = compute_saved(run.curve, base.curve, data.target_loss, data.bootstrap);
     run.saving_curve = saving_curve(run.curve, base.curve, kSavingCurvePoints, data.bootstrap);
   }
 }
@@ -216,10 +216,31 @@ void check_options(const SummaryOptions& options) {
   if (options.target_ppl && !(*options.target_ppl > 1.0 && std::isfinite(*options.target_ppl)))
     throw Error(ErrorKind::kConfig, fmt::format("a perplexity of {} is impossible", *options.target_ppl),
                 "--target-ppl", "give a number above 1");
+  if (options.target_loss && (options.target_ppl || !std::isfinite(*options.target_loss)))
+    throw Error(ErrorKind::kConfig, options.target_ppl ? "the target is given twice" : "a target must be a number",
+                "--target-loss", "give one number");
   for (const auto& [folder, label] : options.labels)
     if (std::find(options.folders.begin(), options.folders.end(), folder) == options.folders.end())
       throw Error(ErrorKind::kConfig, fmt::format("'{}' is none of the reported runs", folder), "--label",
                   "write RUN=NAME with RUN as on the command line");
+}
+
+// Of all runs; the target as a loss.
+void set_measure(const SummaryOptions& options, ReportData& data) {
+  const RunHistory& first = data.histories.front();
+  data.words = first.words;
+  for (const RunHistory& run : data.histories)
+    if (!run.words.measures_as(data.words))
+      throw Error(
+          ErrorKind::kConfig,
+          fmt::format("{} counts {} and measures {} ({}), {} counts {} and measures {} ({}): they do not compare",
+                      first.folder, data.words.unit, data.words.loss_unit, data.words.name, run.folder, run.words.unit,
+                      run.words.loss_unit, run.words.name),
+          "", "report on each workload's runs alone");
+  if (options.target_ppl && !data.words.has_perplexity())
+    throw Error(ErrorKind::kConfig, fmt::format("runs of {} have no perplexity", data.words.name), "--target-ppl",
+                "use --target-loss");
+  data.target_loss = options.target_ppl ? std::log(*options.target_ppl) : options.target_loss;
 }
 
 }  // namespace
@@ -227,9 +248,9 @@ void check_options(const SummaryOptions& options) {
 ReportData summarise(const SummaryOptions& options) {
   check_options(options);
   ReportData data;
-  data.target_ppl = options.target_ppl;
   data.bootstrap = options.bootstrap;
   for (const std::string& folder : options.folders) data.histories.push_back(read_run(folder));
+  set_measure(options, data);
   const std::vector<std::string> labels = labels_of(data.histories, options.labels);
   for (size_t i = 0; i < labels.size(); ++i) data.runs.push_back(summarise_run(data.histories[i], labels[i]));
   data.baseline = baseline_of(data.runs, options.baseline);

@@ -104,8 +104,8 @@ std::string format_with_error(double value, double error) {
   return fmt::format("{:.{}f} ± {:.{}f}", value, decimals, error, decimals);
 }
 
-std::string format_perplexity(const std::optional<Perplexity>& value) {
-  return value ? format_with_error(value->ppl, value->se) : kNothing;
+std::string format_score(const std::optional<Score>& score) {
+  return score ? format_with_error(score->value, score->se) : kNothing;
 }
 
 std::string format_flops(double flops) {

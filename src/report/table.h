@@ -31,8 +31,8 @@ std::string escape_csv(std::string_view text);
 
 // "16.48 ± 0.12": as many decimals as two significant digits of the error need. An error of 0 or NaN is left out.
 std::string format_with_error(double value, double error);
-std::string format_perplexity(const std::optional<Perplexity>& value);  // "–" where there is none
-std::string format_flops(double flops);                                 // "7.31e17"
+std::string format_score(const std::optional<Score>& score);  // "–" where there is none
+std::string format_flops(double flops);                       // "7.31e17"
 // 100 * fraction with one decimal; a dash where there is no bound.
 std::string format_percent(double fraction);
 // "38.2 % [35.1, 40.9]", "≥ 12.0 % [10.1, –] (baseline: not reached)", or the reason for having no number.

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "core/ascii.h"
 #include "core/units.h"
 
 namespace nexus {
@@ -13,9 +14,9 @@ namespace {
 
 constexpr const char* kNothing = "–";
 
-// A perplexity over other tokens than the run's last one stands in no row unmarked.
-std::string marked(const std::optional<Perplexity>& value) {
-  const std::string text = format_perplexity(value);
+// A figure over other data than the run's last one stands in no row unmarked.
+std::string marked(const std::optional<Score>& value) {
+  const std::string text = format_score(value);
   return value && !value->other.empty() ? fmt::format("{} ({})", text, value->other) : text;
 }
 
@@ -69,9 +70,9 @@ std::vector<std::string> figure_cells(const RunSummary& run, const StageSummary&
           known.count > 0 ? format_count(known.count) : kNothing};
 }
 
-std::string target_of(const RunSummary& run) {
+std::string target_of(const ReportData& data, const RunSummary& run) {
   if (!run.saving || run.saving->target_loss == 0) return kNothing;
-  return fmt::format("{:.4g}", std::exp(run.saving->target_loss));
+  return fmt::format("{:.4g}", data.words.value(run.saving->target_loss));
 }
 
 std::string flops_to_target(const Crossing& crossing) {
@@ -107,8 +108,8 @@ std::vector<std::string> run_cells(const ReportData& data, size_t index) {
           format_count(run.total_tokens),
           flops,
           format_seconds(run.rank_seconds),
-          format_perplexity(run.final_ppl),
-          target_of(run),
+          format_score(run.final_score),
+          target_of(data, run),
           compared ? flops_to_target(run.saving->run) : kNothing,
           compared ? flops_to_target(run.saving->baseline) : kNothing,
           saving_cell(data, index)};
@@ -124,9 +125,10 @@ class CsvRow {
   }
   CsvRow& number(double value) { return text(std::isfinite(value) ? fmt::format("{:.17g}", value) : ""); }
   CsvRow& count(int64_t value) { return text(std::to_string(value)); }
-  CsvRow& perplexity(const std::optional<Perplexity>& value) {
-    if (!value) return skip(4);
-    return number(value->ppl).number(value->se).number(value->loss).number(value->loss_se);
+  // By score_columns.
+  CsvRow& score(const WorkloadWords& words, const std::optional<Score>& score) {
+    if (words.has_perplexity()) score ? number(score->value).number(score->se) : skip(2);
+    return score ? number(score->loss).number(score->loss_se) : skip(2);
   }
   CsvRow& skip(int fields) {
     for (int i = 0; i < fields; ++i) text("");
@@ -138,29 +140,37 @@ class CsvRow {
   std::string line_;
 };
 
-constexpr const char* kCsvHeader =
-    "scope,run,arch,stage,params,steps_done,steps,tokens,flops,flops_def,total_flops,inherited_flops,seconds,rank_"
-    "seconds,"
-    "ppl,ppl_se,loss,loss_se,ppl_before_growth,ppl_before_growth_se,loss_before_growth,loss_before_growth_se,"
-    "ppl_after_growth,ppl_after_growth_se,loss_after_growth,loss_after_growth_se,max_abs_dlogit,dloss,dead_new_params,"
-    "new_params,baseline,target_ppl,flops_to_target,baseline_flops_to_target,saved,saved_low,saved_high,saved_kind,"
-    "incomparable\n";
+// "ppl_before_growth,ppl_before_growth_se,loss_before_growth,loss_before_growth_se": `when` is "_before_growth".
+std::string score_columns(const WorkloadWords& words, const std::string& when) {
+  std::string columns;
+  if (words.has_perplexity()) columns = fmt::format("{0}{1},{0}{1}_se,", words.symbol(), when);
+  return columns + fmt::format("loss{0},loss{0}_se,", when);
+}
 
-// "ppl_before_growth: other validation tokens" for each perplexity of a stage that does not compare with the run's
-// last.
-std::string marks_of(const StageSummary& stage) {
+std::string csv_header(const WorkloadWords& words) {
+  return fmt::format(
+      "scope,run,arch,stage,params,steps_done,steps,{},flops,flops_def,total_flops,inherited_flops,seconds,rank_"
+      "seconds,"
+      "{}{}{}max_abs_dlogit,dloss,dead_new_params,new_params,baseline,target_{},flops_to_target,"
+      "baseline_flops_to_target,saved,saved_low,saved_high,saved_kind,incomparable\n",
+      words.unit, score_columns(words, ""), score_columns(words, "_before_growth"),
+      score_columns(words, "_after_growth"), words.symbol());
+}
+
+// "ppl_before_growth: other validation tokens" for each figure of a stage that does not compare with the run's last.
+std::string marks_of(const StageSummary& stage, const WorkloadWords& words) {
   std::string marks;
-  const auto add = [&marks](const char* column, const std::optional<Perplexity>& value) {
-    if (value && !value->other.empty())
-      marks += fmt::format("{}{}: {}", marks.empty() ? "" : "; ", column, value->other);
+  const auto add = [&](const char* when, const std::optional<Score>& score) {
+    if (score && !score->other.empty())
+      marks += fmt::format("{}{}{}: {}", marks.empty() ? "" : "; ", words.symbol(), when, score->other);
   };
-  add("ppl", stage.end);
-  add("ppl_before_growth", stage.before_growth);
-  add("ppl_after_growth", stage.after_growth);
+  add("", stage.end);
+  add("_before_growth", stage.before_growth);
+  add("_after_growth", stage.after_growth);
   return marks;
 }
 
-void csv_stage(const RunSummary& run, const StageSummary& stage, std::string& csv) {
+void csv_stage(const WorkloadWords& words, const RunSummary& run, const StageSummary& stage, std::string& csv) {
   CsvRow row;
   row.text("stage").text(run.label).text(run.arch).text(stage.stage).count(stage.params);
   if (stage.committed)
@@ -171,22 +181,23 @@ void csv_stage(const RunSummary& run, const StageSummary& stage, std::string& cs
     row.number(stage.total_flops).skip(1).number(stage.seconds).number(stage.rank_seconds);
   else
     row.skip(4);
-  row.perplexity(stage.end).perplexity(stage.before_growth).perplexity(stage.after_growth);
+  row.score(words, stage.end).score(words, stage.before_growth).score(words, stage.after_growth);
   if (const auto& growth = stage.growth)
     row.number(growth->max_abs_dlogit).number(growth->dloss).count(growth->dead_new_params).count(growth->new_params);
   else
     row.skip(4);
-  csv += row.skip(8).text(marks_of(stage)).line();
+  csv += row.skip(8).text(marks_of(stage, words)).line();
 }
 
 void csv_run(const ReportData& data, const RunSummary& run, std::string& csv) {
   CsvRow row;
   row.text("run").text(run.label).text(run.arch).text("").count(run.final_params).skip(2).count(run.total_tokens);
   row.skip(1).text(run.flops_def).number(run.total_flops).number(run.inherited_flops);
-  row.number(run.seconds).number(run.rank_seconds).perplexity(run.final_ppl).skip(12);
+  row.number(run.seconds).number(run.rank_seconds).score(data.words, run.final_score);
+  row.score(data.words, {}).score(data.words, {}).skip(4);
   row.text(data.baseline ? data.runs[*data.baseline].label : "");
   if (const auto& saving = run.saving; saving && saving->kind != Saving::Kind::kUndetermined) {
-    row.number(std::exp(saving->target_loss)).number(saving->run.flops).number(saving->baseline.flops);
+    row.number(data.words.value(saving->target_loss)).number(saving->run.flops).number(saving->baseline.flops);
     row.number(saving->saved).number(saving->low).number(saving->high);
     row.text(saving->kind == Saving::Kind::kExact ? "exact" : "at_least");
   } else {
@@ -197,10 +208,14 @@ void csv_run(const ReportData& data, const RunSummary& run, std::string& csv) {
 
 }  // namespace
 
-std::string perplexity_definition() {
-  return "Perplexity is exp(mean loss in nats per token) on the validation windows; ± is one standard error, the "
-         "spread "
-         "of the windows' mean losses divided by the root of their number; a single window has none.";
+std::string headline_definition(const WorkloadWords& words) {
+  const std::string mean = "mean loss in " + words.loss_unit_in_words();
+  return fmt::format(
+      "{} is {} on the validation {}; ± is one standard error, the spread of the {}' mean losses divided by the root "
+      "of "
+      "their number; a single {} has none.",
+      capitalized(words.headline), words.has_perplexity() ? "exp(" + mean + ")" : "the " + mean, words.samples,
+      words.samples, words.one_sample());
 }
 
 std::string flops_definition_text(const ReportData& data) {
@@ -208,20 +223,21 @@ std::string flops_definition_text(const ReportData& data) {
   for (const RunSummary& run : data.runs)
     if (!run.flops_def.empty()) names.insert(run.flops_def);
   return fmt::format(
-      "FLOPs are training FLOPs (forward and backward) by definition {}; a run's total counts its ancestors' "
-      "tokens and FLOPs too.",
-      fmt::join(names, ", "));
+      "FLOPs are training FLOPs (forward and backward) by definition {}; a run's total counts its ancestors' {} and "
+      "FLOPs too.",
+      fmt::join(names, ", "), data.words.unit);
 }
 
 std::string saving_definition(const ReportData& data) {
   if (!data.baseline) return "No saving is shown: there is no baseline run to compare with.";
+  const WorkloadWords& words = data.words;
   return fmt::format(
       "Compute saved = 1 - C_run(p) / C_baseline(p), where C(p) is the cumulative training compute at which a run's "
-      "validation perplexity first reaches p, interpolated in log-log; baseline: {}; p: {}. The interval is {:.0f} % "
-      "of {} "
+      "validation {} first reaches p, interpolated in {}; baseline: {}; p: {}. The interval is {:.0f} % of {} "
       "bootstrap draws over evaluation noise. It does not hold the spread between training seeds.",
-      data.runs[*data.baseline].label,
-      data.target_ppl ? fmt::format("{:.6g}, as asked", *data.target_ppl) : "the best perplexity that both runs reach",
+      words.headline, words.has_perplexity() ? "log-log" : "loss and log C", data.runs[*data.baseline].label,
+      data.target_loss ? fmt::format("{:.6g}, as asked", words.value(*data.target_loss))
+                       : "the best " + words.headline + " that both runs reach",
       100 * data.bootstrap.confidence, data.bootstrap.draws);
 }
 
@@ -229,15 +245,21 @@ Table stage_table(const ReportData& data) {
   Table table;
   table.title = "Stages";
   table.definition =
-      perplexity_definition() + " " + flops_definition_text(data) +
-      " Tokens, FLOPs and times are the stage's own, as its last commit has them; rank time is the sum over "
-      "ranks.";
-  table.columns = {{"run", false},       {"stage", false},
-                   {"parameters"},       {"steps"},
-                   {"tokens"},           {"FLOPs"},
-                   {"FLOPs in all"},     {"time"},
-                   {"rank time"},        {"ppl before growth"},
-                   {"ppl after growth"}, {"ppl at the end"}};
+      headline_definition(data.words) + " " + flops_definition_text(data) + " " + capitalized(data.words.unit) +
+      ", FLOPs and times are the stage's own, as its last commit has them; rank time is the sum over ranks.";
+  const std::string symbol = data.words.symbol();
+  table.columns = {{"run", false},
+                   {"stage", false},
+                   {"parameters"},
+                   {"steps"},
+                   {data.words.unit},
+                   {"FLOPs"},
+                   {"FLOPs in all"},
+                   {"time"},
+                   {"rank time"},
+                   {symbol + " before growth"},
+                   {symbol + " after growth"},
+                   {symbol + " at the end"}};
   for (const RunSummary& run : data.runs)
     for (const StageSummary& stage : run.stages) table.rows.push_back(stage_cells(run, stage));
   return table;
@@ -251,10 +273,11 @@ Table growth_table(const ReportData& data) {
       "growth "
       "on one fixed batch, before any update; they are exact figures of that batch. Dead: new parameters in whole new "
       "blocks that did not move in two updates on a copy. " +
-      perplexity_definition();
-  table.columns = {{"run", false},  {"stages", false}, {"new blocks", false}, {"moments", false},
-                   {"parameters"},  {"max|Δlogit|"},   {"relative"},          {"Δloss"},
-                   {"dead of new"}, {"ppl before"},    {"ppl after"}};
+      headline_definition(data.words);
+  const std::string symbol = data.words.symbol();
+  table.columns = {{"run", false},  {"stages", false},    {"new blocks", false}, {"moments", false},
+                   {"parameters"},  {"max|Δlogit|"},      {"relative"},          {"Δloss"},
+                   {"dead of new"}, {symbol + " before"}, {symbol + " after"}};
   for (const RunSummary& run : data.runs)
     for (const StageSummary& stage : run.stages)
       if (stage.growth) table.rows.push_back(growth_cells(run, stage));
@@ -264,13 +287,13 @@ Table growth_table(const ReportData& data) {
 Table comparison_table(const ReportData& data) {
   Table table;
   table.title = "Comparison";
-  table.definition = saving_definition(data) + " " + perplexity_definition() + " " + flops_definition_text(data);
-  table.columns = {{"run", false},       {"architecture", false},
-                   {"state", false},     {"final parameters"},
-                   {"tokens"},           {"FLOPs"},
-                   {"rank time"},        {"final ppl"},
-                   {"target ppl"},       {"FLOPs to target"},
-                   {"baseline's FLOPs"}, {"compute saved"}};
+  table.definition =
+      saving_definition(data) + " " + headline_definition(data.words) + " " + flops_definition_text(data);
+  const std::string symbol = data.words.symbol();
+  table.columns = {{"run", false},       {"architecture", false}, {"state", false},
+                   {"final parameters"}, {data.words.unit},       {"FLOPs"},
+                   {"rank time"},        {"final " + symbol},     {"target " + symbol},
+                   {"FLOPs to target"},  {"baseline's FLOPs"},    {"compute saved"}};
   for (size_t i = 0; i < data.runs.size(); ++i) table.rows.push_back(run_cells(data, i));
   return table;
 }
@@ -310,9 +333,9 @@ std::string figures_csv(const ReportData& data) {
 }
 
 std::string to_csv(const ReportData& data) {
-  std::string csv = kCsvHeader;
+  std::string csv = csv_header(data.words);
   for (const RunSummary& run : data.runs) {
-    for (const StageSummary& stage : run.stages) csv_stage(run, stage, csv);
+    for (const StageSummary& stage : run.stages) csv_stage(data.words, run, stage, csv);
     csv_run(data, run, csv);
   }
   return csv;

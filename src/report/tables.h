@@ -20,7 +20,7 @@ std::string figures_csv(const ReportData& data);
 std::string to_csv(const ReportData& data);
 
 // The definitions behind the figures, one sentence each (docs/report.md says more).
-std::string perplexity_definition();
+std::string headline_definition(const WorkloadWords& words);
 std::string flops_definition_text(const ReportData& data);
 std::string saving_definition(const ReportData& data);
 

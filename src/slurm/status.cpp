@@ -8,12 +8,14 @@
 #include "campaign/committed_state.h"
 #include "campaign/launch_liveness.h"
 #include "campaign/run_lease.h"
+#include "core/ascii.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/log.h"
 #include "core/run_folder.h"
 #include "core/statistics.h"
 #include "core/units.h"
+#include "model/workload.h"
 #include "records/status_record.h"
 #include "records/step_record.h"
 
@@ -190,6 +192,7 @@ RunView view_run(const CampaignSpec& spec, const std::string& run, const std::ve
   RunView view;
   view.run = run;
   view.campaign = spec.name;
+  view.unit = workload(spec.model.workload).unit();
   view.status = first_line(RunFolder{run}.status());
   if (gone) view.status = status_of_gone(view.status);
   const std::vector<LeaseRecord> leases = read_leases(RunFolder{run});
@@ -206,7 +209,9 @@ RunView view_run(const CampaignSpec& spec, const std::string& run, const std::ve
 std::string run_text(const RunView& view) {
   std::string text = fmt::format("run {} | campaign {} | starts {}\n", view.run, view.campaign, view.starts);
   text += "status " + (view.status.empty() ? std::string("not started") : view.status) + "\n\n";
-  std::vector<std::vector<std::string>> rows = {{"STAGE", "STATE", "STEPS", "COMMITTED", "TOKENS"}};
+  std::string unit = view.unit;
+  std::transform(unit.begin(), unit.end(), unit.begin(), to_upper);
+  std::vector<std::vector<std::string>> rows = {{"STAGE", "STATE", "STEPS", "COMMITTED", unit}};
   for (const StageView& stage : view.stages)
     rows.push_back({stage.name, stage.state, fmt::format("{} of {}", stage.steps_done, stage.steps),
                     fmt::format("{}", stage.steps_committed),
@@ -266,6 +271,7 @@ nlohmann::ordered_json run_json(const RunView& view) {
           {"campaign", view.campaign},
           {"status", view.status},
           {"starts", view.starts},
+          {"unit", view.unit},
           {"stages", stages},
           {"jobs", jobs},
           {"seconds_per_step", or_null(view.seconds_per_step)},

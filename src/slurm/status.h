@@ -34,6 +34,7 @@ struct SpentView {
 
 struct RunView {
   std::string run, campaign, status;  // status: the line of RUN/STATUS, "killed ..." if gone
+  std::string unit;                   // what `tokens` of the stages are called
   int64_t starts = 0;                 // generations
   std::vector<StageView> stages;
   std::vector<JobView> jobs;

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/run_folder.h"
 #include "model/architecture.h"
+#include "model/workload.h"
 #include "spec/batch_layout.h"
 
 namespace nexus {
@@ -61,11 +62,12 @@ class Rules {
     const bool steps_fit = span.unit != Span::Unit::kSteps || span.value <= static_cast<double>(steps);
     const double stage_tokens = static_cast<double>(steps) * static_cast<double>(spec_.batch.global_tokens);
     const bool tokens_fit = span.unit != Span::Unit::kTokens || span.value <= stage_tokens;
-    if (!steps_fit || !tokens_fit)
-      fail(stage_key(i, key),
-           fmt::format("{} of {:.0f} {} is longer than the stage of {} steps, {:.0f} tokens", key, span.value,
-                       steps_fit ? "tokens" : "steps", steps, stage_tokens),
-           "shorten it, or lengthen the stage");
+    if (steps_fit && tokens_fit) return;
+    const std::string unit = workload(spec_.model.workload).unit();
+    fail(stage_key(i, key),
+         fmt::format("{} of {:.0f} {} is longer than the stage of {} steps, {:.0f} {}", key, span.value,
+                     steps_fit ? unit : "steps", steps, stage_tokens, unit),
+         "shorten it, or lengthen the stage");
   }
 
   void check_learning_rate(size_t i) const {

@@ -45,17 +45,13 @@ std::string nonfinite_state(const ParamStore& params) {
 }
 
 void refuse_nonfinite_state(ProcessGrid& grid, const ParamStore& params) {
-  const std::vector<std::string> all = grid.world().all_gather_text(nonfinite_state(params));
-  std::string problem = "an update left values that are not finite", where;
-  for (size_t rank = 0; rank < all.size(); ++rank) {
-    if (all[rank].empty()) continue;
-    problem = "an update left a value that is not finite: " + all[rank];
-    where = fmt::format("rank {}", rank);
-    break;
-  }
-  throw Error(ErrorKind::kNumeric, problem, where,
-              "it was not saved, and the last checkpoint is from before it: lower the learning rate, or set "
-              "optimizer.clip");
+  const auto first = first_text(grid.world().all_gather_text(nonfinite_state(params)));
+  throw Error(
+      ErrorKind::kNumeric,
+      first ? "an update left a value that is not finite: " + first->text : "an update left values that are not finite",
+      first ? fmt::format("rank {}", first->rank) : "",
+      "it was not saved, and the last checkpoint is from before it: lower the learning rate, or set "
+      "optimizer.clip");
 }
 
 }  // namespace nexus

@@ -6,6 +6,7 @@
 #include "core/json_text.h"
 #include "core/log.h"
 #include "core/units.h"
+#include "model/workload.h"
 #include "system/clock.h"
 #include "train/earlier_records.h"
 
@@ -22,6 +23,10 @@ RecordPlace place_of(const TrainState& state) {
 
 void place_at(RecordPlace& record, const TrainState& state) {
   record = place_of(state);
+}
+
+WorkloadWords words_of(const TrainState& state) {
+  return workload(state.model.workload).words();
 }
 
 // Relative to the run folder, so that a moved folder stays readable.
@@ -54,18 +59,19 @@ void RunRecords::step(const TrainState& state, StepRecord r, int ranks, double e
   const double now = clock_();
   if (last_line_seconds_ && now - *last_line_seconds_ < kLineSeconds && r.step != r.steps && r.step != 1) return;
   last_line_seconds_ = now;
+  const WorkloadWords words = words_of(state);
   LineBuilder line(fmt::format("stage {} step {} of {}", r.stage, r.step, r.steps));
-  line.group("tokens {}", format_count(r.tokens)).group("loss {:.4f}", r.loss);
+  line.group("{} {}", words.unit, format_count(r.tokens)).group("loss {}", words.loss_text(r.loss));
   line.group("lr {:.2e}", r.lr).group("grad_norm {:.3f}", r.grad_norm).group("step_ms {:.1f}", r.step_ms);
-  line.group("tok_per_s {} {} {}", format_count(std::llround(r.tok_per_s)), r.mem_gib ? "per_gpu" : "per_rank",
-             format_count(std::llround(r.tok_per_s / ranks)));
+  line.group("{}_per_s {} {} {}", words.short_unit, format_count(std::llround(r.tok_per_s)),
+             r.mem_gib ? "per_gpu" : "per_rank", format_count(std::llround(r.tok_per_s / ranks)));
   if (r.mfu_pct) line.group("mfu_pct {:.1f} flops_def {}", *r.mfu_pct, flops_def_);
   if (r.mem_gib) line.group("mem_gib {:.1f}", *r.mem_gib);
   line.group("data_pct {:.1f}", 100 * r.data_ms / std::max(r.step_ms, 1e-6));
   line.group("eta {}", format_seconds(eta_seconds));
   log("{}", line.str());
-  status(
-      fmt::format("{} stage {} step {} of {} loss {:.4f}", StatusRecord::kRunning, r.stage, r.step, r.steps, r.loss));
+  status(fmt::format("{} stage {} step {} of {} loss {}", StatusRecord::kRunning, r.stage, r.step, r.steps,
+                     words.loss_text(r.loss)));
 }
 
 void RunRecords::eval(const TrainState& state, int64_t steps, EvalRecord r) {
@@ -78,18 +84,19 @@ void RunRecords::eval(const TrainState& state, int64_t steps, EvalRecord r) {
   r.valid_digest = state.data.valid;
   r.valid_type = state.data.valid_type;
   r.tokenizer_digest = state.data.tokenizer;
-  append(run_.evals(), to_json(r));
+  const WorkloadWords words = words_of(state);
+  append(run_.evals(), to_json(r, words));
   LineBuilder line(fmt::format("stage {} eval {}", r.stage, r.step));
-  std::string figures = fmt::format("loss {:.4f}", r.loss);
-  if (std::isfinite(r.loss_se)) figures += fmt::format(" se {:.4f}", r.loss_se);
-  figures += fmt::format(" ppl {:.2f}", r.ppl());
+  std::string figures = "loss " + words.loss_text(r.loss);
+  if (std::isfinite(r.loss_se)) figures += " se " + words.loss_text(r.loss_se);
+  figures += words.has_perplexity() ? fmt::format(" ppl {:.2f}", words.value(r.loss)) : " " + words.loss_unit;
   if (r.bits_per_byte) figures += fmt::format(" bits_per_byte {:.3f}", *r.bits_per_byte);
   for (const Figure& figure : r.figures) {
     figures += fmt::format(" | {} {:.4g}", figure.name, figure.value);
     if (std::isfinite(figure.se)) figures += fmt::format(" se {:.2g}", figure.se);
     if (!figure.unit.empty()) figures += " " + figure.unit;
   }
-  line.group("{}", figures).group("tokens {}", format_count(r.eval_tokens)).group("seconds {:.1f}", r.seconds);
+  line.group("{}", figures).group("{} {}", words.unit, format_count(r.eval_tokens)).group("seconds {:.1f}", r.seconds);
   log("{}", line.str());
 }
 
@@ -106,9 +113,10 @@ void RunRecords::stage(const TrainState& state, int64_t params, double flops_per
   r.model = to_json(state.model);
   r.ranks = ranks;
   append(run_.ledger(), to_json(r));
-  log("stage {} {} | params {} | steps {} tokens {} | flops_per_token {:.4g} flops_def {}", state.stage(),
-      state.step == 0 ? "begins" : "goes on as changed", format_count(params), steps, format_count(tokens_planned),
-      flops_per_token, flops_def_);
+  const WorkloadWords words = words_of(state);
+  log("stage {} {} | params {} | steps {} {} {} | flops_per_{} {:.4g} flops_def {}", state.stage(),
+      state.step == 0 ? "begins" : "goes on as changed", format_count(params), steps, words.unit,
+      format_count(tokens_planned), words.one_unit(), flops_per_token, flops_def_);
 }
 
 void RunRecords::growth(const TrainState& state, const std::string& from_stage, int64_t params_before,
@@ -176,8 +184,8 @@ void RunRecords::resume(const TrainState& state, int64_t steps, const std::strin
   }
   // Again, since a crash between the commit and its record may have lost it.
   append_account(state, steps, path);
-  log("stage {} resume at step {} | tokens {} | path {}", state.stage(), state.step, format_count(state.total_tokens()),
-      inside(run_, path));
+  log("stage {} resume at step {} | {} {} | path {}", state.stage(), state.step, words_of(state).unit,
+      format_count(state.total_tokens()), inside(run_, path));
 }
 
 void RunRecords::change(const TrainState& state, const std::string& key, const std::string& text) {

@@ -136,10 +136,9 @@ std::string StepRunner::first_nonfinite_gradient() {
     mine = "gradient of " + spec.name;
     break;
   }
-  const std::vector<std::string> all = grid_.world().all_gather_text(mine);
-  for (size_t rank = 0; rank < all.size(); ++rank)
-    if (!all[rank].empty()) return all.size() == 1 ? all[rank] : fmt::format("{} on rank {}", all[rank], rank);
-  return "all gradients are finite";
+  const auto first = first_text(grid_.world().all_gather_text(mine));
+  if (!first) return "all gradients are finite";
+  return grid_.world().size() == 1 ? first->text : fmt::format("{} on rank {}", first->text, first->rank);
 }
 
 }  // namespace nexus

@@ -1,5 +1,6 @@
 #include "support/synthetic_run.h"
 
+#include <algorithm>
 #include <cmath>
 #include <type_traits>
 
@@ -30,7 +31,7 @@ class Writer {
     const RunFolder names{folder};
     make_folders(folder);
     RunDescription description(run_.name);
-    description.describe(run_.name, run_.arch, run_.seed, run_.flops_def, "", {});
+    description.describe(run_.name, run_.words, run_.arch, run_.seed, run_.flops_def, "", {});
     description.write(names);
     write_file_durably(names.metrics(), metrics_);
     write_file_durably(names.evals(), evals_);
@@ -88,7 +89,8 @@ class Writer {
 
   void write_eval(int64_t index, int64_t step, const char* event) {
     // An untrained model knows nothing: ln V.
-    const double exact = flops_ > 0 ? run_.loss_at(flops_) : std::log(static_cast<double>(run_.vocab));
+    const double exact =
+        flops_ > 0 ? run_.loss_at(flops_) : std::log(static_cast<double>(std::max<int64_t>(run_.vocab, 10)));
     const bool same_as_before = std::string(event) == "after_growth";
     if (!same_as_before) loss_ = exact + run_.noise * noise_.normal(counter_++);
     auto r = at<EvalRecord>(index, step);
@@ -104,8 +106,8 @@ class Writer {
     r.valid_digest = run_.valid_digest;
     r.valid_type = run_.valid_type;
     r.tokenizer_digest = run_.tokenizer_digest;
-    if (run_.evaluates_late_loss) r.figures = {{"late_loss", "nats/token", loss_ - 0.5, run_.loss_se, run_.windows}};
-    append(evals_, to_json(r));
+    if (!run_.figure.empty()) r.figures = {{run_.figure, run_.figure_unit, loss_ - 0.5, run_.loss_se, run_.windows}};
+    append(evals_, to_json(r, run_.words));
   }
 
   void write_stage_record(int64_t index) {
@@ -116,7 +118,7 @@ class Writer {
     r.flops_per_token = stage.flops_per_token;
     r.flops_def = run_.flops_def;
     r.tokens_planned = stage.steps * run_.tokens_per_step;
-    r.model["V"] = run_.vocab;
+    if (run_.vocab > 0) r.model["V"] = run_.vocab;
     r.ranks = 2;
     append(ledger_, to_json(r));
   }
@@ -169,6 +171,15 @@ double SyntheticRun::loss_at(double flops) const {
 
 void write_synthetic_run(const SyntheticRun& run, const std::string& folder) {
   Writer(run).write(folder);
+}
+
+SyntheticRun run_of_points(SyntheticRun run) {
+  run.words = {"point_sets", "points", "point", "samples", "squared error", WorkloadWords::kLoss};
+  run.figure = "r2";
+  run.figure_unit = "";
+  run.tokenizer_digest = "";
+  run.vocab = 0;
+  return run;
 }
 
 SyntheticRun grown_run(const std::string& name, const std::string& arch, double scale, int64_t steps) {

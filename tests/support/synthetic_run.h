@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "records/workload_words.h"
+
 namespace nexus {
 
 struct SyntheticStage {
@@ -30,10 +32,11 @@ struct SyntheticRun {
   int64_t windows = 256;                                               // of every evaluation
   std::string valid_digest = "valid", tokenizer_digest = "tokenizer";  // empty: as an older nexus wrote rows
   std::string valid_type;                                              // empty: as an older nexus wrote rows
-  int64_t vocab = 32000;
+  int64_t vocab = 32000;                                               // 0: the model has none
   int64_t inherited_tokens = 0;
   double inherited_flops = 0;
-  bool evaluates_late_loss = false;  // every evaluation has a further figure, the loss less 0.5
+  WorkloadWords words;
+  std::string figure, figure_unit = "nats/token";  // of every evaluation: the loss less 0.5; empty: there is none
   uint64_t seed = 1;
   bool done = true;
 
@@ -42,6 +45,9 @@ struct SyntheticRun {
 
 // Writes run.json, metrics.jsonl, eval.jsonl, ledger.jsonl and STATUS into `folder`, which is made.
 void write_synthetic_run(const SyntheticRun& run, const std::string& folder);
+
+// Of a workload that nexus does not have: points, a loss in squared error, no perplexity, R^2.
+SyntheticRun run_of_points(SyntheticRun run);
 
 // A campaign in two stages (240M, then 440M) that learns faster with `scale` smaller; `steps` in each.
 SyntheticRun grown_run(const std::string& name, const std::string& arch, double scale, int64_t steps = 100);

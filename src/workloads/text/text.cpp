@@ -91,6 +91,9 @@ class Text : public Workload {
   }
 
   std::string loss_unit() const override { return "nats/token"; }
+  bool has_perplexity() const override { return true; }
+  std::string samples() const override { return "windows"; }
+  std::string short_unit() const override { return "tok"; }
   std::vector<Figure> metrics(const DataSet& valid, const Figure& loss, const std::vector<double>&) const override {
     const double bytes = dynamic_cast<const TokenWindows&>(valid).bytes_per_token().value_or(0.0);
     if (!(bytes > 0)) return {};

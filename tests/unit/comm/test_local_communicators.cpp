@@ -8,6 +8,14 @@
 namespace nexus {
 namespace {
 
+TEST(FirstText, IsThatOfTheLowestRankThatHasOne) {
+  const std::optional<RankText> first = first_text({"", "b", "c"});
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->rank, 1u);
+  EXPECT_EQ(first->text, "b");
+  EXPECT_FALSE(first_text({"", ""}));
+}
+
 TEST(SelfCommunicator, AgreesWithItself) {
   const auto self = make_self_communicator();
   EXPECT_EQ(self->size(), 1);

@@ -87,6 +87,26 @@ class AnalysisScripts(unittest.TestCase):
                 self.assertIn("tokenformer", svg)
                 self.assertIn("#0072b2", svg)
 
+    def test_another_workload_is_drawn_in_its_own_words(self):
+        curves = make_curves()
+        curves["workload"] = {"unit": "points", "loss_unit": "squared error", "headline": "loss", "symbol": "loss",
+                              "loss_thousandths": "thousandths of a squared error"}
+        for run in curves["runs"]:
+            for saving in run["saving_curve"] + ([run["saving"]] if run["saving"] else []):
+                saving["target_loss"] = math.log(saving.pop("target_ppl"))
+        curves = json.loads(json.dumps(curves).replace("tokenformer", "other"))
+        words = {"plot_loss_flops": ["validation loss (squared error)", "reaches loss 3.411 with", "target 3.411"],
+                 "plot_compute_saved": ["target: validation loss p"],
+                 "plot_loss_curves": ["points of the lineage", "training loss (squared error)"],
+                 "plot_growth": ["points of the lineage", "at most 2 thousandths of a squared error"]}
+        for script, texts in words.items():
+            with self.subTest(script):
+                svg = self.draw(script, curves)
+                for text in texts:
+                    self.assertIn(text, svg)
+                for text in ("token", "perplexity", "ppl", "nat)", "nats"):
+                    self.assertNotIn(text, svg)
+
     def test_further_figures_have_a_panel_each_and_none_no_picture(self):
         curves = make_curves()
         self.assertIsNone(self.draw("plot_figures", curves, "none"))

@@ -152,7 +152,7 @@ TEST(PerplexityCurve, LeavesOutWhatHasNoPlaceOnLogarithmicAxes) {
     row.loss = flops == 3e15 ? std::nan("") : 3.0;
     run.evals.push_back(row);
   }
-  const Curve curve = perplexity_curve(run);
+  const Curve curve = loss_curve(run);
   ASSERT_EQ(curve.size(), 2u);
   EXPECT_EQ(curve[0].flops, 1e15);
   EXPECT_EQ(curve[1].flops, 2e15);

@@ -8,6 +8,7 @@
 
 #include "core/files.h"
 #include "report/curves_json.h"
+#include "report/html.h"
 #include "report/pictures.h"
 #include "report/table.h"
 #include "support/synthetic_run.h"
@@ -116,9 +117,9 @@ TEST_F(ReportTest, DrawsEveryPictureIntoASelfContainedPage) {
   if (find_plot_python().empty()) GTEST_SKIP() << "no python3 with matplotlib";
   options_.out = temp_ / "out";
   const ReportResult result = write_report(options_);
-  EXPECT_EQ(result.pictures.size(), all_pictures().size());
+  EXPECT_EQ(result.pictures.size(), all_pictures({}).size());
   const std::string html = read_text_file(temp_ / "out/report.html");
-  for (const Picture& picture : all_pictures()) {
+  for (const Picture& picture : all_pictures({})) {
     EXPECT_TRUE(path_exists(temp_ / ("out/" + picture.name + ".png"))) << picture.name;
     EXPECT_TRUE(contains(html, escape_html(picture.definition))) << picture.name;
   }
@@ -132,7 +133,7 @@ TEST_F(ReportTest, FiguresOfFurtherEvaluationsAreInTablesPageAndCurves) {
   EXPECT_FALSE(contains(read_text_file(write_report(options_).folder + "/tables.md"), "Further evaluations"));
   EXPECT_FALSE(path_exists(temp_ / "n/report/figures.csv"));
   SyntheticRun run = grown_run("n", "nexusformer", 380.0);
-  run.evaluates_late_loss = true;
+  run.figure = "late_loss";
   write_synthetic_run(run, temp_ / "n");
   options_.pictures = true;
   const ReportResult result = write_report(options_);
@@ -152,6 +153,52 @@ TEST_F(ReportTest, FiguresOfFurtherEvaluationsAreInTablesPageAndCurves) {
   EXPECT_EQ(std::count(result.pictures.begin(), result.pictures.end(), "figures"), find_plot_python().empty() ? 0 : 1);
 }
 
+// Machine-readable keys apart: `tokens` in curves.json are positions of whatever unit.
+TEST_F(ReportTest, OfAnotherWorkloadSpeaksOfNeitherTokensNorPerplexity) {
+  write_synthetic_run(run_of_points(grown_run("grown", "nexusformer", 380.0)), temp_ / "n");
+  write_synthetic_run(run_of_points(grown_run("rigid", "transformer", 400.0)), temp_ / "t");
+  options_.out = temp_ / "out";
+  const ReportResult result = write_report(options_);
+  std::vector<std::string> files = {"report.html", "tables.md", "tables.csv", "figures.csv"};
+  if (!find_plot_python().empty()) {
+    EXPECT_THAT(result.pictures,
+                testing::ElementsAre("loss_flops", "compute_saved", "loss_curves", "growth", "figures"));
+    for (const std::string& name : result.pictures) files.push_back(name + ".svg");
+  }
+  for (const std::string& file : files)
+    for (const char* word : {"token", "Token", "perplex", "Perplex", "ppl", "nat per", "nats", "window"})
+      EXPECT_FALSE(contains(read_text_file(temp_ / ("out/" + file)), word)) << file << " says " << word;
+  const std::string html = read_text_file(temp_ / "out/report.html"), tables = read_text_file(temp_ / "out/tables.md");
+  EXPECT_THAT(findings(result.data).front(),
+              ContainsRegex("grown needs .* less compute than rigid to reach loss [0-9.]+"));
+  const Score& last = *result.data.runs[0].final_score;
+  EXPECT_EQ(last.value, last.loss);
+  EXPECT_TRUE(contains(html, "<b>loss " + format_with_error(last.loss, 0.01) + "</b>"));
+  EXPECT_TRUE(contains(tables, "Loss is the mean loss in squared error on the validation samples;"));
+  EXPECT_TRUE(contains(tables, "| points | FLOPs | rank time | final loss | target loss |"));
+  EXPECT_TRUE(contains(tables, "| grown | s440 | r2 |  | "));
+  EXPECT_THAT(read_text_file(temp_ / "out/tables.csv"),
+              HasSubstr(",steps,points,flops,flops_def,total_flops,inherited_flops,seconds,rank_seconds,loss,loss_se,"
+                        "loss_before_growth,loss_before_growth_se,loss_after_growth,"));
+  const auto curves = nlohmann::json::parse(read_text_file(temp_ / "out/curves.json"));
+  EXPECT_EQ(curves["workload"]["unit"], "points");
+  EXPECT_EQ(curves["runs"][0]["saving"]["target_loss"], result.data.runs[0].saving->target_loss);
+  EXPECT_EQ(curves["runs"][0]["final"], (nlohmann::json{{"loss", last.loss}, {"loss_se", 0.01}, {"other", nullptr}}));
+}
+
+TEST_F(ReportTest, OfARunFolderWithoutWordsIsThatOfText) {
+  options_.pictures = false;
+  options_.out = temp_ / "out";
+  write_report(options_);
+  const std::string tables = read_text_file(temp_ / "out/tables.md"), csv = read_text_file(temp_ / "out/tables.csv");
+  auto description = nlohmann::json::parse(read_text_file(temp_ / "n/run.json"));
+  ASSERT_EQ(description.erase("workload"), 1u);
+  write_file_durably(temp_ / "n/run.json", description.dump());
+  write_report(options_);
+  EXPECT_EQ(read_text_file(temp_ / "out/tables.md"), tables);
+  EXPECT_EQ(read_text_file(temp_ / "out/tables.csv"), csv);
+}
+
 TEST_F(ReportTest, WithoutMatplotlibTheTablesStayAndAWarningSaysSo) {
   const Environment none("NEXUS_PYTHON", "/no/such/python3");
   const ReportResult result = write_report(options_);
@@ -164,14 +211,14 @@ TEST_F(ReportTest, AScriptThatFailsCostsItsPictureOnly) {
   const std::string python = find_plot_python();
   if (python.empty()) GTEST_SKIP() << "no python3 with matplotlib";
   make_folders(temp_ / "analysis");
-  for (const Picture& picture : all_pictures())
+  for (const Picture& picture : all_pictures({}))
     write_file_durably(temp_ / ("analysis/plot_" + picture.name + ".py"), "raise SystemExit(3)\n");
   write_file_durably(temp_ / "analysis/plot_growth.py",
                      "import sys\nopen(sys.argv[3] + '/growth.svg', 'w').write('<svg><!--drawn--></svg>')\n");
   const Environment scripts("NEXUS_ANALYSIS_DIR", temp_ / "analysis");
   const ReportResult result = write_report(options_);
   EXPECT_EQ(result.pictures, std::vector<std::string>{"growth"});
-  EXPECT_EQ(result.warnings.size(), all_pictures().size() - 1);
+  EXPECT_EQ(result.warnings.size(), all_pictures({}).size() - 1);
   EXPECT_THAT(read_text_file(temp_ / "n/report/report.html"), HasSubstr("<!--drawn-->"));
 }
 
@@ -180,7 +227,7 @@ TEST_F(ReportTest, APictureOfAnOlderReportIsNotShownForANewOne) {
   if (python.empty()) GTEST_SKIP() << "no python3 with matplotlib";
   make_folders(temp_ / "out");
   make_folders(temp_ / "analysis");
-  for (const Picture& picture : all_pictures())
+  for (const Picture& picture : all_pictures({}))
     write_file_durably(temp_ / ("analysis/plot_" + picture.name + ".py"), "");
   write_file_durably(temp_ / "out/growth.svg", "<svg>old</svg>");
   options_.out = temp_ / "out";

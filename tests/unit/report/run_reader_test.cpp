@@ -2,8 +2,6 @@
 
 #include <gmock/gmock.h>
 
-#include <cmath>
-
 #include "core/files.h"
 #include "support/expect_error.h"
 #include "support/synthetic_run.h"
@@ -93,14 +91,6 @@ TEST(RunReader, AStageThatIsWrittenTwiceCountsOnce) {
   const std::string path = files.folder() + "/ledger.jsonl", ledger = read_text_file(path);
   append_line(path, ledger.substr(0, ledger.find('\n')));
   EXPECT_EQ(files.read().stages.size(), 2u);
-}
-
-TEST(RunReader, PerplexityAndItsErrorFollowFromTheLoss) {
-  EvalRecord row;
-  row.loss = std::log(20.0);
-  row.loss_se = 0.01;
-  EXPECT_NEAR(row.ppl(), 20.0, 1e-12);  // one exp and one log: a few ulp of 20
-  EXPECT_NEAR(row.ppl_se(), 0.2, 1e-12);
 }
 
 TEST(RunReader, AFolderThatIsNoRunIsRefused) {

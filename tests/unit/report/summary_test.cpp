@@ -31,7 +31,8 @@ class Runs {
   std::string path(const std::string& folder) const { return temp_ / folder; }
   ReportData summarise() const { return nexus::summarise(options); }
 
-  SummaryOptions options{.folders = {}, .baseline = "", .labels = {}, .target_ppl = {}, .bootstrap = {.draws = 200}};
+  SummaryOptions options{
+      .folders = {}, .baseline = "", .labels = {}, .target_ppl = {}, .target_loss = {}, .bootstrap = {.draws = 200}};
 
  private:
   TempFolder temp_;
@@ -63,6 +64,46 @@ TEST(Summary, ATargetOfTheUsersReplacesTheDefault) {
   runs.add(grown_run("token", "tokenformer", 400.0), "t");
   runs.options.target_ppl = 50.0;
   EXPECT_NEAR(std::exp(runs.summarise().runs[0].saving->target_loss), 50.0, 1e-9);  // one log and one exp
+}
+
+TEST(Summary, ATargetMayBeALossOfAnyWorkload) {
+  Runs runs;
+  runs.add(run_of_points(grown_run("a", "nexusformer", 380.0)), "a");
+  runs.add(run_of_points(grown_run("b", "transformer", 400.0)), "b");
+  runs.options.target_loss = 4.0;
+  const ReportData data = runs.summarise();
+  EXPECT_EQ(data.runs[0].saving->target_loss, 4.0);
+  EXPECT_THAT(comparison_table(data).definition, HasSubstr("p: 4, as asked."));
+  runs.options.target_loss.reset();
+  runs.options.target_ppl = 50.0;
+  EXPECT_NEXUS_ERROR(runs.summarise(), ErrorKind::kConfig, HasSubstr("use --target-loss"));
+}
+
+TEST(Summary, RunsOfDifferentWorkloadsOrUnitsAreNotComparedAtAll) {
+  Runs runs;
+  runs.add(run_of_points(grown_run("a", "nexusformer", 380.0)), "a");
+  SyntheticRun other = run_of_points(grown_run("b", "transformer", 400.0));
+  other.words.loss_unit = "absolute error";
+  runs.add(other, "b");
+  EXPECT_NEXUS_ERROR(runs.summarise(), ErrorKind::kConfig,
+                     AllOf(HasSubstr("points and measures squared error (point_sets)"),
+                           HasSubstr("points and measures absolute error (point_sets)"), HasSubstr("do not compare")));
+  write_synthetic_run(grown_run("b", "transformer", 400.0), runs.path("b"));
+  EXPECT_NEXUS_ERROR(runs.summarise(), ErrorKind::kConfig, HasSubstr("tokens and measures nats/token (text)"));
+}
+
+TEST(Summary, WhatDiffersBetweenRunsIsSaidInTheWorkloadsWords) {
+  Runs runs;
+  runs.add(run_of_points(grown_run("a", "nexusformer", 380.0)), "a");
+  SyntheticRun other = run_of_points(grown_run("b", "transformer", 400.0));
+  other.valid_digest = "other";
+  other.eval_tokens /= 2;
+  runs.add(other, "b");
+  const ReportData data = runs.summarise();
+  EXPECT_EQ(data.runs[0].incomparable, "other validation points");
+  EXPECT_THAT(data.warnings, Contains("a and b are evaluated on different validation points: their losses do not "
+                                      "compare, no saving is computed"));
+  EXPECT_THAT(data.warnings, Contains(HasSubstr("a is evaluated on 1048576 points, b on 524288")));
 }
 
 TEST(Summary, StagesCarryTheirAccountsAndTheirGrowth) {
@@ -265,7 +306,7 @@ TEST(Summary, OneWindowGivesNoErrorAndNoInterval) {
     ASSERT_TRUE(data.runs[0].saving);
     EXPECT_NEAR(data.runs[0].saving->saved, true_saving(380.0, 400.0), 0.002);
     EXPECT_FALSE(data.runs[0].saving->has_interval());
-    EXPECT_TRUE(std::isnan(data.runs[0].final_ppl->se));
+    EXPECT_TRUE(std::isnan(data.runs[0].final_score->se));
     for (const Saving& saving : data.runs[0].saving_curve) EXPECT_FALSE(saving.has_interval());
   }
 }
@@ -286,7 +327,13 @@ TEST(Summary, ImpossibleOptionsAreRefused) {
   runs.add(grown_run("a", "nexusformer", 400.0), "a");
   runs.options.target_ppl = 0.5;
   EXPECT_NEXUS_ERROR(runs.summarise(), ErrorKind::kConfig, HasSubstr("--target-ppl"));
+  runs.options.target_loss = 3.0;
+  runs.options.target_ppl = 20.0;
+  EXPECT_NEXUS_ERROR(runs.summarise(), ErrorKind::kConfig, HasSubstr("given twice"));
   runs.options.target_ppl.reset();
+  runs.options.target_loss = std::numeric_limits<double>::infinity();
+  EXPECT_NEXUS_ERROR(runs.summarise(), ErrorKind::kConfig, HasSubstr("--target-loss"));
+  runs.options.target_loss.reset();
   runs.options.labels["elsewhere"] = "x";
   EXPECT_NEXUS_ERROR(runs.summarise(), ErrorKind::kConfig, HasSubstr("elsewhere"));
 }

@@ -92,8 +92,8 @@ TEST(Tables, HtmlEscapesNames) {
   EXPECT_THAT(text, Not(HasSubstr("<script>")));
 }
 
-TEST(Tables, CsvIsRectangular) {
-  const std::string csv = to_csv(two_runs());
+void expect_rectangular(const ReportData& data) {
+  const std::string csv = to_csv(data);
   size_t lines = 0, columns = 0;
   for (size_t begin = 0; begin < csv.size(); ++lines) {
     const size_t end = csv.find('\n', begin);
@@ -104,6 +104,13 @@ TEST(Tables, CsvIsRectangular) {
     begin = end + 1;
   }
   EXPECT_EQ(lines, 1u + 4u + 2u);  // header, stages, runs
+}
+
+TEST(Tables, CsvIsRectangularWithAndWithoutPerplexity) {
+  ReportData data = two_runs();
+  expect_rectangular(data);
+  data.words.headline = WorkloadWords::kLoss;
+  expect_rectangular(data);
 }
 
 TEST(Tables, AStageWithoutACommitShowsNoAccount) {

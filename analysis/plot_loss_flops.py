@@ -1,0 +1,1 @@
+plot_perplexity_flops.py
