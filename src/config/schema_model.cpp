@@ -7,7 +7,7 @@
 namespace nexus {
 namespace {
 
-using Rows = Table<CampaignSpec>;
+using CampaignRows = Table<CampaignSpec>;
 
 template <typename Member>
 auto model(Member ModelConfig::*member) {
@@ -33,7 +33,7 @@ std::string preset_text(const ModelKey& key) {
 }
 
 // A key that some architectures have, shown as the first of them has it; preset and choices are the model's own.
-void add_own_key(Rows& t, const ModelKey& key) {
+void add_own_key(CampaignRows& t, const ModelKey& key) {
   Field<CampaignSpec>& field = t.emplace_back("model." + key.name, kFixed);
   field.preset = preset_text(key);
   field.own_preset = [name = key.name](const CampaignSpec&, const ModelConfig& model) -> std::optional<std::string> {
@@ -63,7 +63,7 @@ void add_own_key(Rows& t, const ModelKey& key) {
   };
 }
 
-void add_own_keys(Rows& t) {
+void add_own_keys(CampaignRows& t) {
   std::set<std::string> added;
   for (const Architecture* each : all_architectures())
     for (const ModelKey& key : each->keys())
@@ -71,7 +71,7 @@ void add_own_keys(Rows& t) {
 }
 
 // A width that every model has.
-void add_shape(Rows& t) {
+void add_shape(CampaignRows& t) {
   const CountType width{1, kMaxWidth};
   add(t, "model.D", "768", width, model(&ModelConfig::d), kFixed, "width of the residual stream");
   add(t, "model.L", "12", CountType{1, kMaxLayers}, model(&ModelConfig::layers), kFixed, "blocks");
@@ -81,7 +81,7 @@ void add_shape(Rows& t) {
   add(t, "model.V", "32000", width, model(&ModelConfig::vocab), kFixed, "vocabulary; must cover the tokenizer's");
 }
 
-void add_details(Rows& t) {
+void add_details(CampaignRows& t) {
   const ChoiceType<GeluKind> gelu{{{"erf", GeluKind::kErf}, {"tanh", GeluKind::kTanh}}};
   add(t, "model.gelu", "erf", gelu, model(&ModelConfig::gelu), kFixed, "exact GELU (erf) or its approximation (tanh)");
   add(t, "model.tie", "false", FlagType{}, model(&ModelConfig::tie), kFixed,
@@ -94,7 +94,7 @@ void add_details(Rows& t) {
 
 }  // namespace
 
-void add_model_rows(Rows& t) {
+void add_model_rows(CampaignRows& t) {
   ChoiceType<std::string> arch;
   for (const Architecture* each : all_architectures()) arch.choices.emplace_back(each->name(), each->name());
   // What decides which keys belong comes first: rows are read in this order.

@@ -11,8 +11,6 @@
 namespace nexus {
 namespace {
 
-constexpr const char* kNothing = "–";
-
 // A perplexity over other tokens than the run's last one stands in no row unmarked.
 std::string marked(const std::optional<Perplexity>& value) {
   const std::string text = format_perplexity(value);
