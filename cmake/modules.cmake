@@ -2,7 +2,6 @@
 # sanitizers at -O0 in half of that of -O1; -g1 holds the lines of a report). Nothing that computes weights belongs here: other flags
 # may change bits.
 set(NX_ORGANISING records spec campaign report plan doctor slurm config cli)
-set(NX_READS_JSON records checkpoint train campaign report plan doctor cli)  # most of their files, that is
 set(NX_QUICK_FLAGS -O1)
 if(NEXUS_SANITIZE)
   set(NX_QUICK_FLAGS -O0 -g1)
@@ -12,6 +11,14 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
   list(APPEND NX_QUICK_FLAGS -Wno-array-bounds -Wno-stringop-overflow)
 endif()
 
+# nx_compile_together(target): its files in few units of the compiler (a unity build). Most of a unit's time goes into templates of
+# libraries, which every unit compiles anew. No two files of a target may define the same name, unnamed namespaces included.
+function(nx_compile_together target)
+  if(NEXUS_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
+  endif()
+endfunction()
+
 # nx_module(name SOURCES... [DEPS nexus modules or libraries]): the static library nx_<name>, included as "<name>/file.h".
 function(nx_module name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
@@ -19,22 +26,16 @@ function(nx_module name)
   target_include_directories(nx_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   target_compile_features(nx_${name} PUBLIC cxx_std_20)
   target_link_libraries(nx_${name} PUBLIC ${ARG_DEPS} PRIVATE nx_flags ${ARG_PRIVATE_DEPS})
-  set(precompiled nx_precompiled)
-  if(name IN_LIST NX_READS_JSON)
-    string(APPEND precompiled _json)
-  endif()
-  if(name IN_LIST NX_ORGANISING)
-    string(APPEND precompiled _quick)
-    target_compile_options(nx_${name} PRIVATE ${NX_QUICK_FLAGS})
-  endif()
-  if(name STREQUAL "backend")  # has flags of its own
+  if(name STREQUAL "backend")  # has flags of its own, and kernels whose code shall not depend on their neighbours
     target_precompile_headers(nx_backend PRIVATE ${NX_STANDARD_HEADERS})
-  elseif(name STREQUAL "cli")
-    target_precompile_headers(nx_cli PRIVATE ${NX_JSON_HEADERS} <CLI/CLI.hpp>)
-    # CLI11 costs every file 5 s, so they are compiled six at a time (a unity build): no two of them may define the same name.
-    set_target_properties(nx_cli PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
+    return()
+  endif()
+  nx_compile_together(nx_${name})
+  if(name IN_LIST NX_ORGANISING)
+    target_compile_options(nx_${name} PRIVATE ${NX_QUICK_FLAGS})
+    target_precompile_headers(nx_${name} REUSE_FROM nx_precompiled_quick)
   else()
-    target_precompile_headers(nx_${name} REUSE_FROM ${precompiled})
+    target_precompile_headers(nx_${name} REUSE_FROM nx_precompiled)
   endif()
 endfunction()
 
@@ -59,7 +60,5 @@ if(NEXUS_SANITIZE)
   add_link_options(-fsanitize=address,undefined)
 endif()
 
-nx_precompiled(nx_precompiled HEADERS ${NX_STANDARD_HEADERS})
-nx_precompiled(nx_precompiled_json HEADERS ${NX_JSON_HEADERS})
-nx_precompiled(nx_precompiled_quick HEADERS ${NX_STANDARD_HEADERS} OPTIONS ${NX_QUICK_FLAGS})
-nx_precompiled(nx_precompiled_json_quick HEADERS ${NX_JSON_HEADERS} OPTIONS ${NX_QUICK_FLAGS})
+nx_precompiled(nx_precompiled HEADERS ${NX_JSON_HEADERS})
+nx_precompiled(nx_precompiled_quick HEADERS ${NX_JSON_HEADERS} OPTIONS ${NX_QUICK_FLAGS})

@@ -9,7 +9,7 @@
 namespace nexus {
 namespace {
 
-constexpr int kMaxFrames = 64;
+constexpr int kFramesToPrint = 64;
 constexpr unsigned kPatienceSeconds = 10;  // for the stack, which may wait for a lock of what has crashed
 
 volatile sig_atomic_t guarded_code = 1, crashed = 0;
@@ -30,8 +30,8 @@ void on_crash(int number) {
   write_text("nexus: warning: signal ");
   write_text({digits, sizeof digits});
   write_text(" while the process was ending; the error above stands. Where it was:\n");
-  void* frames[kMaxFrames];
-  ::backtrace_symbols_fd(frames, ::backtrace(frames, kMaxFrames), STDERR_FILENO);
+  void* frames[kFramesToPrint];
+  ::backtrace_symbols_fd(frames, ::backtrace(frames, kFramesToPrint), STDERR_FILENO);
   leave(number);
 }
 

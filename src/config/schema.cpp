@@ -12,9 +12,9 @@ namespace {
 constexpr int64_t kMaxMicro = 1 << 16, kMaxRanks = 1 << 20, kMaxKept = 1'000'000, kMaxSteps = 1'000'000'000;
 constexpr int64_t kMaxGlobalTokens = int64_t{1} << 40, kMaxEvalTokens = 1'000'000'000'000'000;
 
-using Rows = Table<CampaignSpec>;
+using CampaignRows = Table<CampaignSpec>;
 
-void add_run(Rows& t) {
+void add_run(CampaignRows& t) {
   add(t, "name", "", TextType{}, at(&CampaignSpec::name), kCosmetic, "letters, digits, dots, dashes and underscores")
       .example = "reference";
   add(t, "out", "runs/%name", PathType{}, at(&CampaignSpec::out), kPlacement, "run folder; %name is the name");
@@ -25,13 +25,13 @@ void add_run(Rows& t) {
 }
 
 // A list of maps that have a table of their own. Its class is that of its content as a whole.
-void add_list(Rows& t, const std::string& key, ListKey list, KeyClass key_class) {
+void add_list(CampaignRows& t, const std::string& key, ListKey list, KeyClass key_class) {
   Field<CampaignSpec>& field = t.emplace_back(key, key_class);
   field.list = list;
   field.optional = true;
 }
 
-void add_data(Rows& t) {
+void add_data(CampaignRows& t) {
   add(t, "tokenizer.path", "null", PathType{true}, at(&CampaignSpec::tokenizer), kData,
       "SentencePiece model; null: V stands alone");
   add_list(t, "data.train", ListKey::kDatasets, kData);
@@ -47,7 +47,7 @@ void add_data(Rows& t) {
 }
 
 // One key for two members.
-void add_betas(Rows& t) {
+void add_betas(CampaignRows& t) {
   Field<CampaignSpec>& field = t.emplace_back("optimizer.betas", kSchedule);
   field.preset = "[0.9, 0.95]";
   field.comment = "decay rates of the two moments";
@@ -63,7 +63,7 @@ void add_betas(Rows& t) {
   };
 }
 
-void add_optimizer(Rows& t) {
+void add_optimizer(CampaignRows& t) {
   Field<CampaignSpec>& type = t.emplace_back("optimizer.type", kFixed);  // the only one: no member holds it
   type.preset = "adamw";
   type.comment = "AdamW with decoupled decay";
@@ -78,7 +78,7 @@ void add_optimizer(Rows& t) {
       "largest global gradient norm; 0: no clipping");
 }
 
-void add_placement(Rows& t) {
+void add_placement(CampaignRows& t) {
   add(t, "parallel.dp", "auto", CountType{1, kMaxRanks, "auto"}, at(&CampaignSpec::parallel, &ParallelSpec::dp),
       kPlacement, "data-parallel ranks; auto: all that there are");
   add(t, "parallel.tp", "1", CountType{1, kMaxRanks}, at(&CampaignSpec::parallel, &ParallelSpec::tp), kPlacement,
@@ -97,7 +97,7 @@ void add_placement(Rows& t) {
       "none, or activations: GELUs and gates are computed again backwards: less memory, slower, same bits");
 }
 
-void add_saving(Rows& t) {
+void add_saving(CampaignRows& t) {
   add(t, "checkpoint.every", "30min", PeriodType{}, at(&CampaignSpec::checkpoint, &CheckpointSpec::every), kPlacement,
       "a time, tokens, steps or never");
   add(t, "checkpoint.keep_last", "2", CountType{1, kMaxKept}, at(&CampaignSpec::checkpoint, &CheckpointSpec::keep_last),
@@ -116,7 +116,7 @@ auto watchdog(double WatchdogSpec::*member) {
   };
 }
 
-void add_reports(Rows& t) {
+void add_reports(CampaignRows& t) {
   const ChoiceType<NonfiniteAction> nonfinite{{{"stop", NonfiniteAction::kStop}, {"skip", NonfiniteAction::kSkip}}};
   ChoiceType<std::string> flops;
   for (const std::string& name : flops_definition_names()) flops.choices.emplace_back(name, name);
@@ -143,7 +143,7 @@ void add_reports(Rows& t) {
 }
 
 // What a campaign may spend, and what that is reckoned with.
-void add_budget(Rows& t) {
+void add_budget(CampaignRows& t) {
   const OptionalRealType positive{{0, 1e15, true}};
   add(t, "account.watts_per_gpu", "null", positive, at(&CampaignSpec::account, &AccountSpec::watts_per_gpu), kCosmetic,
       "mean draw of one rank with its share of the node, in W; null: energy is not counted");
@@ -161,7 +161,7 @@ void add_budget(Rows& t) {
       "the same in money; needs account.price_per_gpu_hour");
 }
 
-void add_slurm(Rows& t) {
+void add_slurm(CampaignRows& t) {
   using Chain = SlurmSpec::Chain;
   add(t, "slurm.chain", "stages", ChoiceType<Chain>{{{"stages", Chain::kStages}, {"campaign", Chain::kCampaign}}},
       at(&CampaignSpec::slurm, &SlurmSpec::chain), kPlacement,
@@ -180,9 +180,9 @@ void add_slurm(Rows& t) {
 
 }  // namespace
 
-const Rows& campaign_table() {
-  static const Rows table = [] {
-    Rows t;
+const CampaignRows& campaign_table() {
+  static const CampaignRows table = [] {
+    CampaignRows t;
     add_run(t);
     add_model_rows(t);
     add_data(t);

@@ -2,15 +2,16 @@
 
 #include "config/schema_rows.h"
 #include "config/script_values.h"
+#include "core/units.h"
 #include "spec/cluster_words.h"
 
 namespace nexus {
 namespace {
 
 constexpr int64_t kMaxPerNode = 4096;
-constexpr double kSecondsPerHour = 3600, kBytesPerGigabyte = 1e9;
+constexpr double kBytesPerGigabyte = 1e9;
 
-using Rows = Table<ClusterSpec>;
+using ClusterRows = Table<ClusterSpec>;
 
 std::string without_gpus(const ClusterSpec& cluster, const ModelConfig&) {
   return cluster.gpus_per_node > 0 ? "" : "has no meaning where gpus_per_node is 0";
@@ -19,7 +20,7 @@ std::string srun_only(const ClusterSpec& cluster, const ModelConfig&) {
   return cluster.launcher == Launcher::kSrun ? "" : "belongs to launcher srun";
 }
 
-void add_resources(Rows& t) {
+void add_resources(ClusterRows& t) {
   const auto add_word = [&t](const char* key, auto member, const char* comment) -> auto& {
     return add(t, key, "null", WordType{signs_of_word(key)}, at(member), kPlacement, comment);
   };
@@ -42,7 +43,7 @@ void add_resources(Rows& t) {
       "longest time limit of a job; never: none");
 }
 
-void add_launch(Rows& t) {
+void add_launch(ClusterRows& t) {
   add(t, "launcher", "srun", ChoiceType<Launcher>{{{"srun", Launcher::kSrun}, {"mpirun", Launcher::kMpirun}}},
       at(&ClusterSpec::launcher), kPlacement, "what starts the ranks inside a job: srun or mpirun");
   add(t, "srun_mpi", "pmix", WordType{signs_of_word("srun_mpi")}, at(&ClusterSpec::srun_mpi), kPlacement,
@@ -57,7 +58,7 @@ void add_launch(Rows& t) {
       "variables of the ranks: {OMP_NUM_THREADS: 8}");
 }
 
-void add_planning(Rows& t) {
+void add_planning(ClusterRows& t) {
   const RealType positive{0, 1e12, true};
   add(t, "node_mtbf", "null", OptionalDurationType{kSecondsPerHour}, at(&ClusterSpec::node_mtbf_hours), kPlacement,
       "mean time between failures of one node: 20000h");
@@ -74,9 +75,9 @@ void add_planning(Rows& t) {
 
 }  // namespace
 
-const Rows& cluster_table() {
-  static const Rows table = [] {
-    Rows t;
+const ClusterRows& cluster_table() {
+  static const ClusterRows table = [] {
+    ClusterRows t;
     add(t, "name", "", TextType{}, at(&ClusterSpec::name), kPlacement, "letters, digits, dots, dashes and underscores")
         .example = "reference";
     add_resources(t);

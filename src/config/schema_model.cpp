@@ -8,7 +8,7 @@
 namespace nexus {
 namespace {
 
-using Rows = Table<CampaignSpec>;
+using CampaignRows = Table<CampaignSpec>;
 
 template <typename Member>
 auto model(Member ModelConfig::*member) {
@@ -38,7 +38,7 @@ std::string preset_text(const ModelKey& key) {
 
 // A key that some architectures or workloads have, shown as the first of them has it; preset and choices are the
 // model's own.
-void add_own_key(Rows& t, const ModelKey& key) {
+void add_own_key(CampaignRows& t, const ModelKey& key) {
   Field<CampaignSpec>& field = t.emplace_back("model." + key.name, kFixed);
   field.preset = preset_text(key);
   field.own_preset = [name = key.name](const CampaignSpec&, const ModelConfig& model) -> std::optional<std::string> {
@@ -75,7 +75,7 @@ void add_own_key(Rows& t, const ModelKey& key) {
 
 // The keys that some of `owners` have, each once; of `wanted` ones.
 template <typename Owner, typename Wanted>
-void add_own_keys(Rows& t, const std::vector<const Owner*>& owners, Wanted wanted) {
+void add_own_keys(CampaignRows& t, const std::vector<const Owner*>& owners, Wanted wanted) {
   std::set<std::string> added;
   for (const Owner* each : owners)
     for (const ModelKey& key : each->keys())
@@ -83,7 +83,7 @@ void add_own_keys(Rows& t, const std::vector<const Owner*>& owners, Wanted wante
 }
 
 // What decides which keys belong comes first: rows are read in this order.
-void add_kind(Rows& t) {
+void add_kind(CampaignRows& t) {
   ChoiceType<std::string> arch, workload;
   for (const Architecture* each : all_architectures()) arch.choices.emplace_back(each->name(), each->name());
   for (const Workload* each : all_workloads()) workload.choices.emplace_back(each->name(), each->name());
@@ -97,7 +97,7 @@ void add_kind(Rows& t) {
 }
 
 // Widths that every model has.
-void add_shape(Rows& t) {
+void add_shape(CampaignRows& t) {
   const CountType width{1, kMaxWidth};
   add(t, "model.D", "768", width, model(&ModelConfig::d), kFixed, "width of the residual stream");
   add(t, "model.L", "12", CountType{1, kMaxLayers}, model(&ModelConfig::layers), kFixed, "blocks");
@@ -106,12 +106,12 @@ void add_shape(Rows& t) {
       "heads of keys and values; divides H; null: as H");
 }
 
-void add_gelu(Rows& t) {
+void add_gelu(CampaignRows& t) {
   const ChoiceType<GeluKind> gelu{{{"erf", GeluKind::kErf}, {"tanh", GeluKind::kTanh}}};
   add(t, "model.gelu", "erf", gelu, model(&ModelConfig::gelu), kFixed, "exact GELU (erf) or its approximation (tanh)");
 }
 
-void add_rotation(Rows& t) {
+void add_rotation(CampaignRows& t) {
   add(t, "model.rope_theta", "10000", RealType{0, 1e12, true}, model(&ModelConfig::rope_theta), kFixed,
       "base of the rotary angles");
   add(t, "model.rotary_share", "1", RealType{0, 1, true}, model(&ModelConfig::rotary_share), kFixed,
@@ -120,7 +120,7 @@ void add_rotation(Rows& t) {
 
 }  // namespace
 
-void add_model_rows(Rows& t) {
+void add_model_rows(CampaignRows& t) {
   add_kind(t);
   add_shape(t);
   add_own_keys(t, all_workloads(), [](const ModelKey& key) { return !key.is_word(); });

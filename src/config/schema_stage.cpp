@@ -11,7 +11,7 @@ namespace {
 
 constexpr int64_t kMaxStageTokens = 1'000'000'000'000'000;
 
-using Rows = Table<StageSpec>;
+using StageRows = Table<StageSpec>;
 
 template <typename Member>
 auto rate(Member LearningRateSpec::*member) {
@@ -33,7 +33,7 @@ bool has_key(const GrowthPolicy& policy, const std::string& name) {
   return std::any_of(keys.begin(), keys.end(), [&](const GrowthKey& key) { return key.name == name; });
 }
 
-void add_learning_rate(Rows& t) {
+void add_learning_rate(StageRows& t) {
   const ChoiceType<ScheduleKind> schedule{
       {{"constant", ScheduleKind::kConstant}, {"cosine", ScheduleKind::kCosine}, {"wsd", ScheduleKind::kWsd}}};
   add(t, "lr.peak", "", RealType{0, 1e3, true}, rate(&LearningRateSpec::peak), kSchedule,
@@ -70,14 +70,14 @@ Field<StageSpec> growth_row(const Architecture& arch, const ModelKey& key) {
   return field;
 }
 
-void add_growable_widths(Rows& t) {
+void add_growable_widths(StageRows& t) {
   std::set<std::string> added;
   for (const Architecture* each : all_architectures())
     for (const ModelKey& key : each->keys())
       if (key.grows() && added.insert(key.name).second) t.push_back(growth_row(*each, key));
 }
 
-void add_growth_policy(Rows& t) {
+void add_growth_policy(StageRows& t) {
   ChoiceType<const GrowthPolicy*> init;
   for (const GrowthPolicy* each : all_growth_policies()) init.choices.emplace_back(each->name(), each);
   add(t, "grow.init", init.choices.front().first, init, growth(&GrowthOptions::policy), kFixed,
@@ -88,7 +88,7 @@ void add_growth_policy(Rows& t) {
 }
 
 // A number that some policies read.
-void add_growth_number(Rows& t, const GrowthKey& key) {
+void add_growth_number(StageRows& t, const GrowthKey& key) {
   Field<StageSpec>& field = t.emplace_back("grow." + key.name, kFixed);
   field.preset = real_text(key.preset);
   field.comment = key.comment;
@@ -108,7 +108,7 @@ void add_growth_number(Rows& t, const GrowthKey& key) {
   };
 }
 
-void add_growth_options(Rows& t) {
+void add_growth_options(StageRows& t) {
   add(t, "grow.optimizer", "keep", choice_of({MomentPolicy::kKeep, MomentPolicy::kKeepV, MomentPolicy::kReset}),
       growth(&GrowthOptions::moments), kFixed, "moments of the old entries: keep, keep_v or reset");
   add(t, "grow.new.lr_mult", "1", RealType{0, 1e3, true}, growth(&GrowthOptions::new_lr_mult), kSchedule,
@@ -121,7 +121,7 @@ void add_growth_options(Rows& t) {
       "accept new blocks that can never move");
 }
 
-void add_growth(Rows& t) {
+void add_growth(StageRows& t) {
   const size_t first = t.size();
   add_growable_widths(t);
   const size_t first_option = t.size();
@@ -148,9 +148,9 @@ void add_growth(Rows& t) {
 
 }  // namespace
 
-const Rows& stage_table() {
-  static const Rows table = [] {
-    Rows t;
+const StageRows& stage_table() {
+  static const StageRows table = [] {
+    StageRows t;
     add(t, "name", "", TextType{}, at(&StageSpec::name), kFixed, "name of the stage").example = "s0";
     add(t, "tokens", "", CountType{1, kMaxStageTokens}, at(&StageSpec::tokens), kSchedule,
         "length in tokens; rounded up to whole steps")

@@ -8,6 +8,8 @@
 
 namespace nexus {
 
+inline constexpr double kSecondsPerHour = 3600;
+
 // "512", "1.5M", "1Mi", "100B", "1e6" -> integer; K M B T are powers of ten, Ki Mi Gi Ti powers of two. Nothing where
 // the text is no such number, is not whole, is negative, or exceeds 2^62.
 std::optional<int64_t> parse_count(std::string_view text);

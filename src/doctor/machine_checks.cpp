@@ -9,14 +9,15 @@
 namespace nexus {
 namespace {
 
-constexpr double kPatience = 20;
+constexpr double kProgramPatience = 20;
 
 }  // namespace
 
 std::vector<Finding> check_clock() {
   Findings found("clocks");
   const std::string cure = "as root: timedatectl set-ntp true, or start chronyd";
-  const ProcessResult result = run_process({"timedatectl", "show", "--property=NTPSynchronized", "--value"}, kPatience);
+  const ProcessResult result =
+      run_process({"timedatectl", "show", "--property=NTPSynchronized", "--value"}, kProgramPatience);
   const std::string said = printable(result.first_line(), 20);
   if (result.ok() && (said == "yes" || said == "no")) {
     if (said == "yes")
@@ -40,7 +41,8 @@ std::vector<Finding> check_clock() {
 
 std::vector<Finding> check_cuda(const std::string& build, int devices) {
   Findings found("cuda");
-  const ProcessResult result = run_process({"nvidia-smi", kGpuQuery, "--format=csv,noheader,nounits"}, kPatience);
+  const ProcessResult result =
+      run_process({"nvidia-smi", kGpuQuery, "--format=csv,noheader,nounits"}, kProgramPatience);
   const std::vector<GpuRow> rows = parse_gpu_rows(result.ok() ? result.output : "");
   if (!result.found)
     found.note("no nvidia-smi in PATH: nothing is known of drivers, ECC and MIG");

@@ -8,7 +8,7 @@
 namespace nexus {
 namespace {
 
-constexpr double kPatience = 30;  // a controller under load answers within seconds
+constexpr double kSlurmPatience = 30;  // a controller under load answers within seconds
 
 struct Command {
   const char* name;
@@ -23,7 +23,7 @@ bool check_commands(bool in_job, Findings& found) {
   std::string missing, version, others;
   int present = 0;
   for (const Command& command : kCommands) {
-    const ProcessResult result = run_process({command.name, "--version"}, kPatience);
+    const ProcessResult result = run_process({command.name, "--version"}, kSlurmPatience);
     if (!result.found) {
       missing += fmt::format("{}{} ({})", missing.empty() ? "" : ", ", command.name, command.use);
       continue;
@@ -54,11 +54,12 @@ std::string last_line(std::string text) {
 
 // The command's output, or nothing after a finding that it does not answer.
 std::string answer_of(const std::vector<std::string>& arguments, bool in_job, Findings& found) {
-  const ProcessResult result = run_process(arguments, kPatience);
+  const ProcessResult result = run_process(arguments, kSlurmPatience);
   if (result.ok()) return result.output;
   if (!result.found) return "";
   const std::string& said = result.errors.empty() ? result.output : result.errors;
-  const std::string why = result.timed_out ? fmt::format("no answer in {} s", kPatience) : printable(last_line(said));
+  const std::string why =
+      result.timed_out ? fmt::format("no answer in {} s", kSlurmPatience) : printable(last_line(said));
   // What Slurm's commands say where there is no slurm.conf: the package is there, a cluster is not.
   if (!in_job && why.find("configuration source") != std::string::npos)
     found.note("Slurm's commands are installed, but this host belongs to no cluster: " + why,

@@ -9,7 +9,6 @@
 namespace nexus {
 namespace {
 
-constexpr double kSecondsPerHour = 3600;
 // A warning is worth its line where another interval would make this share more of the same hours.
 constexpr double kFarFromBest = 0.01;
 

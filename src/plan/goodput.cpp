@@ -4,11 +4,10 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/units.h"
 
 namespace nexus {
 namespace {
-
-constexpr double kSecondsPerHour = 3600;
 
 void check(const FailureModel& model) {
   NX_CHECK(model.mtbf > 0 && model.save_stop >= 0 && model.save_write >= model.save_stop && model.restart >= 0,

@@ -8,7 +8,7 @@
 namespace nexus {
 namespace {
 
-constexpr auto kFields = [](auto& fields, auto& r) {
+constexpr auto kEvalFields = [](auto& fields, auto& r) {
   list_place(fields, r);
   fields.field("steps", r.steps);
   fields.field("tokens", r.tokens);
@@ -55,7 +55,7 @@ const Figure* EvalRecord::find(const std::string& name) const {
 }
 
 nlohmann::json to_json(const EvalRecord& record, const WorkloadWords& words) {
-  nlohmann::json document = write_record(record, kFields);
+  nlohmann::json document = write_record(record, kEvalFields);
   document[words.symbol()] = words.value(record.loss);
   document["context"] = record.context();
   for (const Figure& figure : record.figures) {
@@ -67,7 +67,7 @@ nlohmann::json to_json(const EvalRecord& record, const WorkloadWords& words) {
 }
 
 EvalRecord eval_from_json(const JsonRecord& line) {
-  auto record = read_record<EvalRecord>(line, kFields);
+  auto record = read_record<EvalRecord>(line, kEvalFields);
   // An older nexus said 0 of one window.
   record.loss_se = record.windows > 1 ? line.number("loss_se") : std::numeric_limits<double>::quiet_NaN();
   if (!line.has("figures")) return record;  // there are none, or an older nexus wrote it

@@ -7,7 +7,7 @@
 namespace nexus {
 namespace {
 
-constexpr auto kFields = [](auto& fields, auto& r) {
+constexpr auto kLeaseFields = [](auto& fields, auto& r) {
   fields.newer("generation", r.generation);  // the file's name says it, too
   fields.field("host", r.host);
   fields.field("machine", r.machine);
@@ -36,7 +36,7 @@ constexpr auto kEndFields = [](auto& fields, auto& exit, auto& end) {
 nlohmann::json to_json(const LeaseRecord& record) {
   nlohmann::json document;
   FieldWriter fields(document);
-  kFields(fields, record);
+  kLeaseFields(fields, record);
   if (record.end) {
     const std::optional<int64_t> exit = to_int(record.end->exit);
     kEndFields(fields, exit, *record.end);
@@ -47,7 +47,7 @@ nlohmann::json to_json(const LeaseRecord& record) {
 LeaseRecord lease_from_json(const JsonRecord& document) {
   LeaseRecord record;
   FieldReader fields(document);
-  kFields(fields, record);
+  kLeaseFields(fields, record);
   std::optional<int64_t> exit;
   LaunchEnd end;
   kEndFields(fields, exit, end);

@@ -11,8 +11,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char *kRunId = "run_id", *kName = "name", *kArch = "arch", *kFlopsDef = "flops_def",
-                     *kWorkload = "workload", *kLaunches = "launches", *kGeneration = "generation";
+constexpr const char *kRunIdKey = "run_id", *kNameKey = "name", *kArchKey = "arch", *kFlopsDefKey = "flops_def",
+                     *kWorkloadKey = "workload", *kLaunchesKey = "launches", *kGenerationKey = "generation";
 
 json to_json(const LaunchFacts& facts) {
   return {{"version", facts.version},
@@ -23,7 +23,7 @@ json to_json(const LaunchFacts& facts) {
           {"config_digest", facts.config_digest},
           {"command", facts.command},
           {"pid", facts.pid},
-          {kGeneration, facts.mark.generation},
+          {kGenerationKey, facts.mark.generation},
           {"job", facts.mark.job.id},
           {"restart", facts.mark.job.restart},
           {"time", facts.time}};
@@ -31,7 +31,8 @@ json to_json(const LaunchFacts& facts) {
 
 }  // namespace
 
-RunDescription::RunDescription(const std::string& run_id) : document_{{kRunId, run_id}, {kLaunches, json::array()}} {}
+RunDescription::RunDescription(const std::string& run_id)
+    : document_{{kRunIdKey, run_id}, {kLaunchesKey, json::array()}} {}
 
 std::optional<RunDescription> RunDescription::read(const RunFolder& run) {
   if (!path_exists(run.run_json())) return std::nullopt;
@@ -43,7 +44,7 @@ std::optional<RunDescription> RunDescription::read(const RunFolder& run) {
 }
 
 bool RunDescription::is_complete() const {
-  return !run_id().empty() && document_.contains(kLaunches) && document_[kLaunches].is_array();
+  return !run_id().empty() && document_.contains(kLaunchesKey) && document_[kLaunchesKey].is_array();
 }
 
 std::string RunDescription::text(const char* key) const {
@@ -53,34 +54,35 @@ std::string RunDescription::text(const char* key) const {
 
 int64_t RunDescription::highest_generation() const {
   int64_t highest = 0;
-  if (!document_.contains(kLaunches) || !document_[kLaunches].is_array()) return highest;
-  for (const json& launch : document_[kLaunches]) {
-    if (!launch.is_object() || !launch.contains(kGeneration) || !launch[kGeneration].is_number_integer()) continue;
-    highest = std::max(highest, launch[kGeneration].get<int64_t>());
+  if (!document_.contains(kLaunchesKey) || !document_[kLaunchesKey].is_array()) return highest;
+  for (const json& launch : document_[kLaunchesKey]) {
+    if (!launch.is_object() || !launch.contains(kGenerationKey) || !launch[kGenerationKey].is_number_integer())
+      continue;
+    highest = std::max(highest, launch[kGenerationKey].get<int64_t>());
   }
   return highest;
 }
 
 WorkloadWords RunDescription::words() const {
-  const auto found = document_.find(kWorkload);
+  const auto found = document_.find(kWorkloadKey);
   return found == document_.end() ? WorkloadWords{} : words_from_json({*found, "run.json: workload"});
 }
 
 void RunDescription::describe(const std::string& name, const WorkloadWords& words, const std::string& arch,
                               uint64_t seed, const std::string& flops_def, const std::string& init_from,
                               const json& data) {
-  document_[kName] = name;
-  document_[kWorkload] = to_json(words);
-  document_[kArch] = arch;
+  document_[kNameKey] = name;
+  document_[kWorkloadKey] = to_json(words);
+  document_[kArchKey] = arch;
   document_["seed"] = seed;
-  document_[kFlopsDef] = flops_def;
+  document_[kFlopsDefKey] = flops_def;
   document_["init_from"] = init_from;
   document_["data"] = data;
 }
 
 std::vector<std::string> RunDescription::add_launch(const LaunchFacts& facts) {
   const json now = to_json(facts);
-  json& launches = document_[kLaunches];
+  json& launches = document_[kLaunchesKey];
   std::vector<std::string> differences;
   for (const char* key : {"version", "backend", "mpi", "grid"}) {
     if (launches.empty()) break;

@@ -7,7 +7,7 @@ namespace {
 
 constexpr const char* kStepMs = "step_ms";
 
-constexpr auto kFields = [](auto& fields, auto& r) {
+constexpr auto kStepFields = [](auto& fields, auto& r) {
   list_place(fields, r);
   fields.newer("steps", r.steps);
   fields.field("tokens", r.tokens);
@@ -26,11 +26,11 @@ constexpr auto kFields = [](auto& fields, auto& r) {
 }  // namespace
 
 nlohmann::json to_json(const StepRecord& record) {
-  return write_record(record, kFields);
+  return write_record(record, kStepFields);
 }
 
 StepRecord step_from_json(const JsonRecord& line) {
-  return read_record<StepRecord>(line, kFields);
+  return read_record<StepRecord>(line, kStepFields);
 }
 
 std::optional<double> step_seconds(const JsonRecord& line) {

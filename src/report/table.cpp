@@ -10,8 +10,6 @@
 namespace nexus {
 namespace {
 
-constexpr const char* kNothing = "–";
-
 // A bar would end a Markdown cell.
 std::string escape_markdown(std::string_view text) {
   std::string result;

@@ -25,6 +25,8 @@ std::string to_markdown(const Table& table);
 // <h2>, <table> and the definition; every text escaped.
 std::string to_html(const Table& table);
 
+inline constexpr const char* kNothing = "–";  // the text of a cell that has none
+
 std::string escape_html(std::string_view text);
 // A field by RFC 4180: quoted where it must be.
 std::string escape_csv(std::string_view text);

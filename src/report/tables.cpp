@@ -12,8 +12,6 @@
 namespace nexus {
 namespace {
 
-constexpr const char* kNothing = "–";
-
 // A figure over other data than the run's last one stands in no row unmarked.
 std::string marked(const std::optional<Score>& value) {
   const std::string text = format_score(value);

@@ -15,7 +15,7 @@ namespace {
 // Slurm's own commands try again for so long where the controller does not answer.
 constexpr double kTimeoutSeconds = 120;
 // The comment stands last: others' comments may hold anything.
-constexpr const char* kFormat = "%i|%T|%r|%M|%L|%S|%N|%x|%k";
+constexpr const char* kSqueueFormat = "%i|%T|%r|%M|%L|%S|%N|%x|%k";
 constexpr size_t kFields = 9;
 
 std::vector<std::string> split_fields(const std::string& line) {
@@ -56,7 +56,7 @@ ProcessResult run_slurm(const std::vector<std::string>& arguments) {
 }
 
 std::vector<QueuedJob> read_queue() {
-  const std::string user = fmt::format("--user={}", ::geteuid()), format = fmt::format("--format={}", kFormat);
+  const std::string user = fmt::format("--user={}", ::geteuid()), format = fmt::format("--format={}", kSqueueFormat);
   const ProcessResult result = run_slurm({"squeue", "--noheader", "--array", "--states=all", user, format});
   std::vector<QueuedJob> jobs;
   std::istringstream lines(result.output);

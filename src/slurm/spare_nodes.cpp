@@ -10,7 +10,7 @@
 namespace nexus {
 namespace {
 
-constexpr const char* kFormat = "--format=%N|%t|%c|%m|%f|%G";
+constexpr const char* kSinfoFormat = "--format=%N|%t|%c|%m|%f|%G";
 
 struct ListedNode {
   std::string name, state, kind;
@@ -62,7 +62,7 @@ std::optional<int64_t> count_spare_nodes(const std::string& listing, const std::
 }
 
 std::string list_partition(const std::string& partition) {
-  return run_slurm({"sinfo", "--noheader", "--Node", "--partition=" + partition, kFormat}).output;
+  return run_slurm({"sinfo", "--noheader", "--Node", "--partition=" + partition, kSinfoFormat}).output;
 }
 
 }  // namespace nexus

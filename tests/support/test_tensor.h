@@ -16,6 +16,11 @@ namespace nexus::test {
 
 using Values = std::vector<double>;
 
+// What the dry back end takes: a shape without values.
+inline Tensor null_tensor(DType dtype, Shape shape) {
+  return {nullptr, dtype, shape};
+}
+
 // `count` standard normal numbers times `deviation`; every call within a process draws other ones, every process the
 // same.
 inline Values random_values(int64_t count, double deviation = 1.0) {

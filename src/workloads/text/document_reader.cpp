@@ -11,7 +11,7 @@
 namespace nexus {
 namespace {
 
-constexpr size_t kBlockBytes = 1 << 16;
+constexpr size_t kTextBlockBytes = 1 << 16;
 constexpr size_t kMaxJsonLineBytes = 64 << 20;
 
 constexpr std::array<std::pair<std::string_view, DocumentMode>, 4> kModes = {{{"file", DocumentMode::kFile},
@@ -78,7 +78,7 @@ std::optional<TextPiece> PieceCutter::take() {
 }
 
 DocumentReader::DocumentReader(std::vector<std::string> paths, DocumentMode mode, std::string json_field)
-    : paths_(std::move(paths)), mode_(mode), json_field_(std::move(json_field)), block_(kBlockBytes, '\0') {}
+    : paths_(std::move(paths)), mode_(mode), json_field_(std::move(json_field)), block_(kTextBlockBytes, '\0') {}
 
 std::optional<TextPiece> DocumentReader::next() {
   for (;;) {

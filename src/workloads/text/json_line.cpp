@@ -13,9 +13,9 @@ namespace {
 using Json = nlohmann::json;
 
 // Takes the field and keeps what the messages need; nothing else of the line is held.
-class FieldReader : public nlohmann::json_sax<Json> {
+class TextFieldReader : public nlohmann::json_sax<Json> {
  public:
-  explicit FieldReader(const std::string& field) : field_(field) {}
+  explicit TextFieldReader(const std::string& field) : field_(field) {}
 
   bool null() override { return value("null"); }
   bool boolean(bool) override { return value("true or false"); }
@@ -163,7 +163,7 @@ std::string place_at(const JsonLinePlace& place, std::string_view line, size_t b
   return fmt::format("{}:{}:{}", place.path, place.line, column);
 }
 
-[[noreturn]] void refuse_syntax(std::string_view line, const FieldReader& reader, const JsonLinePlace& place) {
+[[noreturn]] void refuse_syntax(std::string_view line, const TextFieldReader& reader, const JsonLinePlace& place) {
   // The position counts the byte that was found wrong; where the input ended, one more.
   size_t at = reader.error_position > 0 ? reader.error_position - 1 : 0;
   if (reader.error_text.find("missing closing quote") != std::string::npos) at = line.size();
@@ -206,14 +206,14 @@ std::vector<Member> members_of(std::string_view line) {
 }
 
 // Of a line that holds an object: its second field of this name, the value that is no text, or the object.
-size_t place_of_trouble(std::string_view line, const FieldReader& reader) {
+size_t place_of_trouble(std::string_view line, const TextFieldReader& reader) {
   const std::vector<Member> members = members_of(line);
   const size_t count = reader.places.size();
   if (count == 0 || reader.places[std::min<size_t>(count, 2) - 1] >= members.size()) return line.find('{');
   return count > 1 ? members[reader.places[1]].name_at : members[reader.places[0]].value_at;
 }
 
-Trouble field_trouble(const FieldReader& reader, const std::string& field) {
+Trouble field_trouble(const TextFieldReader& reader, const std::string& field) {
   const char* const name_it = "name the field that holds the text with --json-field";
   const size_t found = reader.places.size();
   if (found > 1)
@@ -233,7 +233,7 @@ Trouble field_trouble(const FieldReader& reader, const std::string& field) {
 
 std::string text_of_json_line(std::string_view line, const std::string& field, const JsonLinePlace& place) {
   line = line.substr(0, line.find_last_not_of(" \t\r") + 1);
-  FieldReader reader(field);
+  TextFieldReader reader(field);
   if (!Json::sax_parse(line.begin(), line.end(), &reader)) refuse_syntax(line, reader, place);
   const std::string where = place_at(place, line, line.find_first_not_of(" \t"));
   if (std::string_view(reader.top) == "an array")

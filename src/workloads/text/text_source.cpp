@@ -13,7 +13,7 @@
 namespace nexus {
 namespace {
 
-constexpr size_t kBlockBytes = 1 << 18;
+constexpr size_t kPackedBlockBytes = 1 << 18;
 constexpr uint64_t kDecoderMemoryBytes = 256 << 20;
 // `zstd -19` uses windows of 2^23, `zstd --ultra` of 2^27 bytes; only `--long=28` and above ask for more.
 constexpr int kZstdWindowLog = 27;
@@ -29,7 +29,7 @@ class PlainSource : public TextSource {
 
 class XzSource : public TextSource {
  public:
-  explicit XzSource(InputFile file) : file_(std::move(file)), block_(kBlockBytes) {
+  explicit XzSource(InputFile file) : file_(std::move(file)), block_(kPackedBlockBytes) {
     if (lzma_stream_decoder(&stream_, kDecoderMemoryBytes, LZMA_CONCATENATED) != LZMA_OK)
       throw Error(ErrorKind::kIo, "cannot start the xz decoder", file_.path(), "free some memory");
   }
@@ -69,7 +69,7 @@ class XzSource : public TextSource {
 class ZstdSource : public TextSource {
  public:
   explicit ZstdSource(InputFile file)
-      : file_(std::move(file)), block_(kBlockBytes), stream_(ZSTD_createDStream(), &ZSTD_freeDStream) {
+      : file_(std::move(file)), block_(kPackedBlockBytes), stream_(ZSTD_createDStream(), &ZSTD_freeDStream) {
     if (!stream_) throw Error(ErrorKind::kIo, "cannot start the zstd decoder", file_.path(), "free some memory");
     ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, kZstdWindowLog);
   }

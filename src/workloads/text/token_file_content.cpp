@@ -11,15 +11,13 @@
 namespace nexus {
 namespace {
 
-using nlohmann::json;
-
 constexpr const char* kFormat = "nexus-token-content";
 constexpr int kVersion = 1;
 constexpr int64_t kMaxKeptBytes = 1 << 16;
-constexpr size_t kBlockBytes = 4 << 20;  // a multiple of every token's size
+constexpr size_t kTokenBlockBytes = 4 << 20;  // a multiple of every token's size
 
 // `file` is PREFIX.bin as it was opened; the type of its ids stands in the index, which can be replaced alone.
-json describe(const TokenFile& file) {
+nlohmann::json describe(const TokenFile& file) {
   const FileStamp& stamp = file.bin_stamp();
   return {{"format", kFormat},
           {"version", kVersion},
@@ -55,11 +53,11 @@ void find_largest(const char* bytes, size_t count, int64_t first_token, TokenFil
 
 }  // namespace
 
-json to_json(const TokenFileContent& content) {
+nlohmann::json to_json(const TokenFileContent& content) {
   return {{"bin_digest", content.bin_digest}, {"largest_id", content.largest_id}, {"largest_at", content.largest_at}};
 }
 
-TokenFileContent token_file_content_from_json(const json& document) {
+TokenFileContent token_file_content_from_json(const nlohmann::json& document) {
   return {document.at("bin_digest").get<std::string>(), document.at("largest_id").get<int64_t>(),
           document.at("largest_at").get<int64_t>()};
 }
@@ -72,8 +70,8 @@ std::optional<TokenFileContent> kept_content(const TokenFile& file) {
   const std::string path = content_path(file.prefix());
   try {
     if (!path_exists(path)) return std::nullopt;
-    const json kept = json::parse(read_text_file(path, kMaxKeptBytes));
-    const json expected = describe(file);
+    const nlohmann::json kept = nlohmann::json::parse(read_text_file(path, kMaxKeptBytes));
+    const nlohmann::json expected = describe(file);
     for (const auto& [key, value] : expected.items())
       if (kept.at(key) != value) return std::nullopt;
     return token_file_content_from_json(kept);
@@ -83,7 +81,7 @@ std::optional<TokenFileContent> kept_content(const TokenFile& file) {
 }
 
 void keep_content(const TokenFile& file, const TokenFileContent& content) {
-  json document = describe(file);
+  nlohmann::json document = describe(file);
   document.update(to_json(content));
   try {
     write_file_durably(content_path(file.prefix()), json_text(document, 2) + "\n");
@@ -94,7 +92,7 @@ void keep_content(const TokenFile& file, const TokenFileContent& content) {
 }
 
 TokenFileReader::TokenFileReader(const TokenFile& file)
-    : file_(file), bin_(file.prefix() + ".bin"), block_(kBlockBytes) {
+    : file_(file), bin_(file.prefix() + ".bin"), block_(kTokenBlockBytes) {
   require_unchanged(file_.bin_stamp(), bin_.stamp(), bin_.path());
 }
 

@@ -18,10 +18,10 @@
 namespace nexus {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 constexpr int64_t kMaxInfoBytes = 16 << 20;
 
-TokenFileInfo from_json(const Json& json) {
+TokenFileInfo from_json(const OrderedJson& json) {
   TokenFileInfo info;
   info.documents = json.at("documents");
   info.tokens = json.at("tokens");
@@ -39,7 +39,7 @@ TokenFileInfo from_json(const Json& json) {
   info.document_mode = json.at("document_mode");
   info.valid_share = json.at("valid_share");
   info.build_digest = json.at("build_digest");
-  for (const Json& source : json.at("sources"))
+  for (const OrderedJson& source : json.at("sources"))
     info.sources.push_back({source.at("path"), source.at("size_bytes"), source.at("digest")});
   return info;
 }
@@ -107,25 +107,25 @@ void check_text_counts(const TokenFile& file, const TokenFileInfo& info, const T
 }  // namespace
 
 std::string to_json(const TokenFileInfo& info) {
-  Json json = {{"format", "nexus-tokens"},
-               {"version", 1},
-               {"documents", info.documents},
-               {"tokens", info.tokens},
-               {"text_bytes", info.text_bytes},
-               {"vocab_size", info.vocab_size},
-               {"bos_id", info.bos_id},
-               {"type", info.type},
-               {"bin_digest", info.bin_digest},
-               {"idx_digest", info.idx_digest},
-               {"tokenizer", info.tokenizer},
-               {"tokenizer_digest", info.tokenizer_digest},
-               {"document_mode", info.document_mode},
-               {"valid_share", info.valid_share},
-               {"build_digest", info.build_digest}};
+  OrderedJson json = {{"format", "nexus-tokens"},
+                      {"version", 1},
+                      {"documents", info.documents},
+                      {"tokens", info.tokens},
+                      {"text_bytes", info.text_bytes},
+                      {"vocab_size", info.vocab_size},
+                      {"bos_id", info.bos_id},
+                      {"type", info.type},
+                      {"bin_digest", info.bin_digest},
+                      {"idx_digest", info.idx_digest},
+                      {"tokenizer", info.tokenizer},
+                      {"tokenizer_digest", info.tokenizer_digest},
+                      {"document_mode", info.document_mode},
+                      {"valid_share", info.valid_share},
+                      {"build_digest", info.build_digest}};
   if (info.unknown_tokens) json["unknown_tokens"] = *info.unknown_tokens;
   if (info.unknown_bytes) json["unknown_bytes"] = *info.unknown_bytes;
   if (info.warnings) json["warnings"] = *info.warnings;
-  json["sources"] = Json::array();
+  json["sources"] = OrderedJson::array();
   for (const TextFileRef& source : info.sources)
     json["sources"].push_back({{"path", source.path}, {"size_bytes", source.size_bytes}, {"digest", source.digest}});
   return json_text(json, 2) + "\n";
@@ -140,7 +140,7 @@ std::optional<TokenFileInfo> read_token_file_info(const std::string& prefix) {
   if (!path_exists(path) || !is_ours(path)) return std::nullopt;
   const std::string text = read_text_file(path, kMaxInfoBytes);
   try {
-    const Json json = Json::parse(text);
+    const OrderedJson json = OrderedJson::parse(text);
     if (json.at("format") != "nexus-tokens" || json.at("version") != 1)
       throw Error(ErrorKind::kData, "unknown format or version", path, "use the nexus that wrote it");
     return from_json(json);

@@ -26,9 +26,9 @@ struct Field {
 };
 
 // Iterates over the fields of one message, without recursion.
-class FieldReader {
+class MessageReader {
  public:
-  FieldReader(std::string_view message, const std::string& name) : rest_(message), name_(name) {}
+  MessageReader(std::string_view message, const std::string& name) : rest_(message), name_(name) {}
 
   std::optional<Field> next() {
     if (rest_.empty()) return std::nullopt;
@@ -73,7 +73,7 @@ bool is_byte_piece(std::string_view piece) {
 }
 
 void check_piece(std::string_view message, const std::string& name) {
-  FieldReader reader(message, name);
+  MessageReader reader(message, name);
   std::string_view text;
   uint64_t type = 1;
   float score = 0;
@@ -119,7 +119,7 @@ void check_charsmap(std::string_view table, const std::string& name) {
 }
 
 void check_normalizer(std::string_view message, const std::string& name, TokenizerOutline* outline) {
-  FieldReader reader(message, name);
+  MessageReader reader(message, name);
   while (const std::optional<Field> field = reader.next()) {
     if (field->number == 2) check_charsmap(field->bytes, name);
     if (outline != nullptr && field->number == 2) outline->replaces_characters = !field->bytes.empty();
@@ -132,7 +132,7 @@ void check_normalizer(std::string_view message, const std::string& name, Tokeniz
 
 TokenizerOutline check_tokenizer_model(std::string_view model, const std::string& name) {
   TokenizerOutline outline;
-  FieldReader reader(model, name);
+  MessageReader reader(model, name);
   while (const std::optional<Field> field = reader.next()) {
     if (field->number == 1) {
       check_piece(field->bytes, name);

@@ -3,10 +3,10 @@
 namespace nexus::test {
 namespace {
 
-struct Case {
+struct RowsOfGroups {
   int64_t rows, groups, width;
 };
-const std::vector<Case> kCases = {{1, 1, 1}, {1, 3, 17}, {5, 1, 64}, {33, 3, 100}, {7, 2, 257}};
+const std::vector<RowsOfGroups> kGeluSizes = {{1, 1, 1}, {1, 3, 17}, {5, 1, 64}, {33, 3, 100}, {7, 2, 257}};
 
 NormGelu make_op(NormKind norm, GeluKind gelu, int64_t groups) {
   NormGelu op;
@@ -21,7 +21,7 @@ class NormGeluTest : public EveryType {
  protected:
   template <typename Check>
   void for_each_variant(const Check& check) {
-    for (const Case& size : kCases) {
+    for (const RowsOfGroups& size : kGeluSizes) {
       for (const NormKind norm : {NormKind::kNone, NormKind::kL2}) {
         for (const GeluKind gelu : {GeluKind::kErf, GeluKind::kTanh}) {
           SCOPED_TRACE(::testing::Message() << size.rows << "x" << size.groups << "x" << size.width << " norm "
@@ -34,7 +34,7 @@ class NormGeluTest : public EveryType {
 };
 
 TEST_P(NormGeluTest, ForwardMatchesTheLoops) {
-  for_each_variant([&](const NormGelu& op, const Case& size) {
+  for_each_variant([&](const NormGelu& op, const RowsOfGroups& size) {
     const Values h = random(size.rows * size.groups * size.width);
     const Shape shape = {size.rows, size.groups, size.width};
     const TestTensor input(device(), dtype(), shape, h);
@@ -50,7 +50,7 @@ TEST_P(NormGeluTest, ForwardMatchesTheLoops) {
 }
 
 TEST_P(NormGeluTest, BackwardMatchesTheLoops) {
-  for_each_variant([&](const NormGelu& op, const Case& size) {
+  for_each_variant([&](const NormGelu& op, const RowsOfGroups& size) {
     const int64_t count = size.rows * size.groups * size.width;
     const Values h = random(count), da = random(count);
     const Shape shape = {size.rows, size.groups, size.width};
@@ -126,7 +126,7 @@ TEST(NormGelu, BackwardIsTheSlopeOfForward) {
 class GateTest : public EveryType {};
 
 TEST_P(GateTest, ForwardAndBackwardMatchTheLoops) {
-  for (const Case& size : kCases) {
+  for (const RowsOfGroups& size : kGeluSizes) {
     for (const GateKind gate : {GateKind::kSwiGlu, GateKind::kGelu}) {
       const int64_t inputs = (gate == GateKind::kSwiGlu ? 2 : 1) * size.width;
       const Values h = random(size.rows * inputs), da = random(size.rows * size.width);

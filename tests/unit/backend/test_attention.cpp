@@ -50,24 +50,24 @@ Packed all_to_all(Packed size, std::vector<int32_t> lengths = {}) {
 }
 
 // Contexts around the block of 64, grouped queries, head widths with and without padding to SIMD registers.
-const std::vector<Packed> kCases = {make_case(1, 1, 1, 1, 16, 0),
-                                    make_case(2, 5, 2, 1, 16, 3),
-                                    make_case(1, 64, 2, 2, 48, 0),
-                                    make_case(2, 65, 4, 2, 64, 0),
-                                    make_case(1, 150, 3, 1, 20, 5),
-                                    make_case(1, 129, 1, 1, 128, 0),
-                                    make_case(3, 63, 6, 3, 10, 0),
-                                    all_to_all(make_case(1, 1, 1, 1, 16, 0)),
-                                    all_to_all(make_case(2, 130, 4, 2, 64, 8)),
-                                    all_to_all(make_case(1, 65, 3, 1, 20, 5)),
-                                    all_to_all(make_case(5, 130, 4, 2, 64, 8), {130, 0, 64, 65, 1}),
-                                    all_to_all(make_case(3, 40, 2, 2, 20, 3), {7, 40, 39})};
+const std::vector<Packed> kAttentionCases = {make_case(1, 1, 1, 1, 16, 0),
+                                             make_case(2, 5, 2, 1, 16, 3),
+                                             make_case(1, 64, 2, 2, 48, 0),
+                                             make_case(2, 65, 4, 2, 64, 0),
+                                             make_case(1, 150, 3, 1, 20, 5),
+                                             make_case(1, 129, 1, 1, 128, 0),
+                                             make_case(3, 63, 6, 3, 10, 0),
+                                             all_to_all(make_case(1, 1, 1, 1, 16, 0)),
+                                             all_to_all(make_case(2, 130, 4, 2, 64, 8)),
+                                             all_to_all(make_case(1, 65, 3, 1, 20, 5)),
+                                             all_to_all(make_case(5, 130, 4, 2, 64, 8), {130, 0, 64, 65, 1}),
+                                             all_to_all(make_case(3, 40, 2, 2, 20, 3), {7, 40, 39})};
 
 class AttentionTest : public EveryType {
  protected:
   template <typename Check>
   void for_each_case(const Check& check) {
-    for (const Packed& size : kCases) {
+    for (const Packed& size : kAttentionCases) {
       SCOPED_TRACE(::testing::Message() << "batch " << size.op.batch << " context " << size.op.context << " heads "
                                         << size.op.heads << "/" << size.op.kv_heads << " of " << size.op.head_dim
                                         << (size.op.causal()       ? ""

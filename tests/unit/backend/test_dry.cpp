@@ -1,14 +1,13 @@
 #include <gtest/gtest.h>
 
 #include "backend/profiler.h"
+#include "support/test_tensor.h"
 #include "tensor/arena.h"
 
 namespace nexus {
 namespace {
 
-Tensor null_tensor(DType dtype, Shape shape) {
-  return {nullptr, dtype, shape};
-}
+using test::null_tensor;
 
 TEST(DryBackend, AllocatesNothingButKnowsSizes) {
   const std::unique_ptr<Backend> dry = make_dry_backend();

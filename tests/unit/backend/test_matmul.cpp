@@ -3,16 +3,17 @@
 namespace nexus::test {
 namespace {
 
-struct Case {
+struct MatmulCase {
   int64_t m, n, k, batch;
   int64_t gap;  // extra elements in every leading dimension and between batches
 };
-const std::vector<Case> kCases = {{1, 1, 1, 1, 0},    {1, 33, 17, 1, 0},   {37, 1, 20, 1, 5},  {19, 23, 1, 1, 0},
-                                  {64, 48, 96, 1, 0}, {65, 31, 130, 1, 3}, {33, 47, 65, 3, 0}, {16, 9, 40, 3, 7}};
+const std::vector<MatmulCase> kMatmulCases = {{1, 1, 1, 1, 0},    {1, 33, 17, 1, 0},  {37, 1, 20, 1, 5},
+                                              {19, 23, 1, 1, 0},  {64, 48, 96, 1, 0}, {65, 31, 130, 1, 3},
+                                              {33, 47, 65, 3, 0}, {16, 9, 40, 3, 7}};
 
 // One operand with its values as stored.
-struct Operand {
-  Operand(DType dtype, int64_t rows, int64_t cols, bool transposed, const Case& size, Values initial = {})
+struct MatmulOperand {
+  MatmulOperand(DType dtype, int64_t rows, int64_t cols, bool transposed, const MatmulCase& size, Values initial = {})
       : stride((transposed ? cols : rows) * ((transposed ? rows : cols) + size.gap) + size.gap),
         values(initial.empty() ? random_values(stride * size.batch) : std::move(initial)),
         tensor(device(), dtype, {stride * size.batch}, values) {
@@ -31,14 +32,14 @@ struct Operand {
 class MatmulTest : public EveryType {
  protected:
   // c of `result_type`, checked everywhere: gaps between rows and batches must keep their NaN.
-  void check(const Case& size, bool transpose_a, bool transpose_b, float beta, DType result_type) {
+  void check(const MatmulCase& size, bool transpose_a, bool transpose_b, float beta, DType result_type) {
     SCOPED_TRACE(::testing::Message() << size.m << "x" << size.n << "x" << size.k << " batch " << size.batch << " gap "
                                       << size.gap << " transposes " << transpose_a << transpose_b << " beta " << beta
                                       << " result " << name_of(result_type));
-    const Operand a(dtype(), size.m, size.k, transpose_a, size), b(dtype(), size.k, size.n, transpose_b, size);
+    const MatmulOperand a(dtype(), size.m, size.k, transpose_a, size), b(dtype(), size.k, size.n, transpose_b, size);
     const Values unread((size.m * (size.n + size.gap) + size.gap) * size.batch, std::nan(""));
-    Operand c = beta == 0 ? Operand(result_type, size.m, size.n, false, size, unread)
-                          : Operand(result_type, size.m, size.n, false, size);
+    MatmulOperand c = beta == 0 ? MatmulOperand(result_type, size.m, size.n, false, size, unread)
+                                : MatmulOperand(result_type, size.m, size.n, false, size);
     Values expected = c.values;
     if (beta == 0) std::fill(expected.begin(), expected.end(), 0.0);
     reference::add_matmul(a.mat, a.values.data(), b.mat, b.values.data(), c.mat, expected.data());
@@ -70,7 +71,7 @@ class MatmulTest : public EveryType {
 };
 
 TEST_P(MatmulTest, MatchesTheLoopsForAllTransposesStridesBatchesAndBetas) {
-  for (const Case& size : kCases) {
+  for (const MatmulCase& size : kMatmulCases) {
     for (const bool transpose_a : {false, true}) {
       for (const bool transpose_b : {false, true}) {
         for (const float beta : {0.0f, 1.0f}) {
@@ -83,8 +84,8 @@ TEST_P(MatmulTest, MatchesTheLoopsForAllTransposesStridesBatchesAndBetas) {
 }
 
 TEST_P(MatmulTest, TwoCallsAgreeBitForBit) {
-  const Case size{130, 257, 300, 1, 0};
-  const Operand a(dtype(), size.m, size.k, false, size), b(dtype(), size.k, size.n, true, size);
+  const MatmulCase size{130, 257, 300, 1, 0};
+  const MatmulOperand a(dtype(), size.m, size.k, false, size), b(dtype(), size.k, size.n, true, size);
   TestTensor first(device(), dtype(), {size.m, size.n}), second(device(), dtype(), {size.m, size.n});
   device().run(ops::MatMul{a.mat, b.mat, first.tensor()});
   device().run(ops::MatMul{a.mat, b.mat, second.tensor()});

@@ -2,12 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include "support/test_tensor.h"
+
 namespace nexus {
 namespace {
 
-Tensor null_tensor(DType dtype, Shape shape) {
-  return {nullptr, dtype, shape};
-}
+using test::null_tensor;
 
 // Null tensors on the dry back end: what is counted depends on shapes only.
 class ProfilerTest : public ::testing::Test {

@@ -3,17 +3,17 @@
 namespace nexus::test {
 namespace {
 
-struct Case {
+struct RowNormSize {
   int64_t rows, width;
 };
 // 300 rows are more than one chunk of the dweight sum.
-const std::vector<Case> kCases = {{1, 1}, {1, 19}, {7, 64}, {300, 33}, {130, 257}};
+const std::vector<RowNormSize> kRowNormSizes = {{1, 1}, {1, 19}, {7, 64}, {300, 33}, {130, 257}};
 
 class RowNormTest : public EveryType {
  protected:
   template <typename Check>
   void for_each_variant(const Check& check) {
-    for (const Case& size : kCases) {
+    for (const RowNormSize& size : kRowNormSizes) {
       for (const RowNormKind kind : {RowNormKind::kRms, RowNormKind::kLayer}) {
         for (const bool weighted : {false, true}) {
           SCOPED_TRACE(::testing::Message() << size.rows << "x" << size.width << " rms " << (kind == RowNormKind::kRms)
@@ -27,7 +27,7 @@ class RowNormTest : public EveryType {
 };
 
 TEST_P(RowNormTest, ForwardAddsThenNormalises) {
-  for_each_variant([&](const RowNorm& op, const Case& size, bool weighted) {
+  for_each_variant([&](const RowNorm& op, const RowNormSize& size, bool weighted) {
     for (const bool add : {false, true}) {
       const int64_t count = size.rows * size.width;
       const Values x = random(count), delta = random(count), weight = random(size.width);
@@ -49,7 +49,7 @@ TEST_P(RowNormTest, ForwardAddsThenNormalises) {
 }
 
 TEST_P(RowNormTest, BackwardAddsToBothGradients) {
-  for_each_variant([&](const RowNorm& op, const Case& size, bool weighted) {
+  for_each_variant([&](const RowNorm& op, const RowNormSize& size, bool weighted) {
     const int64_t count = size.rows * size.width;
     const Values x = random(count), dy = random(count), weight = random(size.width), before = random(count);
     const Values dweight_before = random_values(size.width);

@@ -5,10 +5,10 @@
 namespace nexus::test {
 namespace {
 
-struct Case {
+struct SplitRows {
   int64_t rows, groups, width;
 };
-const std::vector<Case> kCases = {{1, 1, 4}, {1, 3, 17}, {5, 1, 64}, {33, 3, 100}, {7, 2, 257}};
+const std::vector<SplitRows> kSplitSizes = {{1, 1, 4}, {1, 3, 17}, {5, 1, 64}, {33, 3, 100}, {7, 2, 257}};
 
 NormGelu make_op(GeluKind gelu, int64_t groups, double eps = 1e-5) {
   NormGelu op;
@@ -19,11 +19,11 @@ NormGelu make_op(GeluKind gelu, int64_t groups, double eps = 1e-5) {
 }
 
 // What the fused operations give, or the split ones put together.
-struct Result {
+struct GeluResult {
   Values a, row_scale, dh;
 };
 
-Result run_fused(const NormGelu& op, DType dtype, const Case& size, const Values& h, const Values& da) {
+GeluResult run_fused(const NormGelu& op, DType dtype, const SplitRows& size, const Values& h, const Values& da) {
   const Shape shape = {size.rows, size.groups, size.width};
   const TestTensor input(device(), dtype, shape, h), gradient(device(), dtype, shape, da);
   TestTensor a(device(), dtype, shape), scale(device(), wide_of(dtype), {size.rows, size.groups}),
@@ -38,7 +38,7 @@ struct Piece {
   int64_t begin, end;
   TestTensor h, da, a, row_scale, dh, sums;
 
-  Piece(DType dtype, const Case& size, const Values& whole_h, const Values& whole_da, int64_t from, int64_t to)
+  Piece(DType dtype, const SplitRows& size, const Values& whole_h, const Values& whole_da, int64_t from, int64_t to)
       : begin(from),
         end(to),
         h(device(), dtype, {size.rows, size.groups, to - from}, columns(whole_h, size.width, from, to)),
@@ -50,7 +50,7 @@ struct Piece {
 };
 
 // Uneven pieces where the width does not divide.
-std::vector<Piece> cut(DType dtype, const Case& size, const Values& h, const Values& da, int64_t count) {
+std::vector<Piece> cut(DType dtype, const SplitRows& size, const Values& h, const Values& da, int64_t count) {
   std::vector<Piece> pieces;
   for (int64_t i = 0; i < count; ++i)
     pieces.emplace_back(dtype, size, h, da, size.width * i / count, size.width * (i + 1) / count);
@@ -64,7 +64,8 @@ void add_up(std::vector<Piece>& pieces) {
   for (size_t i = 1; i < pieces.size(); ++i) device().run(ops::Copy{first.sums, pieces[i].sums});
 }
 
-Result run_split(const NormGelu& op, DType dtype, const Case& size, const Values& h, const Values& da, int64_t count) {
+GeluResult run_split(const NormGelu& op, DType dtype, const SplitRows& size, const Values& h, const Values& da,
+                     int64_t count) {
   std::vector<Piece> pieces = cut(dtype, size, h, da, count);
   for (Piece& piece : pieces) device().run(ops::RowSumSquares{piece.h, piece.sums});
   add_up(pieces);
@@ -74,7 +75,7 @@ Result run_split(const NormGelu& op, DType dtype, const Case& size, const Values
   add_up(pieces);
   for (Piece& piece : pieces)
     device().run(ops::NormGeluBackwardFrom{op, piece.da, piece.h, piece.row_scale, piece.sums, piece.dh});
-  Result result{Values(h.size()), pieces.front().row_scale.values(), Values(h.size())};
+  GeluResult result{Values(h.size()), pieces.front().row_scale.values(), Values(h.size())};
   for (const Piece& piece : pieces) {
     set_columns(result.a, size.width, piece.begin, piece.end, piece.a.values());
     set_columns(result.dh, size.width, piece.begin, piece.end, piece.dh.values());
@@ -89,7 +90,7 @@ class SplitNormGeluTest : public EveryType {
   // GELU is good to 1e-6 and its argument carries the norm's rounding. dh: s du minus a projection, at most 10 s large,
   // rounded like a sum over the row. Two rounded results may lie two
   // roundings apart, one on each side of the exact value.
-  void expect_same(const Result& actual, const Result& expected, int64_t width, double roundings) const {
+  void expect_same(const GeluResult& actual, const GeluResult& expected, int64_t width, double roundings) const {
     const double absolute = dtype() == DType::kF64 ? 1e-14 : 2e-6;
     expect_close(actual.a, expected.a, roundings * relative(), absolute, "a");
     expect_close(actual.row_scale, expected.row_scale, wide_relative(), 0, "row_scale");
@@ -97,22 +98,22 @@ class SplitNormGeluTest : public EveryType {
     expect_close(actual.dh, expected.dh, roundings * relative(), 10 * largest * sum_error(width), "dh");
   }
 
-  Result loops(const NormGelu& op, const Case& size, const Values& h, const Values& da) const {
+  GeluResult loops(const NormGelu& op, const SplitRows& size, const Values& h, const Values& da) const {
     const auto forward = reference::norm_gelu_forward(op, h, size.rows, size.groups, size.width);
     return {forward.a, forward.row_scale, reference::norm_gelu_backward(op, da, h, size.rows, size.groups, size.width)};
   }
 };
 
 TEST_P(SplitNormGeluTest, PiecesPutTogetherAreTheFusedOperation) {
-  for (const Case& size : kCases) {
+  for (const SplitRows& size : kSplitSizes) {
     for (const GeluKind gelu : {GeluKind::kErf, GeluKind::kTanh}) {
       const NormGelu op = make_op(gelu, size.groups);
       const Values h = random(size.rows * size.groups * size.width), da = random(static_cast<int64_t>(h.size()));
-      const Result fused = run_fused(op, dtype(), size, h, da), expected = loops(op, size, h, da);
+      const GeluResult fused = run_fused(op, dtype(), size, h, da), expected = loops(op, size, h, da);
       for (const int64_t pieces : {1, 2, 4}) {
         SCOPED_TRACE(::testing::Message() << size.rows << "x" << size.groups << "x" << size.width << " in " << pieces
                                           << " erf " << (gelu == GeluKind::kErf));
-        const Result split = run_split(op, dtype(), size, h, da, pieces);
+        const GeluResult split = run_split(op, dtype(), size, h, da, pieces);
         expect_same(split, fused, size.width, 2);
         expect_same(split, expected, size.width, 1);
       }
@@ -121,7 +122,7 @@ TEST_P(SplitNormGeluTest, PiecesPutTogetherAreTheFusedOperation) {
 }
 
 TEST_P(SplitNormGeluTest, SumsMatchTheLoops) {
-  for (const Case& size : kCases) {
+  for (const SplitRows& size : kSplitSizes) {
     const NormGelu op = make_op(GeluKind::kErf, size.groups);
     const Values h = random(size.rows * size.groups * size.width), da = random(static_cast<int64_t>(h.size()));
     std::vector<Piece> piece = cut(dtype(), size, h, da, 1);
@@ -139,7 +140,7 @@ TEST_P(SplitNormGeluTest, SumsMatchTheLoops) {
 
 // Pattention has eps = 0. Rows far below eps are where the norm is lost in the row's scale.
 TEST_P(SplitNormGeluTest, ZeroAndTinyRowsAreThoseOfTheFusedOperation) {
-  const Case size{6, 1, 20};
+  const SplitRows size{6, 1, 20};
   const Values da = random(120);
   for (const double eps : {0.0, 1e-5}) {
     const NormGelu op = make_op(GeluKind::kErf, 1, eps);
@@ -149,17 +150,17 @@ TEST_P(SplitNormGeluTest, ZeroAndTinyRowsAreThoseOfTheFusedOperation) {
     for (size_t i = 0; i < h.size(); ++i)
       h[i] = rounded(dtype(), h[i] * (eps > 0 ? sizes[i / 20] : std::min(1.0, 1e6 * sizes[i / 20])));
     for (size_t i = 30; i < 40; ++i) h[i] = 0;
-    const Result fused = run_fused(op, dtype(), size, h, da), expected = loops(op, size, h, da);
+    const GeluResult fused = run_fused(op, dtype(), size, h, da), expected = loops(op, size, h, da);
     for (const int64_t pieces : {1, 2, 4}) {
       SCOPED_TRACE(::testing::Message() << "eps " << eps << " in " << pieces);
-      const Result split = run_split(op, dtype(), size, h, da, pieces);
+      const GeluResult split = run_split(op, dtype(), size, h, da, pieces);
       // Row by row: a common tolerance would be that of the row with the largest scale.
       for (int64_t row = 0; row < size.rows; ++row) {
-        const auto row_of = [&](const Result& all) {
+        const auto row_of = [&](const GeluResult& all) {
           const auto part = [&](const Values& values, int64_t width) {
             return Values(values.begin() + row * width, values.begin() + (row + 1) * width);
           };
-          return Result{part(all.a, 20), part(all.row_scale, 1), part(all.dh, 20)};
+          return GeluResult{part(all.a, 20), part(all.row_scale, 1), part(all.dh, 20)};
         };
         SCOPED_TRACE(row);
         expect_same(row_of(split), row_of(fused), 20, 2);
@@ -175,7 +176,7 @@ TEST_P(SplitNormGeluTest, ZeroAndTinyRowsAreThoseOfTheFusedOperation) {
 }
 
 TEST_P(SplitNormGeluTest, TheGradientMayReplaceTheOutputsGradient) {
-  const Case size{5, 2, 33};
+  const SplitRows size{5, 2, 33};
   const NormGelu op = make_op(GeluKind::kTanh, 2);
   std::vector<Piece> piece = cut(dtype(), size, random(330), random(330), 1);
   device().run(ops::RowSumSquares{piece[0].h, piece[0].sums});
@@ -187,10 +188,10 @@ TEST_P(SplitNormGeluTest, TheGradientMayReplaceTheOutputsGradient) {
 }
 
 TEST_P(SplitNormGeluTest, NanInOnePieceReachesTheWholeRowAndNoOther) {
-  const Case size{3, 1, 40};
+  const SplitRows size{3, 1, 40};
   Values h = random(120);
   h[45] = std::numeric_limits<double>::quiet_NaN();
-  const Result split = run_split(make_op(GeluKind::kErf, 1), dtype(), size, h, random(120), 2);
+  const GeluResult split = run_split(make_op(GeluKind::kErf, 1), dtype(), size, h, random(120), 2);
   for (size_t i = 0; i < h.size(); ++i) {
     EXPECT_EQ(std::isnan(split.a[i]), i / 40 == 1) << i;
     EXPECT_EQ(std::isnan(split.dh[i]), i / 40 == 1) << i;
@@ -201,7 +202,7 @@ NX_FOR_EVERY_TYPE(SplitNormGeluTest);
 
 TEST(SplitNormGelu, BackwardIsTheSlopeOfForward) {
   NX_NEEDS_F64();
-  const Case size{3, 2, 11};
+  const SplitRows size{3, 2, 11};
   for (const double eps : {0.0, 0.5}) {  // a large eps makes the term with eps / ||h|| count
     for (const GeluKind gelu : {GeluKind::kErf, GeluKind::kTanh}) {
       const NormGelu op = make_op(gelu, size.groups, eps);

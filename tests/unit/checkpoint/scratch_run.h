@@ -4,13 +4,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/fault_points.h"
 #include "core/files.h"
 #include "support/expect_error.h"
 #include "support/temp_folder.h"
@@ -18,6 +21,11 @@
 namespace nexus {
 
 namespace fs = std::filesystem;
+
+inline bool is_after_commit(std::string_view point) {
+  const auto committed = std::find(kFaultPoints.begin(), kFaultPoints.end(), kFirstPointAfterCommit);
+  return std::find(committed, kFaultPoints.end(), point) != kFaultPoints.end();
+}
 
 class ScratchRun : public ::testing::Test {
  protected:

@@ -19,11 +19,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-bool is_after_commit(std::string_view point) {
-  const auto committed = std::find(kFaultPoints.begin(), kFaultPoints.end(), kFirstPointAfterCommit);
-  return std::find(committed, kFaultPoints.end(), point) != kFaultPoints.end();
-}
-
 class Crash : public ScratchRun {
  protected:
   ~Crash() override { set_fault_hook({}); }

@@ -20,11 +20,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using namespace std::chrono_literals;
 
-bool is_after_commit(std::string_view point) {
-  const auto committed = std::find(kFaultPoints.begin(), kFaultPoints.end(), kFirstPointAfterCommit);
-  return std::find(committed, kFaultPoints.end(), point) != kFaultPoints.end();
-}
-
 // Holds whoever calls pass() until open().
 class Gate {
  public:

@@ -25,7 +25,7 @@ std::vector<Pick> in_turn(int64_t first, int64_t count, int64_t of, double scale
 }
 
 // w_m [2, 4] and w_a [2, 2] grown to M = 4, A = 3: master weights and moments.
-struct Grown {
+struct GrownTensors {
   std::vector<double> weights, moment1, moment2;
   double at(const std::vector<double>& of, const ParamSpec& spec, int64_t row, int64_t column) const {
     return of[static_cast<size_t>(spec.offset + row * spec.columns() + column)];
@@ -33,8 +33,8 @@ struct Grown {
 };
 
 // Old entries are 1, 2, 3, ... in the order of the table, and so are their moments.
-Grown grow(const GrowthPolicy& policy, const ParamTable& before, const ParamTable& after,
-           MomentPolicy moments = MomentPolicy::kKeep) {
+GrownTensors grow(const GrowthPolicy& policy, const ParamTable& before, const ParamTable& after,
+                  MomentPolicy moments = MomentPolicy::kKeep) {
   const auto backend = make_cpu_backend();
   ParamStore from(*backend, before, DType::kF64), to(*backend, after, DType::kF64);
   double next = 1;
@@ -50,7 +50,7 @@ Grown grow(const GrowthPolicy& policy, const ParamTable& before, const ParamTabl
   options.moments = moments;
   ProcessGrid grid(make_self_communicator(), 1, 1);
   apply_growth(grid, plan_growth(before, after, options), options, 5, 1, from, to);
-  Grown grown;
+  GrownTensors grown;
   for (auto [values, tensor] :
        {std::pair{&grown.weights, to.master()}, {&grown.moment1, to.moment1()}, {&grown.moment2, to.moment2()}}) {
     values->resize(static_cast<size_t>(tensor.count()));
@@ -94,7 +94,7 @@ TEST(GrowthPolicies, CopyRowsAndColumnsAndScaleWhatTheyCopy) {
           copy.columns = in_turn(block.box.begin_column, block.box.columns, block.from.columns(), 0.5);
         return {{copy}, 0};
       });
-  const Grown grown = grow(policy, kBefore, kAfter);
+  const GrownTensors grown = grow(policy, kBefore, kAfter);
   const ParamSpec &w_m = kAfter[0], &w_a = kAfter[1];  // w_m was 1..4, 5..8; w_a was 9, 10; 11, 12
   EXPECT_EQ(grown.at(grown.weights, w_m, 1, 2), 7);
   EXPECT_EQ(grown.at(grown.weights, w_m, 2, 0), 1);
@@ -114,10 +114,10 @@ TEST(GrowthPolicies, AveragesAreTwoCopiesAndNoiseIsAddedToCopies) {
       return {{{std::vector<Pick>(rows, {0, 0.5}), {}}, {std::vector<Pick>(rows, {1, 0.5}), {}}}, std};
     };
   };
-  const Grown exact = grow(PolicyOf(same, average(0)), kBefore, kAfter);
+  const GrownTensors exact = grow(PolicyOf(same, average(0)), kBefore, kAfter);
   EXPECT_EQ(exact.at(exact.weights, kAfter[0], 2, 1), 4);   // of 2 and 6
   EXPECT_EQ(exact.at(exact.weights, kAfter[1], 2, 1), 11);  // of 10 and 12
-  const Grown noisy = grow(PolicyOf(same, average(1e-3)), kBefore, kAfter);
+  const GrownTensors noisy = grow(PolicyOf(same, average(1e-3)), kBefore, kAfter);
   const double noise = noisy.at(noisy.weights, kAfter[0], 2, 1) - 4;
   EXPECT_NE(noise, 0);
   EXPECT_LT(std::abs(noise), 1e-2);  // ten standard deviations
@@ -131,11 +131,11 @@ TEST(GrowthPolicies, MomentsComeWithCopiesInUnitsOfTheirGradient) {
     return {{copy}, 0};
   };
   const PolicyOf policy(same, rows, true);
-  const Grown kept = grow(policy, kBefore, kAfter);
+  const GrownTensors kept = grow(policy, kBefore, kAfter);
   EXPECT_EQ(kept.at(kept.weights, kAfter[0], 2, 3), 4);
   EXPECT_EQ(kept.at(kept.moment1, kAfter[0], 2, 3), 2);
   EXPECT_EQ(kept.at(kept.moment2, kAfter[0], 2, 3), 1);
-  const Grown kept_v = grow(policy, kBefore, kAfter, MomentPolicy::kKeepV);
+  const GrownTensors kept_v = grow(policy, kBefore, kAfter, MomentPolicy::kKeepV);
   EXPECT_EQ(kept_v.at(kept_v.moment1, kAfter[0], 2, 3), 0);
   EXPECT_EQ(kept_v.at(kept_v.moment2, kAfter[0], 2, 3), 1);
   // Moments that have seen updates are corrected as such.
@@ -155,7 +155,7 @@ TEST(GrowthPolicies, ScaleTensorsThatDoNotGrow) {
         return {{{in_turn(0, block.box.rows, block.from.rows(), 2), {}}}, 0};
       },
       zero);
-  const Grown grown = grow(twice, kBefore, kBefore);
+  const GrownTensors grown = grow(twice, kBefore, kBefore);
   EXPECT_EQ(grown.at(grown.weights, kBefore[2], 3, 0), 32);  // norm was 13..16
 }
 

@@ -17,14 +17,14 @@ using testing::LayerRig;
 using testing::nan_tensor;
 using testing::random_tensor;
 
-constexpr int64_t kD = 7;
+constexpr int64_t kWidth = 7;
 
 void check_norm(const std::string& weight_name, RowNormKind kind) {
   ParamTable table;
-  RowNormLayer norm(table, weight_name, kD, {kind, 1e-5f});
+  RowNormLayer norm(table, weight_name, kWidth, {kind, 1e-5f});
   LayerRig rig(table, 2, 3);
-  HostTensor x = random_tensor("x", {6, kD}), pending = random_tensor("pending", {6, kD});
-  HostTensor c = random_tensor("cotangent", {6, kD}), y = nan_tensor({6, kD});
+  HostTensor x = random_tensor("x", {6, kWidth}), pending = random_tensor("pending", {6, kWidth});
+  HostTensor c = random_tensor("cotangent", {6, kWidth}), y = nan_tensor({6, kWidth});
   // The stream adds in place, so the value works on copies.
   const auto forward = [&](HostTensor& x_copy, HostTensor& pending_copy) {
     ResidualStream stream{x_copy.view(), pending_copy.view()};
@@ -41,7 +41,7 @@ void check_norm(const std::string& weight_name, RowNormKind kind) {
   HostTensor x_copy = x, pending_copy = pending;
   forward(x_copy, pending_copy);
   // dx arrives with the gradient of the residual path and leaves with the norm's added.
-  HostTensor dx({6, kD}, std::vector<double>(6 * kD, 0.25));
+  HostTensor dx({6, kWidth}, std::vector<double>(6 * kWidth, 0.25));
   norm.backward(rig.context(), c.view(), dx.view());
   for (int64_t i = 0; i < dx.count(); ++i) dx.data()[i] -= 0.25;
 
@@ -63,10 +63,11 @@ TEST(RowNormLayer, WithoutWeightHasExactGradientsAndNoParameter) {
 
 TEST(RowNormLayer, LeavesTheSameStreamInTrainingAndEvaluation) {
   ParamTable table;
-  RowNormLayer norm(table, "norm.weight", kD, {});
+  RowNormLayer norm(table, "norm.weight", kWidth, {});
   LayerRig rig(table, 1, 4);
   const auto output_of = [&](Pass pass) {
-    HostTensor x = random_tensor("x", {4, kD}), pending = random_tensor("pending", {4, kD}), y = nan_tensor({4, kD});
+    HostTensor x = random_tensor("x", {4, kWidth}), pending = random_tensor("pending", {4, kWidth}),
+               y = nan_tensor({4, kWidth});
     ResidualStream stream{x.view(), pending.view()};
     norm.forward(rig.context(pass), stream, y.view());
     return std::vector<double>(stream.x.as<double>(), stream.x.as<double>() + stream.x.count());
@@ -77,9 +78,10 @@ TEST(RowNormLayer, LeavesTheSameStreamInTrainingAndEvaluation) {
 TEST(RowNormLayer, KeepsItsInputForTheNextNormInTraining) {
   // The second norm's sum must not overwrite what the first norm's backward pass reads.
   ParamTable table;
-  RowNormLayer norm(table, "norm.weight", kD, {});
+  RowNormLayer norm(table, "norm.weight", kWidth, {});
   LayerRig rig(table, 1, 4);
-  HostTensor x = random_tensor("x", {4, kD}), pending = random_tensor("pending", {4, kD}), y = nan_tensor({4, kD});
+  HostTensor x = random_tensor("x", {4, kWidth}), pending = random_tensor("pending", {4, kWidth}),
+             y = nan_tensor({4, kWidth});
   const std::vector<double> before = x.values();
   ResidualStream stream{x.view(), pending.view()};
   norm.forward(rig.context(), stream, y.view());
@@ -88,12 +90,12 @@ TEST(RowNormLayer, KeepsItsInputForTheNextNormInTraining) {
 
 TEST(Embedding, SumsTheGradientsOfRepeatedTokens) {
   ParamTable table;
-  const Embedding embedding(table, "embed.weight", 5, kD);
+  const Embedding embedding(table, "embed.weight", 5, kWidth);
   LayerRig rig(table, 1, 6);
   const HostBatch text(embedding.fields(6), 1);
   const std::vector<int32_t> tokens = {1, 4, 1, 0, 1, 4};  // 2 and 3 never occur
   std::copy(tokens.begin(), tokens.end(), text.batch().at("tokens").as<int32_t>());
-  HostTensor c = random_tensor("cotangent", {6, kD}), out = nan_tensor({6, kD});
+  HostTensor c = random_tensor("cotangent", {6, kWidth}), out = nan_tensor({6, kWidth});
   embedding.backward(rig.context(), text.batch(), c.view());
   GradientCheck check([&] {
     embedding.forward(rig.context(), text.batch(), out.view());

@@ -1,7 +1,5 @@
 #include "workloads/text/build_warnings.h"
 
-#include <zstd.h>
-
 #include "core/log.h"
 #include "sample_text.h"
 #include "sentence_lines.h"
@@ -19,17 +17,12 @@ using ::testing::Not;
 using testing::sample_text;
 using testing::sample_tokenizer;
 using testing::write_file;
+using testing::zst;
 
 std::string repeat(const std::string& text, int times) {
   std::string result;
   for (int i = 0; i < times; ++i) result += text;
   return result;
-}
-
-std::string zst(const std::string& text) {
-  std::string packed(ZSTD_compressBound(text.size()), '\0');
-  packed.resize(ZSTD_compress(packed.data(), packed.size(), text.data(), text.size(), 3));
-  return packed;
 }
 
 class BuildWarningsTest : public ::testing::Test {

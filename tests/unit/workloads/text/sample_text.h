@@ -1,6 +1,8 @@
 // Text and tokenizers for the tests of workloads/text.
 #pragma once
 
+#include <zstd.h>
+
 #include <cstdint>
 #include <fstream>
 #include <iterator>
@@ -37,6 +39,12 @@ inline std::string train_sample_model(int64_t vocab_size = 500) {
 inline const Tokenizer& sample_tokenizer() {
   static const Tokenizer tokenizer = Tokenizer::from_bytes(train_sample_model(), "sample.model");
   return tokenizer;
+}
+
+inline std::string zst(const std::string& text) {
+  std::string packed(ZSTD_compressBound(text.size()), '\0');
+  packed.resize(ZSTD_compress(packed.data(), packed.size(), text.data(), text.size(), 3));
+  return packed;
 }
 
 inline std::string write_file(const std::string& path, const std::string& content) {

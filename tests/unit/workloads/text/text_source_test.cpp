@@ -2,7 +2,6 @@
 
 #include <lzma.h>
 #include <sys/stat.h>
-#include <zstd.h>
 
 #include <vector>
 
@@ -16,6 +15,7 @@ namespace {
 using ::testing::HasSubstr;
 using testing::sample_text;
 using testing::write_file;
+using testing::zst;
 
 std::string xz(const std::string& text) {
   std::string packed(lzma_stream_buffer_bound(text.size()), '\0');
@@ -24,12 +24,6 @@ std::string xz(const std::string& text) {
                                     text.size(), reinterpret_cast<uint8_t*>(packed.data()), &size, packed.size()),
             LZMA_OK);
   packed.resize(size);
-  return packed;
-}
-
-std::string zst(const std::string& text) {
-  std::string packed(ZSTD_compressBound(text.size()), '\0');
-  packed.resize(ZSTD_compress(packed.data(), packed.size(), text.data(), text.size(), 3));
   return packed;
 }
 
