@@ -30,8 +30,8 @@ class Workload {
 
   virtual std::string name() const = 0;  // "text"
 
-  // Of a model's configuration, beside those of every model and of its architecture; in the order in which they are
-  // shown.
+  // Of a model's configuration, beside those of every model and of its architecture, whose names differ; in the order
+  // in which they are shown. Counts are read before words, so a count is no key `only_with` one of them.
   virtual const std::vector<ModelKey>& keys() const;
 
   // --- a model's ends, whose parameters are appended to the table: the input before the blocks, the output after them
