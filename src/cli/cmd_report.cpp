@@ -127,7 +127,8 @@ void add_report_command(CLI::App& app, Action& action) {
       ->add_option("--target-ppl", arguments->target_ppl,
                    "Perplexity at which compute is compared (default: the best that both runs reach)")
       ->check(number_above(1, 1e12));
-  command->add_option("--target-loss", arguments->target_loss, "The same as a loss, in the workload's unit");
+  command->add_option("--target-loss", arguments->target_loss, "The same as a loss, in the workload's unit")
+      ->check(number_from(-1e12, 1e12));
   command->add_flag("--no-pictures", arguments->no_pictures, "Tables and page only; no Python is needed");
   command->add_flag("--json", arguments->json, "The figures as JSON on stdout");
   command->callback([arguments, &action] { action = [arguments] { return report(*arguments); }; });

@@ -31,6 +31,7 @@ NUMBERS = [
     (["grow", "nothing", "x", "-s", "model.M=64"], "--column-std", REAL, "0.02"),
     (["grow", "nothing", "x", "-s", "model.M=64"], "--lr", REAL, "1e-3"),
     (["report", "nothing"], "--target-ppl", REAL + ["1"], "20"),
+    (["report", "nothing"], "--target-loss", ["1e13"], "-0.5"),
     (["bench", "step", "nothing"], "--micro", COUNT + ["2,0"], "2,4"),
     (["bench", "step", "nothing"], "--steps", COUNT, "2"),
     (["bench", "step", "nothing"], "--warmup", COUNT_OR_NONE, "0"),
