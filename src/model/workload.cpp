@@ -22,13 +22,6 @@ const std::vector<ModelKey>& Workload::keys() const {
   return none;
 }
 
-WorkloadWords Workload::words() const {
-  WorkloadWords words{name(), unit(), short_unit(), samples(), loss_unit()};
-  if (words.short_unit.empty()) words.short_unit = words.one_unit();
-  words.headline = has_perplexity() ? WorkloadWords::kPerplexity : WorkloadWords::kLoss;
-  return words;
-}
-
 std::vector<NamedDataSet> RunData::named() const {
   std::vector<NamedDataSet> sets;
   for (size_t i = 0; i < train.size(); ++i) sets.push_back({fmt::format("data.train.{}.path", i), &train[i]});

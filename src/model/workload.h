@@ -28,7 +28,10 @@ class Workload {
  public:
   virtual ~Workload() = default;
 
-  virtual std::string name() const = 0;  // "text"
+  // Its name, what it counts and what its loss is: how progress, figures and files are told.
+  virtual const WorkloadWords& words() const = 0;
+  const std::string& name() const { return words().name; }
+  const std::string& unit() const { return words().unit; }  // of a position, which progress is counted in
 
   // Of a model's configuration, beside those of every model and of its architecture, whose names differ; in the order
   // in which they are shown. Counts are read before words, so a count is no key `only_with` one of them.
@@ -43,18 +46,11 @@ class Workload {
   // Whether the rows of a sample have an order, which rotary positions tell.
   virtual bool has_positions() const { return true; }
 
-  virtual std::string loss_unit() const = 0;  // "nats/token"
-  // Whether exp(loss) means something, which people then read first.
-  virtual bool has_perplexity() const { return false; }
-  virtual std::string samples() const { return "samples"; }  // "windows"
-  virtual std::string short_unit() const { return ""; }      // of rates: "tok" per second; empty: the unit's singular
-  WorkloadWords words() const;
   // What else an evaluation over `loss.count` samples of `valid` tells. `sums` as in train/evaluation.h.
   virtual std::vector<Figure> metrics(const DataSet& valid, const Figure& loss,
                                       const std::vector<double>& sums) const = 0;
 
   // --- data. Errors name the configuration key.
-  virtual std::string unit() const = 0;          // of a position, which progress is counted in: "tokens"
   virtual std::string files() const = 0;         // what people call the files of its data: "token files"
   virtual std::string files_advice() const = 0;  // how to come by them: "make token files with `nexus data build`"
   // The files that a path of the configuration stands for.

@@ -48,7 +48,7 @@ def require_line(work, rank, dumps, stderr):
     if not re.fullmatch(re.escape(lines[0]) + r" \| reason hang \| exit 74 \| generation 1\n", status):
         fail(f"STATUS says {status!r}, stderr {lines[0]!r}")
     pattern = (rf"nexus: error: no progress for \d+ s in stage \w+ (step|saving step|committing step|evaluation after "
-               rf"step) \d+: [12] of {work.ranks} ranks wait in \w+ \((world|dp|tp)(/gpu)?, sequence \d+\); rank {rank} left no "
+               rf"step) \d+: [1-{work.ranks - 1}] of {work.ranks} ranks wait in \w+ \((world|dp|tp)(/gpu)?, sequence \d+\); rank {rank} left no "
                rf"dump \(stopped, dead or its node is gone\); {re.escape(str(dumps))}; look at .*, then run the same "
                r"command again")
     if not re.fullmatch(pattern, lines[0]):
@@ -73,7 +73,7 @@ def require_dumps(work, rank, dumps):
 
 def stop_for_good(work, campaign, rank, limit):
     with open(work.folder / "stderr.txt", "w+") as errors:
-        process, _, before = start_and_stop(work, campaign, rank, 30, errors)
+        process, _, before = start_and_stop(work, campaign, rank, 34, errors)
         wait_for_end(process, "one of its ranks was stopped")
         seconds = time.monotonic() - before
         errors.seek(0)

@@ -252,8 +252,10 @@ class PointSetFile : public DataSet {
 
 class PointSets : public Workload {
  public:
-  std::string name() const override { return "point_sets"; }
-  std::string unit() const override { return "points"; }
+  const WorkloadWords& words() const override {
+    static const WorkloadWords words{"point_sets", "points", "point", "sets", "squared error", WorkloadWords::kLoss};
+    return words;
+  }
   AttentionMask mask() const override { return AttentionMask::kFull; }
   bool has_positions() const override { return false; }
 
@@ -265,7 +267,6 @@ class PointSets : public Workload {
     return std::make_unique<MeanRegression>(table, config.d);
   }
 
-  std::string loss_unit() const override { return "squared error"; }
   // R^2 = 1 - sum of squared errors / sum of squared deviations of the targets from their mean.
   std::vector<Figure> metrics(const DataSet&, const Figure& loss, const std::vector<double>& sums) const override {
     const auto n = static_cast<double>(loss.count);

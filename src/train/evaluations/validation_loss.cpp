@@ -13,7 +13,7 @@ double mean(std::span<const double> losses) {
 
 std::optional<std::vector<Figure>> run(const EvalContext& context) {
   const Workload& kind = workload(context.model.config().workload);
-  const std::optional<SampleMean> loss = mean_over_samples(context, kLossFigure, kind.loss_unit(), mean);
+  const std::optional<SampleMean> loss = mean_over_samples(context, kLossFigure, kind.words().loss_unit, mean);
   if (!loss) return std::nullopt;
   std::vector<Figure> figures{loss->mean};
   for (Figure& figure : kind.metrics(context.valid, loss->mean, loss->sums)) figures.push_back(std::move(figure));

@@ -68,8 +68,10 @@ class RandomTokens {
 
 class Text : public Workload {
  public:
-  std::string name() const override { return "text"; }
-  std::string unit() const override { return "tokens"; }
+  const WorkloadWords& words() const override {
+    static const WorkloadWords words{"text", "tokens", "tok", "windows", "nats/token", WorkloadWords::kPerplexity};
+    return words;
+  }
 
   const std::vector<ModelKey>& keys() const override {
     static const std::vector<ModelKey> keys = {
@@ -90,10 +92,6 @@ class Text : public Workload {
     return std::make_unique<Head>(table, "head.weight", vocab_of(config), config.d);
   }
 
-  std::string loss_unit() const override { return "nats/token"; }
-  bool has_perplexity() const override { return true; }
-  std::string samples() const override { return "windows"; }
-  std::string short_unit() const override { return "tok"; }
   std::vector<Figure> metrics(const DataSet& valid, const Figure& loss, const std::vector<double>&) const override {
     const double bytes = dynamic_cast<const TokenWindows&>(valid).bytes_per_token().value_or(0.0);
     if (!(bytes > 0)) return {};
