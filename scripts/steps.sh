@@ -20,10 +20,10 @@ step() {
 # skip REASON: a line of the summary for what was not run.
 skip() { summary+=("$(printf '%-7s %5s    %s' skipped '' "$1")"); }
 
-# run_tests PRESET CTEST_ARGUMENT...
+# run_tests PRESET CTEST_ARGUMENT...: two tests more at a time than there are cores, as most of them wait most of the time.
 run_tests() {
   mkdir -p "$root/build"
-  ctest --preset "$1" --parallel "$(nproc)" --output-junit "$root/build/ctest-$1.xml" "${@:2}"
+  ctest --preset "$1" --parallel $(($(nproc) + 2)) --output-junit "$root/build/ctest-$1.xml" "${@:2}"
 }
 
 # Prints what failed, at the end where whoever keeps only the end of a log finds it, then the summary, and ends the script.

@@ -1,5 +1,5 @@
 // The subcommands of `nexus`. Each `add_*` function declares one command's options on `app`; when the command is chosen
-// it stores what to do in `action`, and main runs it. The action returns the exit code; errors are thrown
+// it stores what to do in `action`, and run_command runs it. The action returns the exit code; errors are thrown
 // (core/error.h).
 #pragma once
 
