@@ -12,9 +12,16 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)              # core
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)                  # workloads/text
 pkg_check_modules(LZMA REQUIRED IMPORTED_TARGET liblzma)                  # workloads/text
-pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)   # workloads/text
 find_package(HDF5 REQUIRED COMPONENTS C)              # checkpoint
 find_path(RANDOM123_INCLUDE_DIR Random123/philox.h REQUIRED)              # core
+
+# workloads/text. Not by pkg-config: Ubuntu 24.04's file asks for protobuf's headers, which its library does not need.
+find_path(SENTENCEPIECE_INCLUDE_DIR sentencepiece_trainer.h REQUIRED)
+find_library(SENTENCEPIECE_LIBRARY sentencepiece REQUIRED)
+find_library(SENTENCEPIECE_TRAIN_LIBRARY sentencepiece_train REQUIRED)
+add_library(sentencepiece INTERFACE IMPORTED)
+set_target_properties(sentencepiece PROPERTIES INTERFACE_INCLUDE_DIRECTORIES ${SENTENCEPIECE_INCLUDE_DIR}
+                      INTERFACE_LINK_LIBRARIES "${SENTENCEPIECE_TRAIN_LIBRARY};${SENTENCEPIECE_LIBRARY}")
 
 # OpenBLAS gives f64 (checks) and the f32 fallback; oneDNN is the fast path of f32 and bf16. Either OpenMP build of
 # OpenBLAS works; the pthread build fights OpenMP for the cores, so the OpenMP one is preferred where both are installed.
