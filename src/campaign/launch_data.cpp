@@ -84,10 +84,10 @@ class Share {
 };
 
 // Each rank's share is read in rounds, at whose ends the ranks meet.
-void read_in_rounds(Share& share, Communicator& world) {
+void read_in_rounds(Share& share, const std::string& reading, Communicator& world) {
   const auto total = static_cast<int64_t>(world.sum(static_cast<double>(share.unread_bytes())));
   if (total == 0) return;
-  const progress::Phase phase("reading the data");
+  const progress::Phase phase(reading);
   Progress bar("data digests", total, "bytes");
   std::exception_ptr error;
   for (bool more = true; more;) {
@@ -101,7 +101,7 @@ void read_in_rounds(Share& share, Communicator& world) {
     more = world.any(more);
     bar.update(static_cast<int64_t>(world.sum(static_cast<double>(share.done_bytes()))));
   }
-  world.try_together("reading the data", [&error] {
+  world.try_together(reading, [&error] {
     if (error) std::rethrow_exception(error);
   });
 }
@@ -148,8 +148,9 @@ LaunchData::LaunchData(const CampaignSpec& spec, const RunData& data, Communicat
 void LaunchData::read_contents(Communicator& world) {
   const std::vector<int> peers = peers_of(sets_, world);
   std::optional<Share> share;
-  world.try_together("looking for the digests of the data", [&] { share.emplace(sets_, peers, world.rank()); });
-  read_in_rounds(*share, world);
+  world.try_together("looking for the digests of the " + kind().files(),
+                     [&] { share.emplace(sets_, peers, world.rank()); });
+  read_in_rounds(*share, "reading the " + kind().files(), world);
   const std::vector<std::string> shares = world.all_gather_text(share->str());
   contents_.assign(sets_.size(), {});
   for (const int rank : peers) {
@@ -158,7 +159,7 @@ void LaunchData::read_contents(Communicator& world) {
       contents_.at(std::stoul(index)) = {content.at(0), content.at(1), content.at(2)};
   }
   const std::string first = world.broadcast_text(digests_of(contents_));
-  world.try_together("comparing the data", [&] {
+  world.try_together("comparing the " + kind().files(), [&] {
     if (digests_of(contents_) != first)
       throw Error(ErrorKind::kData,
                   fmt::format("this rank's {} hold other {} than those of rank 0", kind().files(), kind().unit()),

@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -53,7 +54,7 @@ struct Saving {
     kUndetermined  // `reason` says why there is no number
   };
   Kind kind = Kind::kUndetermined;
-  double target_loss = 0;
+  double target_loss = std::numeric_limits<double>::quiet_NaN();  // NaN: there is none
   Crossing run, baseline;
   double saved = 0, low = 0, high = 0;  // fractions; low may be -infinity ("no lower bound"); both NaN: no interval
   std::string reason;

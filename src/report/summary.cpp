@@ -240,6 +240,9 @@ void set_measure(const SummaryOptions& options, ReportData& data) {
   if (options.target_ppl && !data.words.has_perplexity())
     throw Error(ErrorKind::kConfig, fmt::format("runs of {} have no perplexity", data.words.name), "--target-ppl",
                 "use --target-loss");
+  if (options.target_loss && *options.target_loss <= 0 && data.words.has_perplexity())
+    throw Error(ErrorKind::kConfig, fmt::format("a loss of {} is no {}", *options.target_loss, data.words.headline),
+                "--target-loss", "give a positive loss");
   data.target_loss = options.target_ppl ? std::log(*options.target_ppl) : options.target_loss;
 }
 

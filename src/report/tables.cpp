@@ -69,7 +69,7 @@ std::vector<std::string> figure_cells(const RunSummary& run, const StageSummary&
 }
 
 std::string target_of(const ReportData& data, const RunSummary& run) {
-  if (!run.saving || run.saving->target_loss == 0) return kNothing;
+  if (!run.saving || std::isnan(run.saving->target_loss)) return kNothing;
   return fmt::format("{:.4g}", data.words.value(run.saving->target_loss));
 }
 

@@ -134,7 +134,9 @@ ProcessResult run_process(const std::vector<std::string>& arguments, double time
 }
 
 std::string own_program() {
-  return std::filesystem::read_symlink("/proc/self/exe").string();
+  std::error_code failed;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", failed);
+  return failed ? "" : program.string();
 }
 
 }  // namespace nexus

@@ -20,7 +20,7 @@ struct ProcessResult {
 // infinite). Throws ErrorKind::kIo only where the system cannot start a process at all.
 ProcessResult run_process(const std::vector<std::string>& arguments, double timeout_seconds);
 
-// Where this program lies, links resolved.
+// Where this program lies, links resolved; empty where there is no /proc.
 std::string own_program();
 
 }  // namespace nexus

@@ -22,9 +22,16 @@ work.nexus = prefix / "bin" / "nexus"
 built, installed = (subprocess.run([path, "--version"], capture_output=True, text=True).stdout for path in (nexus, work.nexus))
 if installed != built or not built:
     fail(f"the installed program says {installed!r}, the built one {built!r}")
-for campaign in (prefix / "share/nexus/configs/campaigns").glob("*.yaml"):
+campaigns = list((prefix / "share/nexus/configs/campaigns").glob("*.yaml"))
+if not campaigns:
+    fail("no campaigns are installed")
+for campaign in campaigns:
     work.call("config", "show", campaign)
 work.call("report", work.folder / "run")
+sources = Path(__file__).resolve().parents[2] / "analysis"
+for source in sources.glob("*.py"):
+    if (prefix / "share/nexus/analysis" / source.name).read_bytes() != source.read_bytes():
+        fail(f"the installed {source.name} is not ours")
 script = str(prefix / "share/nexus/analysis/plot_growth.py")
 if script not in (work.folder / "run/report/report.html").read_text():
     fail(f"the report does not say that it draws with {script}")

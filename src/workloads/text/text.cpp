@@ -69,7 +69,7 @@ class RandomTokens {
 class Text : public Workload {
  public:
   const WorkloadWords& words() const override {
-    static const WorkloadWords words{"text", "tokens", "tok", "windows", "nats/token", WorkloadWords::kPerplexity};
+    static const WorkloadWords words;  // its defaults are text's
     return words;
   }
 

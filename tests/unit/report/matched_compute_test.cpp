@@ -67,6 +67,7 @@ TEST(ComputeSaved, IsNegativeForTheSlowerRun) {
 
 TEST(ComputeSaved, DefaultsToTheBestLossThatBothReach) {
   const Curve run = faster(1 / 0.6), baseline = faster(1.0);
+  EXPECT_TRUE(std::isnan(compute_saved(run, {}, std::nullopt).target_loss)) << "nothing to aim at";
   EXPECT_EQ(compute_saved(run, baseline, std::nullopt).target_loss, baseline.back().loss);
   EXPECT_EQ(compute_saved(baseline, run, std::nullopt).target_loss, baseline.back().loss);
 }

@@ -74,9 +74,19 @@ TEST(Summary, ATargetMayBeALossOfAnyWorkload) {
   const ReportData data = runs.summarise();
   EXPECT_EQ(data.runs[0].saving->target_loss, 4.0);
   EXPECT_THAT(comparison_table(data).definition, HasSubstr("p: 4, as asked."));
+  runs.options.target_loss = 0.0;
+  EXPECT_THAT(comparison_table(runs.summarise()).rows[0], ::testing::Contains("0")) << "a target like any other";
   runs.options.target_loss.reset();
   runs.options.target_ppl = 50.0;
   EXPECT_NEXUS_ERROR(runs.summarise(), ErrorKind::kConfig, HasSubstr("use --target-loss"));
+}
+
+TEST(Summary, ALossThatNoPerplexityHasIsNoTarget) {
+  Runs runs;
+  runs.add(grown_run("a", "nexusformer", 380.0), "a");
+  runs.add(grown_run("b", "transformer", 400.0), "b");
+  runs.options.target_loss = -0.5;
+  EXPECT_NEXUS_ERROR(runs.summarise(), ErrorKind::kConfig, HasSubstr("--target-loss"));
 }
 
 TEST(Summary, RunsOfDifferentWorkloadsOrUnitsAreNotComparedAtAll) {
