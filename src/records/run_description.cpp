@@ -37,6 +37,7 @@ RunDescription::RunDescription(const std::string& run_id)
 std::optional<RunDescription> RunDescription::read(const RunFolder& run) {
   if (!path_exists(run.run_json())) return std::nullopt;
   RunDescription found;
+  found.place_ = run.run_json();
   found.document_ = json::parse(read_text_file(run.run_json()), nullptr, /*allow_exceptions=*/false);
   if (!found.document_.is_object())
     throw Error(ErrorKind::kData, "malformed run.json: no JSON object", run.run_json(), "restore the file from a copy");
@@ -65,7 +66,7 @@ int64_t RunDescription::highest_generation() const {
 
 WorkloadWords RunDescription::words() const {
   const auto found = document_.find(kWorkloadKey);
-  return found == document_.end() ? WorkloadWords{} : words_from_json({*found, "run.json: workload"});
+  return found == document_.end() ? WorkloadWords{} : words_from_json({*found, place_ + ": workload"});
 }
 
 void RunDescription::describe(const std::string& name, const WorkloadWords& words, const std::string& arch,

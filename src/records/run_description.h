@@ -54,6 +54,7 @@ class RunDescription {
   RunDescription() = default;
   std::string text(const char* key) const;
 
+  std::string place_ = "run.json";  // the file, where it was read
   nlohmann::json document_;
 };
 

@@ -5,6 +5,7 @@ usage: test_point_sets.py NEXUS_WITH_POINT_SETS FOLDER
 """
 import json
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -101,13 +102,19 @@ if model["workload"] != "point_sets" or "V" in model or "tie" in model:
 expect(0, ["dead_new_params 0 of"], "grow", newest, work.folder / "grown", "-s", "model.M=80", "--check", work.folder / "data-valid",
        "--context", MOST_POINTS)
 
-# --- what is forecast, checked and reported
+# --- what is forecast, checked and reported, in points and squared errors
 path = campaign("alone")
-for command in (["config", "check", path], ["plan", path], ["train", "--dry-run", path]):
-    expect(0, [], *command)
+def speaks_of_text(what, text):
+    if found := re.search(r"\b(tokens?|perplexit\w+|ppl)\b.*", text):
+        fail(f"{what} speaks of text: {found[0]}")
+
+
+for command in (["config", "check", path], ["plan", path], ["train", "--dry-run", path], ["slurm", "status", work.folder / "alone"],
+                ["report", work.folder / "alone", "--no-pictures", "--out", work.folder / "report"]):
+    speaks_of_text(command[0], expect(0, [], *command))
+for file in (work.folder / "alone/STATUS", work.folder / "report/tables.md", work.folder / "report/tables.csv"):
+    speaks_of_text(file, file.read_text())
 expect(0, ["point_sets"], "config", "show", path)
-expect(0, [], "report", work.folder / "alone", "--no-pictures", "--out", work.folder / "report")
-expect(0, [], "slurm", "status", work.folder / "alone")
 expect(2, ["model.V belongs to workload text"], "config", "check", path, "-s", "model.V=300")
 expect(2, ["did you mean point_sets?"], "config", "check", path, "-s", "model.workload=point_set")
 # A run's model never becomes one of text.

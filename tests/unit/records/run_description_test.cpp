@@ -73,7 +73,7 @@ TEST(RunDescription, WhoseWordsAreMalformedIsRefusedWhereTheyAreNeeded) {
     write_file_durably(run.run_json(), fmt::format(R"({{"run_id":"x","launches":[],"workload":{}}})", words));
     const RunDescription description = RunDescription::read(run).value();
     EXPECT_TRUE(description.is_complete());
-    EXPECT_NEXUS_ERROR(description.words(), ErrorKind::kData, HasSubstr("run.json"));
+    EXPECT_NEXUS_ERROR(description.words(), ErrorKind::kData, HasSubstr(run.run_json()));
   }
 }
 
