@@ -105,7 +105,7 @@ int grow(const GrowArguments& arguments) {
     print_check(*outcome.check);
     require_sound_growth(*outcome.check, options, arguments.in);
   } else {
-    warn("the growth was not checked on data; --check PREFIX names some to do so");
+    warn("the growth was not checked on data; --check PREFIX names the data to do so");
   }
   state.inherited_tokens = state.total_tokens();
   state.inherited_flops = state.total_flops();
