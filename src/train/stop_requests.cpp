@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <string_view>
@@ -58,14 +59,15 @@ void on_signal(int number) {
 
 }  // namespace
 
-StopRequests::StopRequests(RunFolder run, bool is_rank_0, std::optional<double> stop_after_seconds)
+StopRequests::StopRequests(RunFolder run, bool is_rank_0, std::optional<double> stop_after_seconds,
+                           const std::vector<int>& ignored)
     : run_(std::move(run)), is_rank_0_(is_rank_0) {
   add_source(true, [this] { return seems_to_exist(run_.stop_request()) ? "the file STOP" : ""; });
   if (stop_after_seconds) {
     const double end = steady_seconds() + *stop_after_seconds;
     add_source(false, [end] { return steady_seconds() >= end ? "--stop-after" : ""; });
   }
-  catch_signals();
+  catch_signals(ignored);
 }
 
 StopRequests::~StopRequests() {
@@ -73,17 +75,17 @@ StopRequests::~StopRequests() {
 }
 
 // nohup ignores HUP, and shells ignore INT for what they start in the background: both mean it.
-void StopRequests::catch_signals() {
+void StopRequests::catch_signals(const std::vector<int>& ignored) {
   signal_seen = 0;
   interrupted_at = 0;
   for (const int number : kStopSignals) {
+    const bool can_be_meant = number == SIGINT || number == SIGHUP;
+    const bool ignore = can_be_meant && std::ranges::find(ignored, number) != ignored.end();
     struct sigaction action {
     }, former{};
-    ::sigaction(number, nullptr, &former);
-    if ((number == SIGINT || number == SIGHUP) && former.sa_handler == SIG_IGN) continue;
-    action.sa_handler = on_signal;
+    action.sa_handler = ignore ? SIG_IGN : on_signal;
     action.sa_flags = SA_RESTART;
-    ::sigaction(number, &action, nullptr);
+    ::sigaction(number, &action, &former);
     former_.emplace_back(number, former);
   }
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/run_folder.h"
+#include "system/start_signals.h"
 
 namespace nexus {
 
@@ -24,10 +25,11 @@ struct Requests {
 
 class StopRequests {
  public:
-  // Catches TERM, USR2, USR1, INT and HUP from now on (process-wide), but not INT or HUP where they were ignored. The
-  // second INT, half a second or more after the first, ends the process at once. Files are looked at by rank 0 only:
-  // network file systems answer differently on different nodes.
-  StopRequests(RunFolder run, bool is_rank_0, std::optional<double> stop_after_seconds);
+  // Catches TERM, USR2, USR1, INT and HUP from now on (process-wide); INT and HUP are ignored where they are among
+  // `ignored`. The second INT, half a second or more after the first, ends the process at once. Files are looked at by
+  // rank 0 only: network file systems answer differently on different nodes.
+  StopRequests(RunFolder run, bool is_rank_0, std::optional<double> stop_after_seconds,
+               const std::vector<int>& ignored = signals_ignored_at_start());
   ~StopRequests();
   StopRequests(const StopRequests&) = delete;
   StopRequests& operator=(const StopRequests&) = delete;
@@ -48,7 +50,7 @@ class StopRequests {
     bool urgent;
     std::function<std::string()> reason;  // "": none
   };
-  void catch_signals();
+  void catch_signals(const std::vector<int>& ignored);
   void look();
 
   RunFolder run_;

@@ -84,3 +84,5 @@ def ignored_then_asked(process):
 if ranks == 1:  # mpirun gives its ranks signals of its own
     ignore_interrupts(signal.SIG_IGN)
     expect_stop("ignored INT and HUP, then SIGUSR2", ignored_then_asked)
+    work.variables = work.preload("take_hangup")
+    expect_stop("the same where a library took HUP", ignored_then_asked)

@@ -195,11 +195,15 @@ class Workspace:
 
     def hold_variables(self, run):
         """Of an environment in which this run can be held."""
-        library = Path(self.nexus).resolve().parent / "tests" / "support" / "libhold.so"
+        return {**self.preload("hold"), "NEXUS_TEST_HOLD": f"{run}.hold"}
+
+    def preload(self, target):
+        """Variables with which nexus loads a library of tests/support before all others."""
+        library = Path(self.nexus).resolve().parent / "tests" / "support" / f"lib{target}.so"
         if not library.exists():
-            fail(f"there is no {library}: build the target `hold`")
+            fail(f"there is no {library}: build the target `{target}`")
         asan = os.environ.get("ASAN_OPTIONS", "allocator_may_return_null=1") + ":verify_asan_link_order=0"
-        return {"LD_PRELOAD": str(library), "NEXUS_TEST_HOLD": f"{run}.hold", "ASAN_OPTIONS": asan}
+        return {"LD_PRELOAD": str(library), "ASAN_OPTIONS": asan}
 
     def newest(self, name):
         rows = json.loads(self.call("ckpt", "ls", self.folder / name, "--json"))

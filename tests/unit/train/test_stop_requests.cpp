@@ -23,12 +23,14 @@ Handler handler_of(int number) {
 
 class Signals : public ::testing::Test {
  protected:
-  // Tests may run where a shell has set them to be ignored.
+  // Whoever runs this test may have ignored them.
   void SetUp() override {
     for (const int number : {SIGINT, SIGHUP}) std::signal(number, SIG_DFL);
   }
   TempFolder folder_;
-  StopRequests requests() const { return StopRequests(RunFolder{folder_.path()}, true, std::nullopt); }
+  StopRequests requests(const std::vector<int>& ignored = {}) const {
+    return StopRequests(RunFolder{folder_.path()}, true, std::nullopt, ignored);
+  }
 };
 
 TEST_F(Signals, ThatPeopleAndSchedulersSendAskForAStopThatCannotWait) {
@@ -54,15 +56,22 @@ TEST_F(Signals, AreForgottenByTheNextLaunchOfTheSameProcess) {
   EXPECT_FALSE(requests().poll().stop);
 }
 
-TEST_F(Signals, ThatAreIgnoredByNohupOrABackgroundShellStayIgnored) {
+TEST_F(Signals, ThatNohupOrABackgroundShellIgnoresStayIgnoredThoughALibraryTookThem) {
   for (const int number : {SIGINT, SIGHUP}) {
-    std::signal(number, SIG_IGN);
-    StopRequests asked = requests();
+    std::signal(number, [](int) {});
+    StopRequests asked = requests({SIGINT, SIGHUP});
+    EXPECT_EQ(handler_of(number), SIG_IGN);
     std::raise(number);
     EXPECT_FALSE(asked.poll().stop);
-    EXPECT_EQ(handler_of(number), SIG_IGN);
     std::signal(number, SIG_DFL);
   }
+}
+
+// A scheduler that starts its jobs with TERM ignored still means it when it sends one.
+TEST_F(Signals, OfSchedulersAskForAStopThoughTheyWereIgnored) {
+  StopRequests asked = requests({SIGTERM, SIGUSR1, SIGUSR2});
+  std::raise(SIGTERM);
+  EXPECT_TRUE(asked.poll().stop);
 }
 
 TEST_F(Signals, AreLeftAsTheyWereFound) {
