@@ -151,9 +151,17 @@ void refuse_singletons(int world_size) {
               "launcher and MPI library do not fit", "use `srun --mpi=pmix`, or `mpirun` inside the allocation");
 }
 
+// hwloc, which MPI asks for cores, has plugins that look for GPUs and displays: OpenCL's opens every GPU of the host in
+// every process, which takes minutes where many start at once, and an X server is sought on localhost. Nobody here uses
+// what they find. Names that hwloc does not know are passed over; what the user has set stands.
+void keep_hwloc_to_cores() {
+  ::setenv("HWLOC_COMPONENTS", "-gl,-opencl,-cuda,-nvml,-rsmi,-levelzero", 0);
+}
+
 }  // namespace
 
 MpiSession::MpiSession(int* argc, char*** argv) {
+  keep_hwloc_to_cores();
   int provided = 0;
   check_mpi(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
   int size = 1;

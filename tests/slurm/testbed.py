@@ -87,6 +87,12 @@ def require_host():
              "run it with CAP_SYS_ADMIN")
 
 
+def slurm_version():
+    """(year, month) of the controller."""
+    words = subprocess.run([shutil.which("slurmctld", path=search_path()), "-V"], capture_output=True, text=True).stdout
+    return tuple(int(number) for number in re.search(r"(\d+)\.(\d+)", words).groups())
+
+
 def search_path():
     return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
@@ -130,8 +136,10 @@ class Testbed:
         self.configuration.write_text(CONFIGURATION.format(
             host=socket.gethostname().split(".")[0], port=ports[0], folder=self.folder, requeue_delay=requeue_delay,
             nodes="\n".join(nodes)))
-        # Slurm reads this one as well if it is there: no cgroups, whatever the host has.
-        (self.folder / "cgroup.conf").write_text("IgnoreSystemd=yes\n")
+        # Slurm reads this one as well if it is there: no cgroups, whatever the host has. Before 23.11 it needs none where
+        # no plugin asks for them.
+        without = "CgroupPlugin=disabled" if slurm_version() >= (23, 11) else "IgnoreSystemd=yes"
+        (self.folder / "cgroup.conf").write_text(f"{without}\n")
 
     def spawn(self, *command):
         log = open(self.folder / "start.log", "ab")

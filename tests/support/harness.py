@@ -157,7 +157,7 @@ class Workspace:
     def environment(self):
         return {**os.environ, "OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
                 "PMIX_MCA_psec": "^munge",  # a munged that was killed would cost 2 s a launch
-                "HWLOC_COMPONENTS": "-gl",  # no search for X servers on localhost, a name that may have to be asked for
+                "HWLOC_COMPONENTS": "-gl,-opencl,-cuda,-nvml,-rsmi,-levelzero",  # of mpirun: no search for GPUs and X servers
                 **self.variables}
 
     def train(self, campaign, *more):
