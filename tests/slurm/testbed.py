@@ -136,10 +136,10 @@ class Testbed:
         self.configuration.write_text(CONFIGURATION.format(
             host=socket.gethostname().split(".")[0], port=ports[0], folder=self.folder, requeue_delay=requeue_delay,
             nodes="\n".join(nodes)))
-        # Slurm reads this one as well if it is there: no cgroups, whatever the host has. Before 23.11 it needs none where
-        # no plugin asks for them.
-        without = "CgroupPlugin=disabled" if slurm_version() >= (23, 11) else "IgnoreSystemd=yes"
-        (self.folder / "cgroup.conf").write_text(f"{without}\n")
+        # Slurm reads this one as well if it is there: no cgroups, whatever the host has. The plugin for version 1 makes none
+        # before somebody asks for them; that for version 2 wants some at once.
+        plugin = "disabled" if slurm_version() >= (24, 5) else "cgroup/v1"
+        (self.folder / "cgroup.conf").write_text(f"CgroupPlugin={plugin}\n")
 
     def spawn(self, *command):
         log = open(self.folder / "start.log", "ab")
@@ -227,11 +227,13 @@ class Testbed:
     def wait(self, condition, what):
         deadline = time.monotonic() + PATIENCE
         while not (answer := condition()):
-            if time.monotonic() > deadline or any(d.poll() is not None for d in self.daemons):
+            ended = any(d.poll() is not None for d in self.daemons)
+            if time.monotonic() > deadline or ended:
                 logs = [self.folder / "start.log", self.folder / "controller.log", *self.folder.glob("nodes/*/slurmd.log")]
                 ends = "".join(f"--- {log}\n{tail(log)}" for log in logs)
                 self.stop()
-                sys.exit(f"FAILED: the testbed waited {PATIENCE} s without success for {what}\n{ends}")
+                trouble = "a daemon ended while the testbed waited" if ended else f"the testbed waited {PATIENCE} s without success"
+                sys.exit(f"FAILED: {trouble} for {what}\n{ends}")
             time.sleep(0.1)
         return answer
 
