@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "cuda/column_sums.cuh"
 #include "cuda/row_norm.cuh"
 
 namespace nexus::cuda {
@@ -128,19 +129,6 @@ __global__ void __launch_bounds__(kAnyWarps* kWarp)
   }
 }
 
-constexpr int kTileRows = 32;    // threads above each other in a block of column sums
-constexpr int kChunkRows = 256;  // rows that such a block sums, where rows are walked
-
-// The sum over a block's threads of one column, for those of the first row.
-__device__ float column_sum(float sum) {
-  __shared__ float tile[kTileRows][kWarp];
-  tile[threadIdx.y][threadIdx.x] = sum;
-  __syncthreads();
-  if (threadIdx.y > 0) return 0;
-  for (int i = 1; i < kTileRows; ++i) sum += tile[i][threadIdx.x];
-  return sum;
-}
-
 // Row c of `partial`: the sums of dy * normalised x over chunk c of the rows.
 template <typename T>
 __global__ void __launch_bounds__(kTileRows* kWarp)
@@ -156,26 +144,6 @@ __global__ void __launch_bounds__(kTileRows* kWarp)
   }
   sum = column_sum(sum);
   if (threadIdx.y == 0 && column < width) partial[blockIdx.x * width + column] = sum;
-}
-
-// total[j] += the sum of column j of `partial` [count, width].
-__global__ void __launch_bounds__(kTileRows* kWarp)
-    add_columns(const float* __restrict__ partial, float* __restrict__ total, int64_t count, int64_t width) {
-  const int64_t column = int64_t{blockIdx.x} * kWarp + threadIdx.x;
-  float sum = 0;
-  if (column < width) {
-#pragma unroll 8
-    for (int64_t row = threadIdx.y; row < count; row += kTileRows) sum += partial[row * width + column];
-  }
-  sum = column_sum(sum);
-  if (threadIdx.y == 0 && column < width) total[column] += sum;
-}
-
-void launch_add_columns(const float* partial, float* total, int64_t count, int64_t width, Queue& queue) {
-  const dim3 threads(kWarp, kTileRows);
-  add_columns<<<static_cast<unsigned>((width + kWarp - 1) / kWarp), threads, 0, queue.stream()>>>(partial, total, count,
-                                                                                                  width);
-  NX_CUDA(cudaGetLastError());
 }
 
 template <typename T>

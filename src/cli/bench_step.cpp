@@ -25,7 +25,8 @@ StepBench::StepBench(const CampaignSpec& spec, Backend& backend, ProcessGrid& gr
       layout_(make_batch_layout(spec.batch, spec.data.context, grid.dp_rank(), grid.dp_size())),
       runner_(backend, grid, model_, params_, layout_, spec.safety,
               {spec.precision.recompute, spec.precision.deterministic}),
-      optimizer_(adamw_of(spec.optimizer), spec.optimizer.weight_decay, {first_generation(config_)}),
+      optimizer_(adamw_of(spec.optimizer), spec.optimizer.weight_decay, {first_generation(config_)},
+                 spec.optimizer.lr_scale),
       random_samples_(workload(config_.workload).random_samples(spec.data.context, config_, spec.seed)) {
   params_.initialize(spec.seed);
 }

@@ -63,6 +63,36 @@ void add_betas(CampaignRows& t) {
   };
 }
 
+// {ROLE: FACTOR}; which roles there are is the model's matter (spec/rules.cpp).
+struct FactorsType {
+  using Value = std::map<std::string, double>;
+  Value parse(const Node& node, const std::string& key) const {
+    if (node.kind == Node::Kind::kNull) return {};
+    if (node.kind != Node::Kind::kMap)
+      refuse(node.location, key, fmt::format("{} is {}, not a map of factors", key, nexus::describe(node)),
+             "write {ROLE: FACTOR}");
+    Value factors;
+    for (size_t i = 0; i < node.keys.size(); ++i)
+      factors[node.keys[i]] = RealType{0, 1e6, true}.parse(node.children[i], key + "." + node.keys[i]);
+    return factors;
+  }
+  std::string text(const Value& factors) const {
+    std::string text;
+    for (const auto& [role, factor] : factors)
+      text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", role, real_text(factor));
+    return "{" + text + "}";
+  }
+};
+
+void add_rate_scales(CampaignRows& t) {
+  Field<CampaignSpec>& field =
+      add(t, "optimizer.lr_scale", "{}", FactorsType{}, at(&CampaignSpec::optimizer, &OptimizerSpec::lr_scale),
+          kSchedule, "factors on the rate of input, output, norm, or a layer's matrices: {w_a: 0.6, output: 0.5}");
+  field.get = [get = field.get](const CampaignSpec& spec) -> std::optional<std::string> {
+    return spec.optimizer.lr_scale.empty() ? std::nullopt : get(spec);  // as where the key is not known
+  };
+}
+
 void add_optimizer(CampaignRows& t) {
   Field<CampaignSpec>& type = t.emplace_back("optimizer.type", kFixed);  // the only one: no member holds it
   type.preset = "adamw";
@@ -76,6 +106,7 @@ void add_optimizer(CampaignRows& t) {
       kSchedule, "decay of matrices and embeddings");
   add(t, "optimizer.clip", "1", RealType{0, 1e12}, at(&CampaignSpec::optimizer, &OptimizerSpec::clip), kSchedule,
       "largest global gradient norm; 0: no clipping");
+  add_rate_scales(t);
 }
 
 void add_placement(CampaignRows& t) {

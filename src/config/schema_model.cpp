@@ -36,7 +36,7 @@ std::string preset_text(const ModelKey& key) {
   return key.at_birth.empty() ? key.preset : "null";
 }
 
-// A key that some architectures or workloads have, shown as the first of them has it; preset and choices are the
+// A key that is known by name, shown as the first of them has it; preset and choices are the
 // model's own.
 void add_own_key(CampaignRows& t, const ModelKey& key) {
   Field<CampaignSpec>& field = t.emplace_back("model." + key.name, kFixed);
@@ -66,7 +66,10 @@ void add_own_key(CampaignRows& t, const ModelKey& key) {
     };
   }
   if (key.is_word())
-    field.get = [key](const CampaignSpec& spec) -> std::optional<std::string> { return spec.model.word(key.name); };
+    field.get = [key](const CampaignSpec& spec) -> std::optional<std::string> {
+      if (goes_without_saying(spec.model, key)) return std::nullopt;
+      return spec.model.word(key.name);
+    };
   field.misplaced = [name = key.name](const CampaignSpec&, const ModelConfig& model) -> std::string {
     const ModelKey* own = model.find_key(name);
     return own != nullptr && has_key(model, *own) ? "" : owners_of(name);
@@ -125,6 +128,7 @@ void add_model_rows(CampaignRows& t) {
   add_shape(t);
   add_own_keys(t, all_workloads(), [](const ModelKey& key) { return !key.is_word(); });
   add_own_keys(t, all_architectures(), [](const ModelKey&) { return true; });
+  for (const ModelKey& key : common_keys()) add_own_key(t, key);
   add_gelu(t);
   add_own_keys(t, all_workloads(), [](const ModelKey& key) { return key.is_word(); });
   add_rotation(t);

@@ -10,7 +10,7 @@ Tensor tokens_of(const LayerContext& ctx, const Batch& batch) {
 }
 
 ParamSpec lookup_spec(const std::string& name, int64_t vocab, int64_t d) {
-  ParamSpec spec = matrix_spec(name, fixed_axis(vocab), fixed_axis(d), 0);
+  ParamSpec spec = matrix_spec(name, fixed_axis(vocab), fixed_axis(d), 0, kPublishedStd);
   spec.part = ModelPart::kInput;
   spec.products = 0;
   return spec;

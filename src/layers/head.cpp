@@ -13,7 +13,7 @@ Tensor by_row(const LayerContext& ctx, const Tensor& of_samples) {
 }
 
 ParamSpec head_spec(const std::string& name, int64_t vocab, int64_t d) {
-  ParamSpec spec = matrix_spec(name, fixed_axis(vocab), fixed_axis(d), 0);
+  ParamSpec spec = matrix_spec(name, fixed_axis(vocab), fixed_axis(d), 0, kPublishedStd);
   spec.part = ModelPart::kOutput;
   return spec;
 }

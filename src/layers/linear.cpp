@@ -4,21 +4,22 @@ namespace nexus {
 namespace {
 
 std::vector<ParamSpec> specs_of(const std::vector<std::string>& prefixes, int64_t d, const std::vector<int64_t>& outs,
-                                Place place) {
+                                Place place, const MatrixInit& init) {
   NX_CHECK(place != Place::kMlp, "an MLP is not linear");
   const int shard_axis = place == Place::kQkv ? 0 : 1;
+  const double init_std = place == Place::kO ? init.branch_end_std(d) : init.std(d);
   NX_CHECK(prefixes.size() == outs.size(), "{} prefixes, {} outputs", prefixes.size(), outs.size());
   std::vector<ParamSpec> specs;
   for (size_t g = 0; g < outs.size(); ++g)
-    specs.push_back(matrix_spec(prefixes[g] + ".weight", fixed_axis(outs[g]), fixed_axis(d), shard_axis));
+    specs.push_back(matrix_spec(prefixes[g] + ".weight", fixed_axis(outs[g]), fixed_axis(d), shard_axis, init_std));
   return specs;
 }
 
 }  // namespace
 
 Linear::Linear(ParamTable& table, const std::vector<std::string>& prefixes, int64_t d, const std::vector<int64_t>& outs,
-               Place place)
-    : matrix_(table, specs_of(prefixes, d, outs, place)) {}
+               Place place, const MatrixInit& init)
+    : matrix_(table, specs_of(prefixes, d, outs, place, init)) {}
 
 void Linear::forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) {
   x_ = x;

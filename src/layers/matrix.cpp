@@ -1,6 +1,16 @@
 #include "layers/matrix.h"
 
+#include <cmath>
+
 namespace nexus {
+
+double MatrixInit::std(int64_t in) const {
+  return fan_in ? 1.0 / std::sqrt(static_cast<double>(in)) : kPublishedStd;
+}
+
+double MatrixInit::branch_end_std(int64_t in) const {
+  return fan_in ? std(in) / std::sqrt(2.0 * static_cast<double>(layers)) : kPublishedStd;
+}
 
 ParamSpec matrix_spec(std::string name, Axis rows, Axis cols, int shard_axis, double init_std) {
   ParamSpec spec;

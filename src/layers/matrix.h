@@ -11,8 +11,23 @@
 
 namespace nexus {
 
+// The deviation of matrices at birth where nothing else is asked for, as in the published code.
+constexpr double kPublishedStd = 0.02;
+
+// The rule for a block's matrices (model.init).
+struct MatrixInit {
+  bool fan_in = false;  // else kPublishedStd
+  int64_t layers = 1;   // L
+
+  // Of a matrix that reads `in` numbers: 1 / sqrt(in).
+  double std(int64_t in) const;
+  // Of the last one of a residual branch, of which there are 2 L: 1 / sqrt(2 L) of that, so that the stream's variance
+  // does not depend on the depth (Radford et al. 2019).
+  double branch_end_std(int64_t in) const;
+};
+
 // Facts of a matrix, normal(0, init_std). `shard_axis` is the axis that tensor parallelism splits.
-ParamSpec matrix_spec(std::string name, Axis rows, Axis cols, int shard_axis, double init_std = 0.02);
+ParamSpec matrix_spec(std::string name, Axis rows, Axis cols, int shard_axis, double init_std);
 
 // Axes that growth never changes, and axes that follow a growable width.
 Axis fixed_axis(int64_t extent);

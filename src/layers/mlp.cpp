@@ -3,21 +3,24 @@
 namespace nexus {
 namespace {
 
-std::vector<ParamSpec> up_specs(const std::string& prefix, int64_t d, int64_t f, GateKind gate) {
+std::vector<ParamSpec> up_specs(const std::string& prefix, int64_t d, int64_t f, GateKind gate,
+                                const MatrixInit& init) {
   std::vector<ParamSpec> specs;
-  if (gate == GateKind::kSwiGlu) specs.push_back(matrix_spec(prefix + ".w_gate", fixed_axis(f), fixed_axis(d), 0));
-  specs.push_back(matrix_spec(prefix + ".w_up", fixed_axis(f), fixed_axis(d), 0));
+  if (gate == GateKind::kSwiGlu)
+    specs.push_back(matrix_spec(prefix + ".w_gate", fixed_axis(f), fixed_axis(d), 0, init.std(d)));
+  specs.push_back(matrix_spec(prefix + ".w_up", fixed_axis(f), fixed_axis(d), 0, init.std(d)));
   return specs;
 }
 
 }  // namespace
 
-Mlp::Mlp(ParamTable& table, const std::string& prefix, int64_t d, int64_t f, GateKind gate, GeluKind gelu)
+Mlp::Mlp(ParamTable& table, const std::string& prefix, int64_t d, int64_t f, GateKind gate, GeluKind gelu,
+         const MatrixInit& init)
     : gate_(gate),
       gelu_(gelu),
       f_(table.local(f)),
-      up_(table, up_specs(prefix, d, f, gate)),
-      down_(table, {matrix_spec(prefix + ".w_down", fixed_axis(d), fixed_axis(f), 1)}) {}
+      up_(table, up_specs(prefix, d, f, gate, init)),
+      down_(table, {matrix_spec(prefix + ".w_down", fixed_axis(d), fixed_axis(f), 1, init.branch_end_std(f))}) {}
 
 Tensor Mlp::activate(const LayerContext& ctx) const {
   const Tensor a = ctx.alloc({ctx.rows(), f_});

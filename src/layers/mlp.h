@@ -11,7 +11,8 @@ namespace nexus {
 
 class Mlp : public Projection {
  public:
-  Mlp(ParamTable& table, const std::string& prefix, int64_t d, int64_t f, GateKind gate, GeluKind gelu);
+  Mlp(ParamTable& table, const std::string& prefix, int64_t d, int64_t f, GateKind gate, GeluKind gelu,
+      const MatrixInit& init);
 
   int64_t out_width() const override { return down_.out_width(); }
   void forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) override;

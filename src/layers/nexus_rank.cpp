@@ -14,22 +14,24 @@ using Prefixes = std::vector<std::string>;
 std::vector<ParamSpec> w_m_specs(const Prefixes& prefixes, const NexusRankOptions& o) {
   std::vector<ParamSpec> specs;
   for (const std::string& prefix : prefixes)
-    specs.push_back(matrix_spec(prefix + ".w_m", producing(o.m, o.m_width), fixed_axis(o.d), 0));
+    specs.push_back(matrix_spec(prefix + ".w_m", producing(o.m, o.m_width), fixed_axis(o.d), 0, o.init.std(o.d)));
   return specs;
 }
 
 std::vector<ParamSpec> w_a_specs(const Prefixes& prefixes, const NexusRankOptions& o) {
   std::vector<ParamSpec> specs;
   for (const std::string& prefix : prefixes)
-    specs.push_back(matrix_spec(prefix + ".w_a", producing(o.a, o.a_width), consuming(o.m, o.m_width), 0));
+    specs.push_back(
+        matrix_spec(prefix + ".w_a", producing(o.a, o.a_width), consuming(o.m, o.m_width), 0, o.init.std(o.m)));
   return specs;
 }
 
 std::vector<ParamSpec> w_d_specs(const Prefixes& prefixes, const NexusRankOptions& o) {
   NX_CHECK(prefixes.size() == o.outs.size(), "{} prefixes, {} outputs", prefixes.size(), o.outs.size());
+  const double init_std = o.place == Place::kQkv ? o.init.std(o.a) : o.init.branch_end_std(o.a);
   std::vector<ParamSpec> specs;
   for (size_t g = 0; g < prefixes.size(); ++g)
-    specs.push_back(matrix_spec(prefixes[g] + ".w_d", fixed_axis(o.outs[g]), consuming(o.a, o.a_width), 1));
+    specs.push_back(matrix_spec(prefixes[g] + ".w_d", fixed_axis(o.outs[g]), consuming(o.a, o.a_width), 1, init_std));
   return specs;
 }
 

@@ -25,6 +25,7 @@ struct NexusRankOptions {
   NormKind norm = NormKind::kL2;
   GeluKind gelu = GeluKind::kErf;
   Place place = Place::kMlp;
+  MatrixInit init{};
 };
 
 class NexusRank : public Projection {

@@ -10,7 +10,7 @@ namespace {
 std::vector<ParamSpec> key_specs(const std::vector<std::string>& prefixes, const PattentionOptions& o) {
   std::vector<ParamSpec> specs;
   for (const std::string& prefix : prefixes)
-    specs.push_back(matrix_spec(prefix + ".key", producing(o.tokens, o.tokens_width), fixed_axis(o.d), 0));
+    specs.push_back(matrix_spec(prefix + ".key", producing(o.tokens, o.tokens_width), fixed_axis(o.d), 0, o.key_std));
   return specs;
 }
 

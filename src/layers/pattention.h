@@ -21,7 +21,7 @@ struct PattentionOptions {
   int64_t scale_tokens = 0;   // n_scale
   std::vector<int64_t> outs;  // O of each group
   GeluKind gelu = GeluKind::kErf;
-  double value_std = 0.02;  // normal(0, 2 / L / sqrt(D)) in a Tokenformer
+  double key_std = kPublishedStd, value_std = kPublishedStd;  // at birth
   Place place = Place::kMlp;
 };
 

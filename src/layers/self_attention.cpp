@@ -15,8 +15,8 @@ Tensor columns(const Tensor& packed, int64_t begin, int64_t width) {
 }  // namespace
 
 SelfAttention::SelfAttention(const SelfAttentionOptions& options, std::unique_ptr<Projection> qkv,
-                             std::unique_ptr<Projection> o)
-    : options_(options), qkv_(std::move(qkv)), o_(std::move(o)) {
+                             std::optional<QkNorm> norm, std::unique_ptr<Projection> o)
+    : options_(options), norm_(std::move(norm)), qkv_(std::move(qkv)), o_(std::move(o)) {
   const int64_t width = (options_.heads + 2 * options_.kv_heads) * options_.head_dim;
   NX_CHECK(qkv_->out_width() == width, "q, k, v have {} columns, {} heads need {}", qkv_->out_width(), options_.heads,
            width);
@@ -48,6 +48,10 @@ void SelfAttention::forward(const LayerContext& ctx, const Tensor& x, const Tens
   logsumexp_ = ctx.alloc_wide({ctx.batch, options_.heads, ctx.context});
   qkv_->forward(ctx, x, packed_);
   const Packed parts = unpack(packed_);
+  if (norm_) {
+    norm_->q.forward(ctx, parts.q, qkv_->out_width());
+    norm_->k.forward(ctx, parts.k, qkv_->out_width());
+  }
   rotate(ctx, parts, false);
   ctx.backend.run(ops::AttentionForward{.options = attention(ctx),
                                         .q = parts.q,
@@ -81,6 +85,10 @@ void SelfAttention::backward(const LayerContext& ctx, const Tensor& dy, const Te
                                            .dv = dparts.v,
                                            .lengths = ctx.lengths});
     rotate(ctx, dparts, true);
+    if (norm_) {
+      norm_->q.backward(ctx, dparts.q, qkv_->out_width());
+      norm_->k.backward(ctx, dparts.k, qkv_->out_width());
+    }
   }
   qkv_->backward(ctx, dpacked, dx);
 }

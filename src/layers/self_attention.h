@@ -1,10 +1,13 @@
 // Self-attention with optional rotary positions (Su et al. 2021) and grouped queries (Ainslie et al. 2023):
 //
-//   q, k, v = qkv(x), packed [rows, (H + 2 KV) * head_dim];  q, k rotated;  y = o(attention(q, k, v))
+//   q, k, v = qkv(x), packed [rows, (H + 2 KV) * head_dim];  q, k normalised where they have norms, then rotated;
+//   y = o(attention(q, k, v))
 #pragma once
 
 #include <memory>
+#include <optional>
 
+#include "layers/head_norm.h"
 #include "layers/projection.h"
 
 namespace nexus {
@@ -16,10 +19,15 @@ struct SelfAttentionOptions {
   AttentionMask mask = AttentionMask::kCausal;
 };
 
+struct QkNorm {
+  HeadNormLayer q, k;
+};
+
 class SelfAttention {
  public:
   // `qkv` has three groups of outputs H, KV, KV times head_dim.
-  SelfAttention(const SelfAttentionOptions& options, std::unique_ptr<Projection> qkv, std::unique_ptr<Projection> o);
+  SelfAttention(const SelfAttentionOptions& options, std::unique_ptr<Projection> qkv, std::optional<QkNorm> norm,
+                std::unique_ptr<Projection> o);
 
   void forward(const LayerContext& ctx, const Tensor& x, const Tensor& y);
   void backward(const LayerContext& ctx, const Tensor& dy, const Tensor& dx);
@@ -35,6 +43,7 @@ class SelfAttention {
   void rotate(const LayerContext& ctx, const Packed& packed, bool inverse) const;
 
   SelfAttentionOptions options_;
+  std::optional<QkNorm> norm_;
   std::unique_ptr<Projection> qkv_, o_;
   Tensor packed_, out_, logsumexp_;  // rotated q, k, v; [rows, H * head_dim]; wide [B, H, T]
 };

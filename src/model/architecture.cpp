@@ -1,15 +1,22 @@
 #include "model/architecture.h"
-#include "model/workload.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "layers/linear.h"
 #include "layers/mlp.h"
+#include "model/workload.h"
 
 namespace nexus {
 namespace {
 
 constexpr RowNorm kRmsNorm{RowNormKind::kRms, 1e-6};
+
+std::optional<QkNorm> qk_norm(const ModelConfig& config, const std::string& layer, ParamTable& table) {
+  if (config.word("qk_norm") == "none") return std::nullopt;
+  const HeadNormLayer q(table, layer + ".attn.q_norm.weight", config.heads, config.head_dim());
+  return QkNorm{q, HeadNormLayer(table, layer + ".attn.k_norm.weight", config.kv(), config.head_dim())};
+}
 
 }  // namespace
 
@@ -37,14 +44,20 @@ Block make_block(const ModelConfig& config, int64_t layer, ParamTable& table) {
   // The order of these lines is the order of the table.
   const RowNormLayer attention_norm = arch.branch_norm(config, name + ".attn_norm.weight", table);
   MadeProjection qkv = arch.qkv(config, name, table);
+  std::optional<QkNorm> norm = qk_norm(config, name, table);
   MadeProjection o = arch.o(config, name, table);
   const RowNormLayer mlp_norm = arch.branch_norm(config, name + ".mlp_norm.weight", table);
   MadeProjection mlp = arch.mlp(config, name, table);
-  return Block(attention_norm, SelfAttention(heads, std::move(qkv), std::move(o)), mlp_norm, std::move(mlp));
+  return Block(attention_norm, SelfAttention(heads, std::move(qkv), std::move(norm), std::move(o)), mlp_norm,
+               std::move(mlp));
 }
 
 RowNormLayer make_final_norm(const ModelConfig& config, ParamTable& table) {
   return architecture(config.arch).final_norm(config, table);
+}
+
+MatrixInit matrix_init(const ModelConfig& config) {
+  return {config.word("init") == "fan_in", config.layers};
 }
 
 std::vector<int64_t> qkv_outs(const ModelConfig& config) {
@@ -57,17 +70,19 @@ std::vector<std::string> qkv_prefixes(const std::string& layer) {
 }
 
 MadeProjection linear_qkv(const ModelConfig& config, const std::string& layer, ParamTable& table) {
-  return std::make_unique<Linear>(table, qkv_prefixes(layer), config.d, qkv_outs(config), Place::kQkv);
+  return std::make_unique<Linear>(table, qkv_prefixes(layer), config.d, qkv_outs(config), Place::kQkv,
+                                  matrix_init(config));
 }
 
 MadeProjection linear_o(const ModelConfig& config, const std::string& layer, ParamTable& table) {
   return std::make_unique<Linear>(table, std::vector<std::string>{layer + ".attn.o"}, config.d,
-                                  std::vector<int64_t>{config.d}, Place::kO);
+                                  std::vector<int64_t>{config.d}, Place::kO, matrix_init(config));
 }
 
 MadeProjection gated_mlp(const ModelConfig& config, const std::string& layer, ParamTable& table) {
   const GateKind gate = config.word("mlp") == "swiglu" ? GateKind::kSwiGlu : GateKind::kGelu;
-  return std::make_unique<Mlp>(table, layer + ".mlp", config.d, config.count("F"), gate, config.gelu);
+  return std::make_unique<Mlp>(table, layer + ".mlp", config.d, config.count("F"), gate, config.gelu,
+                               matrix_init(config));
 }
 
 ModelKey f_key() {

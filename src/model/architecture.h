@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "layers/matrix.h"
 #include "model/block.h"
 #include "model/model_config.h"
 
@@ -49,6 +50,7 @@ Block make_block(const ModelConfig& config, int64_t layer, ParamTable& table);
 RowNormLayer make_final_norm(const ModelConfig& config, ParamTable& table);
 
 // --- parts that several architectures are made of
+MatrixInit matrix_init(const ModelConfig& config);
 // Outputs of q, k and v.
 std::vector<int64_t> qkv_outs(const ModelConfig& config);
 std::vector<std::string> qkv_prefixes(const std::string& layer);

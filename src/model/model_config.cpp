@@ -63,7 +63,9 @@ enum class Shown { kAll, kCounts, kWords };
 std::string own_text(const ModelConfig& c, const std::vector<ModelKey>& keys, Shown shown) {
   std::string text;
   for (const ModelKey& key : keys) {
-    if (!has_key(c, key) || (shown != Shown::kAll && key.is_word() != (shown == Shown::kWords))) continue;
+    if (!has_key(c, key) || goes_without_saying(c, key) ||
+        (shown != Shown::kAll && key.is_word() != (shown == Shown::kWords)))
+      continue;
     text += fmt::format(" {} {}", key.name, key.is_word() ? c.word(key.name) : fmt::format("{}", c.count(key.name)));
   }
   return text;
@@ -75,8 +77,28 @@ bool has_key(const ModelConfig& config, const ModelKey& key) {
   return key.only_with.word.empty() || config.word(key.only_with.word) == key.only_with.value;
 }
 
+bool goes_without_saying(const ModelConfig& config, const ModelKey& key) {
+  return key.late && config.word(key.name) == key.preset;
+}
+
+const std::vector<ModelKey>& common_keys() {
+  static const std::vector<ModelKey> keys = {
+      {.name = "init",
+       .comment = "deviations at birth: published (0.02), or fan_in (1/sqrt(inputs), ends of branches / sqrt(2 L))",
+       .preset = "published",
+       .choices = {"published", "fan_in"},
+       .late = true},
+      {.name = "qk_norm",
+       .comment = "norm of the heads of q and k before they rotate: none or rms",
+       .preset = "none",
+       .choices = {"none", "rms"},
+       .late = true}};
+  return keys;
+}
+
 std::vector<const ModelKey*> ModelConfig::keys() const {
   std::vector<const ModelKey*> all;
+  for (const ModelKey& key : common_keys()) all.push_back(&key);
   for (const ModelKey& key : architecture(arch).keys()) all.push_back(&key);
   for (const ModelKey& key : nexus::workload(workload).keys()) all.push_back(&key);
   return all;
@@ -151,11 +173,11 @@ void ModelConfig::check_tensor_parallel(int tp) const {
 // A workload's counts stand among the shape, its words among the details.
 std::string describe(const ModelConfig& c) {
   const std::vector<ModelKey>& of_workload = workload(c.workload).keys();
-  return fmt::format("arch {}{} D {} L {} H {} kv_heads {}{}{} gelu {}{} rope_theta {} rotary_share {}", c.arch,
+  return fmt::format("arch {}{} D {} L {} H {} kv_heads {}{}{} gelu {}{} rope_theta {} rotary_share {}{}", c.arch,
                      c.workload == kDefaultWorkload ? "" : " workload " + c.workload, c.d, c.layers, c.heads, c.kv(),
                      own_text(c, of_workload, Shown::kCounts), own_text(c, architecture(c.arch).keys(), Shown::kAll),
                      c.gelu == GeluKind::kErf ? "erf" : "tanh", own_text(c, of_workload, Shown::kWords), c.rope_theta,
-                     c.rotary_share);
+                     c.rotary_share, own_text(c, common_keys(), Shown::kAll));
 }
 
 }  // namespace nexus

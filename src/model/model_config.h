@@ -30,7 +30,7 @@ struct ModelConfig {
   double rope_theta = 10000.0;
   double rotary_share = 1.0;  // share of the head that rotates
 
-  // What only the architecture or the workload has (ModelKey), where it is not the preset. A count of 0 whose preset is
+  // What is known by name (ModelKey), where it is not the preset. A count of 0 whose preset is
   // another key's value at birth is not given.
   std::map<std::string, int64_t> counts;
   std::map<std::string, std::string> words;
@@ -39,7 +39,7 @@ struct ModelConfig {
   int64_t count(const std::string& key) const;
   std::string word(const std::string& key) const;
   bool flag(const std::string& key) const { return word(key) == "true"; }
-  // The architecture's keys, then the workload's; `has_key` says which of them this model has.
+  // Those of every model, the architecture's, then the workload's; `has_key` says which of them this model has.
   std::vector<const ModelKey*> keys() const;
   const ModelKey* find_key(const std::string& name) const;  // null: neither has it
   int64_t head_dim() const { return d / heads; }
@@ -57,8 +57,13 @@ struct ModelConfig {
   bool operator==(const ModelConfig&) const = default;
 };
 
+// Keys of every model that are known by name; choices that only a block reads.
+const std::vector<ModelKey>& common_keys();
+
 // Whether a model of this configuration, whose architecture or workload has the key, has it.
 bool has_key(const ModelConfig& config, const ModelKey& key);
+// Whether it goes without saying: a late key at its preset.
+bool goes_without_saying(const ModelConfig& config, const ModelKey& key);
 
 // One line of key value pairs for people: "arch nexusformer D 768 ...".
 std::string describe(const ModelConfig& config);

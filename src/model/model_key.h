@@ -1,5 +1,6 @@
-// A key that only some architectures or workloads have: model.NAME of a campaign file, NAME of the model in a
-// checkpoint's state, and grow.NAME if it grows. A count, or a word among `choices`; true and false are a flag.
+// A key by name: of all models, or only of some architectures or workloads: model.NAME of a campaign file, NAME of the
+// model in a checkpoint's state, and grow.NAME if it grows. A count, or a word among `choices`; true and false are a
+// flag.
 #pragma once
 
 #include <string>
@@ -25,6 +26,8 @@ struct ModelKey {
   bool cut = false;           // tensor-parallel ranks have a part each: it must divide by their number
   bool cut_unevenly = false;  // the same, of sizes that may differ by one
   Growth growth{};            // without a comment the key does not grow
+  // Came when there were models without it, which have the preset: told only where it is another value.
+  bool late = false;
 
   bool is_word() const { return !choices.empty(); }
   bool is_flag() const { return choices == std::vector<std::string>{"true", "false"}; }

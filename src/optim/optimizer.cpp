@@ -62,8 +62,9 @@ std::vector<GenerationBlock> generation_blocks(const ParamSpec& spec, const std:
   return blocks;
 }
 
-Optimizer::Optimizer(const AdamW& op, double weight_decay, std::vector<Generation> generations)
-    : op_(op), weight_decay_(weight_decay), generations_(std::move(generations)) {
+Optimizer::Optimizer(const AdamW& op, double weight_decay, std::vector<Generation> generations,
+                     std::map<std::string, double> rate_scales)
+    : op_(op), weight_decay_(weight_decay), rate_scales_(std::move(rate_scales)), generations_(std::move(generations)) {
   NX_CHECK(!generations_.empty());
 }
 
@@ -72,13 +73,15 @@ std::vector<UpdateBlock> Optimizer::update_blocks(const ParamTable& table, doubl
   std::vector<UpdateBlock> blocks;
   for (const ParamPiece& piece : state_pieces(table)) {
     const ParamSpec& spec = table[piece.param];
+    const auto found = rate_scales_.find(role_of(spec));
+    const double rate_scale = found == rate_scales_.end() ? 1 : found->second;
     for (const GenerationBlock& block : generation_blocks(spec, generations_)) {
       const Box box = intersection(piece.box, block.box);
       if (box.count() == 0) continue;
       const auto g = static_cast<size_t>(block.generation);
       const bool newest = g > 0 && g + 1 == generations_.size();
       UpdateBlock update = place(piece, box);
-      update.learning_rate = newest ? newest_learning_rate : learning_rate;
+      update.learning_rate = rate_scale * (newest ? newest_learning_rate : learning_rate);
       update.weight_decay = spec.decay ? weight_decay_ : 0.0;
       update.step1 = generations_[g].updates1 + 1;
       update.step2 = generations_[g].updates2 + 1;

@@ -30,8 +30,10 @@ std::vector<GenerationBlock> generation_blocks(const ParamSpec& spec, const std:
 
 class Optimizer {
  public:
-  // `generations` is never empty: generation 0 is the model's birth.
-  Optimizer(const AdamW& op, double weight_decay, std::vector<Generation> generations);
+  // `generations` is never empty: generation 0 is the model's birth. `rate_scales`: a factor on the learning rate of
+  // tensors by their role (role_of), and so on their decay.
+  Optimizer(const AdamW& op, double weight_decay, std::vector<Generation> generations,
+            std::map<std::string, double> rate_scales = {});
 
   // One update of what this rank keeps optimizer state of. `grad_sum_squares` is as Backend::adamw takes it. The newest
   // generation uses `newest_learning_rate` if there has been a growth; everything else `learning_rate`. With ZeRO-1,
@@ -47,6 +49,7 @@ class Optimizer {
  private:
   AdamW op_;
   double weight_decay_;
+  std::map<std::string, double> rate_scales_;
   std::vector<Generation> generations_;
 };
 

@@ -14,6 +14,12 @@ Shape ParamSpec::local_shape() const {
   return axes.size() == 2 ? Shape{local.rows, local.columns} : Shape{local.rows};
 }
 
+std::string role_of(const ParamSpec& spec) {
+  if (spec.part == ModelPart::kInput) return "input";
+  if (spec.part == ModelPart::kOutput) return "output";
+  return spec.axes.size() == 1 ? "norm" : spec.name.substr(spec.name.rfind('.') + 1);
+}
+
 Box local_box(const ParamSpec& spec, int tp_rank, int tp_size) {
   Box box = spec.whole();
   if (!spec.sharded()) return box;

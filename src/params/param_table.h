@@ -103,6 +103,10 @@ class ParamTable {
   int64_t bucket_begin_ = 0, flat_end_ = 0;  // of the open bucket
 };
 
+// What a tensor is to its model: "input" or "output" by its part; of a block "norm" for a vector, and for a matrix what
+// its layer calls it ("w_a", "value", "weight").
+std::string role_of(const ParamSpec& spec);
+
 // What `tp_rank` of `tp_size` ranks holds of a tensor: an even cut of the shard axis, up to one entry.
 Box local_box(const ParamSpec& spec, int tp_rank, int tp_size);
 

@@ -1,10 +1,15 @@
 #include "spec/rules.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <set>
 
 #include "core/error.h"
 #include "core/run_folder.h"
+#include "core/units.h"
 #include "model/architecture.h"
+#include "model/model.h"
 #include "model/workload.h"
 #include "spec/batch_layout.h"
 
@@ -22,6 +27,7 @@ class Rules {
   std::vector<Advice> check() {
     check_names(spec_);
     check_model(spec_.model, "model");
+    check_rate_scales();
     spec_.check_sequence_cut(spec_.parallel.tp);
     make_batch_layout(spec_.batch, spec_.data.context, 0, std::max(spec_.parallel.dp, 1));
     ModelConfig model = spec_.model;
@@ -54,6 +60,21 @@ class Rules {
     }
     for (const auto& [key, text] : architecture(model.arch).advice(model))
       if (advised_.insert(text).second) advice_.push_back({fmt::format("{}.{}", section, key), text});
+  }
+
+  // A factor for what the model does not have would do nothing.
+  void check_rate_scales() const {
+    if (spec_.optimizer.lr_scale.empty()) return;
+    std::vector<std::string> roles;
+    const Model model(spec_.model);
+    for (const ParamSpec& param : model.table())
+      if (std::ranges::find(roles, role_of(param)) == roles.end()) roles.push_back(role_of(param));
+    for (const auto& [role, factor] : spec_.optimizer.lr_scale) {
+      if (std::ranges::find(roles, role) != roles.end()) continue;
+      const std::string near = nearest(role, roles);
+      fail("optimizer.lr_scale." + role, fmt::format("this model has no '{}'", role),
+           near.empty() ? fmt::format("use {}", fmt::join(roles, ", ")) : "did you mean " + near + "?");
+    }
   }
 
   // Span::steps caps at the stage's length, so the comparison is made here.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,7 +20,8 @@ struct BatchSpec {
 struct OptimizerSpec {
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
   double weight_decay = 0.1;
-  double clip = 1.0;  // maximum global gradient norm; 0 is no clipping
+  double clip = 1.0;                       // maximum global gradient norm; 0 is no clipping
+  std::map<std::string, double> lr_scale;  // factors on the rate, by role (params/param_table.h); 1 where none is given
 };
 
 struct ParallelSpec {

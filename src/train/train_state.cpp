@@ -81,6 +81,7 @@ json to_json(const ModelConfig& config) {
   for (const auto& [key, value] : config.counts) document[key] = value;
   for (const auto& [key, value] : config.words) {
     const ModelKey* own = config.find_key(key);
+    if (own != nullptr && goes_without_saying(config, *own)) continue;
     document[key] = own != nullptr && own->is_flag() ? json(value == "true") : json(value);
   }
   if (config.workload != kDefaultWorkload) document["workload"] = config.workload;
@@ -102,7 +103,7 @@ ModelConfig model_config_from_json(const json& document, const std::string& wher
     document.at("rope_theta").get_to(config.rope_theta);
     document.at("rotary_share").get_to(config.rotary_share);
     for (const ModelKey* key : config.keys()) {
-      if (!has_key(config, *key)) continue;
+      if (!has_key(config, *key) || (key->late && !document.contains(key->name))) continue;
       const json& value = document.at(key->name);
       if (key->is_flag())
         config.words[key->name] = value.get<bool>() ? "true" : "false";

@@ -34,7 +34,8 @@ StageTrainer::StageTrainer(RunContext& run, const TrainerOptions& options, const
       layout_(make_batch_layout(options.batch, options.context, run.grid.dp_rank(), run.grid.dp_size())),
       runner_(run.backend, run.grid, model, params, layout_, options.safety,
               {options.precision.recompute, options.precision.deterministic, run.data.valid != nullptr}),
-      optimizer_(adamw_of(options.optimizer), options.optimizer.weight_decay, state.generations),
+      optimizer_(adamw_of(options.optimizer), options.optimizer.weight_decay, state.generations,
+                 options.optimizer.lr_scale),
       flops_per_token_(
           training_flops_per_token(state.model, options.context, flops_definition(options.account.flops_def))),
       // The last fsync may write most of the bytes in one long silence.

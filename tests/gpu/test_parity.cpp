@@ -207,6 +207,22 @@ TEST_P(Parity, RowNorm) {
   }
 }
 
+TEST_P(Parity, HeadNorm) {
+  for (const auto& [op, tokens] : std::vector<std::pair<HeadNorm, int64_t>>{
+           {{12, 64, 2304}, 4096}, {{4, 128, 1536}, 1501}, {{3, 20, 77}, 300}, {{1, 256, 256}, 33}}) {
+    expect_parity(named("head norm", {tokens, op.heads, op.head_dim}), [&, op = op, tokens = tokens](Side& side) {
+      const int64_t width = op.heads * op.head_dim;
+      const Tensor weight = side.input({width}), kept = side.output("kept", {tokens, width});
+      const Tensor stats = side.wide_output("stats", {tokens, op.heads});
+      side.backend.run(ops::HeadNormForward{
+          op, side.updated("x", side.dtype(), {tokens, op.ld}, bound_of(side.dtype())), weight, kept, stats});
+      const Tensor dx = side.updated("dx", side.dtype(), {tokens, op.ld}, bound_of(side.dtype()));
+      const Tensor dweight = side.updated("dweight", side.wide(), {width}, kF32);
+      side.backend.run(ops::HeadNormBackward{op, dx, kept, weight, stats, dweight});
+    });
+  }
+}
+
 TEST_P(Parity, Rope) {
   for (const Rope& op : {Rope{4096, 4, 64, 64, 272, 10000.0f}, Rope{1000, 3, 128, 96, 384, 500000.0f},
                          Rope{77, 2, 20, 10, 43, 10000.0f}}) {

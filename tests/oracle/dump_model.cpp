@@ -45,6 +45,7 @@ nlohmann::json json_of(const ModelConfig& c) {
           {"H", c.heads},
           {"kv_heads", c.kv()},
           {"norm", c.word("norm")},
+          {"qk_norm", c.word("qk_norm")},
           {"gelu", c.gelu == GeluKind::kErf ? "erf" : "tanh"},
           {"mlp", c.word("mlp")},
           {"tie", c.flag("tie")},

@@ -84,6 +84,12 @@ class Model:
         batch, context, _ = x.shape
         return x.reshape(batch, context, count, self.head_dim).transpose(0, 2, 1, 3)
 
+    def head_norm(self, x, name):
+        """RMS norm of every head of [B, count, T, head_dim], with weights of its own."""
+        if self.c["qk_norm"] == "none":
+            return x
+        return rms_norm(x, self.w[f"{name}_norm.weight"].reshape(x.shape[1], 1, self.head_dim))
+
     def rotate(self, x):
         rotary = int(self.head_dim * self.c["rotary_share"])
         half = rotary // 2
@@ -96,8 +102,8 @@ class Model:
     def attention(self, x, name):
         batch, context, _ = x.shape
         count, kv = self.c["H"], self.c["kv_heads"]
-        q = self.rotate(self.heads(self.qkv(x, f"{name}.q"), count))
-        k = self.rotate(self.heads(self.qkv(x, f"{name}.k"), kv))
+        q = self.rotate(self.head_norm(self.heads(self.qkv(x, f"{name}.q"), count), f"{name}.q"))
+        k = self.rotate(self.head_norm(self.heads(self.qkv(x, f"{name}.k"), kv), f"{name}.k"))
         v = self.heads(self.qkv(x, f"{name}.v"), kv)
         group = np.arange(count) // (count // kv)  # the kv head of each head
         scores = q @ k[:, group].transpose(0, 1, 3, 2) * (1.0 / math.sqrt(self.head_dim))

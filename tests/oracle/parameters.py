@@ -43,6 +43,15 @@ def branch(c, prefix, kind, out):
     return [*(Tensor(f"{prefix}.{name}", (c["F"], c["D"])) for name in inputs), Tensor(f"{prefix}.w_down", (c["D"], c["F"]))]
 
 
+def by_fan_in(tensor, c):
+    """1 / sqrt(inputs), and for the last matrix of a residual branch 1 / sqrt(2 L) of that."""
+    place, kind = tensor.name.split(".")[-2:]
+    inputs = tensor.shape[0] if kind == "value" else tensor.shape[1]
+    ends = place in ("o", "mlp") and kind in ("w_d", "weight", "w_down", "value")
+    tensor.std = 1.0 / math.sqrt(inputs) / (math.sqrt(2.0 * c["L"]) if ends else 1.0)
+    return tensor
+
+
 def norm(name, c):
     return Tensor(name, (c["D"],), std=None, widths=(None,), decays=False)
 
@@ -53,11 +62,16 @@ def table(c):
     tensors = [Tensor("embed.weight", (c["V"], c["D"]))]
     for i in range(c["L"]):
         layer = f"layers.{i}"
+        if c["qk_norm"] == "rms":
+            tensors += [Tensor(f"{layer}.attn.{name}_norm.weight", (width,), std=None, widths=(None,), decays=False)
+                        for name, width in (("q", c["D"]), ("k", kv))]
         if c["arch"] != "tokenformer":
             tensors += [norm(f"{layer}.attn_norm.weight", c), norm(f"{layer}.mlp_norm.weight", c)]
         for name, out in (("q", c["D"]), ("k", kv), ("v", kv)):
             tensors += branch(c, f"{layer}.attn.{name}", "qkv", out)
         tensors += branch(c, f"{layer}.attn.o", "o", c["D"]) + branch(c, f"{layer}.mlp", "mlp", c["D"])
+    if c["init"] == "fan_in":
+        tensors = [by_fan_in(t, c) if t.name.startswith("layers.") and len(t.shape) == 2 else t for t in tensors]
     tensors.append(norm("norm.weight", c))
     if not c["tie"]:
         tensors.append(Tensor("head.weight", (c["V"], c["D"])))

@@ -57,6 +57,12 @@ inline std::vector<NamedModel> tiny_models() {
       {"TransformerSwiGlu", transformer},
       {"TransformerGeluTied",
        with(transformer, [](C& c) { c.words["mlp"] = "gelu", c.words["tie"] = "true", c.kv_heads = 1; })},
+      {"NexusFullFanInQkNorm", with(nexus, [](C& c) { c.words["init"] = "fan_in", c.words["qk_norm"] = "rms"; })},
+      {"NexusQkvFanIn", with(nexus, [](C& c) { c.words["variant"] = "qkv", c.words["init"] = "fan_in"; })},
+      {"TokenformerFanInQkNorm",
+       with(tokenformer, [](C& c) { c.words["init"] = "fan_in", c.words["qk_norm"] = "rms"; })},
+      {"TransformerFanInQkNormOneKvHead",
+       with(transformer, [](C& c) { c.words["init"] = "fan_in", c.words["qk_norm"] = "rms", c.kv_heads = 1; })},
   };
 }
 

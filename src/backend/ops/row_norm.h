@@ -1,4 +1,4 @@
-// Norms of the residual stream.
+// Norms of the residual stream and of attention's heads.
 #pragma once
 
 #include "backend/ops/operation.h"
@@ -11,6 +11,13 @@ enum class RowNormKind { kRms, kLayer };
 // undefined.
 struct RowNorm {
   RowNormKind kind = RowNormKind::kRms;
+  double eps = 1e-6;
+};
+
+// RMS norm of every head of q or k (Henry et al. 2020).
+struct HeadNorm {
+  int64_t heads = 0, head_dim = 0;
+  int64_t ld = 0;  // elements between tokens
   double eps = 1e-6;
 };
 
@@ -52,6 +59,47 @@ struct NormBackward {
   Cost cost() const { return {.family = "norm", .bytes = bytes_of(dy, x, weight, stats, dx, dx, dweight, dweight)}; }
 };
 
-using RowNorms = List<AddNormForward, NormBackward>;
+// In place, for every head h of every token: x_h = weight_h * x_h / sqrt(mean(x_h^2) + eps). `x` names q or k inside
+// packed rows, weight is [heads * head_dim]. What the backward pass needs: kept [tokens, heads * head_dim] gets x as it
+// was, stats, wide [tokens, heads], 1 / deviation; both or neither are defined.
+struct HeadNormForward {
+  HeadNorm options;
+  Tensor x, weight, kept, stats;
+
+  void check() const {
+    check_float(x);
+    const int64_t tokens = x.shape[0], width = options.heads * options.head_dim;
+    NX_CHECK(options.heads > 0 && options.head_dim > 0, "{} heads of {}", options.heads, options.head_dim);
+    check_packed(x, x.dtype, tokens, width, options.ld);
+    check_is(weight, x.dtype, {width});
+    NX_CHECK(kept.defined() == stats.defined(), "one of two");
+    if (!kept.defined()) return;
+    check_is(kept, x.dtype, {tokens, width});
+    check_wide(stats, x.dtype, {tokens, options.heads});
+  }
+  Cost cost() const {
+    const double elements = static_cast<double>(x.shape[0] * options.heads * options.head_dim);
+    return {.family = "norm",
+            .bytes = 2 * elements * static_cast<double>(size_of(x.dtype)) + bytes_of(weight, kept, stats)};
+  }
+};
+
+// dx, inside packed rows, is the gradient of the norm's output on entry and of its input on return; dweight, wide, +=
+// its gradient. x is what the forward pass kept.
+struct HeadNormBackward {
+  HeadNorm options;
+  Tensor dx, x, weight, stats, dweight;
+
+  void check() const {
+    HeadNormForward{options, dx, weight, x, stats}.check();
+    NX_CHECK(x.defined(), "the forward pass kept nothing");
+    check_wide(dweight, x.dtype, weight.shape);
+  }
+  Cost cost() const {
+    return {.family = "norm", .bytes = 2 * bytes_of(x) + bytes_of(x, weight, stats, dweight, dweight)};
+  }
+};
+
+using RowNorms = List<AddNormForward, NormBackward, HeadNormForward, HeadNormBackward>;
 
 }  // namespace nexus::ops

@@ -11,7 +11,7 @@ const Width kM = "M", kA = "A";
 
 NexusRankOptions options_of(const ModelConfig& c, Place place, std::vector<int64_t> outs) {
   const NormKind norm = c.word("norm") == "l2" ? NormKind::kL2 : NormKind::kNone;
-  return {c.d, c.width(kM), kM, c.width(kA), kA, std::move(outs), norm, c.gelu, place};
+  return {c.d, c.width(kM), kM, c.width(kA), kA, std::move(outs), norm, c.gelu, place, matrix_init(c)};
 }
 
 class Nexusformer final : public Architecture {

@@ -11,9 +11,14 @@ namespace {
 constexpr RowNorm kLayerNorm{RowNormKind::kLayer, 1e-5};  // the epsilon of the released code
 
 PattentionOptions options_of(const ModelConfig& c, Place place, const std::string& kind, std::vector<int64_t> outs) {
-  const double value_std = 2.0 / static_cast<double>(c.layers) / std::sqrt(static_cast<double>(c.d));
+  const MatrixInit init = matrix_init(c);
   const Width tokens = "n_" + kind;
-  return {c.d, c.width(tokens), tokens, c.count("scale_" + kind), std::move(outs), c.gelu, value_std, place};
+  const int64_t n = c.width(tokens);
+  // Keys read x; values read n activations. The released code has a rule of its own for values.
+  const double released = 2.0 / static_cast<double>(c.layers) / std::sqrt(static_cast<double>(c.d));
+  const double fan_in = place == Place::kQkv ? init.std(n) : init.branch_end_std(n);
+  const double value_std = init.fan_in ? fan_in : released;
+  return {c.d, n, tokens, c.count("scale_" + kind), std::move(outs), c.gelu, init.std(c.d), value_std, place};
 }
 
 ModelKey tokens_key(const std::string& kind, const std::string& of, const std::string& example,

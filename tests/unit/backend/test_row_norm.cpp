@@ -119,5 +119,125 @@ TEST(RowNorm, GradientOfTheWeightIsTheSameEveryTime) {
   });
 }
 
+// Heads inside packed rows, beside `ld - heads * head_dim` elements of somebody else; 300 tokens are more than one
+// chunk.
+struct HeadNormCase {
+  HeadNorm op;
+  int64_t tokens;
+};
+const std::vector<HeadNormCase> kHeadNormCases = {
+    {{1, 1, 1, 0.5}, 1}, {{3, 4, 20}, 7}, {{2, 64, 192}, 300}, {{5, 19, 95}, 130}, {{1, 128, 300}, 40}};
+
+// Every head is a row of its own; the weight of a head is every tokens-th row's.
+struct Heads {
+  Values x, weight;
+
+  Heads(const HeadNormCase& c, const Values& packed, const Values& of_heads) {
+    for (int64_t token = 0; token < c.tokens; ++token)
+      for (int64_t j = 0; j < c.op.heads * c.op.head_dim; ++j)
+        x.push_back(packed[static_cast<size_t>(token * c.op.ld + j)]);
+    weight = of_heads;
+  }
+  Values head(const HeadNormCase& c, const Values& rows, int64_t h) const {
+    return columns(rows, c.op.heads * c.op.head_dim, h * c.op.head_dim, (h + 1) * c.op.head_dim);
+  }
+};
+
+class HeadNormTest : public EveryType {};
+
+TEST_P(HeadNormTest, IsTheRmsNormOfEveryHeadAndTouchesNothingElse) {
+  for (const HeadNormCase& c : kHeadNormCases) {
+    const int64_t width = c.op.heads * c.op.head_dim;
+    SCOPED_TRACE(::testing::Message() << c.tokens << " tokens, " << c.op.heads << " heads of " << c.op.head_dim);
+    const Values before = random(c.tokens * c.op.ld), weight = random(width);
+    const TestTensor gain(device(), dtype(), {width}, weight);
+    const Heads heads(c, before, weight);
+    Values expected = before;
+    for (int64_t h = 0; h < c.op.heads; ++h) {
+      const Values of_head(weight.begin() + h * c.op.head_dim, weight.begin() + (h + 1) * c.op.head_dim);
+      const Values y = reference::row_norm({RowNormKind::kRms, c.op.eps}, heads.head(c, heads.x, h), of_head, c.tokens,
+                                           c.op.head_dim)
+                           .y;
+      set_columns(expected, c.op.ld, h * c.op.head_dim, (h + 1) * c.op.head_dim, y);
+    }
+    TestTensor x(device(), dtype(), {c.tokens, c.op.ld}, before), kept(device(), dtype(), {c.tokens, width}),
+        stats(device(), wide(), {c.tokens, c.op.heads});
+    device().run(ops::HeadNormForward{c.op, x, gain, kept, stats});
+    expect_close(x.values(), expected, relative(), sum_error(c.op.head_dim), "normalised");
+    expect_close(kept.values(), heads.x, 0, 0, "kept");
+    TestTensor alone(device(), dtype(), {c.tokens, c.op.ld}, before);
+    device().run(ops::HeadNormForward{c.op, alone, gain, Tensor(), Tensor()});
+    EXPECT_EQ(alone.raw(), x.raw());
+  }
+}
+
+TEST_P(HeadNormTest, BackwardReplacesTheGradientAndAddsToTheWeights) {
+  for (const HeadNormCase& c : kHeadNormCases) {
+    const int64_t width = c.op.heads * c.op.head_dim;
+    SCOPED_TRACE(::testing::Message() << c.tokens << " tokens, " << c.op.heads << " heads of " << c.op.head_dim);
+    const Values before = random(c.tokens * c.op.ld), weight = random(width), dy = random(c.tokens * c.op.ld);
+    const Values dweight_before = random_values(width);
+    const TestTensor gain(device(), dtype(), {width}, weight);
+    const Heads heads(c, before, weight), gradients(c, dy, weight);
+    Values expected = dy, dweight_expected = dweight_before;
+    for (int64_t h = 0; h < c.op.heads; ++h) {
+      const int64_t begin = h * c.op.head_dim, end = begin + c.op.head_dim;
+      const auto slope = reference::row_norm_backward(
+          {RowNormKind::kRms, c.op.eps}, gradients.head(c, gradients.x, h), heads.head(c, heads.x, h),
+          Values(weight.begin() + begin, weight.begin() + end), c.tokens, c.op.head_dim);
+      set_columns(expected, c.op.ld, begin, end, slope.dx);
+      for (int64_t j = begin; j < end; ++j)
+        dweight_expected[static_cast<size_t>(j)] += slope.dweight[static_cast<size_t>(j - begin)];
+    }
+    TestTensor x(device(), dtype(), {c.tokens, c.op.ld}, before), kept(device(), dtype(), {c.tokens, width}),
+        stats(device(), wide(), {c.tokens, c.op.heads});
+    device().run(ops::HeadNormForward{c.op, x, gain, kept, stats});
+    TestTensor dx(device(), dtype(), {c.tokens, c.op.ld}, dy), dweight(device(), wide(), {width}, dweight_before);
+    device().run(ops::HeadNormBackward{c.op, dx, kept, gain, stats, dweight});
+    // As for rows: terms reach 1 / deviation * |w| * |dy|.
+    expect_close(dx.values(), expected, relative(), 30 * sum_error(c.op.head_dim), "dx");
+    expect_close(dweight.values(), dweight_expected, wide_relative(), 30 * sum_error(c.tokens), "dweight");
+  }
+}
+
+NX_FOR_EVERY_TYPE(HeadNormTest);
+
+TEST(HeadNorm, BackwardIsTheSlopeOfForward) {
+  NX_NEEDS_F64();
+  const HeadNorm op{2, 5, 13, 1e-3};
+  constexpr int64_t kTokens = 3;
+  const Values x = random_values(kTokens * op.ld), weight = random_values(10), dy = random_values(kTokens * op.ld);
+  TestTensor kept(device(), DType::kF64, {kTokens, 10}), stats(device(), DType::kF64, {kTokens, 2});
+  const auto loss = [&](const Values& input, const Values& gain) {
+    TestTensor packed(device(), DType::kF64, {kTokens, op.ld}, input);
+    device().run(ops::HeadNormForward{op, packed, TestTensor(device(), DType::kF64, {10}, gain), kept, stats});
+    return dot(packed.values(), dy);
+  };
+  loss(x, weight);
+  TestTensor dx(device(), DType::kF64, {kTokens, op.ld}, dy), dweight(device(), DType::kF64, {10}, Values(10, 0.0));
+  device().run(ops::HeadNormBackward{op, dx, kept, TestTensor(device(), DType::kF64, {10}, weight), stats, dweight});
+  expect_gradient(
+      dx.values(), x, [&](const Values& input) { return loss(input, weight); }, "dx");
+  expect_gradient(
+      dweight.values(), weight, [&](const Values& gain) { return loss(x, gain); }, "dweight");
+}
+
+TEST(HeadNorm, GradientOfTheWeightIsTheSameEveryTime) {
+  const HeadNorm op{3, 64, 200};
+  constexpr int64_t kTokens = 1000;
+  TestTensor x(device(), DType::kF32, {kTokens, op.ld}, random_values(kTokens * op.ld));
+  const TestTensor weight(device(), DType::kF32, {192}, random_values(192));
+  const Values dy = random_values(kTokens * op.ld);
+  TestTensor kept(device(), DType::kF32, {kTokens, 192}), stats(device(), DType::kF32, {kTokens, 3});
+  device().run(ops::HeadNormForward{op, x, weight, kept, stats});
+  std::vector<char> first;
+  for_every_sharing_of_work([&](Backend& backend, const std::string& what) {
+    TestTensor dx(backend, DType::kF32, {kTokens, op.ld}, dy), dweight(backend, DType::kF32, {192}, Values(192, 0.0));
+    backend.run(ops::HeadNormBackward{op, dx, kept, weight, stats, dweight});
+    if (first.empty()) first = dweight.raw();
+    EXPECT_EQ(dweight.raw(), first) << what;
+  });
+}
+
 }  // namespace
 }  // namespace nexus::test

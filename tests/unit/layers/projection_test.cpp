@@ -92,14 +92,14 @@ TEST(NexusRank, IsSilentInChannelsWhoseRowsAreZero) {
 
 TEST(Linear, OfThreeGroupsHasExactGradients) {
   ParamTable table;
-  Linear layer(table, kQkv, kD, {8, 4, 4}, Place::kQkv);
+  Linear layer(table, kQkv, kD, {8, 4, 4}, Place::kQkv, MatrixInit{});
   LayerRig rig(table, 2, 5);
   check_layer(rig, layer, kD, 16);
 }
 
 void check_mlp(GateKind gate, GeluKind gelu) {
   ParamTable table;
-  Mlp layer(table, "mlp", kD, 11, gate, gelu);
+  Mlp layer(table, "mlp", kD, 11, gate, gelu, MatrixInit{});
   LayerRig rig(table, 2, 5);
   check_layer(rig, layer, kD, kD);
 }

@@ -12,17 +12,23 @@ namespace {
 
 using testing::LayerRig;
 
-SelfAttention make_attention(ParamTable& table, const SelfAttentionOptions& options, int64_t d) {
+SelfAttention make_attention(ParamTable& table, const SelfAttentionOptions& options, int64_t d,
+                             bool normalise = false) {
   const int64_t q = options.heads * options.head_dim, kv = options.kv_heads * options.head_dim;
   auto qkv = std::make_unique<Linear>(table, std::vector<std::string>{"q", "k", "v"}, d,
-                                      std::vector<int64_t>{q, kv, kv}, Place::kQkv);
-  auto o = std::make_unique<Linear>(table, std::vector<std::string>{"o"}, q, std::vector<int64_t>{d}, Place::kO);
-  return SelfAttention(options, std::move(qkv), std::move(o));
+                                      std::vector<int64_t>{q, kv, kv}, Place::kQkv, MatrixInit{});
+  std::optional<QkNorm> norm;
+  if (normalise)
+    norm = QkNorm{HeadNormLayer(table, "q_norm", options.heads, options.head_dim),
+                  HeadNormLayer(table, "k_norm", options.kv_heads, options.head_dim)};
+  auto o = std::make_unique<Linear>(table, std::vector<std::string>{"o"}, q, std::vector<int64_t>{d}, Place::kO,
+                                    MatrixInit{});
+  return SelfAttention(options, std::move(qkv), std::move(norm), std::move(o));
 }
 
-void check_attention(const SelfAttentionOptions& options) {
+void check_attention(const SelfAttentionOptions& options, bool normalise = false) {
   ParamTable table;
-  SelfAttention layer = make_attention(table, options, 6);
+  SelfAttention layer = make_attention(table, options, 6, normalise);
   LayerRig rig(table, 2, 5);
   testing::check_layer(rig, layer, 6, 6);
 }
@@ -38,6 +44,27 @@ TEST(SelfAttention, WithOneKvHeadHasExactGradients) {
 }
 TEST(SelfAttention, WithPartlyRotatedHeadsHasExactGradients) {
   check_attention({2, 2, 8, 2});
+}
+TEST(SelfAttention, WithNormalisedQueriesAndKeysHasExactGradients) {
+  check_attention({2, 2, 4, 4}, true);
+  check_attention({4, 2, 6, 2}, true);
+}
+
+TEST(SelfAttention, WithNormalisedQueriesAndKeysDoesNotSeeTheirLengths) {
+  ParamTable table;
+  SelfAttention layer = make_attention(table, {2, 1, 4, 4}, 6, true);
+  LayerRig rig(table, 1, 6);
+  testing::HostTensor x = testing::random_tensor("x", {6, 6});
+  testing::HostTensor y = testing::nan_tensor({6, 6});
+  layer.forward(rig.context(), x.view(), y.view());
+  const std::vector<double> before = y.values();
+  for (const char* name : {"q.weight", "k.weight"}) {
+    const Tensor weight = rig.context().params.weight(table.find(name));
+    for (int64_t i = 0; i < weight.count(); ++i) weight.as<double>()[i] *= 100;
+  }
+  layer.forward(rig.context(), x.view(), y.view());
+  // The norm's epsilon, 1e-6, is seen beside mean squares of about 2e-3 and ten thousand times that.
+  for (size_t i = 0; i < before.size(); ++i) EXPECT_NEAR(y.values()[i], before[i], 1e-3 * std::abs(before[i]) + 1e-6);
 }
 
 TEST(SelfAttention, DoesNotLookAhead) {
@@ -70,8 +97,8 @@ TEST(SelfAttention, RefusesAProjectionOfTheWrongWidth) {
   ParamTable table;
   EXPECT_THROW(SelfAttention({2, 2, 4, 4},
                              std::make_unique<Linear>(table, std::vector<std::string>{"q"}, 6, std::vector<int64_t>{8},
-                                                      Place::kQkv),
-                             nullptr),
+                                                      Place::kQkv, MatrixInit{}),
+                             std::nullopt, nullptr),
                Error);
 }
 

@@ -115,6 +115,11 @@ TEST(ModelConfig, DescribesWhatDistinguishesModels) {
   EXPECT_EQ(describe(tiny_config("nexusformer")),
             "arch nexusformer D 12 L 2 H 3 kv_heads 3 V 17 variant full M 7 A 9 F 10 norm l2 gelu erf tie false "
             "rope_theta 10000 rotary_share 1");
+  ModelConfig other = tiny_config("transformer");
+  other.words["qk_norm"] = "rms";
+  EXPECT_EQ(describe(other),
+            "arch transformer D 12 L 2 H 3 kv_heads 3 V 17 F 10 mlp swiglu gelu erf tie false "
+            "rope_theta 10000 rotary_share 1 qk_norm rms");
   const std::vector<testing::NamedModel> models = testing::tiny_models();
   for (size_t i = 0; i < models.size(); ++i)
     for (size_t j = 0; j < i; ++j) EXPECT_NE(describe(models[i].config), describe(models[j].config));

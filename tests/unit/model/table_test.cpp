@@ -156,5 +156,47 @@ TEST(ParamTable, DrawsValuesOfATokenformerNarrowerWithDepth) {
   }
 }
 
+// Of a model whose extents all differ: D 12, M 7, A 9, F 10, L 2.
+TEST(ParamTable, DrawsByFanInAndEndsOfBranchesNarrowerWithDepth) {
+  struct Case {
+    const char *arch, *variant, *name;
+    int64_t in;
+    bool ends_branch;
+  };
+  const Case cases[] = {
+      {"nexusformer", "full", "attn.k.w_m", 12, false},  {"nexusformer", "full", "attn.k.w_a", 7, false},
+      {"nexusformer", "full", "attn.k.w_d", 9, false},   {"nexusformer", "full", "attn.o.w_d", 9, true},
+      {"nexusformer", "full", "mlp.w_a", 7, false},      {"nexusformer", "full", "mlp.w_d", 10, true},
+      {"nexusformer", "qkv", "attn.o.weight", 12, true}, {"nexusformer", "qkv", "mlp.w_up", 12, false},
+      {"nexusformer", "qkv", "mlp.w_down", 10, true},    {"transformer", "", "attn.q.weight", 12, false},
+      {"transformer", "", "attn.o.weight", 12, true},    {"transformer", "", "mlp.w_gate", 12, false},
+      {"transformer", "", "mlp.w_down", 10, true},       {"tokenformer", "", "attn.q.key", 12, false},
+      {"tokenformer", "", "attn.q.value", 8, false},     {"tokenformer", "", "attn.o.key", 12, false},
+      {"tokenformer", "", "attn.o.value", 9, true},      {"tokenformer", "", "mlp.value", 11, true}};
+  for (const Case& c : cases) {
+    ModelConfig config = tiny_config(c.arch);
+    if (*c.variant != 0) config.words["variant"] = c.variant;
+    config.words["init"] = "fan_in";
+    const Model model(config);
+    const ParamSpec& spec = model.table()[model.table().find(std::string("layers.1.") + c.name)];
+    EXPECT_DOUBLE_EQ(spec.init_std, 1.0 / std::sqrt(static_cast<double>(c.in) * (c.ends_branch ? 4.0 : 1.0)))
+        << c.arch << " " << c.variant << " " << c.name;
+    EXPECT_EQ(model.table()[0].init_std, 0.02);  // the embedding
+  }
+}
+
+TEST(ParamTable, HasWeightsForEveryHeadOfQAndKWhereTheyAreNormalised) {
+  for (const char* arch : {"nexusformer", "tokenformer", "transformer"}) {
+    ModelConfig config = tiny_config(arch);
+    config.kv_heads = 1;
+    const int64_t before = Model(config).table().count();
+    config.words["qk_norm"] = "rms";
+    const Model model(config, Sharding{});
+    EXPECT_EQ(model.table()[model.table().find("layers.1.attn.q_norm.weight")].rows(), 12);
+    EXPECT_EQ(model.table()[model.table().find("layers.1.attn.k_norm.weight")].rows(), 4);
+    EXPECT_EQ(model.table().count(), before + 2 * (12 + 4));
+  }
+}
+
 }  // namespace
 }  // namespace nexus

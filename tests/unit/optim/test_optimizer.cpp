@@ -60,6 +60,30 @@ TEST(Optimizer, UpdatesAModelThatNeverGrewInRunsOfEqualDecay) {
   EXPECT_EQ(blocks[1].weight_decay, 0.0);
 }
 
+TEST(Optimizer, ScalesTheRateOfTensorsByTheirRoleOldAndNewAlike) {
+  ParamTable table;
+  ParamSpec input = w_a(5, 2);
+  input.name = "embed.weight";
+  input.axes[0].width = input.axes[1].width = kFixedWidth;
+  input.part = ModelPart::kInput;
+  table.add(input);
+  table.add(w_a(6, 5));  // its role is what its name ends with
+  ParamSpec norm;
+  norm.name = "norm.weight";
+  norm.axes = {{5}};
+  table.add(norm);
+  const Optimizer optimizer({}, 0.1, {generation(3, 4), generation(5, 6)},
+                            {{"input", 0.5}, {role_of(table[1]), 2.0}, {"weight", 100.0}});
+  for (const UpdateBlock& block : optimizer.update_blocks(table, 1e-3, 3e-3)) {
+    if (block.offset < 10)
+      EXPECT_EQ(block.learning_rate, 0.5 * 1e-3);
+    else if (block.offset < 40)
+      EXPECT_TRUE(block.learning_rate == 2.0 * 1e-3 || block.learning_rate == 2.0 * 3e-3) << block.learning_rate;
+    else
+      EXPECT_EQ(block.learning_rate, 1e-3);  // a norm is none of the matrices called weight
+  }
+}
+
 TEST(Optimizer, GivesTheNewestGenerationItsOwnRateAndBiasCorrection) {
   ParamTable table;
   table.add(w_a(6, 5));

@@ -71,6 +71,12 @@ TEST(Rules, NameTheKeyOfWhatCannotWork) {
           "M = 1024 does not divide by parallel.tp = 3; model.M");
   refused([](CampaignSpec& spec) { spec.stages[1].grow.widths = {{"M", 64}}; }, "; stages.1.grow.M; growth only adds");
   refused([](CampaignSpec& spec) { spec.budget.kwh = 1; }, "; budget.kwh; ");
+  refused(
+      [](CampaignSpec& spec) {
+        spec.optimizer.lr_scale = {{"w_b", 2.0}};
+      },
+      "this model has no 'w_b'; optimizer.lr_scale.w_b; did you mean w_");
+  refused([](CampaignSpec& spec) { spec.optimizer.lr_scale = {{"w_a", 2.0}, {"value", 2.0}}; }, "lr_scale.value; ");
 }
 
 TEST(Rules, OfASequenceHoldOnEveryGrid) {

@@ -78,6 +78,18 @@ TEST(TrainState, OfAnOlderNexusSaysNothingOfItsFlopsDefinition) {
   EXPECT_EQ(train_state_from_json(document, "x").flops_def, "");
 }
 
+// Keys that came late say nothing where a model is as all were before, so that states and builds of then fit.
+TEST(TrainState, SaysLateKeysOfTheModelWhereTheyAreNotTheirPresets) {
+  TrainState state = some_state();
+  state.model.validate();
+  EXPECT_FALSE(to_json(state)["model"].contains("init") || to_json(state)["model"].contains("qk_norm"));
+  EXPECT_EQ(train_state_from_json(to_json(state), "x").model, state.model);
+  state.model.words["init"] = "fan_in";
+  EXPECT_EQ(to_json(state)["model"]["init"], "fan_in");
+  EXPECT_FALSE(to_json(state)["model"].contains("qk_norm"));
+  EXPECT_EQ(train_state_from_json(to_json(state), "x").model, state.model);
+}
+
 TEST(TrainState, RefusesWrongTypesVersionsAndArchitectures) {
   auto document = to_json(some_state());
   document["version"] = 2;
