@@ -23,11 +23,13 @@ const StageCost& stage_at(const std::vector<StageCost>& stages, double StageCost
   return *std::prev(after);
 }
 
-// Compute before the last growth that lies before `flops`; 0 where nothing has grown.
+// Compute before the last growth that lies before `flops`; 0 where nothing has grown. A target that is reached at the
+// growth itself is the smaller model's, also where exp(log(C)) has rounded upwards.
 double before_growth(const std::vector<StageCost>& stages, double flops) {
+  constexpr double kRounding = 1e-9;  // far more than exp and log lose, far less than a step of training costs
   double spent = 0;
   for (const StageCost& stage : stages)
-    if (stage.grown && stage.start_flops < flops) spent = stage.start_flops;
+    if (stage.grown && stage.start_flops < flops * (1 - kRounding)) spent = stage.start_flops;
   return spent;
 }
 

@@ -86,9 +86,18 @@ TEST(ComputeSplit, AddsUpWhereTheBaselineArrivesBeforeTheRunGrows) {
 }
 
 TEST(ComputeSplit, CountsSinceTheLastGrowthBeforeTheTargetOnly) {
-  const double target = law(kSmall, 80 * kBillion);  // reached by the small model
-  const ComputeSplit split = split_saving({{grown(160 * kBillion, 1), scratch(160 * kBillion)}}, target);
-  EXPECT_EQ(split.stage_only.mean, split.saved.mean);
+  for (const double tokens : {80 * kBillion, kSmallTokens}) {  // reached by the small model, and at its very end
+    const ComputeSplit split = split_saving({{grown(160 * kBillion, 1), scratch(160 * kBillion)}}, law(kSmall, tokens));
+    EXPECT_EQ(split.stage_only.mean, split.saved.mean) << tokens;
+  }
+}
+
+TEST(ComputeSplit, CountsStagesThatDoNotGrowWithTheOneBefore) {
+  PricedRun run = grown(160 * kBillion, 1);
+  const double growth = run.stages[1].start_flops;
+  run.stages.push_back({110 * kBillion, growth + 10 * kBillion * kLargePrice, kLargePrice, false});
+  EXPECT_EQ(split_saving({{run, scratch(160 * kBillion)}}, kTarget).stage_only.mean,
+            split_saving({{grown(160 * kBillion, 1), scratch(160 * kBillion)}}, kTarget).stage_only.mean);
 }
 
 TEST(ComputeSplit, AimsAtTheBestLossThatAllRunsReach) {
@@ -112,6 +121,17 @@ TEST(ComputeSplit, IsABoundWhereTheBaselineNeverArrives) {
   EXPECT_NEAR(split.saved.mean, split.accounting.mean + split.quality.mean, kSplitRounding);
   EXPECT_TRUE(split.saved.has_interval());
   EXPECT_FALSE(split.quality.has_interval());
+}
+
+TEST(ComputeSplit, HasNoIntervalOverPairsOfWhichOneIsABound) {
+  const ComputeSplit split = split_saving({{grown(160 * kBillion, 1), scratch(160 * kBillion)},
+                                           {grown(160 * kBillion, 0.9), scratch(160 * kBillion)},
+                                           {grown(160 * kBillion, 1), scratch(120 * kBillion)}},
+                                          kTarget);
+  EXPECT_EQ(split.kind, Saving::Kind::kAtLeast);
+  EXPECT_EQ(split.saved.n, 3);
+  EXPECT_FALSE(split.saved.has_interval() || split.accounting.has_interval() || split.quality.has_interval());
+  EXPECT_EQ(split.noise, ComputeSplit::Noise::kNone);
 }
 
 TEST(ComputeSplit, SaysWhyThereIsNone) {
