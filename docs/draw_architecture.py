@@ -20,7 +20,7 @@ WORDS = {
     "workloads": "kinds of data", "model": "blocks, architectures", "layers": "forward, backward", "optim": "AdamW",
     "checkpoint": "durable tensors", "params": "the parameter table", "cuda": "NVIDIA GPUs", "backend": "operations, CPU kernels",
     "comm": "ranks, watchdog", "data": "samples", "records": "files of a run", "tensor": "shapes, memory",
-    "system": "outside the process", "core": "errors, log, files",
+    "system": "outside the process", "statistics": "intervals, power", "core": "errors, log, files",
 }
 
 

@@ -14,12 +14,6 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-double best_loss(const Curve& curve) {
-  double best = kInfinity;
-  for (const CurvePoint& point : curve) best = std::min(best, point.loss);
-  return best;
-}
-
 bool has_errors(const Curve& curve) {
   return std::all_of(curve.begin(), curve.end(), [](const CurvePoint& point) { return std::isfinite(point.loss_se); });
 }
@@ -46,20 +40,14 @@ double most_saving(const Crossing& run, const Crossing& baseline) {
 
 void add_interval(const Curve& run, const Curve& baseline, std::optional<double> target_loss,
                   const BootstrapOptions& options, Saving& saving) {
-  NX_CHECK(options.draws > 0, "draws {}", options.draws);
-  const RandomStream run_noise(options.seed, "report.bootstrap.run");
-  const RandomStream baseline_noise(options.seed, "report.bootstrap.baseline");
-  const auto draws = static_cast<size_t>(options.draws);
-  std::vector<double> least(draws), most(draws);
-  for (size_t i = 0; i < draws; ++i) {
-    const Curve a = shifted(run, run_noise.normal(i));
-    const Curve b = shifted(baseline, baseline_noise.normal(i));
-    const double target = target_loss ? *target_loss : std::max(best_loss(a), best_loss(b));
+  std::vector<double> least, most;
+  const auto collect = [&](const Curve& a, const Curve& b, double target) {
     const Crossing run_crossing = compute_to_reach(a, target);
     const Crossing baseline_crossing = compute_to_reach(b, target);
-    least[i] = least_saving(run_crossing, baseline_crossing);
-    most[i] = most_saving(run_crossing, baseline_crossing);
-  }
+    least.push_back(least_saving(run_crossing, baseline_crossing));
+    most.push_back(most_saving(run_crossing, baseline_crossing));
+  };
+  if (!for_each_draw(run, baseline, target_loss, options, collect)) return;
   const double tail = (1.0 - options.confidence) / 2;
   saving.low = quantile(std::move(least), tail);
   saving.high = quantile(std::move(most), 1.0 - tail);
@@ -100,23 +88,49 @@ Crossing compute_to_reach(const Curve& curve, double loss) {
   return {Crossing::Kind::kNotReached, curve.back().flops};
 }
 
-Saving compute_saved(const Curve& run, const Curve& baseline, std::optional<double> target_loss,
-                     const BootstrapOptions& options) {
-  Saving saving;
-  if (run.empty() || baseline.empty()) {
-    saving.reason = "no evaluations";
-    return saving;
+double best_loss(const Curve& curve) {
+  double best = kInfinity;
+  for (const CurvePoint& point : curve) best = std::min(best, point.loss);
+  return best;
+}
+
+bool for_each_draw(const Curve& run, const Curve& baseline, std::optional<double> target_loss,
+                   const BootstrapOptions& options, const DrawUser& use) {
+  NX_CHECK(options.draws > 0, "draws {}", options.draws);
+  if (!has_errors(run) || !has_errors(baseline)) return false;
+  const RandomStream run_noise(options.seed, "report.bootstrap.run");
+  const RandomStream baseline_noise(options.seed, "report.bootstrap.baseline");
+  for (uint64_t i = 0; i < static_cast<uint64_t>(options.draws); ++i) {
+    const Curve a = shifted(run, run_noise.normal(i));
+    const Curve b = shifted(baseline, baseline_noise.normal(i));
+    use(a, b, target_loss ? *target_loss : std::max(best_loss(a), best_loss(b)));
   }
-  saving.target_loss = target_loss ? *target_loss : std::max(best_loss(run), best_loss(baseline));
-  saving.run = compute_to_reach(run, saving.target_loss);
-  saving.baseline = compute_to_reach(baseline, saving.target_loss);
+  return true;
+}
+
+Saving saving_at(const Curve& run, const Curve& baseline, double target_loss) {
+  Saving saving;
+  saving.target_loss = target_loss;
+  saving.run = compute_to_reach(run, target_loss);
+  saving.baseline = compute_to_reach(baseline, target_loss);
   saving.reason = reason_without_number(saving.run, saving.baseline);
   if (!saving.reason.empty()) return saving;
   const bool baseline_reached = saving.baseline.kind == Crossing::Kind::kReached;
   saving.kind = baseline_reached ? Saving::Kind::kExact : Saving::Kind::kAtLeast;
   saving.saved = 1.0 - saving.run.flops / saving.baseline.flops;
   saving.low = saving.high = std::numeric_limits<double>::quiet_NaN();
-  if (has_errors(run) && has_errors(baseline)) add_interval(run, baseline, target_loss, options, saving);
+  return saving;
+}
+
+Saving compute_saved(const Curve& run, const Curve& baseline, std::optional<double> target_loss,
+                     const BootstrapOptions& options) {
+  if (run.empty() || baseline.empty()) {
+    Saving none;
+    none.reason = "no evaluations";
+    return none;
+  }
+  Saving saving = saving_at(run, baseline, target_loss ? *target_loss : std::max(best_loss(run), best_loss(baseline)));
+  if (saving.kind != Saving::Kind::kUndetermined) add_interval(run, baseline, target_loss, options, saving);
   return saving;
 }
 

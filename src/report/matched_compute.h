@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
@@ -40,6 +41,9 @@ struct Crossing {
 };
 Crossing compute_to_reach(const Curve& curve, double loss);
 
+// The least loss of a curve's points, the target that it can reach; infinite where it has none.
+double best_loss(const Curve& curve);
+
 struct BootstrapOptions {
   int64_t draws = 2000;
   double confidence = 0.95;
@@ -61,6 +65,9 @@ struct Saving {
   bool has_interval() const { return !std::isnan(low) && !std::isnan(high); }
 };
 
+// At one target, without an interval.
+Saving saving_at(const Curve& run, const Curve& baseline, double target_loss);
+
 // Without `target_loss` the target is the best loss that both reach, max(min run, min baseline), chosen anew in every
 // draw.
 //
@@ -72,6 +79,12 @@ struct Saving {
 // training seeds are *not* in it.
 Saving compute_saved(const Curve& run, const Curve& baseline, std::optional<double> target_loss,
                      const BootstrapOptions& options = {});
+
+// The draws of that bootstrap: both curves as each draw's noise shifts them, and its target. Returns false, without
+// any, where some evaluation has no standard error.
+using DrawUser = std::function<void(const Curve& run, const Curve& baseline, double target_loss)>;
+bool for_each_draw(const Curve& run, const Curve& baseline, std::optional<double> target_loss,
+                   const BootstrapOptions& options, const DrawUser& use);
 
 // The saving at `points` targets, evenly spaced in loss over the range that both curves cross; empty where there is
 // none.
