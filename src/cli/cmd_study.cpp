@@ -1,0 +1,120 @@
+// nexus study: a question as arms under the same seeds, from one file.
+#include <cstdio>
+#include <memory>
+
+#include "accounting/flops.h"
+#include "cli/commands.h"
+#include "cli/gpu.h"
+#include "cli/option_checks.h"
+#include "config/study.h"
+#include "core/error.h"
+#include "core/json_text.h"
+#include "core/log.h"
+#include "core/units.h"
+#include "statistics/power.h"
+#include "study/study_report.h"
+#include "study/study_runner.h"
+#include "study/study_status.h"
+#include "system/process.h"
+
+namespace nexus {
+namespace {
+
+struct StudyArguments {
+  std::string file, stop_after, out;
+  bool json = false;
+};
+
+int run(const StudyArguments& arguments) {
+  const StudySpec study = load_study(arguments.file);
+  StudyLaunch launch;
+  launch.program = own_program();
+  if (launch.program.empty())
+    throw Error(ErrorKind::kIo, "there is no /proc that says where nexus lies", "", "mount it");
+  if (!arguments.stop_after.empty()) launch.stop_seconds = parse_duration(arguments.stop_after);
+  launch.gpus = study.device == "cuda" ? gpu_count() : 0;
+  return to_int(run_study(study, launch));
+}
+
+int show_status(const StudyArguments& arguments) {
+  const StudySpec study = load_study(arguments.file);
+  const std::vector<StudyRunView> views = view_study(study);
+  const std::string text = arguments.json ? json_text(status_json(study, views), 1) + "\n" : status_text(study, views);
+  std::fputs(text.c_str(), stdout);
+  return 0;
+}
+
+int report(const StudyArguments& arguments) {
+  const StudySpec study = load_study(arguments.file);
+  const StudyReport report = report_study(study);
+  const std::string folder = arguments.out.empty() ? study.out + "/report" : arguments.out;
+  write_study_report(study, report, folder);
+  std::string text;
+  for (const Table& table : report.tables)
+    if (!table.rows.empty()) text += to_markdown(table) + "\n";
+  std::fputs(text.c_str(), stdout);
+  log("study {} | {}/tables.md", study.name, folder);
+  return 0;
+}
+
+// Tokens and FLOPs of every arm's own stages; the runs of an arm differ in nothing that counts.
+int plan(const StudyArguments& arguments) {
+  const StudySpec study = load_study(arguments.file);
+  const std::vector<StudyRun> runs = runs_of(study);
+  const size_t seeds = study.seeds.size();
+  double all_tokens = 0, all_flops = 0;
+  std::string text = fmt::format("{:<24} {:>5} {:>12} {:>10}\n", "arm", "seeds", "tokens", "FLOPs");
+  for (size_t arm = 0; arm < study.arms.size(); ++arm) {
+    const CampaignSpec spec = campaign_of(study, runs[arm * seeds]).spec;
+    double tokens = 0, flops = 0;
+    for (size_t stage = 0; stage < spec.stages.size(); ++stage) {
+      const double of_stage = static_cast<double>(spec.steps_of_stage(stage) * spec.batch.global_tokens);
+      tokens += of_stage;
+      flops += of_stage * training_flops_per_token(spec.model_of_stage(stage), spec.data.context,
+                                                   flops_definition(spec.account.flops_def));
+    }
+    text += fmt::format("{:<24} {:>5} {:>12.4g} {:>10.3g}\n", study.arms[arm].name, seeds, tokens * double(seeds),
+                        flops * double(seeds));
+    all_tokens += tokens * static_cast<double>(seeds);
+    all_flops += flops * static_cast<double>(seeds);
+  }
+  text += fmt::format("{:<24} {:>5} {:>12.4g} {:>10.3g}\n", "all", runs.size(), all_tokens, all_flops);
+  if (study.noise && seeds >= 2)
+    text += fmt::format(
+        "{} paired seeds show a difference of {:.4f} with a chance of 80 %, where differences scatter by {} (noise)\n",
+        seeds, smallest_difference(*study.noise, static_cast<int64_t>(seeds)), *study.noise);
+  else
+    text += seeds < 2 ? "one seed has no interval\n"
+                      : "what differences the seeds can show: set noise to their scatter over seeds\n";
+  std::fputs(text.c_str(), stdout);
+  return 0;
+}
+
+CLI::App* add_subcommand(CLI::App& group, const std::string& name, const std::string& help,
+                         int (*what)(const StudyArguments&), const std::shared_ptr<StudyArguments>& arguments,
+                         Action& action) {
+  CLI::App* command = group.add_subcommand(name, help);
+  command->add_option("FILE", arguments->file, "study file")->required()->transform(path_to_read());
+  command->callback([arguments, what, &action] { action = [arguments, what] { return what(*arguments); }; });
+  return command;
+}
+
+}  // namespace
+
+void add_study_command(CLI::App& app, Action& action) {
+  CLI::App* group = app.add_subcommand("study", "arms under the same seeds, from one file");
+  group->require_subcommand(1);
+  const auto arguments = std::make_shared<StudyArguments>();
+  add_subcommand(*group, "run", "train what is left to do on this machine; the same command continues", run, arguments,
+                 action)
+      ->add_option("--stop-after", arguments->stop_after, "save and exit with 75 after this time, e.g. 2h")
+      ->check(duration());
+  add_subcommand(*group, "plan", "tokens, FLOPs, and what the seeds can show", plan, arguments, action);
+  add_subcommand(*group, "status", "where the runs stand", show_status, arguments, action)
+      ->add_flag("--json", arguments->json, "machine-readable, on stdout");
+  add_subcommand(*group, "report", "arms over seeds, paired, with intervals", report, arguments, action)
+      ->add_option("--out", arguments->out, "folder (default: report/ in the study's)")
+      ->transform(path_of_shell());
+}
+
+}  // namespace nexus

@@ -1,0 +1,179 @@
+"""Studies: arms under the same seeds run from one file, are killed at any moment and end with the bits of an undisturbed study, go
+on past a run that fails, and are reported in pairs.
+
+usage: test_study.py NEXUS FOLDER
+"""
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+from harness import PATIENCE, Workspace, fail, wait_until
+
+BASE = """\
+name: base
+out: unused
+model: {{arch: nexusformer, D: 32, L: 2, H: 2, M: 48, A: 64, F: 64, V: 300}}
+data: {{train: [{{path: {data}-train}}], valid: {data}-valid, context: 32}}
+batch: {{global_tokens: 256, micro: 2}}
+stages: [{{name: s0, tokens: {tokens}, lr: {{peak: 3e-3, schedule: constant, warmup: 2 steps}}}}]
+checkpoint: {{every: 5 steps, keep_last: 2}}
+eval: {{every: 10 steps, max_tokens: 512}}
+"""
+
+STUDY = """\
+study: policies
+question: Which policy?
+base: {base}
+out: {out}
+seeds: [1, 2, 3]
+parents:
+  trunk: {{}}
+arms:
+  zero_rows: {{from: trunk, set: {{stages: [{{name: wide, tokens: {tokens}, grow: {{M: 64}}, lr: {{peak: 3e-3, warmup: 0}}}}]}}}}
+  random: {{from: trunk, set: {{stages: [{{name: wide, tokens: {tokens}, grow: {{M: 64, init: random, lossless: false}}, lr: {{peak: 3e-3, warmup: 0}}}}]}}}}
+at_once: 2
+"""
+
+
+class Study:
+    def __init__(self, work, name, text, steps=20):
+        self.work, self.out = work, work.folder / name
+        base = work.folder / "base.yaml"
+        base.write_text(BASE.format(data=work.folder / "data", tokens=256 * steps))
+        self.file = work.folder / f"{name}.yaml"
+        self.file.write_text(text.format(base=base, out=self.out, tokens=256 * steps))
+
+    def start(self, *more):
+        return subprocess.Popen([self.work.nexus, "study", "run", self.file, *more], env=self.work.environment(),
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def run(self, *more):
+        """(exit code, output)"""
+        process = self.start(*more)
+        output, _ = process.communicate(timeout=PATIENCE)
+        return process.returncode, output
+
+    def run_to_end(self):
+        code, output = self.run()
+        if code != 0:
+            fail(f"the study ended with {code}:\n{output}")
+        return output
+
+    def states(self):
+        rows = json.loads(self.work.call("study", "status", self.file, "--json"))["runs"]
+        return {(row["arm"], row["seed"]): row["state"] for row in rows}
+
+    def steps_made(self):
+        return sum(path.read_bytes().count(b'"kind":"step"') for path in self.out.glob("*/*/metrics.jsonl"))
+
+
+def require_equal_studies(work, a, b):
+    for path in sorted(a.out.glob("*/seed-*")):
+        if path.is_dir():
+            work.require_equal(path, b.out / path.relative_to(a.out))
+            work.require_same_records(path, b.out / path.relative_to(a.out))
+
+
+def kill_and_continue(work, undisturbed):
+    """kill -9 of the study, and of runs, at random moments; then a stop by a signal and by a file."""
+    study, rng = Study(work, "killed", STUDY), random.Random(5)
+    for kills in range(4):
+        enough = study.steps_made() + rng.randrange(5, 25)
+        process = study.start()
+        wait_until(lambda: study.steps_made() >= enough or process.poll() is not None, f"step {enough} of all runs")
+        time.sleep(rng.random() * 0.2)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    process = study.start()
+    enough = study.steps_made() + 5
+    wait_until(lambda: study.steps_made() >= enough or process.poll() is not None, "more steps")
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=PATIENCE)
+        if process.returncode not in (0, 75):
+            fail(f"a stopped study ended with {process.returncode}:\n{output}")
+        if process.returncode == 75 and "running" in study.states().values():
+            fail(f"runs go on after the study has stopped: {study.states()}")
+    study.run_to_end()
+    require_equal_studies(work, undisturbed, study)
+    if again := [line for line in study.run_to_end().splitlines() if "started" in line]:
+        fail(f"a study that is done trains again: {again}")
+    print("killed four times and stopped: the same bits")
+
+
+def check_report(work, study):
+    text = work.call("study", "report", study.file)
+    results = json.loads((study.out / "report" / "results.json").read_text())
+    groups = {group["arm"]: group for group in results["groups"]}
+    if set(groups) != {"zero_rows", "random"} or results["missing"]:
+        fail(f"the report is about {list(groups)}, without {results['missing']}")
+    losses = {arm: {seed: work.evaluations(study.out / arm / f"seed-{seed}") for seed in (1, 2, 3)} for arm in groups}
+    last = {arm: [list(rows.values())[-1][1] for rows in of_seeds.values()] for arm, of_seeds in losses.items()}
+    differences = [b - a for a, b in zip(last["zero_rows"], last["random"])]
+    mean = sum(differences) / 3
+    spread = (sum((d - mean) ** 2 for d in differences) / 2) ** 0.5
+    found = groups["random"]["difference_at_end"]
+    width = 4.302653 * spread / 3 ** 0.5  # t of 2 degrees of freedom at 97.5 %
+    for what, value, wanted in (("mean", found["mean"], mean), ("low", found["low"], mean - width), ("high", found["high"], mean + width)):
+        if abs(value - wanted) > 1e-6 * max(1e-3, abs(wanted)):
+            fail(f"{what} of the paired difference is {value}, not {wanted}")
+    if not {"| zero_rows", "| random"} <= {line[:len("| random") + (3 if "zero" in line else 0)] for line in text.splitlines()}:
+        fail(f"the table lacks an arm:\n{text}")
+    rows = (study.out / "report" / "runs.csv").read_text().splitlines()
+    if len(rows) != 7:
+        fail(f"runs.csv has {len(rows)} lines")
+
+
+def go_on_past_failures(work):
+    """An arm that explodes fails alone; what starts from it is not trained; the next run tries it again."""
+    text = STUDY.replace("arms:\n", "arms:\n  bad: {{set: {{stages.0.lr.peak: 1000, optimizer.clip: 0}}}}\n"
+                         "  after_bad: {{from: bad, set: {{stages: [{{name: s1, tokens: 512, lr: {{peak: 1e-3}}}}]}}}}\n")
+    study = Study(work, "failing", text.replace("[1, 2, 3]", "[1]"))
+    code, output = study.run()
+    states = study.states()
+    if code != 4 or states[("bad", 1)] != "failed" or states[("after_bad", 1)] != "waiting":
+        fail(f"exit {code}, {states}:\n{output}")
+    if states[("zero_rows", 1)] != "done" or states[("random", 1)] != "done":
+        fail(f"an arm that failed stopped others: {states}")
+    if "bad seed 1 | failed with 4" not in output or "after_bad seed 1 | not trained" not in output:
+        fail(f"failures are not named:\n{output}")
+    work.call("study", "report", study.file)
+    if json.loads((study.out / "report" / "results.json").read_text())["missing"] != ["bad seed 1", "after_bad seed 1"]:
+        fail("the report does not say what is missing")
+
+
+def one_runner_at_a_time(work):
+    study = Study(work, "twice", STUDY, steps=4000)
+    first = study.start()
+    wait_until(lambda: study.steps_made() >= 3 or first.poll() is not None, "the first runner's steps")
+    code, output = study.run()
+    if code != 2 or "another `nexus study run` works on this study" not in output:
+        fail(f"a second runner ended with {code}: {output}")
+    (study.out / "STOP").touch()
+    first.communicate(timeout=PATIENCE)
+    if first.returncode != 75 or (study.out / "STOP").exists():
+        fail(f"STOP: exit {first.returncode}")
+    if {state for (arm, _), state in study.states().items() if arm == "trunk"} - {"stopped", "waiting"}:
+        fail(f"after STOP: {study.states()}")
+
+
+def main():
+    work = Workspace(*sys.argv[1:])
+    study = Study(work, "undisturbed", STUDY)
+    plan = work.call("study", "plan", study.file)
+    if "9" not in plan.splitlines()[-2]:
+        fail(f"the plan does not count nine runs:\n{plan}")
+    output = study.run_to_end()
+    if set(study.states().values()) != {"done"}:
+        fail(f"{study.states()}\n{output}")
+    check_report(work, study)
+    kill_and_continue(work, study)
+    go_on_past_failures(work)
+    one_runner_at_a_time(work)
+
+
+main()
