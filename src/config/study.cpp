@@ -68,7 +68,7 @@ class StudyReader {
     study_.name = TextType{}.parse(required("study", "a name"), "study");
     require_safe_name("study", study_.name);
     if (const Node* node = root_.find("question")) study_.question = TextType{true}.parse(*node, "question");
-    study_.base = PathType{}.parse(required("base", "a campaign file"), "base");
+    base_ = PathType{}.parse(required("base", "a campaign file"), "base");
     study_.out = PathType{}.parse(required("out", "a folder"), "out");
     read_seeds();
     read_numbers();
@@ -129,12 +129,13 @@ class StudyReader {
     if (!is_safe_name(name))
       refuse(node.location, path, fmt::format("'{}' cannot be a folder name", name),
              "use letters, digits, dots, dashes and underscores");
-    StudyArm arm{name, std::nullopt, compared, {}};
+    StudyArm arm{name, base_, std::nullopt, compared, {}};
     const Node* sweep = nullptr;
     if (node.kind != Node::Kind::kNull) {
       require_kind(node, Node::Kind::kMap, path, "{from: NAME, set: {KEY: VALUE}}");
-      require_known(node, path + ".", {"from", "set", "sweep"});
+      require_known(node, path + ".", {"base", "from", "set", "sweep"});
       if (const Node* from = node.find("from")) set_parent(arm, *from, path + ".from");
+      if (const Node* base = node.find("base")) set_base(arm, *base, path + ".base");
       if (const Node* set = node.find("set")) add_assignments(arm, *set, path + ".set");
       sweep = node.find("sweep");
     }
@@ -164,8 +165,15 @@ class StudyReader {
       refuse(from.location, path, fmt::format("there is no '{}' before this arm", name),
              near.empty() ? "name one of parents, or an arm that stands above" : "did you mean " + near + "?");
     }
+    arm.base = study_.arms[*arm.parent].base;
     for (const std::string& assignment : study_.arms[*arm.parent].assignments)
       if (!assignment.starts_with("stages")) arm.assignments.push_back(assignment);
+  }
+
+  static void set_base(StudyArm& arm, const Node& base, const std::string& path) {
+    if (arm.parent)
+      refuse(base.location, path, "an arm that starts from another has its base", "remove one of base and from");
+    arm.base = PathType{}.parse(base, path);
   }
 
   void add_assignments(StudyArm& arm, const Node& set, const std::string& path) {
@@ -223,6 +231,7 @@ class StudyReader {
 
   const Node& root_;
   StudySpec study_;
+  std::string base_;
   const Node* sweep_ = nullptr;  // one of them
 };
 
@@ -241,7 +250,7 @@ LoadedCampaign campaign_of(const StudySpec& study, const StudyRun& run, const st
     const ModelConfig model = trained.model_of_stage(trained.stages.size() - 1);
     for (const auto& [key, count] : model.counts) assignments.push_back(fmt::format("model.{}={}", key, count));
   }
-  return load_campaign(study.base, {}, assignments, run.folder);
+  return load_campaign(arm.base, {}, assignments, run.folder);
 }
 
 StudySpec load_study_text(const std::string& text, const std::string& source) {

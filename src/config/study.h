@@ -4,7 +4,7 @@
 //   study: NAME             question: TEXT          base: CAMPAIGN.yaml    out: FOLDER
 //   seeds: [1, 2, 3]        baseline: ARM (null: the first arm)
 //   parents: {NAME: ARM...} trained once per seed for others to start from
-//   arms: {NAME: {from: NAME, set: {KEY: VALUE}, sweep: {KEY: [VALUE, VALUE]}}}
+//   arms: {NAME: {from: NAME, base: CAMPAIGN.yaml, set: {KEY: VALUE}, sweep: {KEY: [VALUE, VALUE]}}}
 //   pick: lowest_mean_loss  wanted where there is a sweep: how a swept arm's value is chosen
 //   ranks: 1   at_once: 1   device: cpu   noise: null
 #pragma once

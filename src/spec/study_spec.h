@@ -12,6 +12,7 @@ namespace nexus {
 // One way to train, once per seed.
 struct StudyArm {
   std::string name;
+  std::string base;              // campaign file
   std::optional<size_t> parent;  // the arm whose final checkpoint of the same seed it starts from; it stands before
   bool compared = true;          // false: others start from it, and that is all
   // KEY=VALUE upon the base, in order: what it has of its parent (all but stages), then its own.
@@ -22,8 +23,7 @@ struct StudyArm {
 
 struct StudySpec {
   std::string name, question;
-  std::string base;  // campaign file
-  std::string out;   // folder of the runs and the report
+  std::string out;  // folder of the runs and the report
   std::vector<uint64_t> seeds;
   std::vector<StudyArm> arms;
   std::string baseline;  // the group that the others are compared with

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "support/expect_error.h"
@@ -64,6 +65,34 @@ TEST_F(Studies, StartArmsFromTheCheckpointOfTheirParentAtItsWidths) {
   EXPECT_EQ(started.stages.size(), 1u);  // its own
   EXPECT_EQ(campaign_of(study, runs[2]).spec.model.count("M"), 48);
   EXPECT_EQ(campaign_of(study, runs[0]).spec.stages[0].tokens, 512);
+}
+
+TEST_F(Studies, TrainArmsOfAnotherArchitectureFromABaseOfTheirOwn) {
+  std::ofstream(folder_.path() + "/other.yaml")
+      << "name: other\nout: x\nmodel: {arch: transformer, D: 32, L: 2, H: 2, F: 72, V: 300}\ndata: {context: 32}\n"
+         "batch: {global_tokens: 256, micro: 2}\nstages: [{name: s0, tokens: 2560, lr: {peak: 1e-3}}]\n";
+  const StudySpec study =
+      load("parents: {p: {base: " + folder_.path() + "/other.yaml}}\narms: {a: {}, b: {from: p}}\n");
+  const std::vector<StudyRun> runs = runs_of(study);
+  EXPECT_EQ(campaign_of(study, runs[0]).spec.model.arch, "transformer");
+  EXPECT_EQ(campaign_of(study, runs[2]).spec.model.arch, "nexusformer");
+  EXPECT_EQ(campaign_of(study, runs[4]).spec.model.arch, "transformer");  // its parent's
+  refused("arms: {a: {}, b: {from: a, base: x.yaml}}\n", "remove one of base and from");
+}
+
+TEST_F(Studies, ThatWeShipAllLoad) {
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(NEXUS_SOURCE_DIR);  // their paths are those of the repository's root
+  int files = 0;
+  for (const char* where : {"configs/studies", "experiments"})
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(where)) {
+      const std::string path = entry.path().string();
+      if (!path.ends_with(".yaml") || (where == std::string("experiments") && !path.ends_with("study.yaml"))) continue;
+      EXPECT_NO_THROW(load_study(path)) << path;
+      ++files;
+    }
+  std::filesystem::current_path(before);
+  EXPECT_GE(files, 2);
 }
 
 TEST_F(Studies, SweepAKeyAsArmsOfOneGroup) {
