@@ -1,6 +1,7 @@
 #include "growth/grow.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <span>
 
@@ -27,6 +28,14 @@ struct HostTensor {
     return out;
   }
 };
+
+// One sum in the order of the tensor, of which every rank has the whole.
+template <typename T>
+double root_mean_square(const HostTensor<T>& tensor) {
+  double sum = 0;
+  for (const T value : tensor.values) sum += static_cast<double>(value) * static_cast<double>(value);
+  return std::sqrt(sum / static_cast<double>(tensor.values.size()));
+}
 
 // What of a tensor a growth carries over: each has a factor of its own on what a pick copies.
 enum class Part { kWeight, kMoment1, kMoment2 };
@@ -58,7 +67,7 @@ void fill_block(const HostTensor<T>& from, HostTensor<T>& to, const GrowthMove& 
       std::copy_n(from.at(r, box.begin_column), box.columns, to.at(r, box.begin_column));
     return;
   }
-  const double std = part == Part::kWeight ? move.entries.std : 0;
+  const double std = part != Part::kWeight ? 0 : move.entries.std * (move.entries.of_rms ? root_mean_square(from) : 1);
   if (std == 0 && move.entries.copies.empty()) return;
 #pragma omp parallel for schedule(static)
   for (int64_t r = box.begin_row; r < box.end_row(); ++r)

@@ -101,6 +101,37 @@ TEST(Growth, QkvVariantIsLosslessAndAlive) {
   EXPECT_TRUE(check.alive());
 }
 
+// What is read of a new channel is GELU(0) = 0, whatever stands in the columns and in the corner.
+TEST(Growth, InTheTrainedScaleIsLosslessAndAliveInEveryTypeWithAndWithoutNorm) {
+  for (const char* init : {"zero_rows_matched", "zero_copy"})
+    for (const char* norm : {"l2", "none"})
+      for (const DType dtype : {DType::kF64, DType::kF32, DType::kBF16}) {
+        const GrowthCheck check = grow(small_model("nexusformer", norm), nexus_growth(init), dtype).check;
+        const std::string where = fmt::format("{} {} {}", init, norm, name_of(dtype));
+        EXPECT_TRUE(check.lossless()) << where << " relative " << check.relative_dlogit;
+        EXPECT_TRUE(check.alive()) << where << ": " << check.dead_blocks.size() << " dead blocks";
+        if (dtype == DType::kF64) {
+          EXPECT_EQ(check.unmoved_params, 0) << where;  // each entry, not only each block
+        }
+      }
+}
+
+TEST(Growth, SplitIsLosslessWithoutNormForAnyFactorAndAlive) {
+  for (const int64_t a : {80, 128, 200}) {  // of 64: some twice, all twice, some four times
+    GrowthOptions options = nexus_growth("split");
+    options.widths = {{"M", 64}, {"A", a}};
+    const GrowthCheck check = grow(small_model("nexusformer", "none"), options, DType::kF64).check;
+    EXPECT_TRUE(check.lossless()) << a << " relative " << check.relative_dlogit;
+    EXPECT_TRUE(check.alive()) << a;
+    EXPECT_EQ(check.unmoved_params, 0) << a;
+  }
+  const GrowthCheck narrow = grow(small_model("nexusformer", "none"), nexus_growth("split"), DType::kF32).check;
+  EXPECT_TRUE(narrow.lossless()) << narrow.relative_dlogit;
+  const GrowthCheck with_norm = grow(small_model("nexusformer", "l2"), nexus_growth("split"), DType::kF64).check;
+  EXPECT_GT(with_norm.relative_dlogit, 1e-4);  // the norm sees the copied rows
+  EXPECT_TRUE(with_norm.alive());
+}
+
 // A saddle: no gradient ever reaches a channel whose row and column are both zero.
 TEST(Growth, ZeroAllIsLosslessAndCompletelyDead) {
   const GrowthCheck check = grow(small_model("nexusformer"), nexus_growth("zero_all"), DType::kF64).check;
@@ -127,6 +158,13 @@ TEST(Growth, TokenformerPoliciesAreWhatTheirLabelsSay) {
   const GrowthCheck fixed = grow(config, token_growth("zero_key_fixed_scale"), DType::kF64).check;
   EXPECT_TRUE(fixed.lossless()) << fixed.relative_dlogit;
   EXPECT_TRUE(fixed.alive());
+  for (const char* init : {"zero_key_matched", "zero_key_copy"}) {
+    const GrowthCheck check = grow(config, token_growth(init), DType::kF64).check;
+    EXPECT_TRUE(check.lossless()) << init << " " << check.relative_dlogit;
+    EXPECT_TRUE(check.alive()) << init;
+    EXPECT_EQ(check.unmoved_params, 0) << init;
+    EXPECT_EQ(grown_config(config, token_growth(init)).count("scale_ffn"), 56) << init;
+  }
   EXPECT_FALSE(grow(config, token_growth("zero_key"), DType::kF64).check.lossless());
   EXPECT_FALSE(grow(config, token_growth("released"), DType::kF64).check.lossless());
 }
