@@ -33,6 +33,9 @@ class Optimizer {
   // `generations` is never empty: generation 0 is the model's birth.
   Optimizer(const AdamW& op, double weight_decay, std::vector<Generation> generations);
 
+  // Whether the newest generation, if there has been a growth, has weight decay: it has unless told.
+  void set_newest_decays(bool decays) { newest_decays_ = decays; }
+
   // One update of what this rank keeps optimizer state of. `grad_sum_squares` is as Backend::adamw takes it. The newest
   // generation uses `newest_learning_rate` if there has been a growth; everything else `learning_rate`. With ZeRO-1,
   // all_gather_weights must follow. `nonfinite`: as Backend::adamw writes it.
@@ -47,6 +50,7 @@ class Optimizer {
  private:
   AdamW op_;
   double weight_decay_;
+  bool newest_decays_ = true;
   std::vector<Generation> generations_;
 };
 

@@ -43,7 +43,8 @@ CAMPAIGNS = {
         "stages": [
             {"name": "base", "steps": 6, "lr": {"peak": 3e-3, "schedule": "wsd", "warmup": "2 steps", "min": 0, "decay": "2 steps"}},
             {"name": "wide", "steps": 6, "lr": {"peak": 2e-3, "schedule": "cosine", "warmup": "0", "min": 0},
-             "grow": {"n_qkv": 48, "n_ffn": 64, "init": "zero_key_fixed_scale", "optimizer": "reset"}}],
+             "grow": {"n_qkv": 48, "n_ffn": 64, "init": "zero_key_fixed_scale", "optimizer": "reset", "old": {"lr_mult": 0.4},
+                      "new": {"lr_mult": 1.3, "warmup": "3 steps", "warmup_from": 1, "warmup_decay": False}}}],
     },
     "transformer": {
         "model": {"arch": "transformer", "D": 32, "L": 2, "H": 4, "kv_heads": 2, "V": 300, "F": 48, "rope_theta": 20000.3},
@@ -138,13 +139,17 @@ class Oracle:
         self.evaluations.append({"stage_index": stage, "step": step, "event": event, "loss": means.mean(), "windows": len(rows),
                                  "loss_se": means.std(ddof=1) / math.sqrt(len(rows))})
 
-    def step(self, stage, step, rate, newest_rate):
+    def step(self, stage, step, rate, options, warmup):
         from tape import gradients
         tokens = self.c["step_tokens"]
         losses, weights = self.losses(*self.sampler.batch(self.samples, tokens // self.c["context"]))
         self.samples += tokens // self.c["context"]
         mean = losses.sum() * (1.0 / tokens)
-        norm = self.adamw.step(dict(zip(weights, gradients(mean, list(weights.values())))), rate, newest_rate)
+        new, ramp = options.get("new", {}), min(1.0, step / warmup) if warmup else 1.0
+        own = new.get("lr_mult", 1.0) * ramp + new.get("warmup_from", 0.0) * (1.0 - ramp)
+        norm = self.adamw.step(dict(zip(weights, gradients(mean, list(weights.values())))),
+                               rate * options.get("old", {}).get("lr_mult", 1.0), rate * own,
+                               new.get("warmup_decay", True) or step > warmup)
         self.steps.append({"stage_index": stage, "step": step, "loss": float(mean.data), "grad_norm": norm, "lr": rate})
 
     def train(self):
@@ -153,14 +158,11 @@ class Oracle:
             options = stage.get("grow", {})
             if options:
                 self.grow(options)
-            new = options.get("new", {})
-            warmup = span(new.get("warmup", "0"), stage["steps"], self.c["step_tokens"])
+            warmup = span(options.get("new", {}).get("warmup", "0"), stage["steps"], self.c["step_tokens"])
             schedule = Schedule(stage["lr"], stage["steps"], self.c["step_tokens"])
             self.evaluate(index, 0, "after_growth" if options else "start")
             for step in range(1, stage["steps"] + 1):
-                rate = schedule.at(step)
-                own = new.get("lr_mult", 1.0) * (min(1.0, step / warmup) if warmup else 1.0)
-                self.step(index, step, rate, rate * own)
+                self.step(index, step, schedule.at(step), options, warmup)
                 if step == stage["steps"]:
                     self.evaluate(index, step, "end")
                 elif step % 4 == 0:
