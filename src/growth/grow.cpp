@@ -196,6 +196,16 @@ void apply_growth(ProcessGrid& grid, const std::vector<GrowthMove>& moves, const
     grow_all<float>(grid, moves, options, seed, growth_number, from, to);
 }
 
+NormScales grown_norm_scales(const NormScales& scales, const ModelConfig& config, const GrowthOptions& options) {
+  NormScales grown;
+  for (const auto& [width, scale] : scales) grown[width] = {scale.squared(), 1, 0};
+  if (!options.norm_scale) return grown;
+  for (const auto& [width, extent] : options.widths)
+    if (extent != config.width(width))
+      grown[width].growth = static_cast<double>(extent) / static_cast<double>(config.width(width));
+  return grown;
+}
+
 Generation first_generation(const ModelConfig& config) {
   return {growable_widths(config), 0, 0};
 }

@@ -25,6 +25,8 @@ void apply_growth(ProcessGrid& grid, const std::vector<GrowthMove>& moves, const
 // The optimizer's generations after a growth to `config` under the moment policy.
 std::vector<Generation> grown_generations(std::vector<Generation> generations, const ModelConfig& config,
                                           const GrowthOptions& options);
+// The norms' scales after it: as they were, and for widths that grow, if the options say so, with a growth to come.
+NormScales grown_norm_scales(const NormScales& scales, const ModelConfig& config, const GrowthOptions& options);
 // Generation 0 of a fresh model.
 Generation first_generation(const ModelConfig& config);
 

@@ -23,6 +23,7 @@ Sharding checking_sharding(const ParamStore& params) {
 ParamStore checking_store(ProcessGrid& grid, const ParamStore& params, const ParamTable& table, ParamStore::Use use) {
   ParamStore copy(params.backend(), table, params.wide_dtype(), use);
   all_gather_master(grid.dp(), params, copy.master());
+  copy.set_norm_scales(params.norm_scales());
   return copy;
 }
 

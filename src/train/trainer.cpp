@@ -119,11 +119,20 @@ StageEnd StageTrainer::finish_pending_evaluation() {
   return StageEnd::kFinished;
 }
 
+// The state has them as the step computes with them, and so has a checkpoint after it.
+void StageTrainer::raise_norm_scales(int64_t step) {
+  if (!plan_.grown || plan_.norm_scale_steps == 0) return;
+  for (auto& [width, scale] : state_.norm_scales)
+    scale.share = std::min(1.0, static_cast<double>(step) / static_cast<double>(plan_.norm_scale_steps));
+  params_.set_norm_scales(state_.norm_scales);
+}
+
 StepOutput StageTrainer::one_step() {
   const double start = steady_seconds();
   const int64_t step = state_.step + 1;
   const auto poll = [this] { return saves_.with_due_save(run_.requests.poll()); };
   const StepInput input{state_.samples, plan_.old_rate(step), plan_.newest_rate(step), poll};
+  raise_norm_scales(step);
   optimizer_.set_newest_decays(plan_.newest_decays(step));
   const FetchSample fetch = [this](int64_t sample, const Batch& batch, int64_t row) {
     run_.data.train.fetch(sample, batch, row);

@@ -100,6 +100,14 @@ TEST(Defaults, OfAGrowthPolicyAreItsOwn) {
   EXPECT_EQ(presets["grow.new.lr_mult"], "1");
 }
 
+TEST_F(LoadCampaign, RefusesANormScaleWithoutANorm) {
+  const std::string path = write("c.yaml", kCampaign);
+  EXPECT_THAT(refusal([&] {
+                load_campaign(path, {}, {"model.norm=none", "stages.1.grow={M: 112, norm_scale: 5%}"});
+              }),
+              ::testing::HasSubstr("key stages.1.grow.norm_scale; remove it"));
+}
+
 // Runs that began before these keys were known must find their settings again.
 TEST_F(LoadCampaign, RecordsLaterKeysOfAGrowthOnlyWhereTheyAreNotTheirDefaults) {
   const auto recorded = [&](const std::string& growth) {

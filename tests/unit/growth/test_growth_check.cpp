@@ -31,12 +31,14 @@ struct Grown {
   std::vector<double> moment1, moment2;  // of the grown store
 };
 
-Grown grow(const ModelConfig& config, const GrowthOptions& options, DType dtype) {
+Grown grow(const ModelConfig& config, const GrowthOptions& options, DType dtype, const NormScales& scales = {}) {
   const auto backend = make_cpu_backend();
   const ModelConfig bigger = grown_config(config, options);
   Model before(config), after(bigger);
   ParamStore from(*backend, before.table(), dtype), to(*backend, after.table(), dtype);
   testing::draw_lively(from);
+  from.set_norm_scales(scales);
+  to.set_norm_scales(grown_norm_scales(scales, config, options));
   backend->run(ops::Copy{from.master(), from.moment1()});  // any values that can be recognised afterwards
   backend->run(ops::Copy{from.master(), from.moment2()});
   const auto moves = plan_growth(before.table(), after.table(), options);
@@ -130,6 +132,25 @@ TEST(Growth, SplitIsLosslessWithoutNormForAnyFactorAndAlive) {
   const GrowthCheck with_norm = grow(small_model("nexusformer", "l2"), nexus_growth("split"), DType::kF64).check;
   EXPECT_GT(with_norm.relative_dlogit, 1e-4);  // the norm sees the copied rows
   EXPECT_TRUE(with_norm.alive());
+}
+
+// At the growth nothing of the scale's own growth has come; what an earlier one has left stays.
+TEST(Growth, WithNormScalesIsLosslessAndCarriesThemOn) {
+  GrowthOptions options = nexus_growth("zero_copy");
+  options.norm_scale = true;
+  const NormScales before = {{"M", {1.5, 1.25, 0.5}}};
+  const GrowthCheck check = grow(small_model("nexusformer"), options, DType::kF64, before).check;
+  EXPECT_TRUE(check.lossless()) << check.relative_dlogit;
+  EXPECT_TRUE(check.alive());
+  const ModelConfig config = small_model("nexusformer");
+  NormScales after = grown_norm_scales(before, config, options);
+  EXPECT_EQ(after, (NormScales{{"M", {1.6875, 64.0 / 48, 0}}, {"A", {1, 80.0 / 64, 0}}}));
+  EXPECT_EQ(after.at("M").squared(), before.at("M").squared());
+  for (auto& [width, scale] : after) scale.share = 1;  // in the end channels have the size that they had before
+  EXPECT_DOUBLE_EQ(after.at("A").squared() / 80, 1.0 / 64);
+  options.norm_scale = false;
+  EXPECT_EQ(grown_norm_scales(before, config, options), (NormScales{{"M", {1.6875, 1, 0}}}));
+  EXPECT_TRUE(grown_norm_scales({}, config, options).empty());
 }
 
 // A saddle: no gradient ever reaches a channel whose row and column are both zero.
