@@ -199,10 +199,15 @@ void apply_growth(ProcessGrid& grid, const std::vector<GrowthMove>& moves, const
 NormScales grown_norm_scales(const NormScales& scales, const ModelConfig& config, const GrowthOptions& options) {
   NormScales grown;
   for (const auto& [width, scale] : scales) grown[width] = {scale.squared(), 1, 0};
-  if (!options.norm_scale) return grown;
-  for (const auto& [width, extent] : options.widths)
-    if (extent != config.width(width))
-      grown[width].growth = static_cast<double>(extent) / static_cast<double>(config.width(width));
+  const bool at_once = options.policy->scales_norms();
+  for (const auto& [width, extent] : options.widths) {
+    const double growth = static_cast<double>(extent) / static_cast<double>(config.width(width));
+    if (growth == 1 || !(at_once || options.norm_scale)) continue;
+    if (at_once)
+      grown[width].gain *= growth;
+    else
+      grown[width].growth = growth;
+  }
   return grown;
 }
 

@@ -75,6 +75,8 @@ class GrowthPolicy {
   // Whether new entries begin with the moments of those that they copy, as far as GrowthOptions::moments keeps these,
   // and with the update count of the model's birth; else with zero.
   virtual bool copies_moments() const { return false; }
+  // Whether the scale of norm l2 follows the widths at once (params/norm_scale.h), as copied channels ask for.
+  virtual bool scales_norms() const { return false; }
   // Constants of the grown model, whose widths are set.
   virtual void set_constants(ModelConfig&) const {}
   // A factor on the new channels over the steps of the stage. The trainer does not carry it yet: policy_problem

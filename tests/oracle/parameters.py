@@ -71,12 +71,12 @@ def initial(tensor, seed):
 
 
 def grown(tensor, old, seed, number, std, init):
-    """What a growth by zero_rows, zero_key_fixed_scale, zero_rows_matched, zero_copy or split makes of a tensor."""
+    """What a growth by zero_rows, zero_key_fixed_scale, zero_rows_matched, zero_copy or a split makes of a tensor."""
     if old.shape == tensor.shape:
         return old
     copied = old[np.ix_(*(np.arange(extent) % before for extent, before in zip(tensor.shape, old.shape)))]
-    if init == "split":
-        return copied * split_shares(tensor, old.shape, made=False)
+    if init in SPLITS:
+        return copied * split_factors(tensor, old.shape, init)
     normal = Stream(seed, f"{tensor.name}#growth{number}").normal(np.arange(math.prod(tensor.shape))).reshape(tensor.shape)
     rms = math.sqrt((old * old).mean())
     new = {"zero_rows_matched": rms * normal, "zero_copy": copied + 1e-3 * rms * normal}.get(init, std * normal)
@@ -87,14 +87,21 @@ def grown(tensor, old, seed, number, std, init):
     return new
 
 
-def split_shares(tensor, old_shape, made):
-    """The share of the channel that each entry makes (its gradient's) or reads (its own)."""
+SPLITS = ("split", "split_scaled_norm")
+
+
+def split_factors(tensor, old_shape, init, of_gradient=False):
+    """What a split multiplies each entry by, or its gradient."""
     factors = []
     for axis, (extent, old) in enumerate(zip(tensor.shape, old_shape)):
         makes = axis == 0 and tensor.produces
         number = np.arange(extent) // old + 1
         copies = (extent - 1 - np.arange(extent) % old) // old + 1
-        factors.append(2 * number / (copies * (copies + 1)) if makes == made else np.ones(extent))
+        share, scale = 2 * number / (copies * (copies + 1)), math.sqrt(old / extent) if init == "split_scaled_norm" else 1.0
+        if of_gradient:
+            factors.append(share / scale if makes and extent > old else np.ones(extent))
+        else:
+            factors.append(np.full(extent, scale) if makes else share)
     return factors[0] if len(factors) == 1 else factors[0][:, None] * factors[1][None, :]
 
 

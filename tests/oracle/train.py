@@ -47,7 +47,9 @@ CAMPAIGNS = {
             {"name": "copied", "steps": 4, "lr": {"peak": 2e-3, "schedule": "constant", "warmup": "0"},
              "grow": {"M": 64, "A": 80, "init": "zero_copy"}},
             {"name": "split", "steps": 4, "lr": {"peak": 2e-3, "schedule": "constant", "warmup": "0"},
-             "grow": {"M": 144, "A": 112, "init": "split", "lossless": False}}],
+             "grow": {"M": 144, "A": 112, "init": "split", "lossless": False}},
+            {"name": "scaled", "steps": 4, "lr": {"peak": 2e-3, "schedule": "constant", "warmup": "0"},
+             "grow": {"M": 160, "A": 224, "init": "split_scaled_norm", "lossless": False}}],
     },
     "tokenformer": {
         "model": {"arch": "tokenformer", "D": 32, "L": 2, "H": 2, "V": 300, "n_qkv": 40, "n_proj": 40, "n_ffn": 56},
@@ -127,12 +129,16 @@ class Oracle:
         self.now_gains = {width: gain * (1 + (self.norm_growth.get(width, 1.0) - 1) * share) for width, gain in self.norm_gains.items()}
 
     def grow(self, options):
-        from parameters import grown, split_shares, table
+        from parameters import SPLITS, grown, split_factors, table
         import numpy as np
         self.norm_gains, self.norm_growth = dict(self.now_gains), {}
-        for width in self.widths().keys() & options.keys() if "norm_scale" in options else ():
-            self.norm_growth[width] = options[width] / self.model[width]
-            self.norm_gains.setdefault(width, 1.0)
+        for width in self.widths().keys() & options.keys():
+            growth = options[width] / self.model[width]
+            if options.get("init") == "split_scaled_norm":
+                self.norm_gains[width] = self.norm_gains.get(width, 1.0) * growth
+            elif "norm_scale" in options:
+                self.norm_growth[width] = growth
+                self.norm_gains.setdefault(width, 1.0)
         self.raise_norm_scales(0.0)
         self.model.update({key: value for key, value in options.items() if key in self.widths()})
         adamw, moments = self.adamw, options.get("optimizer", "keep")
@@ -140,7 +146,8 @@ class Oracle:
         for name, tensor in adamw.tensors.items():
             std = tensor.std if self.model["arch"] == "tokenformer" else options.get("column_std", 0.02)
             init, old_part = options.get("init"), tuple(slice(0, extent) for extent in adamw.weights[name].shape)
-            gradient = split_shares(tensor, adamw.weights[name].shape, made=True)[old_part] if init == "split" else 1.0
+            shape = adamw.weights[name].shape
+            gradient = split_factors(tensor, shape, init, of_gradient=True)[old_part] if init in SPLITS else 1.0
             adamw.weights[name] = grown(tensor, adamw.weights[name], self.c["seed"], len(adamw.generations), std, init)
             for held, kept, factor in ((adamw.moment1, moments == "keep", gradient), (adamw.moment2, moments != "reset", gradient**2)):
                 larger = np.zeros(tensor.shape)

@@ -26,7 +26,7 @@ RECIPES = {
     "growth": {
         "grow: {M: 64}": "grow: {M: 64, init: zero_copy, norm_scale: 4 steps, old: {lr_mult: 0.5}, "
                          "new: {lr_mult: 1.3, warmup: 3 steps, warmup_from: 1, warmup_decay: false}}",
-        "grow: {A: 96}": "grow: {A: 96, init: split, lossless: false, norm_scale: 50%}",
+        "grow: {A: 96}": "grow: {A: 96, init: split_scaled_norm, lossless: false}",
     },
     # Widths that four tensor-parallel ranks divide.
     "four_heads": {"H: 2, M: 48": "H: 4, M: 48"},

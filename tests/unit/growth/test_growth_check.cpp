@@ -134,6 +134,25 @@ TEST(Growth, SplitIsLosslessWithoutNormForAnyFactorAndAlive) {
   EXPECT_TRUE(with_norm.alive());
 }
 
+// A channel that is copied f - 1 times takes a part 1 / f of the squared length; the scale makes up for it.
+TEST(Growth, SplitScaledNormIsLosslessWithNormL2ForWholeFactorsOnly) {
+  GrowthOptions options = nexus_growth("split_scaled_norm");
+  const NormScales before = {{"A", {1.5, 1, 0}}};
+  options.widths = {{"M", 96}, {"A", 192}};  // of 48 and 64
+  const GrowthCheck whole = grow(small_model("nexusformer"), options, DType::kF64, before).check;
+  EXPECT_TRUE(whole.lossless()) << whole.relative_dlogit;
+  EXPECT_TRUE(whole.alive());
+  EXPECT_EQ(whole.unmoved_params, 0);
+  EXPECT_EQ(grown_norm_scales(before, small_model("nexusformer"), options),
+            (NormScales{{"M", {2, 1, 0}}, {"A", {4.5, 1, 0}}}));
+  options.widths = {{"M", 72}, {"A", 80}};
+  const GrowthCheck odd = grow(small_model("nexusformer"), options, DType::kF64).check;
+  EXPECT_FALSE(odd.lossless());
+  options.policy = &growth_policy("split");
+  // Closer than without, for channels have their size again.
+  EXPECT_LT(odd.relative_dlogit, 0.7 * grow(small_model("nexusformer"), options, DType::kF64).check.relative_dlogit);
+}
+
 // At the growth nothing of the scale's own growth has come; what an earlier one has left stays.
 TEST(Growth, WithNormScalesIsLosslessAndCarriesThemOn) {
   GrowthOptions options = nexus_growth("zero_copy");
@@ -151,6 +170,30 @@ TEST(Growth, WithNormScalesIsLosslessAndCarriesThemOn) {
   options.norm_scale = false;
   EXPECT_EQ(grown_norm_scales(before, config, options), (NormScales{{"M", {1.6875, 1, 0}}}));
   EXPECT_TRUE(grown_norm_scales({}, config, options).empty());
+}
+
+// Small is not dead: behind a head and a final norm of 1e-12 all gradients are far below a usual eps of AdamW.
+TEST(Growth, IsAliveWhereGradientsAreTiny) {
+  const auto backend = make_cpu_backend();
+  const ModelConfig config = small_model("nexusformer");
+  const GrowthOptions options = nexus_growth("zero_rows_matched");
+  const ModelConfig bigger = grown_config(config, options);
+  Model before(config), after(bigger);
+  ParamStore from(*backend, before.table(), DType::kF32), to(*backend, after.table(), DType::kF32);
+  testing::draw_lively(from);
+  for (const char* name : {"head.weight", "norm.weight"}) {
+    const int index = before.table().find(name);
+    std::vector<float> values(static_cast<size_t>(before.table()[index].count()));
+    backend->copy_out(values.data(), from.weight(index));
+    for (float& value : values) value *= 1e-12F;
+    from.set_weights(index, values.data());
+  }
+  const auto moves = plan_growth(before.table(), after.table(), options);
+  ProcessGrid grid(make_self_communicator(), 1, 1);
+  apply_growth(grid, moves, options, 5, 1, from, to);
+  const GrowthCheck check =
+      check_growth(grid, config, from, bigger, to, moves, testing::growth_batch(config.count("V"), 24), 1e-3);
+  EXPECT_TRUE(check.alive()) << check.dead_blocks.size() << " dead blocks";
 }
 
 // A saddle: no gradient ever reaches a channel whose row and column are both zero.
