@@ -103,8 +103,12 @@ class CampaignLoop {
     plan.steps = spec_.steps_of_stage(stage);
     plan.schedule = spec_.schedule_of_stage(stage);
     plan.grown = spec.grow.grows();
+    plan.old_lr_mult = spec.grow.old_lr_mult;
     plan.new_lr_mult = spec.grow.new_lr_mult;
     plan.new_warmup_steps = spec.grow_warmup.steps(plan.steps, spec_.batch.global_tokens);
+    plan.new_warmup_from = spec.grow.new_warmup_from;
+    plan.new_warmup_decay = spec.grow.new_warmup_decay;
+    plan.norm_scale_steps = spec.grow_norm_scale.steps(plan.steps, spec_.batch.global_tokens);
     return plan;
   }
 

@@ -46,7 +46,7 @@ class OpenStage {
     if (is_stage_key(key) && finished()) return own == "tokens" ? too_short() : stage_is_over();
     if (finished() && index_ + 1 == spec_.stages.size()) return "no step is left that it could change: append a stage";
     if (own == "lr.warmup") return over(stage_.lr.warmup, "warm-up");
-    if (own == "grow.new.warmup") return over(stage_.grow_warmup, "warm-up of the new blocks");
+    if (own.starts_with("grow.new.warmup")) return over(stage_.grow_warmup, "warm-up of the new blocks");
     if (key == "precision.compute" && (was == "f64" || is == "f64"))
       return "the checkpoint's weights are of another type: put it back";
     return "";

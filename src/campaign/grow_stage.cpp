@@ -14,6 +14,8 @@ GrowthOutcome grow_trained(ProcessGrid& grid, const Trained& from, const GrowthO
   // The generation's number names its random numbers: two growths of one tensor draw different ones.
   apply_growth(grid, moves, options, seed, static_cast<int>(state.generations.size()), from.params,
                outcome.grown->params);
+  state.norm_scales = grown_norm_scales(state.norm_scales, state.model, options);
+  outcome.grown->params.set_norm_scales(state.norm_scales);
   if (batch)
     outcome.check =
         check_growth(grid, state.model, from.params, config, outcome.grown->params, moves, *batch, learning_rate);

@@ -76,6 +76,7 @@ std::optional<Training> resume_training(const LaunchContext& context) {
   training.plan_is_new = accept_changes(context, state);
   training.trained = context.make_model(state.model);
   load_training(checkpoint, training.trained->params);
+  training.trained->params.set_norm_scales(state.norm_scales);
   const auto stage = static_cast<size_t>(state.stage_index);
   const CampaignSpec& spec = context.spec();
   session.records().resume(state, stage < spec.stages.size() ? spec.steps_of_stage(stage) : state.step, path);

@@ -59,7 +59,9 @@ void load_ancestor(const LaunchContext& context, Training& training) {
   accept_ancestor(spec, context.launch, ancestor, state);
   training.trained = context.make_model(ancestor.model);
   load_training(checkpoint, training.trained->params);
+  training.trained->params.set_norm_scales(ancestor.norm_scales);
   state.model = ancestor.model;
+  state.norm_scales = ancestor.norm_scales;
   state.generations = ancestor.generations;
   state.samples = ancestor.samples;
   state.inherited_tokens = ancestor.total_tokens();

@@ -99,6 +99,7 @@ int grow(const GrowArguments& arguments) {
   warn_of_threads(grid.world(), threads_per_rank());
   Trained before(state.model, *backend, dtype);
   load_training(checkpoint, before.params);
+  before.params.set_norm_scales(state.norm_scales);
   GrowthOutcome outcome =
       grow_trained(grid, before, options, state.seed, check_batch(arguments, state), arguments.learning_rate, state);
   if (outcome.check) {

@@ -108,13 +108,49 @@ void add_growth_number(StageRows& t, const GrowthKey& key) {
   };
 }
 
+std::string without_warmup(const StageSpec& stage, const ModelConfig&) {
+  return stage.grow_warmup.value > 0 ? "" : "has no meaning without grow.new.warmup";
+}
+
+// Shown only where it is not `preset`, as in runs that began before the key was known.
+Field<StageSpec>& add_later(StageRows& t, const std::string& key, const std::string& preset, const auto& type,
+                            auto access, KeyClass key_class, const std::string& comment) {
+  Field<StageSpec>& field = add(t, key, preset, type, access, key_class, comment);
+  field.get = [inner = field.get, preset](const StageSpec& stage) {
+    const std::optional<std::string> value = inner(stage);
+    return value == preset ? std::nullopt : value;
+  };
+  return field;
+}
+
+void add_norm_scale(StageRows& t) {
+  Field<StageSpec>& field = add_later(t, "grow.norm_scale", "0", SpanType{}, at(&StageSpec::grow_norm_scale), kFixed,
+                                      "length over which the norms' scale follows the widths; 0: it stays");
+  field.set = [inner = field.set](StageSpec& stage, const Node& node, const std::string& path) {
+    inner(stage, node, path);
+    stage.grow.norm_scale = stage.grow_norm_scale.value > 0;
+  };
+  field.misplaced = [](const StageSpec&, const ModelConfig& model) -> std::string {
+    return model.find_key("norm") != nullptr ? "" : "belongs to models with a norm in their layers";
+  };
+}
+
 void add_growth_options(StageRows& t) {
   add(t, "grow.optimizer", "keep", choice_of({MomentPolicy::kKeep, MomentPolicy::kKeepV, MomentPolicy::kReset}),
       growth(&GrowthOptions::moments), kFixed, "moments of the old entries: keep, keep_v or reset");
+  add_norm_scale(t);
+  add_later(t, "grow.old.lr_mult", "1", RealType{0, 1e3}, growth(&GrowthOptions::old_lr_mult), kSchedule,
+            "learning-rate multiplier of all that was there before; 0 freezes it");
   add(t, "grow.new.lr_mult", "1", RealType{0, 1e3, true}, growth(&GrowthOptions::new_lr_mult), kSchedule,
       "learning-rate multiplier of the new blocks");
   add(t, "grow.new.warmup", "0", SpanType{}, at(&StageSpec::grow_warmup), kSchedule,
       "linear warm-up of the new blocks' own: a share, steps or tokens");
+  add_later(t, "grow.new.warmup_from", "0", RealType{0, 1e3}, growth(&GrowthOptions::new_warmup_from), kSchedule,
+            "multiplier at which that warm-up begins; 1: the schedule's rate")
+      .misplaced = without_warmup;
+  add_later(t, "grow.new.warmup_decay", "true", FlagType{}, growth(&GrowthOptions::new_warmup_decay), kSchedule,
+            "weight decay of the new blocks during that warm-up")
+      .misplaced = without_warmup;
   add(t, "grow.lossless", "true", FlagType{}, growth(&GrowthOptions::lossless), kPlacement,
       "stop the campaign if the growth changes the outputs");
   add(t, "grow.allow_dead", "false", FlagType{}, growth(&GrowthOptions::allow_dead), kPlacement,

@@ -1,6 +1,7 @@
 #include "growth/grow.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <span>
 
@@ -27,6 +28,14 @@ struct HostTensor {
     return out;
   }
 };
+
+// One sum in the order of the tensor, of which every rank has the whole.
+template <typename T>
+double root_mean_square(const HostTensor<T>& tensor) {
+  double sum = 0;
+  for (const T value : tensor.values) sum += static_cast<double>(value) * static_cast<double>(value);
+  return std::sqrt(sum / static_cast<double>(tensor.values.size()));
+}
 
 // What of a tensor a growth carries over: each has a factor of its own on what a pick copies.
 enum class Part { kWeight, kMoment1, kMoment2 };
@@ -58,7 +67,7 @@ void fill_block(const HostTensor<T>& from, HostTensor<T>& to, const GrowthMove& 
       std::copy_n(from.at(r, box.begin_column), box.columns, to.at(r, box.begin_column));
     return;
   }
-  const double std = part == Part::kWeight ? move.entries.std : 0;
+  const double std = part != Part::kWeight ? 0 : move.entries.std * (move.entries.of_rms ? root_mean_square(from) : 1);
   if (std == 0 && move.entries.copies.empty()) return;
 #pragma omp parallel for schedule(static)
   for (int64_t r = box.begin_row; r < box.end_row(); ++r)
@@ -185,6 +194,21 @@ void apply_growth(ProcessGrid& grid, const std::vector<GrowthMove>& moves, const
     grow_all<double>(grid, moves, options, seed, growth_number, from, to);
   else
     grow_all<float>(grid, moves, options, seed, growth_number, from, to);
+}
+
+NormScales grown_norm_scales(const NormScales& scales, const ModelConfig& config, const GrowthOptions& options) {
+  NormScales grown;
+  for (const auto& [width, scale] : scales) grown[width] = {scale.squared(), 1, 0};
+  const bool at_once = options.policy->scales_norms();
+  for (const auto& [width, extent] : options.widths) {
+    const double growth = static_cast<double>(extent) / static_cast<double>(config.width(width));
+    if (growth == 1 || !(at_once || options.norm_scale)) continue;
+    if (at_once)
+      grown[width].gain *= growth;
+    else
+      grown[width].growth = growth;
+  }
+  return grown;
 }
 
 Generation first_generation(const ModelConfig& config) {

@@ -25,6 +25,9 @@ void apply_growth(ProcessGrid& grid, const std::vector<GrowthMove>& moves, const
 // The optimizer's generations after a growth to `config` under the moment policy.
 std::vector<Generation> grown_generations(std::vector<Generation> generations, const ModelConfig& config,
                                           const GrowthOptions& options);
+// The norms' scales after it: as they were, and for widths that grow, if policy or options say so, grown alike or with
+// a growth to come.
+NormScales grown_norm_scales(const NormScales& scales, const ModelConfig& config, const GrowthOptions& options);
 // Generation 0 of a fresh model.
 Generation first_generation(const ModelConfig& config);
 
@@ -38,7 +41,8 @@ struct GrowthBatch {
 
 // The check that every growth must pass. Predictions (of text: logits) and losses are compared in f32 (f64 if the store
 // computes in f64), whatever the compute type. Liveness makes two AdamW updates without weight decay at `learning_rate`
-// on a copy and counts the new parameters that have not moved; a block is dead if none of it moved. Collective:
+// on a copy, whatever the size of the gradients, and counts the new parameters that have not moved; a block is dead if
+// none of it moved. Collective:
 // tensor-parallel ranks do their shares, data-parallel ones all do the same.
 struct GrowthCheck {
   double max_abs_dlogit = 0;   // of all predictions

@@ -23,6 +23,7 @@ Sharding checking_sharding(const ParamStore& params) {
 ParamStore checking_store(ProcessGrid& grid, const ParamStore& params, const ParamTable& table, ParamStore::Use use) {
   ParamStore copy(params.backend(), table, params.wide_dtype(), use);
   all_gather_master(grid.dp(), params, copy.master());
+  copy.set_norm_scales(params.norm_scales());
   return copy;
 }
 
@@ -177,7 +178,11 @@ std::vector<uint8_t> moved_elements(ProcessGrid& grid, Model& model, ParamStore&
   const Buffer norm = backend.allocate(size_of(DType::kF64), "the gradient norm of the growth check");
   const Tensor sum_squares = norm.tensor(DType::kF64, {1});
   Probe probe(grid, model, params, batch);
-  Optimizer optimizer(AdamW{}, 0.0, {first_generation(model.config())});
+  // What has a gradient at all moves by the learning rate: beside a usual eps the small ones of a young model's deep
+  // layers would be lost in rounding, and not for ever.
+  AdamW adamw;
+  adamw.eps = 1e-20;
+  Optimizer optimizer(adamw, 0.0, {first_generation(model.config())});
   for (int update = 0; update < 2; ++update) {
     params.zero_grad();
     for (int64_t s = 0; s < batch.samples(); ++s) probe.add_gradients(s);

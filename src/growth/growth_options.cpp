@@ -32,6 +32,9 @@ std::optional<PolicyProblem> policy_problem(const GrowthOptions& options, const 
   if (!policy.alive() && !options.allow_dead)
     return PolicyProblem{fmt::format("init {} gives new blocks whose gradient is zero for ever", init),
                          fmt::format("use {}, or set allow_dead: true", fitting.front())};
+  if (policy.scales_norms() && options.norm_scale)
+    return PolicyProblem{fmt::format("init {} takes the norms' scale to the new widths at once", init),
+                         "remove grow.norm_scale"};
   const std::string reason = policy.why_lossy(model);
   if (options.lossless && !reason.empty())
     return PolicyProblem{fmt::format("init {} cannot be lossless: {}", init, reason),

@@ -22,9 +22,13 @@ struct GrowthOptions {
   const GrowthPolicy* policy = all_growth_policies().front();
   std::map<std::string, double> numbers;  // the policy's own (GrowthKey), where they are not its presets
   MomentPolicy moments = MomentPolicy::kKeep;
-  double new_lr_mult = 1.0;  // learning-rate multiplier of the new blocks
-  bool lossless = true;      // the check must pass, or the campaign stops
-  bool allow_dead = false;   // permits blocks that can never move
+  double old_lr_mult = 1.0;      // learning-rate multiplier of all that was there before; 0 freezes it
+  double new_lr_mult = 1.0;      // of the new blocks
+  double new_warmup_from = 0.0;  // the multiplier at which the new blocks' own warm-up begins
+  bool norm_scale = false;       // the scale of norm l2 follows the widths in the stage (params/norm_scale.h)
+  bool new_warmup_decay = true;  // whether they have weight decay during it
+  bool lossless = true;          // the check must pass, or the campaign stops
+  bool allow_dead = false;       // permits blocks that can never move
 
   bool grows() const { return !widths.empty(); }
   // A number that the policy has.

@@ -37,12 +37,16 @@ struct Copy {
 //   sum over copies of  rows[r].scale columns[c].scale old(rows[r].index, columns[c].index)  +  std normal
 //
 // Nothing is zero. Two copies of scale 1/2 are an average; one column and its copy, both of scale 1/2, are a split.
+// `of_rms`: std counts in root mean squares of the whole old tensor's weights, which is measured as the moves are
+// carried out: the same number on every grid.
 struct Entries {
   std::vector<Copy> copies;
   double std = 0;
+  bool of_rms = false;
 
   static Entries zero() { return {}; }
   static Entries normal(double std) { return {{}, std}; }
+  static Entries normal_of_rms(double std) { return {{}, std, true}; }
   static Entries same() { return {{Copy{}}, 0}; }
   // The old tensor's, at the same place, as they are.
   bool are_same() const;
@@ -71,6 +75,8 @@ class GrowthPolicy {
   // Whether new entries begin with the moments of those that they copy, as far as GrowthOptions::moments keeps these,
   // and with the update count of the model's birth; else with zero.
   virtual bool copies_moments() const { return false; }
+  // Whether the scale of norm l2 follows the widths at once (params/norm_scale.h), as copied channels ask for.
+  virtual bool scales_norms() const { return false; }
   // Constants of the grown model, whose widths are set.
   virtual void set_constants(ModelConfig&) const {}
   // A factor on the new channels over the steps of the stage. The trainer does not carry it yet: policy_problem

@@ -50,6 +50,8 @@ NexusRank::NexusRank(ParamTable& table, const Prefixes& prefixes, const NexusRan
       m_whole_(options.m),
       m_(table.local(options.m)),
       a_(table.local(options.a)),
+      m_width_(options.m_width),
+      a_width_(options.a_width),
       activation_(activation_of(options)),
       w_m_(table, w_m_specs(prefixes, options)),
       w_a_(table, w_a_specs(prefixes, options)),
@@ -62,23 +64,31 @@ NexusRank::Stage NexusRank::make_stage(const LayerContext& ctx, int64_t width) c
   return stage;
 }
 
+NormGelu NexusRank::activation(const LayerContext& ctx, const Width& width) const {
+  NormGelu op = activation_;
+  const auto given = ctx.params.norm_scales().find(width);
+  if (given != ctx.params.norm_scales().end())
+    for (double& scale : op.scales) scale *= std::sqrt(given->second.squared());
+  return op;
+}
+
 // a1 of this rank's channels, then of all.
 Tensor NexusRank::activate_first(const LayerContext& ctx) const {
   const Tensor a = ctx.alloc({ctx.rows(), groups_, m_whole_});
   if (m_ == m_whole_) {
-    norm_gelu_forward(ctx, activation_, stage1_.h, a, stage1_.scale);
+    norm_gelu_forward(ctx, activation(ctx, m_width_), stage1_.h, a, stage1_.scale);
     return a;
   }
   const Arena::Frame frame(ctx.arena);
   const Tensor mine = ctx.alloc(stage1_.h.shape);
-  norm_gelu_forward(ctx, activation_, stage1_.h, mine, stage1_.scale);
+  norm_gelu_forward(ctx, activation(ctx, m_width_), stage1_.h, mine, stage1_.scale);
   gather_columns(ctx, mine, std::vector<int64_t>(static_cast<size_t>(groups_), m_whole_), a);
   return a;
 }
 
 Tensor NexusRank::activate_second(const LayerContext& ctx) const {
   const Tensor a = ctx.alloc(stage2_.h.shape);
-  norm_gelu_forward(ctx, activation_, stage2_.h, a, stage2_.scale);
+  norm_gelu_forward(ctx, activation(ctx, a_width_), stage2_.h, a, stage2_.scale);
   return a;
 }
 
@@ -118,9 +128,9 @@ void NexusRank::backward(const LayerContext& ctx, const Tensor& dy, const Tensor
     const Tensor a = ctx.keeps_activations() ? stage2_.a : activate_second(ctx);
     w_d_.backward(ctx, edges_.whole_output_gradient(ctx, dy), a, d2);
   }
-  norm_gelu_backward(ctx, activation_, d2, stage2_.h, stage2_.scale, d2);
+  norm_gelu_backward(ctx, activation(ctx, a_width_), d2, stage2_.h, stage2_.scale, d2);
   backward_middle(ctx, d2, d1);
-  norm_gelu_backward(ctx, activation_, d1, stage1_.h, stage1_.scale, d1);
+  norm_gelu_backward(ctx, activation(ctx, m_width_), d1, stage1_.h, stage1_.scale, d1);
   edges_.reduce_input_gradient(ctx, dx, [&](const Tensor& out) {
     w_m_.backward(ctx, d1.reshaped({ctx.rows(), groups_ * m_}), x_, out);
   });

@@ -3,7 +3,8 @@
 //   h1 = W_M x    a1 = GELU(n(h1))    h2 = W_A a1    a2 = GELU(n(h2))    y = W_D a2
 //
 // PREFIX.w_m [M, D], PREFIX.w_a [A, M], PREFIX.w_d [O, A] per group. n is the identity or h / (||h|| + 1e-5) * sqrt(O):
-// the scale uses O, which growth never changes, so zero rows stay silent and lossless.
+// the scale uses O, which growth never changes, so zero rows stay silent and lossless. Where the store has a NormScale
+// for the width of h, that says the scale.
 //
 // Over p tensor-parallel ranks (docs/parallelism.md) a rank has M / p rows of W_M, A / p rows of W_A and A / p
 // columns of W_D. The two norms need the squares of whole rows, added up over the ranks; W_A needs whole rows of a1,
@@ -44,12 +45,15 @@ class NexusRank : public Projection {
     Tensor h, a, scale;
   };
   Stage make_stage(const LayerContext& ctx, int64_t width) const;
+  // GELU(n(h)) over the channels of a width.
+  NormGelu activation(const LayerContext& ctx, const Width& width) const;
   // a1 and a2, allocated in the current frame.
   Tensor activate_first(const LayerContext& ctx) const;
   Tensor activate_second(const LayerContext& ctx) const;
   void backward_middle(const LayerContext& ctx, const Tensor& d2, const Tensor& d1) const;
 
   int64_t groups_, m_whole_, m_, a_;  // m_ and a_ of this rank
+  Width m_width_, a_width_;
   NormGelu activation_;
   StackedMatrix w_m_;
   GroupedMatrix w_a_, w_d_;

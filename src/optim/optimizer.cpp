@@ -82,7 +82,7 @@ std::vector<UpdateBlock> Optimizer::update_blocks(const ParamTable& table, doubl
       const bool newest = g > 0 && g + 1 == generations_.size();
       UpdateBlock update = place(piece, box);
       update.learning_rate = rate_scale * (newest ? newest_learning_rate : learning_rate);
-      update.weight_decay = spec.decay ? weight_decay_ : 0.0;
+      update.weight_decay = spec.decay && (newest_decays_ || !newest) ? weight_decay_ : 0.0;
       update.step1 = generations_[g].updates1 + 1;
       update.step2 = generations_[g].updates2 + 1;
       if (blocks.empty() || !merge(blocks.back(), update)) blocks.push_back(update);

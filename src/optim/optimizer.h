@@ -35,6 +35,9 @@ class Optimizer {
   Optimizer(const AdamW& op, double weight_decay, std::vector<Generation> generations,
             std::map<std::string, double> rate_scales = {});
 
+  // Whether the newest generation, if there has been a growth, has weight decay: it has unless told.
+  void set_newest_decays(bool decays) { newest_decays_ = decays; }
+
   // One update of what this rank keeps optimizer state of. `grad_sum_squares` is as Backend::adamw takes it. The newest
   // generation uses `newest_learning_rate` if there has been a growth; everything else `learning_rate`. With ZeRO-1,
   // all_gather_weights must follow. `nonfinite`: as Backend::adamw writes it.
@@ -50,6 +53,7 @@ class Optimizer {
   AdamW op_;
   double weight_decay_;
   std::map<std::string, double> rate_scales_;
+  bool newest_decays_ = true;
   std::vector<Generation> generations_;
 };
 

@@ -6,10 +6,13 @@
 //            and nothing is sharded over dp
 //   moment1, moment2   AdamW's exponential averages, wide; absent in a store made for inference
 //
+// Beside them lies what else the layers compute with and no gradient moves: the norms' scales.
+//
 // With ZeRO-1 the last three hold this rank's pieces only, at ParamPiece::state_offset (params/partition.h).
 #pragma once
 
 #include "backend/backend.h"
+#include "params/norm_scale.h"
 #include "params/partition.h"
 
 namespace nexus {
@@ -50,6 +53,9 @@ class ParamStore {
   void refresh_compute();
   Backend& backend() const { return *backend_; }
 
+  const NormScales& norm_scales() const { return norm_scales_; }
+  void set_norm_scales(const NormScales& scales) { norm_scales_ = scales; }
+
  private:
   void allocate(Use use);
   Tensor view(const Tensor& flat, int index) const;
@@ -59,6 +65,7 @@ class ParamStore {
   const ParamTable* table_;
   DType compute_dtype_;
   int64_t size_bytes_ = 0;
+  NormScales norm_scales_;
   std::vector<Buffer> buffers_;
   Tensor master_, compute_, grad_, moment1_, moment2_;
 };

@@ -37,6 +37,7 @@ struct StageSpec {
   LearningRateSpec lr;
   GrowthOptions grow;  // grow.new_warmup_steps is resolved from `grow_warmup` when the stage starts
   Span grow_warmup;
+  Span grow_norm_scale;  // grow.norm_scale: there is one
 };
 
 // How the campaign is cut into jobs (docs/slurm.md). Where they run is the cluster's matter (cluster_spec.h).

@@ -95,6 +95,7 @@ class Rules {
     const LearningRateSpec& lr = spec_.stages[i].lr;
     require_fits(i, "lr.warmup", lr.warmup);
     require_fits(i, "grow.new.warmup", spec_.stages[i].grow_warmup);
+    require_fits(i, "grow.norm_scale", spec_.stages[i].grow_norm_scale);
     if (lr.kind != ScheduleKind::kConstant && lr.min > lr.peak)
       fail(stage_key(i, "lr.min"), fmt::format("lr.min = {} is larger than lr.peak = {}", lr.min, lr.peak),
            "exchange them");
@@ -128,6 +129,8 @@ class Rules {
   void check_policy(size_t i, const ModelConfig& model) const {
     if (const auto problem = policy_problem(spec_.stages[i].grow, model))
       fail(stage_key(i, "grow.init"), problem->what, problem->todo);
+    if (spec_.stages[i].grow.norm_scale && model.word("norm") != "l2")
+      fail(stage_key(i, "grow.norm_scale"), "a model without norm l2 has no norm scale", "remove it");
   }
 
   CampaignSpec& spec_;

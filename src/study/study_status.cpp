@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "campaign/launch_liveness.h"
 #include "config/study.h"
@@ -19,22 +20,28 @@ StudyRunState state_of(const StatusRecord& status, bool gone) {
   return status.end->exit == ExitCode::kStopped ? StudyRunState::kStopped : StudyRunState::kFailed;
 }
 
-// What of its own stages is behind the run, and its last loss.
-void add_progress(const std::string& folder, StudyRunView& view) {
+// What of its own stages is behind the run, by the last step of each, and its last loss.
+void add_progress(const std::string& folder, double step_tokens, StudyRunView& view) {
   try {
     const RunHistory history = read_run(folder);
-    for (const CommitRecord& commit : history.commits) view.tokens_done += static_cast<double>(commit.stage_tokens);
+    std::map<int64_t, int64_t> steps;
+    for (const StepRecord& row : history.steps) steps[row.stage_index] = row.step;
+    for (const auto& [stage, step] : steps) view.tokens_done += static_cast<double>(step) * step_tokens;
     if (!history.evals.empty()) view.loss = history.evals.back().loss;
   } catch (const Error&) {
     // It is just being written, or has no records yet.
   }
 }
 
-double tokens_of(const CampaignSpec& campaign) {
-  double tokens = 0;
+// What a run of an arm has before it; its seeds differ in nothing that counts.
+struct Work {
+  double tokens = -1, step_tokens = 0;
+};
+Work work_of(const CampaignSpec& campaign) {
+  Work work{0, static_cast<double>(campaign.batch.global_tokens)};
   for (size_t stage = 0; stage < campaign.stages.size(); ++stage)
-    tokens += static_cast<double>(campaign.steps_of_stage(stage) * campaign.batch.global_tokens);
-  return tokens;
+    work.tokens += static_cast<double>(campaign.steps_of_stage(stage)) * work.step_tokens;
+  return work;
 }
 
 std::string seeds_text(const StudySpec& study, const std::vector<StudyRunView>& views, size_t arm) {
@@ -73,12 +80,12 @@ std::vector<StudyRunView> view_study(const StudySpec& study) {
   }
   const std::vector<bool> gone = launches_gone(running);
   std::vector<StudyRunView> views(runs.size());
-  std::vector<double> tokens(study.arms.size(), -1);  // of an arm: its seeds differ in nothing that counts
+  std::vector<Work> works(study.arms.size());
   size_t looked_at = 0;
   for (size_t i = 0; i < runs.size(); ++i) {
-    double& of_arm = tokens[runs[i].arm];
-    if (of_arm < 0) of_arm = tokens_of(campaign_of(study, runs[i]).spec);
-    views[i].tokens_total = of_arm;
+    Work& work = works[runs[i].arm];
+    if (work.tokens < 0) work = work_of(campaign_of(study, runs[i]).spec);
+    views[i].tokens_total = work.tokens;
     if (!statuses[i]) {
       if (runs[i].parent) views[i].text = "waits for " + name_of(study, runs[*runs[i].parent]);
       continue;
@@ -86,7 +93,7 @@ std::vector<StudyRunView> view_study(const StudySpec& study) {
     views[i].state = state_of(*statuses[i], !statuses[i]->end && gone[looked_at]);
     if (!statuses[i]->end) ++looked_at;
     views[i].text = statuses[i]->text;
-    add_progress(runs[i].folder, views[i]);
+    add_progress(runs[i].folder, work.step_tokens, views[i]);
   }
   return views;
 }

@@ -7,7 +7,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kStateVersion = 1;
+// 2: with norm_scales, which a nexus that reads 1 only must not pass over. Others are written as 1, as ever.
+constexpr int kStateVersion = 2;
 
 json to_json(const Generation& generation) {
   json widths = json::object();
@@ -21,6 +22,18 @@ Generation generation_from(const json& document) {
   document.at("updates1").get_to(generation.updates1);
   document.at("updates2").get_to(generation.updates2);
   return generation;
+}
+
+json to_json(const NormScale& scale) {
+  return {{"gain", scale.gain}, {"growth", scale.growth}, {"share", scale.share}};
+}
+
+NormScale norm_scale_from(const json& document) {
+  NormScale scale;
+  document.at("gain").get_to(scale.gain);
+  document.at("growth").get_to(scale.growth);
+  document.at("share").get_to(scale.share);
+  return scale;
 }
 
 json to_json(const StageAccount& account) {
@@ -118,7 +131,7 @@ ModelConfig model_config_from_json(const json& document, const std::string& wher
 }
 
 json to_json(const TrainState& state) {
-  json document{{"version", kStateVersion},
+  json document{{"version", state.norm_scales.empty() ? 1 : kStateVersion},
                 {"stage", state.stage()},
                 {"stage_index", state.stage_index},
                 {"step", state.step},
@@ -134,6 +147,7 @@ json to_json(const TrainState& state) {
                 {"inherited_tokens", state.inherited_tokens},
                 {"inherited_flops", state.inherited_flops},
                 {"stage_numerics", state.stage_numerics}};
+  for (const auto& [width, scale] : state.norm_scales) document["norm_scales"][width] = to_json(scale);
   for (const Generation& generation : state.generations) document["generations"].push_back(to_json(generation));
   for (const StageAccount& account : state.stages) document["stages"].push_back(to_json(account));
   return document;
@@ -141,7 +155,7 @@ json to_json(const TrainState& state) {
 
 TrainState train_state_from_json(const json& document, const std::string& where) {
   return reading(where, [&] {
-    if (const int version = document.at("version").get<int>(); version != kStateVersion)
+    if (const int version = document.at("version").get<int>(); version < 1 || version > kStateVersion)
       throw Error(ErrorKind::kCheckpoint,
                   fmt::format("state of version {}, this build reads {}", version, kStateVersion), where,
                   "use the nexus release that wrote it");
@@ -158,6 +172,9 @@ TrainState train_state_from_json(const json& document, const std::string& where)
     document.at("inherited_flops").get_to(state.inherited_flops);
     state.flops_def = document.value("flops_def", "");
     document.at("stage_numerics").get_to(state.stage_numerics);
+    if (document.contains("norm_scales"))
+      for (const auto& [width, scale] : document.at("norm_scales").items())
+        state.norm_scales[width] = norm_scale_from(scale);
     for (const json& generation : document.at("generations")) state.generations.push_back(generation_from(generation));
     for (const json& account : document.at("stages")) state.stages.push_back(account_from(account));
     if (state.stages.empty() || state.generations.empty() || state.stage_index < 0 || state.step < 0 ||

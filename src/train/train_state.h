@@ -32,6 +32,7 @@ struct TrainState {
   bool eval_pending = false;  // the evaluation of this step was put off by a request to stop
   ModelConfig model;
   std::vector<Generation> generations;
+  NormScales norm_scales;        // of the stores' norms
   int64_t inherited_tokens = 0;  // of ancestors through init_from
   double inherited_flops = 0;
   std::string flops_def;  // by which all FLOPs are counted (accounting/flops.h); empty: an older nexus did not say

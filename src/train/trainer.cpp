@@ -23,6 +23,19 @@ AdamW adamw_of(const OptimizerSpec& spec) {
 
 }  // namespace
 
+double StagePlan::old_rate(int64_t step) const {
+  const double rate = schedule.at(step);
+  return grown ? rate * old_lr_mult : rate;
+}
+
+double StagePlan::newest_rate(int64_t step) const {
+  const double rate = schedule.at(step);
+  if (!grown) return rate;
+  const double warmup =
+      new_warmup_steps > 0 ? std::min(1.0, static_cast<double>(step) / static_cast<double>(new_warmup_steps)) : 1.0;
+  return rate * new_lr_mult * warmup + rate * new_warmup_from * (1.0 - warmup);
+}
+
 StageTrainer::StageTrainer(RunContext& run, const TrainerOptions& options, const StagePlan& plan, Model& model,
                            ParamStore& params, TrainState& state)
     : run_(run),
@@ -42,14 +55,6 @@ StageTrainer::StageTrainer(RunContext& run, const TrainerOptions& options, const
       saves_({run.grid.world(), run.run, run.records, run.requests, run.fence, run.generation, run.on_commit},
              options.checkpoint, std::max(options.safety.watchdog.start_seconds, options.safety.watchdog.step_seconds),
              plan.steps, state, [this](bool pinned) { return begin_save(pinned); }) {}
-
-double StageTrainer::newest_rate(int64_t step, double rate) const {
-  if (!plan_.grown) return rate;
-  const double warmup = plan_.new_warmup_steps > 0
-                            ? std::min(1.0, static_cast<double>(step) / static_cast<double>(plan_.new_warmup_steps))
-                            : 1.0;
-  return rate * plan_.new_lr_mult * warmup;
-}
 
 StageEnd StageTrainer::run() {
   try {
@@ -115,12 +120,21 @@ StageEnd StageTrainer::finish_pending_evaluation() {
   return StageEnd::kFinished;
 }
 
+// The state has them as the step computes with them, and so has a checkpoint after it.
+void StageTrainer::raise_norm_scales(int64_t step) {
+  if (!plan_.grown || plan_.norm_scale_steps == 0) return;
+  for (auto& [width, scale] : state_.norm_scales)
+    scale.share = std::min(1.0, static_cast<double>(step) / static_cast<double>(plan_.norm_scale_steps));
+  params_.set_norm_scales(state_.norm_scales);
+}
+
 StepOutput StageTrainer::one_step() {
   const double start = steady_seconds();
   const int64_t step = state_.step + 1;
-  const double rate = plan_.schedule.at(step);
   const auto poll = [this] { return saves_.with_due_save(run_.requests.poll()); };
-  const StepInput input{state_.samples, rate, newest_rate(step, rate), poll};
+  const StepInput input{state_.samples, plan_.old_rate(step), plan_.newest_rate(step), poll};
+  raise_norm_scales(step);
+  optimizer_.set_newest_decays(plan_.newest_decays(step));
   const FetchSample fetch = [this](int64_t sample, const Batch& batch, int64_t row) {
     run_.data.train.fetch(sample, batch, row);
   };

@@ -51,9 +51,20 @@ struct TrainerOptions {
 struct StagePlan {
   int64_t steps = 0;
   Schedule schedule;
-  bool grown = false;            // the newest generation belongs to this stage
-  double new_lr_mult = 1.0;      // learning rate of the newest generation, relative to the schedule
-  int64_t new_warmup_steps = 0;  // its own linear warm-up
+  // A stage that grew its model: the newest generation, and what was there before, have rates of their own, relative to
+  // the schedule.
+  bool grown = false;
+  double old_lr_mult = 1.0;
+  double new_lr_mult = 1.0;
+  int64_t new_warmup_steps = 0;  // of the newest generation: a linear warm-up from new_warmup_from to new_lr_mult
+  double new_warmup_from = 0.0;
+  bool new_warmup_decay = true;  // whether it has weight decay meanwhile
+
+  int64_t norm_scale_steps = 0;  // over which the growth of the norms' scales comes; 0: it stays where it is
+
+  double old_rate(int64_t step) const;
+  double newest_rate(int64_t step) const;
+  bool newest_decays(int64_t step) const { return !grown || new_warmup_decay || step > new_warmup_steps; }
 };
 
 enum class StageEnd { kFinished, kStopped };
@@ -72,6 +83,7 @@ class StageTrainer {
  private:
   StageEnd train();
   StepOutput one_step();
+  void raise_norm_scales(int64_t step);
   void log_step(const StepOutput& output, double seconds);
   std::optional<int64_t> device_bytes();  // in use on the device, as of some seconds ago; nothing on a host
   bool evaluate_now(EvalEvent event);     // false: abandoned for an urgent request to stop
@@ -82,7 +94,6 @@ class StageTrainer {
   void check_replicas_if_due();
   std::unique_ptr<PendingSave> begin_save(bool pinned);
   void count_time();  // adds the wall clock since the last call to the stage's account
-  double newest_rate(int64_t step, double rate) const;
 
   RunContext& run_;
   TrainerOptions options_;

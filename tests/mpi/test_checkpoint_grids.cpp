@@ -132,14 +132,13 @@ class Test {
   std::string saved_, path_, next_loss_;
 };
 
-GrowthOptions growth_of(const ModelConfig& config) {
+GrowthOptions growth_of(const ModelConfig& config, const std::string& init) {
   GrowthOptions growth;
-  if (config.arch == "tokenformer") {
+  growth.policy = &growth_policy(init);
+  if (config.arch == "tokenformer")
     growth.widths = {{"n_qkv", 52}, {"n_ffn", 60}};
-    growth.policy = &growth_policy("zero_key_fixed_scale");
-  } else {
+  else
     growth.widths = {{"M", 36}, {"A", 48}};
-  }
   return growth;
 }
 
@@ -158,29 +157,37 @@ Grown grow(ProcessGrid& grid, const testing::NamedModel& model, const GridOption
   TrainState state;
   state.model = before.model.config();
   state.generations = {first_generation(before.model.config())};
-  GrowthOptions growth = growth_of(state.model);
-  if (init == "zero_all") growth.policy = &growth_policy(init);
-  const GrowthOutcome outcome =
-      grow_trained(grid, before, growth, 5, testing::growth_batch(state.model.count("V"), 12), 1e-3, state);
+  const GrowthOutcome outcome = grow_trained(grid, before, growth_of(state.model, init), 5,
+                                             testing::growth_batch(state.model.count("V"), 12), 1e-3, state);
   check_replicas(grid, outcome.grown->params, "after growth");
   return {digest_of(grid, outcome.grown->params), *outcome.check};
 }
 
-void compare_growth(ProcessGrid& grid, const testing::NamedModel& model, const GridOptions& options) {
-  const std::string name = fmt::format("growth of {} on dp {} tp {}, {}", model.name, grid.dp_size(), grid.tp_size(),
-                                       name_of(options.dtype));
+// One that draws, one of zeros, and those that copy, with a deviation measured in the old tensor or without.
+std::vector<std::string> compared_policies(const ModelConfig& config) {
+  if (config.arch == "tokenformer") return {"zero_key_fixed_scale", "zero_key_copy"};
+  return {"zero_rows", "zero_all", "zero_copy", "split"};
+}
+
+void compare_growth(ProcessGrid& grid, const testing::NamedModel& model, const GridOptions& options,
+                    const std::string& init) {
+  const std::string name = fmt::format("growth of {} by {} on dp {} tp {}, {}", model.name, init, grid.dp_size(),
+                                       grid.tp_size(), name_of(options.dtype));
   ProcessGrid single(testing::on_device(make_self_communicator()), 1, 1);
-  const Grown many = grow(grid, model, options, "zero_rows");
-  const Grown one = grow(single, model, options, "zero_rows");
+  const Grown many = grow(grid, model, options, init);
+  const Grown one = grow(single, model, options, init);
   MPI_EXPECT(many.digest == one.digest, name + ": other values than on one rank");
-  MPI_EXPECT(many.check.lossless() && many.check.alive(), name + " is not lossless and alive");
-  MPI_EXPECT(many.check.new_params == one.check.new_params && many.check.new_params > 0, name + ": new parameters");
-  MPI_EXPECT(std::abs(many.check.loss_before - one.check.loss_before) <= 2e-5 * one.check.loss_before, name + ": loss");
-  if (model.config.arch != "nexusformer") return;
-  const Grown dead = grow(grid, model, options, "zero_all"), dead_one = grow(single, model, options, "zero_all");
-  MPI_EXPECT(!dead.check.alive() && dead.check.dead_params == dead_one.check.dead_params &&
-                 dead.check.dead_blocks == dead_one.check.dead_blocks,
-             fmt::format("{}: {} dead parameters for {}", name, dead.check.dead_params, dead_one.check.dead_params));
+  if (growth_policy(init).alive()) {
+    const bool promises = growth_policy(init).why_lossy(model.config).empty();
+    MPI_EXPECT(many.check.lossless() == promises && many.check.alive(), name + " is not what it promises");
+    MPI_EXPECT(many.check.new_params == one.check.new_params && many.check.new_params > 0, name + ": new parameters");
+    MPI_EXPECT(std::abs(many.check.loss_before - one.check.loss_before) <= 2e-5 * one.check.loss_before,
+               name + ": loss");
+    return;
+  }
+  MPI_EXPECT(!many.check.alive() && many.check.dead_params == one.check.dead_params &&
+                 many.check.dead_blocks == one.check.dead_blocks,
+             fmt::format("{}: {} dead parameters for {}", name, many.check.dead_params, one.check.dead_params));
 }
 
 }  // namespace
@@ -204,7 +211,8 @@ int main(int argc, char** argv) {
     ProcessGrid grid(testing::on_device(session.world()), session.world()->size() / tp, tp);
     for (const char* name : {"NexusFull", "NexusFullOneKvHeadTied", "Tokenformer"})
       for (const bool zero : {false, true})
-        compare_growth(grid, named(name), {zero ? DType::kBF16 : DType::kF32, zero});
+        for (const std::string& init : compared_policies(named(name).config))
+          compare_growth(grid, named(name), {zero ? DType::kBF16 : DType::kF32, zero}, init);
   }
   return 0;
 }

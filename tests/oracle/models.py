@@ -34,16 +34,19 @@ def layer_norm(x, weight=None):
 
 
 class Model:
-    def __init__(self, config, weights):
-        self.c, self.w = config, weights
+    def __init__(self, config, weights, norm_gains={}):
+        """norm_gains: c^2 / O of norm l2 for the widths that have another than 1."""
+        self.c, self.w, self.norm_gains = config, weights, norm_gains
         self.head_dim = config["D"] // config["H"]
 
     # --- projections
     def nexus_rank(self, x, name):
         w_m, w_a, w_d = (self.w[f"{name}.{part}"] for part in ("w_m", "w_a", "w_d"))
-        for matrix in (w_m, w_a):
+        widths = {"w_m": "M", "w_a": None if ".mlp" in name else "A"}  # F, the outer width of the MLP, never grows
+        for part, matrix in (("w_m", w_m), ("w_a", w_a)):
             h = x @ matrix.T
-            n = l2(h, math.sqrt(w_d.shape[0]), 1e-5) if self.c["norm"] == "l2" else h
+            square = w_d.shape[0] * self.norm_gains.get(widths[part], 1.0)
+            n = l2(h, math.sqrt(square), 1e-5) if self.c["norm"] == "l2" else h
             x = gelu(n, self.c["gelu"])
         return x @ w_d.T
 

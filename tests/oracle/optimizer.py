@@ -40,7 +40,7 @@ class AdamW:
         self.moment2 = {name: np.zeros(value.shape) for name, value in weights.items()}
         self.generations = [{"widths": widths, "updates1": 0, "updates2": 0}]
 
-    def step(self, gradients, rate, newest_rate):
+    def step(self, gradients, rate, newest_rate, newest_decays=True):
         """One update; returns the gradient's norm before clipping."""
         s = self.settings
         norm = math.sqrt(sum(float((g * g).sum()) for g in gradients.values()))
@@ -59,6 +59,7 @@ class AdamW:
             g = gradients[name] * scale
             m = self.moment1[name] = s["beta1"] * self.moment1[name] + (1.0 - s["beta1"]) * g
             v = self.moment2[name] = s["beta2"] * self.moment2[name] + (1.0 - s["beta2"]) * g * g
-            keep = 1.0 - lr * (s["weight_decay"] if tensor.decays else 0.0)
+            decays = tensor.decays & (newest_decays | (born == 0) | (born < len(rates) - 1))
+            keep = 1.0 - lr * np.where(decays, s["weight_decay"], 0.0)
             self.weights[name] = keep * self.weights[name] - lr * (c1 * m) / (np.sqrt(c2 * v) + s["eps"])
         return norm

@@ -84,16 +84,39 @@ def initial(tensor, seed):
     return tensor.std * Stream(seed, tensor.name).normal(np.arange(math.prod(tensor.shape))).reshape(tensor.shape)
 
 
-def grown(tensor, old, seed, number, std):
-    """A lossless growth (zero_rows, zero_key_fixed_scale): entries of new channels are zero, entries that read them normal."""
+def grown(tensor, old, seed, number, std, init):
+    """What a growth by zero_rows, zero_key_fixed_scale, zero_rows_matched, zero_copy or a split makes of a tensor."""
     if old.shape == tensor.shape:
         return old
-    stream = Stream(seed, f"{tensor.name}#growth{number}")
-    new = std * stream.normal(np.arange(math.prod(tensor.shape))).reshape(tensor.shape)
+    copied = old[np.ix_(*(np.arange(extent) % before for extent, before in zip(tensor.shape, old.shape)))]
+    if init in SPLITS:
+        return copied * split_factors(tensor, old.shape, init)
+    normal = Stream(seed, f"{tensor.name}#growth{number}").normal(np.arange(math.prod(tensor.shape))).reshape(tensor.shape)
+    rms = math.sqrt((old * old).mean())
+    new = {"zero_rows_matched": rms * normal, "zero_copy": copied + 1e-3 * rms * normal}.get(init, std * normal)
+    free_corner = init in ("zero_rows_matched", "zero_copy")
     if tensor.produces:
-        new[old.shape[0]:] = 0
+        new[old.shape[0]:, :old.shape[1] if free_corner else None] = 0
     new[:old.shape[0], :old.shape[1]] = old
     return new
+
+
+SPLITS = ("split", "split_scaled_norm")
+
+
+def split_factors(tensor, old_shape, init, of_gradient=False):
+    """What a split multiplies each entry by, or its gradient."""
+    factors = []
+    for axis, (extent, old) in enumerate(zip(tensor.shape, old_shape)):
+        makes = axis == 0 and tensor.produces
+        number = np.arange(extent) // old + 1
+        copies = (extent - 1 - np.arange(extent) % old) // old + 1
+        share, scale = 2 * number / (copies * (copies + 1)), math.sqrt(old / extent) if init == "split_scaled_norm" else 1.0
+        if of_gradient:
+            factors.append(share / scale if makes and extent > old else np.ones(extent))
+        else:
+            factors.append(np.full(extent, scale) if makes else share)
+    return factors[0] if len(factors) == 1 else factors[0][:, None] * factors[1][None, :]
 
 
 def generation_of(tensor, generations):

@@ -33,9 +33,23 @@ CAMPAIGNS = {
         "stages": [
             {"name": "base", "steps": 6, "lr": {"peak": 3e-3, "schedule": "cosine", "warmup": "2 steps", "min": 1e-3}},
             {"name": "wide", "steps": 6, "lr": {"peak": 2e-3, "schedule": "wsd", "warmup": "10%", "min": 1e-4, "decay": "50%"},
-             "grow": {"M": 64, "optimizer": "keep_v"}},
+             "grow": {"M": 64, "optimizer": "keep_v", "norm_scale": "4 steps"}},
             {"name": "deep", "steps": 6, "lr": {"peak": 2e-3, "schedule": "constant", "warmup": "512 tokens"},
              "grow": {"A": 80, "column_std": 0.05, "new": {"lr_mult": 2.0, "warmup": "3 steps"}}}],
+    },
+    # What the old matrix says: deviations, copies, parts. Some channels are there three times.
+    "growth": {
+        "model": NEXUS, "ranks": 2, "settings": ["parallel.tp=2"], "weights": [1.0],
+        "stages": [
+            {"name": "base", "steps": 4, "lr": {"peak": 3e-3, "schedule": "constant", "warmup": "2 steps"}},
+            {"name": "matched", "steps": 4, "lr": {"peak": 2e-3, "schedule": "constant", "warmup": "0"},
+             "grow": {"M": 56, "A": 72, "init": "zero_rows_matched"}},
+            {"name": "copied", "steps": 4, "lr": {"peak": 2e-3, "schedule": "constant", "warmup": "0"},
+             "grow": {"M": 64, "A": 80, "init": "zero_copy"}},
+            {"name": "split", "steps": 4, "lr": {"peak": 2e-3, "schedule": "constant", "warmup": "0"},
+             "grow": {"M": 144, "A": 112, "init": "split", "lossless": False}},
+            {"name": "scaled", "steps": 4, "lr": {"peak": 2e-3, "schedule": "constant", "warmup": "0"},
+             "grow": {"M": 160, "A": 224, "init": "split_scaled_norm", "lossless": False}}],
     },
     "tokenformer": {
         "model": {"arch": "tokenformer", "D": 32, "L": 2, "H": 2, "V": 300, "n_qkv": 40, "n_proj": 40, "n_ffn": 56},
@@ -43,7 +57,8 @@ CAMPAIGNS = {
         "stages": [
             {"name": "base", "steps": 6, "lr": {"peak": 3e-3, "schedule": "wsd", "warmup": "2 steps", "min": 0, "decay": "2 steps"}},
             {"name": "wide", "steps": 6, "lr": {"peak": 2e-3, "schedule": "cosine", "warmup": "0", "min": 0},
-             "grow": {"n_qkv": 48, "n_ffn": 64, "init": "zero_key_fixed_scale", "optimizer": "reset"}}],
+             "grow": {"n_qkv": 48, "n_ffn": 64, "init": "zero_key_fixed_scale", "optimizer": "reset", "old": {"lr_mult": 0.4},
+                      "new": {"lr_mult": 1.3, "warmup": "3 steps", "warmup_from": 1, "warmup_decay": False}}}],
     },
     "transformer": {
         "model": {"arch": "transformer", "D": 32, "L": 2, "H": 4, "kv_heads": 2, "V": 300, "F": 48, "rope_theta": 20000.3},
@@ -112,9 +127,10 @@ class Oracle:
         self.sampler = Sampler(datasets, c["context"], c["seed"])
         self.valid = Windows(valid, c["context"])
         self.samples = 0
+        self.norm_gains, self.norm_growth = {}, {}  # c^2 / O before a growth, and what it multiplies it by in the end
         tensors = table(self.model)
         self.adamw = AdamW(tensors, {name: initial(t, c["seed"]) for name, t in tensors.items()}, self.widths(), c["optimizer"])
-        self.steps, self.evaluations = [], []
+        self.steps, self.evaluations, self.now_gains = [], [], {}
 
     def widths(self):
         return {key: self.model[key] for key in ("M", "A", "n_qkv", "n_proj", "n_ffn") if key in self.model}
@@ -123,22 +139,37 @@ class Oracle:
         import models
         from tape import Var
         weights = {name: Var(value) for name, value in self.adamw.weights.items()}
-        logits = models.Model(self.model, weights).logits(tokens).reshape(targets.size, -1)
+        logits = models.Model(self.model, weights, self.now_gains).logits(tokens).reshape(targets.size, -1)
         return models.losses(logits, targets.reshape(-1)), weights
 
+    def raise_norm_scales(self, share):
+        self.now_gains = {width: gain * (1 + (self.norm_growth.get(width, 1.0) - 1) * share) for width, gain in self.norm_gains.items()}
+
     def grow(self, options):
-        from parameters import grown, table
+        from parameters import SPLITS, grown, split_factors, table
         import numpy as np
+        self.norm_gains, self.norm_growth = dict(self.now_gains), {}
+        for width in self.widths().keys() & options.keys():
+            growth = options[width] / self.model[width]
+            if options.get("init") == "split_scaled_norm":
+                self.norm_gains[width] = self.norm_gains.get(width, 1.0) * growth
+            elif "norm_scale" in options:
+                self.norm_growth[width] = growth
+                self.norm_gains.setdefault(width, 1.0)
+        self.raise_norm_scales(0.0)
         self.model.update({key: value for key, value in options.items() if key in self.widths()})
         adamw, moments = self.adamw, options.get("optimizer", "keep")
         adamw.tensors = table(self.model)
         for name, tensor in adamw.tensors.items():
             std = tensor.std if self.model["arch"] == "tokenformer" else options.get("column_std", 0.02)
-            adamw.weights[name] = grown(tensor, adamw.weights[name], self.c["seed"], len(adamw.generations), std)
-            for held, kept in ((adamw.moment1, moments == "keep"), (adamw.moment2, moments != "reset")):
+            init, old_part = options.get("init"), tuple(slice(0, extent) for extent in adamw.weights[name].shape)
+            shape = adamw.weights[name].shape
+            gradient = split_factors(tensor, shape, init, of_gradient=True)[old_part] if init in SPLITS else 1.0
+            adamw.weights[name] = grown(tensor, adamw.weights[name], self.c["seed"], len(adamw.generations), std, init)
+            for held, kept, factor in ((adamw.moment1, moments == "keep", gradient), (adamw.moment2, moments != "reset", gradient**2)):
                 larger = np.zeros(tensor.shape)
                 if kept:
-                    larger[tuple(slice(0, extent) for extent in held[name].shape)] = held[name]
+                    larger[old_part] = held[name] * factor
                 held[name] = larger
         for generation in adamw.generations:
             generation["updates1"] *= moments == "keep"
@@ -155,13 +186,19 @@ class Oracle:
         self.evaluations.append({"stage_index": stage, "step": step, "event": event, "loss": means.mean(), "windows": len(rows),
                                  "loss_se": means.std(ddof=1) / math.sqrt(len(rows))})
 
-    def step(self, stage, step, rate, newest_rate):
+    def step(self, stage, step, rate, options, warmup, norm_steps):
         from tape import gradients
         tokens = self.c["step_tokens"]
+        if norm_steps:
+            self.raise_norm_scales(min(1.0, step / norm_steps))
         losses, weights = self.losses(*self.sampler.batch(self.samples, tokens // self.c["context"]))
         self.samples += tokens // self.c["context"]
         mean = losses.sum() * (1.0 / tokens)
-        norm = self.adamw.step(dict(zip(weights, gradients(mean, list(weights.values())))), rate, newest_rate)
+        new, ramp = options.get("new", {}), min(1.0, step / warmup) if warmup else 1.0
+        own = new.get("lr_mult", 1.0) * ramp + new.get("warmup_from", 0.0) * (1.0 - ramp)
+        norm = self.adamw.step(dict(zip(weights, gradients(mean, list(weights.values())))),
+                               rate * options.get("old", {}).get("lr_mult", 1.0), rate * own,
+                               new.get("warmup_decay", True) or step > warmup)
         self.steps.append({"stage_index": stage, "step": step, "loss": float(mean.data), "grad_norm": norm, "lr": rate})
 
     def train(self):
@@ -170,14 +207,12 @@ class Oracle:
             options = stage.get("grow", {})
             if options:
                 self.grow(options)
-            new = options.get("new", {})
-            warmup = span(new.get("warmup", "0"), stage["steps"], self.c["step_tokens"])
+            warmup = span(options.get("new", {}).get("warmup", "0"), stage["steps"], self.c["step_tokens"])
+            norm_steps = span(options.get("norm_scale", "0"), stage["steps"], self.c["step_tokens"])
             schedule = Schedule(stage["lr"], stage["steps"], self.c["step_tokens"])
             self.evaluate(index, 0, "after_growth" if options else "start")
             for step in range(1, stage["steps"] + 1):
-                rate = schedule.at(step)
-                own = new.get("lr_mult", 1.0) * (min(1.0, step / warmup) if warmup else 1.0)
-                self.step(index, step, rate, rate * own)
+                self.step(index, step, schedule.at(step), options, warmup, norm_steps)
                 if step == stage["steps"]:
                     self.evaluate(index, step, "end")
                 elif step % 4 == 0:

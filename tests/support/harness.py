@@ -22,6 +22,12 @@ RECIPES = {
         "grow: {M: 64}": "grow: {n_qkv: 48, init: zero_key_fixed_scale, optimizer: keep_v}",
         "grow: {A: 96}": "grow: {n_ffn: 80, init: zero_key_fixed_scale, new: {lr_mult: 2.0, warmup: 3 steps}}",
     },
+    # What changes within a stage that grew must be where it was: rates, weight decay, the norms' scales.
+    "growth": {
+        "grow: {M: 64}": "grow: {M: 64, init: zero_copy, norm_scale: 4 steps, old: {lr_mult: 0.5}, "
+                         "new: {lr_mult: 1.3, warmup: 3 steps, warmup_from: 1, warmup_decay: false}}",
+        "grow: {A: 96}": "grow: {A: 96, init: split_scaled_norm, lossless: false}",
+    },
     # Widths that four tensor-parallel ranks divide.
     "four_heads": {"H: 2, M: 48": "H: 4, M: 48"},
     "f64": {"batch:": "precision: {compute: f64}\nbatch:"},

@@ -100,6 +100,30 @@ TEST(Defaults, OfAGrowthPolicyAreItsOwn) {
   EXPECT_EQ(presets["grow.new.lr_mult"], "1");
 }
 
+TEST_F(LoadCampaign, RefusesANormScaleWithoutANorm) {
+  const std::string path = write("c.yaml", kCampaign);
+  EXPECT_THAT(refusal([&] {
+                load_campaign(path, {}, {"model.norm=none", "stages.1.grow={M: 112, norm_scale: 5%}"});
+              }),
+              ::testing::HasSubstr("key stages.1.grow.norm_scale; remove it"));
+}
+
+// Runs that began before these keys were known must find their settings again.
+TEST_F(LoadCampaign, RecordsLaterKeysOfAGrowthOnlyWhereTheyAreNotTheirDefaults) {
+  const auto recorded = [&](const std::string& growth) {
+    return load_campaign(write("c.yaml", kCampaign), {}, {"stages.1.grow=" + growth}).stage_numerics[1];
+  };
+  const StageNumerics plain = recorded("{A: 144}");
+  EXPECT_EQ(plain, recorded("{A: 144, old: {lr_mult: 1}}"));
+  EXPECT_EQ(plain.count("stages.1.grow.old.lr_mult"), 0u);
+  EXPECT_EQ(plain.at("stages.1.grow.new.lr_mult"), "1");
+  const StageNumerics asym =
+      recorded("{A: 144, old: {lr_mult: 0}, new: {warmup: 2%, warmup_from: 1, warmup_decay: false}}");
+  EXPECT_EQ(asym.at("stages.1.grow.old.lr_mult"), "0");
+  EXPECT_EQ(asym.at("stages.1.grow.new.warmup_from"), "1");
+  EXPECT_EQ(asym.at("stages.1.grow.new.warmup_decay"), "false");
+}
+
 TEST(Defaults, OfTokenformerAreItsOwn) {
   const LoadedCampaign campaign = load_campaign_text(
       "name: t\n"

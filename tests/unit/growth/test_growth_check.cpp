@@ -31,12 +31,14 @@ struct Grown {
   std::vector<double> moment1, moment2;  // of the grown store
 };
 
-Grown grow(const ModelConfig& config, const GrowthOptions& options, DType dtype) {
+Grown grow(const ModelConfig& config, const GrowthOptions& options, DType dtype, const NormScales& scales = {}) {
   const auto backend = make_cpu_backend();
   const ModelConfig bigger = grown_config(config, options);
   Model before(config), after(bigger);
   ParamStore from(*backend, before.table(), dtype), to(*backend, after.table(), dtype);
   testing::draw_lively(from);
+  from.set_norm_scales(scales);
+  to.set_norm_scales(grown_norm_scales(scales, config, options));
   backend->run(ops::Copy{from.master(), from.moment1()});  // any values that can be recognised afterwards
   backend->run(ops::Copy{from.master(), from.moment2()});
   const auto moves = plan_growth(before.table(), after.table(), options);
@@ -101,6 +103,99 @@ TEST(Growth, QkvVariantIsLosslessAndAlive) {
   EXPECT_TRUE(check.alive());
 }
 
+// What is read of a new channel is GELU(0) = 0, whatever stands in the columns and in the corner.
+TEST(Growth, InTheTrainedScaleIsLosslessAndAliveInEveryTypeWithAndWithoutNorm) {
+  for (const char* init : {"zero_rows_matched", "zero_copy"})
+    for (const char* norm : {"l2", "none"})
+      for (const DType dtype : {DType::kF64, DType::kF32, DType::kBF16}) {
+        const GrowthCheck check = grow(small_model("nexusformer", norm), nexus_growth(init), dtype).check;
+        const std::string where = fmt::format("{} {} {}", init, norm, name_of(dtype));
+        EXPECT_TRUE(check.lossless()) << where << " relative " << check.relative_dlogit;
+        EXPECT_TRUE(check.alive()) << where << ": " << check.dead_blocks.size() << " dead blocks";
+        if (dtype == DType::kF64) {
+          EXPECT_EQ(check.unmoved_params, 0) << where;  // each entry, not only each block
+        }
+      }
+}
+
+TEST(Growth, SplitIsLosslessWithoutNormForAnyFactorAndAlive) {
+  for (const int64_t a : {80, 128, 200}) {  // of 64: some twice, all twice, some four times
+    GrowthOptions options = nexus_growth("split");
+    options.widths = {{"M", 64}, {"A", a}};
+    const GrowthCheck check = grow(small_model("nexusformer", "none"), options, DType::kF64).check;
+    EXPECT_TRUE(check.lossless()) << a << " relative " << check.relative_dlogit;
+    EXPECT_TRUE(check.alive()) << a;
+    EXPECT_EQ(check.unmoved_params, 0) << a;
+  }
+  const GrowthCheck narrow = grow(small_model("nexusformer", "none"), nexus_growth("split"), DType::kF32).check;
+  EXPECT_TRUE(narrow.lossless()) << narrow.relative_dlogit;
+  const GrowthCheck with_norm = grow(small_model("nexusformer", "l2"), nexus_growth("split"), DType::kF64).check;
+  EXPECT_GT(with_norm.relative_dlogit, 1e-4);  // the norm sees the copied rows
+  EXPECT_TRUE(with_norm.alive());
+}
+
+// A channel that is copied f - 1 times takes a part 1 / f of the squared length; the scale makes up for it.
+TEST(Growth, SplitScaledNormIsLosslessWithNormL2ForWholeFactorsOnly) {
+  GrowthOptions options = nexus_growth("split_scaled_norm");
+  const NormScales before = {{"A", {1.5, 1, 0}}};
+  options.widths = {{"M", 96}, {"A", 192}};  // of 48 and 64
+  const GrowthCheck whole = grow(small_model("nexusformer"), options, DType::kF64, before).check;
+  EXPECT_TRUE(whole.lossless()) << whole.relative_dlogit;
+  EXPECT_TRUE(whole.alive());
+  EXPECT_EQ(whole.unmoved_params, 0);
+  EXPECT_EQ(grown_norm_scales(before, small_model("nexusformer"), options),
+            (NormScales{{"M", {2, 1, 0}}, {"A", {4.5, 1, 0}}}));
+  options.widths = {{"M", 72}, {"A", 80}};
+  const GrowthCheck odd = grow(small_model("nexusformer"), options, DType::kF64).check;
+  EXPECT_FALSE(odd.lossless());
+  options.policy = &growth_policy("split");
+  // Closer than without, for channels have their size again.
+  EXPECT_LT(odd.relative_dlogit, 0.7 * grow(small_model("nexusformer"), options, DType::kF64).check.relative_dlogit);
+}
+
+// At the growth nothing of the scale's own growth has come; what an earlier one has left stays.
+TEST(Growth, WithNormScalesIsLosslessAndCarriesThemOn) {
+  GrowthOptions options = nexus_growth("zero_copy");
+  options.norm_scale = true;
+  const NormScales before = {{"M", {1.5, 1.25, 0.5}}};
+  const GrowthCheck check = grow(small_model("nexusformer"), options, DType::kF64, before).check;
+  EXPECT_TRUE(check.lossless()) << check.relative_dlogit;
+  EXPECT_TRUE(check.alive());
+  const ModelConfig config = small_model("nexusformer");
+  NormScales after = grown_norm_scales(before, config, options);
+  EXPECT_EQ(after, (NormScales{{"M", {1.6875, 64.0 / 48, 0}}, {"A", {1, 80.0 / 64, 0}}}));
+  EXPECT_EQ(after.at("M").squared(), before.at("M").squared());
+  for (auto& [width, scale] : after) scale.share = 1;  // in the end channels have the size that they had before
+  EXPECT_DOUBLE_EQ(after.at("A").squared() / 80, 1.0 / 64);
+  options.norm_scale = false;
+  EXPECT_EQ(grown_norm_scales(before, config, options), (NormScales{{"M", {1.6875, 1, 0}}}));
+  EXPECT_TRUE(grown_norm_scales({}, config, options).empty());
+}
+
+// Small is not dead: behind a head and a final norm of 1e-12 all gradients are far below a usual eps of AdamW.
+TEST(Growth, IsAliveWhereGradientsAreTiny) {
+  const auto backend = make_cpu_backend();
+  const ModelConfig config = small_model("nexusformer");
+  const GrowthOptions options = nexus_growth("zero_rows_matched");
+  const ModelConfig bigger = grown_config(config, options);
+  Model before(config), after(bigger);
+  ParamStore from(*backend, before.table(), DType::kF32), to(*backend, after.table(), DType::kF32);
+  testing::draw_lively(from);
+  for (const char* name : {"head.weight", "norm.weight"}) {
+    const int index = before.table().find(name);
+    std::vector<float> values(static_cast<size_t>(before.table()[index].count()));
+    backend->copy_out(values.data(), from.weight(index));
+    for (float& value : values) value *= 1e-12F;
+    from.set_weights(index, values.data());
+  }
+  const auto moves = plan_growth(before.table(), after.table(), options);
+  ProcessGrid grid(make_self_communicator(), 1, 1);
+  apply_growth(grid, moves, options, 5, 1, from, to);
+  const GrowthCheck check =
+      check_growth(grid, config, from, bigger, to, moves, testing::growth_batch(config.count("V"), 24), 1e-3);
+  EXPECT_TRUE(check.alive()) << check.dead_blocks.size() << " dead blocks";
+}
+
 // A saddle: no gradient ever reaches a channel whose row and column are both zero.
 TEST(Growth, ZeroAllIsLosslessAndCompletelyDead) {
   const GrowthCheck check = grow(small_model("nexusformer"), nexus_growth("zero_all"), DType::kF64).check;
@@ -127,6 +222,13 @@ TEST(Growth, TokenformerPoliciesAreWhatTheirLabelsSay) {
   const GrowthCheck fixed = grow(config, token_growth("zero_key_fixed_scale"), DType::kF64).check;
   EXPECT_TRUE(fixed.lossless()) << fixed.relative_dlogit;
   EXPECT_TRUE(fixed.alive());
+  for (const char* init : {"zero_key_matched", "zero_key_copy"}) {
+    const GrowthCheck check = grow(config, token_growth(init), DType::kF64).check;
+    EXPECT_TRUE(check.lossless()) << init << " " << check.relative_dlogit;
+    EXPECT_TRUE(check.alive()) << init;
+    EXPECT_EQ(check.unmoved_params, 0) << init;
+    EXPECT_EQ(grown_config(config, token_growth(init)).count("scale_ffn"), 56) << init;
+  }
   EXPECT_FALSE(grow(config, token_growth("zero_key"), DType::kF64).check.lossless());
   EXPECT_FALSE(grow(config, token_growth("released"), DType::kF64).check.lossless());
 }

@@ -62,6 +62,38 @@ TEST(NexusRank, OfThreeGroupsEqualsThreeLayersOfOneGroup) {
   }
 }
 
+TEST(NexusRank, HasExactGradientsWithOtherScalesOfItsNorms) {
+  ParamTable table;
+  NexusRank layer(table, kQkv, {kD, kM, "M", kA, "A", {8, 4, 4}, NormKind::kL2, GeluKind::kErf});
+  LayerRig rig(table, 2, 5);
+  rig.params().set_norm_scales({{"M", {1.5, 1, 0}}, {"A", {1, 2.5, 0.3}}});
+  check_layer(rig, layer, kD, layer.out_width());
+}
+
+// c^2 = O gain: a layer of 4 outputs with gain 4 computes what one of 16 does in its first 4.
+TEST(NexusRank, TakesTheScaleOfANormFromTheStore) {
+  const testing::HostTensor w_m = testing::random_tensor("w_m", {kM, kD}),
+                            w_a = testing::random_tensor("w_a", {kA, kM}),
+                            w_d = testing::random_tensor("w_d", {16, kA});
+  const auto output = [&](int64_t out, const NormScales& scales) {
+    ParamTable table;
+    NexusRank layer(table, {"o"}, {kD, kM, "M", kA, "A", {out}, NormKind::kL2, GeluKind::kErf});
+    LayerRig rig(table, 1, 3);
+    rig.params().set_weights(0, w_m.values().data());
+    rig.params().set_weights(1, w_a.values().data());
+    rig.params().set_weights(2, w_d.values().data());  // the first rows of it
+    rig.params().set_norm_scales(scales);
+    testing::HostTensor x = testing::random_tensor("x", {3, kD}), y = testing::nan_tensor({3, out});
+    layer.forward(rig.context(), x.view(), y.view());
+    std::vector<double> first;
+    for (int64_t r = 0; r < 3; ++r) first.insert(first.end(), y.data() + r * out, y.data() + r * out + 4);
+    return first;
+  };
+  const std::vector<double> wide = output(16, {}), narrow = output(4, {{"M", {4, 1, 0}}, {"A", {2, 3, 0.5}}});
+  for (size_t i = 0; i < wide.size(); ++i) EXPECT_NEAR(narrow[i], wide[i], 1e-13);  // f64 sums of at most 9 terms
+  EXPECT_GT(std::abs(output(4, {{"M", {4, 1, 0}}})[0] - wide[0]), 1e-3);            // both norms have theirs
+}
+
 TEST(NexusRank, IsSilentInChannelsWhoseRowsAreZero) {
   // The fact that lossless growth rests on: zero rows of W_M and W_A change nothing, whatever the columns hold.
   const auto output = [](int64_t m, int64_t a) {

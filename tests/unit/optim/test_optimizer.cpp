@@ -134,5 +134,36 @@ TEST(Optimizer, MovesNewbornEntriesByOneLearningRateAtTheirFirstUpdate) {
   EXPECT_EQ(optimizer.generations()[1].updates2, 1);
 }
 
+// A rate of 0 freezes: neither gradient nor weight decay moves a bit of what was there, and its moments go on.
+TEST(Optimizer, FreezesWhatWasThereAtRateZeroAndSparesNewbornEntriesTheirDecay) {
+  const auto backend = make_cpu_backend();
+  ParamTable table;
+  table.add(w_a(6, 5));
+  ParamStore params(*backend, table, DType::kF32);
+  std::vector<float> start(30), grad(30, 0.25F);
+  for (size_t i = 0; i < start.size(); ++i) start[i] = 0.1F * static_cast<float>(i + 1);
+  params.set_weights(0, start.data());
+  backend->copy_in(params.grad(0), grad.data());
+  backend->run(ops::Zero{params.moment1()});
+  backend->run(ops::Zero{params.moment2()});
+  double sum_squares = 1.0;
+  const Tensor norm{&sum_squares, DType::kF64, {1}};
+  Optimizer optimizer(AdamW{}, 0.1, {generation(3, 4, 50), generation(5, 6, 0)});
+  optimizer.set_newest_decays(false);
+  for (const UpdateBlock& block : optimizer.update_blocks(table, 0, 0.5))
+    EXPECT_EQ(block.weight_decay, block.step1 == 1 ? 0.0 : 0.1);
+  optimizer.step(params, norm, 0, 0.5);
+  std::vector<float> weights(30), moments(static_cast<size_t>(params.moment1().count()));  // with padding
+  backend->copy_out(weights.data(), params.weight(0));
+  backend->copy_out(moments.data(), params.moment1());
+  for (size_t i = 0; i < 30; ++i) {
+    const bool old = i / 5 < 4 && i % 5 < 3;
+    EXPECT_EQ(weights[i] == start[i], old) << i;
+    EXPECT_GT(moments[i], 0) << i;
+  }
+  optimizer.set_newest_decays(true);
+  for (const UpdateBlock& block : optimizer.update_blocks(table, 0, 0.5)) EXPECT_EQ(block.weight_decay, 0.1);
+}
+
 }  // namespace
 }  // namespace nexus

@@ -61,6 +61,21 @@ TEST(TrainState, RefusesAStateWithAnyFieldMissing) {
   }
 }
 
+// An older nexus would compute another function, so it must not read such a state.
+TEST(TrainState, WithNormScalesIsOfANewerVersion) {
+  TrainState state = some_state();
+  EXPECT_EQ(to_json(state).at("version"), 1);
+  EXPECT_FALSE(to_json(state).contains("norm_scales"));
+  state.norm_scales = {{"M", {1.2, 1.625, 1.0 / 3.0}}, {"A", {}}};
+  const auto text = to_json(state).dump();
+  EXPECT_EQ(nlohmann::json::parse(text).at("version"), 2);
+  EXPECT_EQ(train_state_from_json(nlohmann::json::parse(text), "here").norm_scales, state.norm_scales);
+  auto document = nlohmann::json::parse(text);
+  document["version"] = 3;
+  EXPECT_NEXUS_ERROR(train_state_from_json(document, "x"), ErrorKind::kCheckpoint,
+                     ::testing::HasSubstr("state of version 3"));
+}
+
 TEST(TrainState, OfAnOlderNexusKnowsNothingOfItsDatasContent) {
   auto document = to_json(some_state());
   document.erase("data");
@@ -92,8 +107,8 @@ TEST(TrainState, SaysLateKeysOfTheModelWhereTheyAreNotTheirPresets) {
 
 TEST(TrainState, RefusesWrongTypesVersionsAndArchitectures) {
   auto document = to_json(some_state());
-  document["version"] = 2;
-  EXPECT_NEXUS_ERROR(train_state_from_json(document, "x"), ErrorKind::kCheckpoint, ::testing::HasSubstr("version 2"));
+  document["version"] = 3;
+  EXPECT_NEXUS_ERROR(train_state_from_json(document, "x"), ErrorKind::kCheckpoint, ::testing::HasSubstr("version 3"));
   document = to_json(some_state());
   document["step"] = "seventeen";
   EXPECT_NEXUS_ERROR(train_state_from_json(document, "x"), ErrorKind::kCheckpoint, ::testing::HasSubstr("state"));
