@@ -68,8 +68,9 @@ class StudyLoop {
     while (true) {
       collect_ended();
       if (!stopping_ && requests_.poll().stop) stop();
+      earlier_ = 0;
       if (!stopping_) start_what_fits();
-      if (running_.empty()) break;
+      if (running_.empty() && earlier_ == 0) break;
       sleep_seconds(kPoll);
     }
     requests_.clear_stop_request();
@@ -81,7 +82,8 @@ class StudyLoop {
   struct Progress {
     Stand stand = Stand::kWaiting;
     int starts = 0, code = 0;
-    bool waited = false;  // for an earlier launch of it to end
+    bool waited = false;     // for an earlier launch of it to end
+    std::string campaign{};  // as nexus trains it; empty: not known yet
   };
   struct Running {
     size_t run;
@@ -92,14 +94,19 @@ class StudyLoop {
   // --- starting
   void start_what_fits() {
     for (size_t i = 0; i < runs_.size(); ++i) {
-      if (static_cast<int64_t>(running_.size()) >= study_.at_once) return;
+      if (static_cast<int64_t>(running_.size()) + earlier_ >= study_.at_once) return;
       if (progress_[i].stand != Stand::kWaiting) continue;
       if (runs_[i].parent) {
         const Stand parent = progress_[*runs_[i].parent].stand;
         if (parent == Stand::kFailed) fail_for_parent(i);
         if (parent != Stand::kDone) continue;
       }
-      start(i);
+      if (is_wanted(i)) {
+        if (lives(i))
+          ++earlier_;
+        else
+          start(i);
+      }
     }
   }
 
@@ -109,18 +116,24 @@ class StudyLoop {
     log("{} | not trained: {} failed", name_of(study_, runs_[i]), name_of(study_, runs_[*runs_[i].parent]));
   }
 
+  // Whether something of the run is left to do; fills in its campaign.
+  bool is_wanted(size_t i) {
+    const StudyRun& run = runs_[i];
+    std::string& campaign = progress_[i].campaign;
+    if (campaign.empty()) {
+      std::string checkpoint;
+      if (run.parent) checkpoint = newest_good_checkpoint(RunFolder{runs_[*run.parent].folder}, /*read_only=*/true);
+      campaign = campaign_of(study_, run, checkpoint).resolved_yaml;
+    }
+    if (!is_done(run, campaign)) return true;
+    progress_[i].stand = Stand::kDone;
+    return false;
+  }
+
   void start(size_t i) {
     const StudyRun& run = runs_[i];
-    std::string checkpoint;
-    if (run.parent) checkpoint = newest_good_checkpoint(RunFolder{runs_[*run.parent].folder}, /*read_only=*/true);
-    const std::string campaign = campaign_of(study_, run, checkpoint).resolved_yaml;
-    if (is_done(run, campaign)) {
-      progress_[i].stand = Stand::kDone;
-      return;
-    }
-    if (lives(i)) return;
     std::filesystem::create_directories(std::filesystem::path(run.folder).parent_path());
-    write_file_durably(run.folder + ".yaml", campaign);
+    write_file_durably(run.folder + ".yaml", progress_[i].campaign);
     const int slot = free_slot();
     running_.push_back({i, slot, ChildProcess(words(run), variables(slot), run.folder + ".log", kSaveAndStop)});
     progress_[i].stand = Stand::kRunning;
@@ -224,6 +237,7 @@ class StudyLoop {
   std::vector<Progress> progress_;
   StopRequests requests_;
   std::list<Running> running_;
+  int64_t earlier_ = 0;  // launches of a runner that was killed, which have a place until they have saved
   bool stopping_ = false;
 };
 

@@ -81,13 +81,20 @@ def require_equal_studies(work, a, b):
 def kill_and_continue(work, undisturbed):
     """kill -9 of the study, and of runs, at random moments; then a stop by a signal and by a file."""
     study, rng = Study(work, "killed", STUDY), random.Random(5)
-    for kills in range(4):
+    kills = 0
+    for _ in range(4):
         enough = study.steps_made() + rng.randrange(5, 25)
         process = study.start()
         wait_until(lambda: study.steps_made() >= enough or process.poll() is not None, f"step {enough} of all runs")
-        time.sleep(rng.random() * 0.2)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        time.sleep(rng.random() * 0.1)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        elif process.returncode != 0:
+            fail(f"a study that goes on ended with {process.returncode}:\n{process.stdout.read()}")
+        process.communicate()
+    if kills == 0:
+        fail("no study could be killed")
     process = study.start()
     enough = study.steps_made() + 5
     wait_until(lambda: study.steps_made() >= enough or process.poll() is not None, "more steps")
@@ -102,7 +109,7 @@ def kill_and_continue(work, undisturbed):
     require_equal_studies(work, undisturbed, study)
     if again := [line for line in study.run_to_end().splitlines() if "started" in line]:
         fail(f"a study that is done trains again: {again}")
-    print("killed four times and stopped: the same bits")
+    print(f"killed {kills} times and stopped: the same bits")
 
 
 def check_report(work, study):
@@ -163,7 +170,7 @@ def one_runner_at_a_time(work):
 
 def main():
     work = Workspace(*sys.argv[1:])
-    study = Study(work, "undisturbed", STUDY)
+    study = Study(work, "undisturbed", STUDY)  # 180 steps in all
     plan = work.call("study", "plan", study.file)
     if "9" not in plan.splitlines()[-2]:
         fail(f"the plan does not count nine runs:\n{plan}")
