@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "core/log.h"
-#include "core/statistics.h"
 #include "cuda/device.h"
 #include "cuda/matmul_choices.h"
 #include "cuda/matmul_problem.h"
+#include "statistics/quantiles.h"
 
 namespace nexus::cuda {
 

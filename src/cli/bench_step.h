@@ -9,9 +9,9 @@
 
 #include "backend/profiler.h"
 #include "comm/process_grid.h"
-#include "core/statistics.h"
 #include "data/batch.h"
 #include "spec/campaign_spec.h"
+#include "statistics/quantiles.h"
 #include "train/step.h"
 
 namespace nexus {

@@ -2,7 +2,6 @@
 #include <cstdio>
 #include <memory>
 
-#include "accounting/flops.h"
 #include "cli/commands.h"
 #include "cli/gpu.h"
 #include "cli/option_checks.h"
@@ -11,7 +10,7 @@
 #include "core/json_text.h"
 #include "core/log.h"
 #include "core/units.h"
-#include "statistics/power.h"
+#include "study/study_plan.h"
 #include "study/study_report.h"
 #include "study/study_runner.h"
 #include "study/study_status.h"
@@ -57,36 +56,8 @@ int report(const StudyArguments& arguments) {
   return 0;
 }
 
-// Tokens and FLOPs of every arm's own stages; the runs of an arm differ in nothing that counts.
 int plan(const StudyArguments& arguments) {
-  const StudySpec study = load_study(arguments.file);
-  const std::vector<StudyRun> runs = runs_of(study);
-  const size_t seeds = study.seeds.size();
-  double all_tokens = 0, all_flops = 0;
-  std::string text = fmt::format("{:<24} {:>5} {:>12} {:>10}\n", "arm", "seeds", "tokens", "FLOPs");
-  for (size_t arm = 0; arm < study.arms.size(); ++arm) {
-    const CampaignSpec spec = campaign_of(study, runs[arm * seeds]).spec;
-    double tokens = 0, flops = 0;
-    for (size_t stage = 0; stage < spec.stages.size(); ++stage) {
-      const double of_stage = static_cast<double>(spec.steps_of_stage(stage) * spec.batch.global_tokens);
-      tokens += of_stage;
-      flops += of_stage * training_flops_per_token(spec.model_of_stage(stage), spec.data.context,
-                                                   flops_definition(spec.account.flops_def));
-    }
-    text += fmt::format("{:<24} {:>5} {:>12.4g} {:>10.3g}\n", study.arms[arm].name, seeds, tokens * double(seeds),
-                        flops * double(seeds));
-    all_tokens += tokens * static_cast<double>(seeds);
-    all_flops += flops * static_cast<double>(seeds);
-  }
-  text += fmt::format("{:<24} {:>5} {:>12.4g} {:>10.3g}\n", "all", runs.size(), all_tokens, all_flops);
-  if (study.noise && seeds >= 2)
-    text += fmt::format(
-        "{} paired seeds show a difference of {:.4f} with a chance of 80 %, where differences scatter by {} (noise)\n",
-        seeds, smallest_difference(*study.noise, static_cast<int64_t>(seeds)), *study.noise);
-  else
-    text += seeds < 2 ? "one seed has no interval\n"
-                      : "what differences the seeds can show: set noise to their scatter over seeds\n";
-  std::fputs(text.c_str(), stdout);
+  std::fputs(plan_text(load_study(arguments.file)).c_str(), stdout);
   return 0;
 }
 

@@ -9,7 +9,7 @@
 
 #include "core/hash.h"
 #include "core/json_text.h"
-#include "core/statistics.h"
+#include "statistics/quantiles.h"
 #include "system/clock.h"
 #include "system/launch_environment.h"
 

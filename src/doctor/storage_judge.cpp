@@ -3,9 +3,9 @@
 #include <cerrno>
 #include <cstring>
 
-#include "core/statistics.h"
 #include "core/units.h"
 #include "doctor/storage.h"
+#include "statistics/quantiles.h"
 #include "system/shell_quote.h"
 
 namespace nexus {

@@ -78,7 +78,7 @@ bool has_key(const ModelConfig& config, const ModelKey& key) {
 }
 
 bool goes_without_saying(const ModelConfig& config, const ModelKey& key) {
-  return key.late && config.word(key.name) == key.preset;
+  return key.late && key.is_word() && config.word(key.name) == key.preset;
 }
 
 const std::vector<ModelKey>& common_keys() {

@@ -26,7 +26,7 @@ struct ModelKey {
   bool cut = false;           // tensor-parallel ranks have a part each: it must divide by their number
   bool cut_unevenly = false;  // the same, of sizes that may differ by one
   Growth growth{};            // without a comment the key does not grow
-  // Came when there were models without it, which have the preset: told only where it is another value.
+  // Of a word that came when there were models without it, which have the preset: told only where it is another value.
   bool late = false;
 
   bool is_word() const { return !choices.empty(); }

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "core/statistics.h"
+#include "statistics/quantiles.h"
 
 namespace nexus {
 namespace {

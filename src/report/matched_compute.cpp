@@ -6,8 +6,8 @@
 
 #include "core/error.h"
 #include "core/rng.h"
-#include "core/statistics.h"
 #include "report/eval_basis.h"
+#include "statistics/quantiles.h"
 
 namespace nexus {
 namespace {

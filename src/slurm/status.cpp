@@ -13,11 +13,11 @@
 #include "core/files.h"
 #include "core/log.h"
 #include "core/run_folder.h"
-#include "core/statistics.h"
 #include "core/units.h"
 #include "model/workload.h"
 #include "records/status_record.h"
 #include "records/step_record.h"
+#include "statistics/quantiles.h"
 
 namespace nexus {
 namespace {

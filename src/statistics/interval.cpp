@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 #include "core/rng.h"
-#include "core/statistics.h"
+#include "statistics/quantiles.h"
 #include "statistics/student_t.h"
 
 namespace nexus {

@@ -8,8 +8,10 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <list>
 #include <thread>
+#include <utility>
 
 #include "campaign/launch_liveness.h"
 #include "checkpoint/checkpoint.h"
@@ -42,6 +44,15 @@ bool is_done(const StudyRun& run, const std::string& campaign_text) {
   const std::optional<StatusRecord> status = read_status(RunFolder{run.folder});
   if (!status || !status->end || status->end->exit != ExitCode::kDone) return false;
   return path_exists(run.folder + ".yaml") && read_text_file(run.folder + ".yaml") == campaign_text;
+}
+
+// What a run that failed has said last: of nexus its one line of error.
+std::string last_words(const std::string& log) {
+  std::ifstream file(log);
+  std::string line, last;
+  while (std::getline(file, line))
+    if (!line.empty()) last = line;
+  return last;
 }
 
 // One runner at a time; the lock goes with this process, however it ends.
@@ -213,7 +224,7 @@ class StudyLoop {
       log("{} | ended with {}, is tried again | {}.log", name, code, runs_[i].folder);
     } else {
       progress.stand = Stand::kFailed;
-      log("{} | failed with {} | {}.log", name, code, runs_[i].folder);
+      log("{} | failed with {} | {}.log | {}", name, code, runs_[i].folder, last_words(runs_[i].folder + ".log"));
     }
   }
 

@@ -63,8 +63,8 @@ TEST(SelfAttention, WithNormalisedQueriesAndKeysDoesNotSeeTheirLengths) {
     for (int64_t i = 0; i < weight.count(); ++i) weight.as<double>()[i] *= 100;
   }
   layer.forward(rig.context(), x.view(), y.view());
-  // The norm's epsilon, 1e-6, is seen beside mean squares of about 2e-3 and ten thousand times that.
-  for (size_t i = 0; i < before.size(); ++i) EXPECT_NEAR(y.values()[i], before[i], 1e-3 * std::abs(before[i]) + 1e-6);
+  // Only the norm's epsilon sees them: 3.3e-6 of outputs up to 1.7 as measured; without the norm they would turn over.
+  for (size_t i = 0; i < before.size(); ++i) EXPECT_NEAR(y.values()[i], before[i], 2e-5);
 }
 
 TEST(SelfAttention, DoesNotLookAhead) {

@@ -1,4 +1,4 @@
-#include "core/statistics.h"
+#include "statistics/quantiles.h"
 
 #include <limits>
 
