@@ -36,9 +36,8 @@ std::string flow_text(const Node& node) {
   return text;
 }
 
-const Node& require_kind(const Node& node, Node::Kind kind, const std::string& key, const std::string& example) {
+void require_kind(const Node& node, Node::Kind kind, const std::string& key, const std::string& example) {
   if (node.kind != kind) refuse(node.location, key, fmt::format("{} is {}", key, describe(node)), "write " + example);
-  return node;
 }
 
 void require_known(const Node& map, const std::string& section, const std::vector<std::string>& known) {
@@ -94,7 +93,8 @@ class StudyReader {
   }
 
   void read_seeds() {
-    const Node& list = require_kind(required("seeds", "[1, 2, 3]"), Node::Kind::kList, "seeds", "[1, 2, 3]");
+    const Node& list = required("seeds", "[1, 2, 3]");
+    require_kind(list, Node::Kind::kList, "seeds", "[1, 2, 3]");
     std::set<int64_t> seen;
     for (const Node& node : list.children) {
       const int64_t seed = CountType{0, kMaxSeed}.parse(node, "seeds");
@@ -191,7 +191,8 @@ class StudyReader {
       refuse(sweep.location, path, fmt::format("{} keys are swept", sweep.keys.size()), "sweep one key of an arm");
     const std::string& key = sweep.keys[0];
     require_free(sweep.children[0], path + "." + key, key);
-    const Node& values = require_kind(sweep.children[0], Node::Kind::kList, path + "." + key, "a list of values");
+    const Node& values = sweep.children[0];
+    require_kind(values, Node::Kind::kList, path + "." + key, "a list of values");
     for (const Node& value : values.children) {
       StudyArm one = arm;
       one.swept = arm.name;
