@@ -28,20 +28,9 @@ def draw_parameters(axes, runs, unit):
             axes.annotate(style.plain(f"{stage['stage']} · {style.short_count(stage['params'])}"),
                           (begin + stage["tokens"] / 2, height), ha="center", va="center", fontsize=9, clip_on=True)
             begin += stage["tokens"]
-    name_rows(axes, [(index, run["label"]) for index, run in runs])
+    style.name_rows(axes, [(index, run["label"]) for index, run in runs])
     axes.set_xlabel(style.plain(f"{unit} of the lineage (thickness: parameters)"))
     style.count_axis(axes.xaxis)
-
-
-def name_rows(axes, rows):
-    """Rows from the top down, each named in its run's colour."""
-    axes.set_yticks(range(len(rows)), [style.plain(text) for _, text in rows])
-    for tick, (index, _) in zip(axes.get_yticklabels(), rows):
-        tick.set_color(style.run_style(index)["color"])
-        tick.set_fontweight("bold")
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="y", visible=False)
 
 
 def growth_rows(runs):
@@ -65,7 +54,7 @@ def draw_changes(axes, rows, thousandths):
         axes.annotate(f"{change:+.2g}" if change else "0", (change, height), xytext=(8, 9), textcoords="offset points",
                       ha="left", va="center", fontsize=8.5, color=colour)
     axes.axvline(0, color=style.INK, linewidth=0.9)
-    name_rows(axes, [(index, text) for index, text, _, _ in rows])
+    style.name_rows(axes, [(index, text) for index, text, _, _ in rows])
     axes.set_xlabel(style.plain(f"validation loss after minus before growth ({thousandths})"))
     worst = max(abs(change) for _, _, change, _ in rows)
     axes.set_title(style.plain(f"Growth moves the validation loss by at most {worst:.2g} {thousandths}") if worst

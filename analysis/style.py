@@ -179,6 +179,17 @@ def label_ends(axes, ends, lines=1):
                                   "shrinkA": 1, "shrinkB": 5})
 
 
+def name_rows(axes, rows):
+    """Rows from the top down, each named in its run's colour."""
+    axes.set_yticks(range(len(rows)), [plain(text) for _, text in rows])
+    for tick, (index, _) in zip(axes.get_yticklabels(), rows):
+        tick.set_color(run_style(index)["color"])
+        tick.set_fontweight("bold")
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", visible=False)
+
+
 def save(figure, folder, name):
     """NAME.svg (text stays text, the ground transparent, no dates) and NAME.png."""
     os.makedirs(folder, exist_ok=True)

@@ -47,7 +47,7 @@ int report(const StudyArguments& arguments) {
   const StudySpec study = load_study(arguments.file);
   const StudyReport report = report_study(study);
   const std::string folder = arguments.out.empty() ? study.out + "/report" : arguments.out;
-  write_study_report(study, report, folder);
+  for (const std::string& warning : write_study_report(study, report, folder)) warn("{}", warning);
   std::string text;
   for (const Table& table : report.tables)
     if (!table.rows.empty()) text += to_markdown(table) + "\n";

@@ -1,6 +1,10 @@
 #include "records/eval_record.h"
 
+#include <fmt/format.h>
+
+#include <cmath>
 #include <limits>
+#include <string>
 
 #include "core/error.h"
 #include "records/fields.h"
@@ -34,6 +38,11 @@ constexpr auto kFigureFields = [](auto& fields, auto& f) {
   fields.field("count", f.count);
 };
 
+// To seven digits, as many as a computation in f32 has: a number of a window needs eight bytes, not eighteen.
+double rounded(double value) {
+  return std::isfinite(value) && value != 0 ? std::stod(fmt::format("{:.7g}", value)) : value;
+}
+
 }  // namespace
 
 void EvalRecord::add(const Figure& figure) {
@@ -41,6 +50,7 @@ void EvalRecord::add(const Figure& figure) {
     loss = figure.value;
     loss_se = figure.se;
     windows = figure.count;
+    window_losses = figure.of_samples;
   } else if (figure.name == kBitsPerByteFigure) {
     bits_per_byte = figure.value;
   } else {
@@ -58,6 +68,7 @@ nlohmann::json to_json(const EvalRecord& record, const WorkloadWords& words) {
   nlohmann::json document = write_record(record, kEvalFields);
   document[words.symbol()] = words.value(record.loss);
   document["context"] = record.context();
+  for (const double value : record.window_losses) document["window_losses"].push_back(rounded(value));
   for (const Figure& figure : record.figures) {
     nlohmann::json& entry = document["figures"].emplace_back(nlohmann::json::object());
     FieldWriter fields(entry);
@@ -70,6 +81,7 @@ EvalRecord eval_from_json(const JsonRecord& line) {
   auto record = read_record<EvalRecord>(line, kEvalFields);
   // An older nexus said 0 of one window.
   record.loss_se = record.windows > 1 ? line.number("loss_se") : std::numeric_limits<double>::quiet_NaN();
+  if (line.has("window_losses")) record.window_losses = line.numbers("window_losses");
   if (!line.has("figures")) return record;  // there are none, or an older nexus wrote it
   if (!line.value().at("figures").is_array())
     throw Error(ErrorKind::kData, "malformed record: its figures are no list", line.where());

@@ -18,7 +18,8 @@ struct Figure {
   std::string unit;  // "nats/token"; "": it has none
   double value = 0;
   double se = std::numeric_limits<double>::quiet_NaN();  // standard error; NaN: there is none
-  int64_t count = 0;  // that it is the mean of (windows, questions); 0: it is no mean
+  int64_t count = 0;                 // that it is the mean of (windows, questions); 0: it is no mean
+  std::vector<double> of_samples{};  // what it is the mean of; empty: not told
 };
 
 // The figures of the validation loss, which have fields of their own.
@@ -34,7 +35,9 @@ struct EvalRecord : RecordPlace {
   double loss_se = 0;                    // standard error of that mean; NaN where there is one window, which has none
   int64_t windows = 0, eval_tokens = 0;  // samples and positions that it is over, by whatever name
   std::optional<double> bits_per_byte;   // nothing: the file does not say how many bytes its text has
-  std::vector<Figure> figures;           // of all other evaluations
+  // Of each window, in the order of the set; at the end of a stage alone, for reports that pair runs window by window.
+  std::vector<double> window_losses;
+  std::vector<Figure> figures;  // of all other evaluations
   double seconds = 0;
   // What it is over: figures over other tokens do not compare. Empty where an older nexus wrote the record.
   std::string valid_digest, valid_type, tokenizer_digest;

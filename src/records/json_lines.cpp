@@ -117,6 +117,17 @@ std::vector<std::string> JsonRecord::texts(const std::string& field) const {
   return result;
 }
 
+std::vector<double> JsonRecord::numbers(const std::string& field) const {
+  const json& value = at(field);
+  std::vector<double> result;
+  if (!value.is_array()) refuse(field, "it is no list");
+  for (const json& item : value) {
+    if (!item.is_number() && !item.is_null()) refuse(field, "it is no list of numbers");
+    result.push_back(item.is_null() ? std::numeric_limits<double>::quiet_NaN() : item.get<double>());
+  }
+  return result;
+}
+
 Position JsonRecord::position() const {
   return {has("stage_index") ? count("stage_index") : 0, has("step") ? count("step") : 0};
 }

@@ -30,6 +30,7 @@ class JsonRecord {
   double number(const std::string& field) const;
   bool truth(const std::string& field) const;
   std::vector<std::string> texts(const std::string& field) const;
+  std::vector<double> numbers(const std::string& field) const;
   // The kind of the record ("step", "eval", "resume", ...).
   std::string kind() const { return text("kind"); }
   std::string stage() const { return has("stage") ? text("stage") : ""; }

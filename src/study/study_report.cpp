@@ -4,57 +4,119 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
-#include <functional>
 
 #include "core/error.h"
 #include "core/files.h"
 #include "core/json_text.h"
 #include "report/compute_split.h"
 #include "report/eval_basis.h"
-#include "statistics/noise.h"
+#include "report/pictures.h"
 #include "study/study_status.h"
 
 namespace nexus {
 namespace {
 
-using XOf = double (*)(const EvalRecord&);
-double tokens_of(const EvalRecord& row) {
-  return static_cast<double>(row.tokens);
+// What two runs have in common where they are compared.
+using XOf = double (*)(const FinishedRun&, size_t row);
+double tokens_of(const FinishedRun& run, size_t row) {
+  return static_cast<double>(run.history.evals[row].tokens);
 }
-double flops_of(const EvalRecord& row) {
-  return row.flops;
+double flops_of(const FinishedRun& run, size_t row) {
+  return run.history.evals[row].flops;
+}
+double seconds_of(const FinishedRun& run, size_t row) {
+  return run.seconds[row];
 }
 
 // The loss at x, straight between evaluations in (log x, loss); nothing outside of them.
-std::optional<double> loss_at(const RunHistory& run, XOf x_of, double x) {
-  const EvalRecord* before = nullptr;
-  for (const EvalRecord* row : comparable_evals(run)) {
-    const double here = x_of(*row);
+std::optional<double> loss_at(const FinishedRun& run, XOf x_of, double x) {
+  std::optional<std::pair<double, double>> before;
+  for (const EvalRecord* row : comparable_evals(run.history)) {
+    const double here = x_of(run, static_cast<size_t>(row - run.history.evals.data()));
     if (here <= 0) continue;
     if (here == x) return row->loss;
     if (here > x) {
-      if (before == nullptr) return std::nullopt;
-      const double share = std::log(x / x_of(*before)) / std::log(here / x_of(*before));
-      return before->loss + share * (row->loss - before->loss);
+      if (!before) return std::nullopt;
+      const double share = std::log(x / before->first) / std::log(here / before->first);
+      return before->second + share * (row->loss - before->second);
     }
-    before = row;
+    before = {here, row->loss};
   }
   return std::nullopt;
 }
 
-using Pairs = std::vector<std::pair<const RunHistory*, const RunHistory*>>;
+using Pairs = std::vector<std::pair<const FinishedRun*, const FinishedRun*>>;
 
 // Of every seed the difference of losses at the x at which the shorter run ends; empty where a seed has none.
 std::vector<double> differences_at_equal(const Pairs& pairs, XOf x_of) {
   std::vector<double> values;
+  const auto end_of = [&](const FinishedRun& run) { return x_of(run, run.history.evals.size() - 1); };
   for (const auto& [run, baseline] : pairs) {
-    const double x = std::min(x_of(run->evals.back()), x_of(baseline->evals.back()));
+    const double x = std::min(end_of(*run), end_of(*baseline));
     const std::optional<double> a = loss_at(*run, x_of, x), b = loss_at(*baseline, x_of, x);
     if (!a || !b) return {};
     values.push_back(*a - *b);
   }
   return values;
+}
+
+// What the steps of a run took until each of its evaluations, `before` that of its ancestors.
+std::vector<double> seconds_at_evaluations(const RunHistory& run, double before) {
+  std::vector<double> seconds;
+  auto step = run.steps.begin();
+  for (const EvalRecord& row : run.evals) {
+    for (; step != run.steps.end() && step->tokens <= row.tokens; ++step) before += step->step_ms / 1000;
+    seconds.push_back(before);
+  }
+  return seconds;
+}
+
+bool have_same_windows(const std::vector<std::vector<double>>& windows_of_seeds) {
+  const size_t count = windows_of_seeds.front().size();
+  return count >= 2 &&
+         std::ranges::all_of(windows_of_seeds, [&](const std::vector<double>& each) { return each.size() == count; });
+}
+
+// `values` of seeds, and each of their windows where these are told.
+Measured measured(const std::vector<MeasuredValue>& values, const std::vector<std::vector<double>>& windows_of_seeds) {
+  Measured result;
+  std::vector<double> plain;
+  for (const MeasuredValue& each : values) plain.push_back(each.value);
+  result.over_seeds = mean_interval(plain);
+  result.exact = have_same_windows(windows_of_seeds);
+  result.noise = result.exact ? separate_noise_by_windows(windows_of_seeds) : separate_noise(values);
+  if (values.size() == 1 && result.exact) {
+    const Interval windows = mean_and_sd(windows_of_seeds.front());
+    result.se = windows.sd / std::sqrt(static_cast<double>(windows.n));
+  }
+  return result;
+}
+
+Measured losses_of(const ArmRuns& runs) {
+  std::vector<MeasuredValue> values;
+  std::vector<std::vector<double>> windows;
+  for (const auto& [seed, run] : runs.by_seed) {
+    values.push_back({run.last().loss, run.last().loss_se});
+    windows.push_back(run.last().window_losses);
+  }
+  return measured(values, windows);
+}
+
+Measured differences_at_end(const Pairs& pairs) {
+  std::vector<MeasuredValue> values;
+  std::vector<std::vector<double>> windows;
+  for (const auto& [run, baseline] : pairs) {
+    const EvalRecord &a = run->last(), &b = baseline->last();
+    // Without windows: as if the two evaluations were independent, which they are not.
+    values.push_back({a.loss - b.loss, std::hypot(a.loss_se, b.loss_se)});
+    windows.emplace_back();
+    if (a.window_losses.size() != b.window_losses.size()) continue;
+    for (size_t w = 0; w < a.window_losses.size(); ++w)
+      windows.back().push_back(a.window_losses[w] - b.window_losses[w]);
+  }
+  return measured(values, windows);
 }
 
 Interval interval_of(const std::vector<double>& values) {
@@ -73,15 +135,35 @@ std::string difference_text(const Interval& interval) {
   return fmt::format("{:+.4f} [{:+.4f}, {:+.4f}]", interval.mean, interval.low, interval.high);
 }
 
+std::string scatter_text(double variance) {
+  return std::isnan(variance) ? kNothing : fmt::format("{:.4f}", std::sqrt(variance));
+}
+
+// Of the scatter over seeds what evaluations account for.
+std::string evaluation_text(const Measured& values) {
+  if (values.over_seeds.n < 2 || std::isnan(values.noise.evaluation)) return kNothing;
+  return (values.exact ? "" : "≤ ") + scatter_text(values.noise.evaluation);
+}
+
+// JSON has neither NaN nor infinity.
+nlohmann::ordered_json number(double value) {
+  return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
+}
+
 nlohmann::ordered_json interval_json(const Interval& interval) {
-  const auto number = [](double value) {
-    return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
-  };
   return {{"n", interval.n},
           {"mean", number(interval.mean)},
           {"sd", number(interval.sd)},
           {"low", number(interval.low)},
           {"high", number(interval.high)}};
+}
+
+nlohmann::ordered_json measured_json(const Measured& values) {
+  nlohmann::ordered_json json = interval_json(values.over_seeds);
+  json["evaluation_sd"] = number(std::sqrt(values.noise.evaluation));
+  json["evaluation_sd_is"] = values.exact ? "exact" : "upper bound";
+  json["window_se"] = number(values.se);
+  return json;
 }
 
 class Reporter {
@@ -93,6 +175,7 @@ class Reporter {
     choose();
     pair();
     report_.tables.push_back(arms_table());
+    report_.tables.push_back(differences_table());
     if (std::ranges::any_of(study_.arms, [](const StudyArm& arm) { return !arm.swept.empty(); }))
       report_.tables.push_back(sweep_table());
     report_.tables.push_back(compute_table());
@@ -116,10 +199,21 @@ class Reporter {
       if (history.evals.empty())
         throw Error(ErrorKind::kData, "the run has no evaluation", runs[i].folder,
                     "set data.valid in the base campaign");
-      arms_[runs[i].arm].by_seed.emplace(fmt::format("{}", runs[i].seed), std::move(history));
+      std::vector<double> seconds = seconds_at_evaluations(history, seconds_of_ancestors(runs, runs[i]));
+      arms_[runs[i].arm].by_seed.emplace(fmt::format("{}", runs[i].seed),
+                                         FinishedRun{std::move(history), std::move(seconds)});
       any = true;
     }
     if (!any) throw Error(ErrorKind::kData, "no run of the study is done", study_.out, "run `nexus study run` first");
+  }
+
+  double seconds_of_ancestors(const std::vector<StudyRun>& runs, const StudyRun& run) {
+    if (!run.parent) return 0;
+    const StudyRun& parent = runs[*run.parent];
+    if (const auto known = seconds_.find(parent.folder); known != seconds_.end()) return known->second;
+    double seconds = seconds_of_ancestors(runs, parent);
+    for (const StepRecord& step : read_run(parent.folder).steps) seconds += step.step_ms / 1000;
+    return seconds_[parent.folder] = seconds;
   }
 
   // Of a swept arm the value whose mean over all seeds is the lowest; values that lack a seed are no candidates.
@@ -127,7 +221,7 @@ class Reporter {
     for (const ArmRuns& runs : arms_) {
       const StudyArm& arm = study_.arms[runs.arm];
       if (!arm.compared || runs.by_seed.empty()) continue;
-      GroupResult result{arm.group(), arm.value, runs, mean_and_sd_of(runs), {}, {}, {}, ""};
+      GroupResult result{arm.group(), arm.value, runs, losses_of(runs), {}, {}, {}, {}, ""};
       const auto same = std::ranges::find(report_.groups, arm.group(), &GroupResult::group);
       if (same == report_.groups.end())
         report_.groups.push_back(std::move(result));
@@ -136,16 +230,10 @@ class Reporter {
     }
   }
 
-  static Interval mean_and_sd_of(const ArmRuns& runs) {
-    std::vector<double> values;
-    for (const auto& [seed, loss] : runs.losses()) values.push_back(loss);
-    return mean_interval(values);
-  }
-
   bool is_better(const GroupResult& one, const GroupResult& other) const {
     const auto whole = [&](const GroupResult& result) { return result.runs.by_seed.size() == study_.seeds.size(); };
     if (whole(one) != whole(other)) return whole(one);
-    return one.loss.mean < other.loss.mean;
+    return one.loss.over_seeds.mean < other.loss.over_seeds.mean;
   }
 
   void pair() {
@@ -161,96 +249,131 @@ class Reporter {
 
   void pair_with(const GroupResult& baseline, GroupResult& group) const {
     Pairs pairs;
-    std::vector<double> at_end;
     for (const auto& [seed, run] : group.runs.by_seed) {
       const auto other = baseline.runs.by_seed.find(seed);
       if (other == baseline.runs.by_seed.end()) continue;
-      const auto unlike = differences(basis_of(run, run.evals.back()), group.group,
-                                      basis_of(other->second, other->second.evals.back()), baseline.group);
+      const auto unlike = differences(basis_of(run.history, run.last()), group.group,
+                                      basis_of(other->second.history, other->second.last()), baseline.group);
       if (!unlike.empty()) {
         group.why_unpaired = unlike.front().brief;
         return;
       }
-      if (run.evals.back().flops_def != other->second.evals.back().flops_def) {
+      if (run.last().flops_def != other->second.last().flops_def) {
         group.why_unpaired = "other flops_def";
         return;
       }
       pairs.emplace_back(&run, &other->second);
-      at_end.push_back(run.evals.back().loss - other->second.evals.back().loss);
     }
     if (pairs.empty()) {
       group.why_unpaired = "no seed in common";
       return;
     }
-    group.at_end = interval_of(at_end);
+    group.at_end = differences_at_end(pairs);
     group.at_equal_tokens = interval_of(differences_at_equal(pairs, tokens_of));
     group.at_equal_flops = interval_of(differences_at_equal(pairs, flops_of));
+    if (on_gpus()) group.at_equal_seconds = interval_of(differences_at_equal(pairs, seconds_of));
   }
+
+  // Seconds of cores that runs share say little.
+  bool on_gpus() const { return study_.device == "cuda"; }
 
   // --- tables
   static std::string label(const GroupResult& group) {
     return group.value.empty() ? group.group : group.group + " at " + group.value;
   }
 
-  std::string evaluation_noise(const GroupResult& group) const {
-    std::vector<MeasuredValue> values;
-    for (const auto& [seed, run] : group.runs.by_seed)
-      values.push_back({run.evals.back().loss, run.evals.back().loss_se});
-    const NoiseParts parts = separate_noise(values);
-    return std::isnan(parts.evaluation) ? kNothing : fmt::format("{:.4f}", std::sqrt(parts.evaluation));
-  }
-
   Table arms_table() const {
-    const std::string unit = report_.groups.front().runs.by_seed.begin()->second.words.loss_unit;
+    const std::string unit = report_.groups.front().runs.by_seed.begin()->second.history.words.loss_unit;
     Table table{
         "Arms",
-        fmt::format(
-            "Loss in {} at a run's end, mean over seeds with its 95 % interval (Student's t). Differences from {} "
-            "are paired seed by seed; below 0 is better. At equal tokens and equal training FLOPs, ancestors "
-            "included, a pair is compared where the shorter of its runs ends. Of the scatter over seeds (sd), "
-            "evaluations account for no more than their own noise.",
-            unit, study_.baseline),
+        fmt::format("Loss in {} at a run's end, mean over seeds with its 95 % interval (Student's t); sd: the scatter "
+                    "over seeds, and what of it is that evaluations read few windows (docs/report.md, Over seeds).",
+                    unit),
+        {{"arm", false}, {"seeds"}, {"tokens"}, {"FLOPs"}, {"loss"}, {"sd"}, {"of it evaluation"}},
+        {}};
+    for (const GroupResult& group : report_.groups) {
+      const EvalRecord& last = group.runs.by_seed.begin()->second.last();
+      const Interval& loss = group.loss.over_seeds;
+      table.rows.push_back({label(group), fmt::format("{}", loss.n),
+                            fmt::format("{:.4g}", static_cast<double>(last.tokens)), format_flops(last.flops),
+                            interval_text(loss), scatter_text(loss.sd * loss.sd), evaluation_text(group.loss)});
+    }
+    return table;
+  }
+
+  // Of one seed, where its windows are told, with the standard error over them.
+  static std::string end_text(const Measured& values) {
+    const std::string text = difference_text(values.over_seeds);
+    return std::isnan(values.se) ? text : fmt::format("{} ± {:.4f}", text, values.se);
+  }
+
+  Table differences_table() const {
+    Table table{
+        "Differences from " + study_.baseline,
+        fmt::format("Loss minus the baseline's, paired seed by seed: below 0 is better. Mean over pairs with its 95 % "
+                    "interval (Student's t); of a single pair ± one standard error over validation windows, which says "
+                    "nothing about other seeds. At equal tokens{} training FLOPs{}, ancestors included, a pair is "
+                    "compared where the shorter of its runs ends.",
+                    on_gpus() ? "," : " and", on_gpus() ? " and seconds of training steps" : ""),
         {{"arm", false},
-         {"seeds"},
-         {"tokens"},
-         {"FLOPs"},
-         {"loss"},
+         {"pairs"},
+         {"at the end"},
          {"sd"},
-         {"noise of evaluation"},
-         {"difference at the end"},
+         {"of it evaluation"},
          {"at equal tokens"},
          {"at equal FLOPs"}},
         {}};
+    if (on_gpus()) table.columns.push_back({"at equal seconds"});
     for (const GroupResult& group : report_.groups) {
-      const EvalRecord& last = group.runs.by_seed.begin()->second.evals.back();
-      const bool is_baseline = group.group == study_.baseline;
-      const auto cell = [&](const Interval& interval) {
-        if (is_baseline) return std::string("baseline");
-        return group.why_unpaired.empty() ? difference_text(interval) : group.why_unpaired;
-      };
-      table.rows.push_back(
-          {label(group), fmt::format("{}", group.loss.n), fmt::format("{:.4g}", static_cast<double>(last.tokens)),
-           format_flops(last.flops), interval_text(group.loss),
-           std::isnan(group.loss.sd) ? kNothing : fmt::format("{:.4f}", group.loss.sd), evaluation_noise(group),
-           cell(group.at_end), cell(group.at_equal_tokens), cell(group.at_equal_flops)});
+      if (group.group == study_.baseline) continue;
+      std::vector<std::string> row(table.columns.size(), kNothing);
+      row[0] = label(group);
+      if (!group.why_unpaired.empty()) {
+        row[1] = group.why_unpaired;
+      } else {
+        const Interval& end = group.at_end.over_seeds;
+        row[1] = fmt::format("{}", end.n);
+        row[2] = end_text(group.at_end);
+        row[3] = scatter_text(end.sd * end.sd);
+        row[4] = evaluation_text(group.at_end);
+        row[5] = difference_text(group.at_equal_tokens);
+        row[6] = difference_text(group.at_equal_flops);
+        if (on_gpus()) row[7] = difference_text(group.at_equal_seconds);
+      }
+      table.rows.push_back(std::move(row));
     }
     return table;
+  }
+
+  // Whether a lower loss may lie beyond the values that were tried: the chosen one is their least or greatest.
+  bool is_at_the_edge(const GroupResult& group) const {
+    std::vector<double> tried;
+    for (const StudyArm& arm : study_.arms) {
+      if (arm.group() != group.group) continue;
+      char* end = nullptr;
+      tried.push_back(std::strtod(arm.value.c_str(), &end));
+      if (end == arm.value.c_str() || *end != 0) return false;  // no numbers, no order
+    }
+    const double chosen = std::strtod(group.value.c_str(), nullptr);
+    return chosen == std::ranges::min(tried) || chosen == std::ranges::max(tried);
   }
 
   Table sweep_table() const {
     Table table{"Swept keys",
                 "Every value that was tried. The lowest mean loss over all seeds was chosen, a rule of the study's "
-                "file; the arms "
-                "above are at the chosen values.",
+                "file; the arms above are at the chosen values. At the edge: a better one may lie beyond.",
                 {{"arm", false}, {"value"}, {"seeds"}, {"loss"}, {"chosen", false}},
                 {}};
     for (const ArmRuns& runs : arms_) {
       const StudyArm& arm = study_.arms[runs.arm];
       if (arm.swept.empty() || runs.by_seed.empty()) continue;
       const auto group = std::ranges::find(report_.groups, arm.group(), &GroupResult::group);
-      const Interval loss = mean_and_sd_of(runs);
+      const Interval loss = losses_of(runs).over_seeds;
+      const bool chosen = group->value == arm.value;
       table.rows.push_back({arm.swept, arm.value, fmt::format("{}", loss.n), interval_text(loss),
-                            group->value == arm.value ? "yes" : ""});
+                            !chosen                  ? ""
+                            : is_at_the_edge(*group) ? "yes, at the edge"
+                                                     : "yes"});
     }
     return table;
   }
@@ -278,7 +401,7 @@ class Reporter {
       std::vector<PairOfRuns> pairs;
       for (const auto& [seed, run] : group.runs.by_seed)
         if (const auto other = baseline->runs.by_seed.find(seed); other != baseline->runs.by_seed.end())
-          pairs.push_back({priced_run(run), priced_run(other->second)});
+          pairs.push_back({priced_run(run.history), priced_run(other->second.history)});
       const ComputeSplit split = split_saving(pairs, std::nullopt);
       const auto percent = [](const Interval& share) {
         if (share.n == 0 || std::isnan(share.mean)) return std::string(kNothing);
@@ -296,50 +419,82 @@ class Reporter {
     return table;
   }
 
+  static nlohmann::ordered_json curves_json(const ArmRuns& runs) {
+    nlohmann::ordered_json curves = nlohmann::ordered_json::array();
+    for (const auto& [seed, run] : runs.by_seed) {
+      nlohmann::ordered_json curve{{"seed", seed}};
+      for (const EvalRecord* row : comparable_evals(run.history)) {
+        curve["tokens"].push_back(row->tokens);
+        curve["flops"].push_back(row->flops);
+        curve["loss"].push_back(number(row->loss));
+      }
+      curves.push_back(std::move(curve));
+    }
+    return curves;
+  }
+
   void fill_json() {
-    nlohmann::ordered_json groups = nlohmann::ordered_json::array();
-    for (const GroupResult& group : report_.groups)
-      groups.push_back({{"arm", group.group},
-                        {"value", group.value},
-                        {"loss", interval_json(group.loss)},
-                        {"difference_at_end", interval_json(group.at_end)},
-                        {"difference_at_equal_tokens", interval_json(group.at_equal_tokens)},
-                        {"difference_at_equal_flops", interval_json(group.at_equal_flops)},
-                        {"why_unpaired", group.why_unpaired}});
-    report_.json = {
-        {"study", study_.name}, {"question", study_.question}, {"baseline", study_.baseline}, {"seeds", study_.seeds},
-        {"groups", groups},     {"missing", report_.missing}};
+    report_.json = {{"format", "nexus-study-1"},
+                    {"study", study_.name},
+                    {"question", study_.question},
+                    {"baseline", study_.baseline},
+                    {"loss_unit", report_.groups.front().runs.by_seed.begin()->second.history.words.loss_unit},
+                    {"seeds", study_.seeds},
+                    {"groups", nlohmann::ordered_json::array()},
+                    {"swept", nlohmann::ordered_json::array()},
+                    {"missing", report_.missing}};
+    for (const GroupResult& group : report_.groups) {
+      nlohmann::ordered_json json{{"arm", group.group},
+                                  {"value", group.value},
+                                  {"loss", measured_json(group.loss)},
+                                  {"difference_at_end", measured_json(group.at_end)},
+                                  {"difference_at_equal_tokens", interval_json(group.at_equal_tokens)},
+                                  {"difference_at_equal_flops", interval_json(group.at_equal_flops)}};
+      if (on_gpus()) json["difference_at_equal_seconds"] = interval_json(group.at_equal_seconds);
+      json["why_unpaired"] = group.why_unpaired;
+      json["curves"] = curves_json(group.runs);
+      report_.json["groups"].push_back(std::move(json));
+    }
+    for (const ArmRuns& runs : arms_) {
+      const StudyArm& arm = study_.arms[runs.arm];
+      if (arm.swept.empty() || runs.by_seed.empty()) continue;
+      report_.json["swept"].push_back(
+          {{"arm", arm.swept}, {"value", arm.value}, {"loss", interval_json(losses_of(runs).over_seeds)}});
+    }
   }
 
   const StudySpec& study_;
   std::vector<ArmRuns> arms_;
+  std::map<std::string, double> seconds_;  // of a parent and its ancestors, by its folder
   StudyReport report_;
 };
 
+const Picture kPicture{"study", "The study in one picture",
+                       "Differences from the baseline at the runs' ends with their 95 % intervals over seeds (open: "
+                       "one seed, no interval); "
+                       "validation loss against cumulative training FLOPs, the mean over seeds and, thin, each seed; "
+                       "of swept keys the loss "
+                       "at every value."};
+
 std::string runs_csv(const StudyReport& report) {
-  std::string text = "arm,value,seed,tokens,flops,loss,loss_se\n";
+  std::string text = "arm,value,seed,tokens,flops,seconds,loss,loss_se\n";
   for (const GroupResult& group : report.groups)
     for (const auto& [seed, run] : group.runs.by_seed) {
-      const EvalRecord& last = run.evals.back();
-      text += fmt::format("{},{},{},{},{},{},{}\n", escape_csv(group.group), escape_csv(group.value), seed, last.tokens,
-                          last.flops, last.loss, last.loss_se);
+      const EvalRecord& last = run.last();
+      text += fmt::format("{},{},{},{},{},{:.6g},{},{}\n", escape_csv(group.group), escape_csv(group.value), seed,
+                          last.tokens, last.flops, run.seconds.back(), last.loss, last.loss_se);
     }
   return text;
 }
 
 }  // namespace
 
-SeedValues ArmRuns::losses() const {
-  SeedValues values;
-  for (const auto& [seed, run] : by_seed) values[seed] = run.evals.back().loss;
-  return values;
-}
-
 StudyReport report_study(const StudySpec& study) {
   return Reporter(study).report();
 }
 
-void write_study_report(const StudySpec& study, const StudyReport& report, const std::string& folder) {
+std::vector<std::string> write_study_report(const StudySpec& study, const StudyReport& report,
+                                            const std::string& folder) {
   std::filesystem::create_directories(folder);
   std::string text = fmt::format("# {}\n\n", study.name);
   if (!study.question.empty()) text += study.question + "\n\n";
@@ -351,9 +506,14 @@ void write_study_report(const StudySpec& study, const StudyReport& report, const
   }
   for (const Table& table : report.tables)
     if (!table.rows.empty()) text += to_markdown(table) + "\n";
-  write_file_durably(folder + "/tables.md", text);
-  write_file_durably(folder + "/results.json", json_text(report.json, 1) + "\n");
+  const std::string results = folder + "/results.json";
+  write_file_durably(results, json_text(report.json, 1) + "\n");
   write_file_durably(folder + "/runs.csv", runs_csv(report));
+  std::vector<std::string> warnings;
+  if (!draw_pictures({kPicture}, results, folder, warnings).empty())
+    text += fmt::format("![{}](study.svg)\n\n{}\n", kPicture.title, kPicture.definition);
+  write_file_durably(folder + "/tables.md", text);
+  return warnings;
 }
 
 }  // namespace nexus

@@ -2,6 +2,7 @@
 // seed by seed, with intervals over seeds; swept keys; compute saved, taken apart.
 #pragma once
 
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,24 +13,43 @@
 #include "report/table.h"
 #include "spec/study_spec.h"
 #include "statistics/interval.h"
+#include "statistics/noise.h"
 
 namespace nexus {
 
-// One arm's runs that have come to their end, by seed.
+// A run that has come to its end.
+struct FinishedRun {
+  RunHistory history;
+  // At each of its evaluations: what the lineage's optimizer steps have taken, without evaluations, saves and lost
+  // work.
+  std::vector<double> seconds;
+  const EvalRecord& last() const { return history.evals.back(); }
+};
+
+// One arm's, by seed.
 struct ArmRuns {
   size_t arm = 0;
-  std::map<std::string, RunHistory> by_seed;
-  SeedValues losses() const;  // of the last evaluations
+  std::map<std::string, FinishedRun> by_seed;
+};
+
+// Values of several seeds, and what of their scatter is the evaluations' noise.
+struct Measured {
+  Interval over_seeds;
+  NoiseParts noise;
+  bool exact = false;  // window by window; false: noise.evaluation is an upper bound (statistics/noise.h)
+  // Of one seed's value, over the windows; NaN where there are several, or where windows are not told.
+  double se = std::numeric_limits<double>::quiet_NaN();
 };
 
 // An arm, or of a swept one the value that was chosen.
 struct GroupResult {
   std::string group, value;  // value: empty where nothing is swept
   ArmRuns runs;
-  Interval loss;  // over seeds
-  // Against the baseline's, seed by seed: loss minus the baseline's, at the runs' ends, at the tokens and at the
-  // training FLOPs of whichever of the two ends first.
-  Interval at_end, at_equal_tokens, at_equal_flops;
+  Measured loss;
+  // Against the baseline's, seed by seed: loss minus the baseline's, at the runs' ends; at the tokens, the training
+  // FLOPs and the training seconds of whichever of the two ends first.
+  Measured at_end;
+  Interval at_equal_tokens, at_equal_flops, at_equal_seconds;
   std::string why_unpaired;  // empty where it is paired
 };
 
@@ -43,7 +63,9 @@ struct StudyReport {
 // Of what is done. Throws ErrorKind::kData where not one run is.
 StudyReport report_study(const StudySpec& study);
 
-// Writes tables.md, results.json and runs.csv into `folder`, each at once.
-void write_study_report(const StudySpec& study, const StudyReport& report, const std::string& folder);
+// Writes tables.md, results.json, runs.csv and, where Python can draw, study.svg and study.png into `folder`. Returns
+// warnings: why there is no picture.
+std::vector<std::string> write_study_report(const StudySpec& study, const StudyReport& report,
+                                            const std::string& folder);
 
 }  // namespace nexus

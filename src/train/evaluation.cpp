@@ -44,18 +44,21 @@ std::optional<SampleMean> mean_over_samples(const EvalContext& eval, const std::
   const OutputLayer& output = eval.model.output();
   const auto losses = static_cast<size_t>(output.losses_per_sample(eval.context)),
              figures = static_cast<size_t>(output.figures_per_sample(eval.context));
-  std::vector<double> sums(2 + figures -
-                           losses);  // of the samples' numbers, of their squares, of figures beside losses
+  // Of the samples' numbers, of their squares, of figures beside losses; then the samples' numbers themselves.
+  const size_t numbers = 2 + figures - losses;
+  std::vector<double> sums(numbers + static_cast<size_t>(wanted));
   const int64_t dp = eval.grid.dp_size();
   for (int64_t first = 0; first < wanted; first += eval.micro * dp) {  // every rank takes part in every round
     std::vector<int64_t> indices;
-    for (int64_t i = first + eval.grid.dp_rank(); i < std::min(first + eval.micro * dp, wanted); i += dp)
+    const int64_t mine = first + eval.grid.dp_rank();
+    for (int64_t i = mine; i < std::min(first + eval.micro * dp, wanted); i += dp)
       indices.push_back(i * available / wanted);
     const std::vector<double> values = indices.empty() ? std::vector<double>{} : figures_of(eval, indices);
     for (size_t begin = 0; begin < values.size(); begin += figures) {
       const double value = of_sample({values.data() + begin, losses});
       sums[0] += value;
       sums[1] += value * value;
+      sums[numbers + static_cast<size_t>(mine) + begin / figures * static_cast<size_t>(dp)] = value;
       for (size_t i = losses; i < figures; ++i) sums[2 + i - losses] += values[begin + i];
     }
     progress::tick();
@@ -67,7 +70,8 @@ std::optional<SampleMean> mean_over_samples(const EvalContext& eval, const std::
   const double mean = sums[0] / n;
   double se = std::numeric_limits<double>::quiet_NaN();
   if (wanted > 1) se = std::sqrt(std::max(0.0, (sums[1] - n * mean * mean) / (n - 1)) / n);
-  return SampleMean{{name, unit, mean, se, wanted}, {sums.begin() + 2, sums.end()}};
+  const auto samples = sums.begin() + static_cast<std::ptrdiff_t>(numbers);
+  return SampleMean{{name, unit, mean, se, wanted, {samples, sums.end()}}, {sums.begin() + 2, samples}};
 }
 
 }  // namespace nexus

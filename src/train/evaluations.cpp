@@ -37,6 +37,7 @@ std::optional<EvalRecord> run_evaluations(const EvalContext& context, const Eval
     if (!figures) return std::nullopt;
     for (const Figure& figure : *figures) record.add(figure);
   }
+  if (event != EvalEvent::kEnd) record.window_losses.clear();
   record.eval_tokens = record.windows * context.context;
   record.seconds = steady_seconds() - start;
   return record;

@@ -130,12 +130,35 @@ def check_report(work, study):
     for what, value, wanted in (("mean", found["mean"], mean), ("low", found["low"], mean - width), ("high", found["high"], mean + width)):
         if abs(value - wanted) > 1e-6 * max(1e-3, abs(wanted)):
             fail(f"{what} of the paired difference is {value}, not {wanted}")
+    check_noise(study, groups)
+    if (study.out / "report" / "study.svg").exists() != ("study.svg" in (study.out / "report" / "tables.md").read_text()):
+        fail("tables.md and the picture do not go together")
     first_cells = {line.split("|")[1].strip() for line in text.splitlines() if line.startswith("|")}
     if not {"zero_rows", "random"} <= first_cells:
         fail(f"the table lacks an arm:\n{text}")
     rows = (study.out / "report" / "runs.csv").read_text().splitlines()
     if len(rows) != 7:
         fail(f"runs.csv has {len(rows)} lines")
+
+
+def check_noise(study, groups):
+    """What evaluations account for, of a paired difference: from what neither seed nor window explains."""
+    windows = []
+    for seed in (1, 2, 3):
+        ends = [[row for row in map(json.loads, (study.out / arm / f"seed-{seed}" / "eval.jsonl").read_text().splitlines())
+                 if row["kind"] == "eval" and row["event"] == "end"][-1] for arm in ("random", "zero_rows")]
+        if any(abs(sum(end["window_losses"]) / len(end["window_losses"]) - end["loss"]) > 1e-6 for end in ends):
+            fail(f"the losses of the windows are not those of the evaluation: {ends}")
+        windows.append([a - b for a, b in zip(*(end["window_losses"] for end in ends))])
+    seeds, count = len(windows), len(windows[0])
+    of_seeds = [sum(row) / count for row in windows]
+    of_windows = [sum(column) / seeds for column in zip(*windows)]
+    mean = sum(of_seeds) / seeds
+    rest = sum((windows[s][w] - of_seeds[s] - of_windows[w] + mean) ** 2 for s in range(seeds) for w in range(count))
+    wanted = (rest / (seeds - 1) / (count - 1) / count) ** 0.5
+    found = groups["random"]["difference_at_end"]
+    if found["evaluation_sd_is"] != "exact" or abs(found["evaluation_sd"] - wanted) > 1e-3 * wanted:
+        fail(f"evaluations account for {found}, not {wanted}")
 
 
 def go_on_past_failures(work):

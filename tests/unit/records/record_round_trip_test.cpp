@@ -78,6 +78,22 @@ TEST(RoundTrip, OfAnEvaluation) {
   EXPECT_EQ(to_json(read).dump(), to_json(eval).dump());
 }
 
+TEST(RoundTrip, OfTheLossesOfWindowsHasSevenDigits) {
+  auto eval = at_step<EvalRecord>(5);
+  EXPECT_FALSE(to_json(eval).contains("window_losses")) << "the line is as it always was";
+  eval.window_losses = {3.14159265358979, 0, 1e-9 / 3, std::nan("")};
+  EXPECT_EQ(to_json(eval)["window_losses"].dump(), "[3.141593,0.0,3.333333e-10,null]");
+  const EvalRecord read = eval_from_json(written(eval));
+  ASSERT_EQ(read.window_losses.size(), 4u);
+  EXPECT_EQ(read.window_losses[0], 3.141593);
+  EXPECT_TRUE(std::isnan(read.window_losses[3]));
+  for (const char* wrong : {"7", R"(["many"])"}) {
+    nlohmann::json record = to_json(at_step<EvalRecord>(5));
+    record["window_losses"] = nlohmann::json::parse(wrong);
+    EXPECT_THROW(eval_from_json({record, "eval.jsonl:3"}), Error) << wrong;
+  }
+}
+
 TEST(RoundTrip, OfFurtherFiguresOfAnEvaluation) {
   auto eval = at_step<EvalRecord>(5);
   eval.add({"late_loss", "nats/token", 1.5, 0.125, 4});

@@ -63,6 +63,18 @@ def make_curves():
             "runs": [make_run("nexus $grown$ & <co>", 0.1, saving), make_run("tokenformer", 0.0)]}
 
 
+def make_study():
+    def group(arm, shift, difference, value=""):
+        curves = [{"seed": seed, "tokens": [0, 10, 20], "flops": [0.0, 1e15, 2e15],
+                   "loss": [9.0, 4.0 - shift + 0.01 * seed, 3.5 - shift + 0.01 * seed]} for seed in (1, 2)]
+        return {"arm": arm, "value": value, "curves": curves, "difference_at_end":
+                {"mean": difference, "low": difference and difference - 0.01, "high": difference and difference + 0.01}}
+    swept = [{"arm": "swept $1$", "value": value, "loss": {"mean": loss, "low": None, "high": None}}
+             for value, loss in (("1e-3", 3.4), ("2e-3", 3.3), ("none", 9.9))]
+    return {"format": "nexus-study-1", "baseline": "plain <arm>", "loss_unit": "nats/token", "swept": swept,
+            "groups": [group("plain <arm>", 0.0, None), group("swept $1$", 0.1, -0.1, "2e-3")]}
+
+
 class AnalysisScripts(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -168,7 +180,24 @@ class AnalysisScripts(unittest.TestCase):
             with self.subTest(script):
                 self.assertIsNotNone(self.draw(script, curves))
 
+    def test_a_study_is_drawn_with_differences_curves_and_swept_values(self):
+        svg = self.draw("plot_study", make_study())
+        for text in ("swept $1$ at 2e-3", "plain &lt;arm&gt;", "-0.1000", "0.002", "Loss against compute", "Swept keys"):
+            self.assertIn(text, svg)
+        self.assertEqual(svg, self.draw("plot_study", make_study(), "again"))
+
+    def test_a_study_without_sweep_or_pairs_is_drawn_and_one_without_losses_is_not(self):
+        study = make_study()
+        study.update(swept=[], groups=study["groups"][:1])
+        svg = self.draw("plot_study", study)
+        self.assertNotIn("Swept keys", svg)
+        self.assertNotIn("Differences", svg)
+        study["groups"][0]["curves"] = [{"seed": 1, "tokens": [0], "flops": [0.0], "loss": [9.0]}]
+        self.assertIsNone(self.draw("plot_study", study, "none"))
+
     def test_a_foreign_file_is_refused(self):
+        with self.assertRaises(SystemExit):
+            self.draw("plot_study", make_curves())
         with self.assertRaises(SystemExit):
             self.draw("plot_growth", {"format": "something else", "runs": []})
 

@@ -78,6 +78,7 @@ TEST_F(EvaluationTest, TheValidationLossIsTheMeanOverWindowsWithTheErrorOfThatMe
   EXPECT_EQ(record->windows, 7);
   EXPECT_EQ(record->eval_tokens, 35);
   EXPECT_EQ(record->event, "after_growth");
+  EXPECT_TRUE(record->window_losses.empty()) << "they are for the ends of stages";
   EXPECT_FALSE(record->bits_per_byte) << "the file does not say how long its text is";
   EXPECT_TRUE(record->figures.empty());
   EXPECT_EQ(arena_.used_bytes(), 0);
@@ -88,6 +89,9 @@ TEST_F(EvaluationTest, MaxTokensTakesWindowsEvenlySpreadOverTheFile) {
   ASSERT_TRUE(record);
   EXPECT_NEAR(record->loss, mean_of({mean_of(losses_of(0)), mean_of(losses_of(2)), mean_of(losses_of(4))}), kRounding);
   EXPECT_EQ(record->windows, 3);
+  ASSERT_EQ(record->window_losses.size(), 3u);
+  for (size_t i = 0; i < 3; ++i)
+    EXPECT_NEAR(record->window_losses[i], mean_of(losses_of(2 * static_cast<int64_t>(i))), kRounding);
 }
 
 TEST_F(EvaluationTest, OfOneWindowHasNoStandardError) {
@@ -106,6 +110,8 @@ TEST_F(EvaluationTest, AMeanOverSamplesSeesEachWindowsLossesTokenByToken) {
   std::vector<double> expected;
   for (int64_t window = 0; window < 7; ++window) expected.push_back(losses_of(window).back());
   EXPECT_NEAR(figure.value, mean_of(expected), kRounding);
+  ASSERT_EQ(figure.of_samples.size(), expected.size());
+  for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(figure.of_samples[i], expected[i], kRounding) << i;
   EXPECT_EQ(figure.name, "last_loss");
   EXPECT_EQ(figure.unit, "nats/token");
   EXPECT_EQ(figure.count, 7);
