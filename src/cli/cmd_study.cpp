@@ -21,6 +21,7 @@ namespace {
 
 struct StudyArguments {
   std::string file, stop_after, out;
+  std::optional<double> mfu;
   bool json = false;
 };
 
@@ -57,7 +58,7 @@ int report(const StudyArguments& arguments) {
 }
 
 int plan(const StudyArguments& arguments) {
-  std::fputs(plan_text(load_study(arguments.file)).c_str(), stdout);
+  std::fputs(plan_text(load_study(arguments.file), arguments.mfu).c_str(), stdout);
   return 0;
 }
 
@@ -80,7 +81,10 @@ void add_study_command(CLI::App& app, Action& action) {
                  action)
       ->add_option("--stop-after", arguments->stop_after, "save and exit with 75 after this time, e.g. 2h")
       ->check(duration());
-  add_subcommand(*group, "plan", "tokens, FLOPs, and what the seeds can show", plan, arguments, action);
+  add_subcommand(*group, "plan", "tokens, FLOPs, hours, and what the seeds can show", plan, arguments, action)
+      ->add_option("--mfu", arguments->mfu,
+                   "for hours: the share of account.peak_tflops that is reached (default: as the runs so far)")
+      ->check(number_above(0, 1));
   add_subcommand(*group, "status", "where the runs stand", show_status, arguments, action)
       ->add_flag("--json", arguments->json, "machine-readable, on stdout");
   add_subcommand(*group, "report", "arms over seeds, paired, with intervals", report, arguments, action)

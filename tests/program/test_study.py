@@ -194,16 +194,35 @@ def one_runner_at_a_time(work):
         fail(f"after STOP: {study.states()}")
 
 
+def check_plan(work, study):
+    plan = work.call("study", "plan", study.file)
+    rows = {line.split()[0]: line.split() for line in plan.splitlines()}
+    if rows["all"][1:3] != ["9", "4.608e+04"] or "for hours, give --mfu" not in plan:  # nine runs of 20 steps of 256 tokens
+        fail(f"the plan does not count nine runs:\n{plan}")
+    base = work.folder / "base.yaml"
+    base.write_text(text := base.read_text() + "account: {peak_tflops: 1e-6}\n")
+    rows = {line.split()[0]: line.split() for line in work.call("study", "plan", study.file, "--mfu", "0.5").splitlines()}
+    base.write_text(text.replace("account: {peak_tflops: 1e-6}\n", ""))
+    for arm in ("trunk", "zero_rows"):
+        wanted = float(rows[arm][3]) / (0.5 * 1e6) / 3600
+        if abs(float(rows[arm][4]) - wanted) > 0.01 * wanted:
+            fail(f"{arm} takes {rows[arm][4]} hours, not {wanted}")
+    chains = float(rows["trunk"][4]) + max(float(rows[arm][4]) for arm in ("zero_rows", "random"))
+    total = sum(float(rows[arm][4]) for arm in ("trunk", "zero_rows", "random"))
+    if abs(float(rows["at"][2]) - max(total / 2, chains / 3)) > 0.01 * total:
+        fail(f"all takes {rows['at']}")
+
+
 def main():
     work = Workspace(*sys.argv[1:])
     study = Study(work, "undisturbed", STUDY)  # 180 steps in all
-    plan = work.call("study", "plan", study.file)
-    if plan.splitlines()[-2].split()[:3] != ["all", "9", "4.608e+04"]:  # nine runs of 20 steps of 256 tokens
-        fail(f"the plan does not count nine runs:\n{plan}")
+    check_plan(work, study)
     output = study.run_to_end()
     if set(study.states().values()) != {"done"}:
         fail(f"{study.states()}\n{output}")
     check_report(work, study)
+    if "as the study's runs so far" not in (plan := work.call("study", "plan", study.file)):
+        fail(f"the plan does not go by the runs that are done:\n{plan}")
     kill_and_continue(work, study)
     go_on_past_failures(work)
     one_runner_at_a_time(work)
