@@ -36,36 +36,36 @@ def draw_differences(axes, study, rows):
 
 def mean_curve(curves):
     """(flops, mean loss) where every seed has been evaluated."""
-    by_flops = [{flops: loss for flops, loss in zip(curve["flops"], curve["loss"]) if flops and loss is not None}
-                for curve in curves]
+    by_flops = [dict(curve_points(curve)) for curve in curves]
     shared = sorted(set.intersection(*(set(points) for points in by_flops)))
     return shared, [sum(points[flops] for points in by_flops) / len(by_flops) for flops in shared]
 
 
+def curve_points(curve):
+    return [(flops, loss) for flops, loss in zip(curve["flops"], curve["loss"]) if flops and loss is not None]
+
+
 def draw_losses(axes, study):
-    """The first evaluations of an untrained model would flatten the rest: in view is what is below the highest end by
-    a fifth of a curve's whole way."""
-    ends, lowest, highest = [], [], []
+    """In view is the last three quarters of each run's compute: its beginning would flatten the rest."""
+    ends, seen = [], []
     for index, group in enumerate(study["groups"]):
         look = style.run_style(index)
         for curve in group["curves"]:
-            pairs = [(flops, loss) for flops, loss in zip(curve["flops"], curve["loss"]) if flops and loss is not None]
-            if len(group["curves"]) > 1 and pairs:
-                axes.plot(*zip(*pairs), color=look["color"], linewidth=0.7, alpha=0.35)
+            points = curve_points(curve)
+            seen += [point for point in points if point[0] >= 0.25 * points[-1][0]]
+            if len(group["curves"]) > 1 and points:
+                axes.plot(*zip(*points), color=look["color"], linewidth=0.7, alpha=0.35)
         flops, losses = mean_curve(group["curves"])
-        if not flops:
-            continue
-        axes.plot(flops, losses, marker=style.marker(index), **look)
-        ends.append((flops[-1], losses[-1], label(group), look["color"]))
-        lowest.append(min(losses))
-        highest.append(max(losses))
+        if flops:
+            axes.plot(flops, losses, marker=style.marker(index), **look)
+            ends.append((flops[-1], losses[-1], label(group), look["color"]))
     if not ends:
         return False
-    low, end = min(lowest), max(y for _, y, _, _ in ends)
-    high = min(max(highest), end + max(0.2 * (max(highest) - low), end - low))
-    margin = 0.06 * (high - low) or 0.01
-    axes.set_ylim(low - margin, high + margin)
     axes.set_xscale("log")
+    low, high = min(loss for _, loss in seen), max(loss for _, loss in seen)
+    margin = 0.05 * (high - low) or 0.01
+    axes.set_ylim(low - margin, high + margin)
+    axes.set_xlim(min(flops for flops, _ in seen) / 1.05, max(flops for flops, _ in seen) * 1.05)
     style.flops_axis(axes.xaxis)
     axes.set_xlabel("cumulative training FLOPs")
     axes.set_ylabel(style.plain(f"validation loss ({study['loss_unit']})"))

@@ -115,7 +115,7 @@ def short_count(value):
 def flops_axis(axis):
     """1e16, 2e16, 5e16, ... on a logarithmic axis."""
     axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5), numticks=12))
-    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:.0e}".replace("e+", "e")))
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:.1e}".replace(".0e", "e").replace("e+", "e")))
     axis.set_minor_locator(ticker.NullLocator())
 
 
