@@ -120,7 +120,7 @@ void merge_rows(Mat& from, Mat& to) {
   }
 }
 
-// Each block has as many columns of some rows as it has threads; gridDim.x blocks of them cover the columns.
+// A thread has one column of every kRowsPerBlock rows that its block comes to.
 constexpr int kRowsPerBlock = 8;
 
 template <typename T>

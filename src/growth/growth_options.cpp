@@ -33,8 +33,9 @@ std::optional<PolicyProblem> policy_problem(const GrowthOptions& options, const 
     return PolicyProblem{fmt::format("init {} takes the norms' scale to the new widths at once", init),
                          "remove grow.norm_scale"};
   if (options.mask && !policy.only_adds())
-    return PolicyProblem{fmt::format("init {} changes more than the new channels, and grow.mask hides only those", init),
-                         "remove grow.mask, or use another init"};
+    return PolicyProblem{
+        fmt::format("init {} changes more than the new channels, and grow.mask hides only those", init),
+        "remove grow.mask, or use another init"};
   const std::string reason = options.mask ? "" : policy.why_lossy(model);
   if (options.lossless && !reason.empty())
     return PolicyProblem{fmt::format("init {} cannot be lossless: {}", init, reason),

@@ -3,8 +3,8 @@
 //   s = x K^T    y = GELU(s / ||s|| * sqrt(n_scale)) V
 //
 // PREFIX.key [n, D], PREFIX.value [n, O] per group. The norm has no epsilon: a zero row gives a zero output. n_scale is
-// a constant of the model, equal to n at birth; growth policies say whether it follows n. Where the store has a GrowthMask
-// for the parameter tokens, new scores are multiplied by its m first.
+// a constant of the model, equal to n at birth; growth policies say whether it follows n. Where the store has a
+// GrowthMask for the parameter tokens, new scores are multiplied by its m first.
 //
 // Over p tensor-parallel ranks a rank has n / p of the parameter tokens, keys and values; the norm adds up its squares
 // over the ranks.

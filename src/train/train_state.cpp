@@ -91,10 +91,10 @@ double TrainState::total_flops() const {
 void require_open_masks(const TrainState& state, const std::string& where) {
   if (state.growth_masks.empty()) return;
   const auto& [width, mask] = *state.growth_masks.begin();
-  throw Error(ErrorKind::kConfig,
-              fmt::format("the mask on the channels of {} from {} on is not open yet: m = {:.3g}", width, mask.begin,
-                          mask.m),
-              where, "train the stage that grew for the length of its grow.mask first");
+  throw Error(
+      ErrorKind::kConfig,
+      fmt::format("the mask on the channels of {} from {} on is not open yet: m = {:.3g}", width, mask.begin, mask.m),
+      where, "train the stage that grew for the length of its grow.mask first");
 }
 
 json to_json(const ModelConfig& config) {

@@ -35,11 +35,13 @@ TEST_P(Parity, Elementwise) {
 }
 
 TEST_P(Parity, ScaleColumns) {
-  for (const auto& [rows, width, begin] :
-       std::vector<std::array<int64_t, 3>>{{500 * 3, 1280, 768}, {2048, 416, 256}, {70, 1003, 1}, {9, 20000, 0},
-                                           {1, 33, 32}, {600000, 5, 2}, {50, 64, 64}}) {
-    expect_parity(named("scale_columns", {rows, width, begin}), [&, rows = rows, width = width, begin = begin](Side& side) {
-      side.backend.run(ops::ScaleColumns{side.updated("x", side.dtype(), {rows, width}, kExact), begin, 0.3});
+  struct Columns {
+    int64_t rows, width, begin;
+  };
+  for (const Columns& c : {Columns{1500, 1280, 768}, Columns{2048, 416, 256}, Columns{70, 1003, 1},
+                           Columns{9, 20000, 0}, Columns{1, 33, 32}, Columns{600000, 5, 2}, Columns{50, 64, 64}}) {
+    expect_parity(named("scale_columns", {c.rows, c.width, c.begin}), [&](Side& side) {
+      side.backend.run(ops::ScaleColumns{side.updated("x", side.dtype(), {c.rows, c.width}, kExact), c.begin, 0.3});
     });
   }
 }

@@ -82,7 +82,8 @@ if state["version"] != 1 or "growth_masks" in state:
     fail(f"the state of a mask that is open: {state}")
 expect_exit(2, ["not open yet: m = 0.5", str(half)], "grow", half, work.folder / "early", "-s", "model.M=80")
 early = work.campaign("early", steps_per_stage=4)
-early.write_text(early.read_text().replace("seed: 7", f"seed: 7\ninit_from: {half}"))
+early.write_text(early.read_text().replace("seed: 7", f"seed: 7\ninit_from: {half}").replace("M: 48,", "M: 64,")
+                 .replace("grow: {M: 64}", "grow: {M: 80}"))
 expect_exit(2, ["not open yet: m = 0.5", str(half)], "train", early)
 expect_success(masked)
 

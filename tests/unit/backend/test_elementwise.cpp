@@ -51,8 +51,8 @@ TEST_P(ElementwiseTest, ZeroClearsEveryByte) {
 }
 
 TEST_P(ElementwiseTest, ScaleColumnsMultipliesTheColumnsFromOneOnAndNoOthers) {
-  for (const auto& [shape, begin] : {std::pair{Shape{7, 33}, 20}, {Shape{50, 3, 257}, 1}, {Shape{3, 1000}, 0},
-                                     {Shape{5, 9}, 9}, {Shape{11}, 4}}) {
+  for (const auto& [shape, begin] :
+       {std::pair{Shape{7, 33}, 20}, {Shape{50, 3, 257}, 1}, {Shape{3, 1000}, 0}, {Shape{5, 9}, 9}, {Shape{11}, 4}}) {
     for (const double factor : {0.3, 0.0}) {
       const Values values = random(shape.count());
       Values expected = values;
