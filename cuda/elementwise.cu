@@ -120,6 +120,21 @@ void merge_rows(Mat& from, Mat& to) {
   }
 }
 
+// A thread has one column of every kRowsPerBlock rows that its block comes to.
+constexpr int kRowsPerBlock = 8;
+
+template <typename T>
+__global__ void __launch_bounds__(kThreads)
+    scale_columns(T* __restrict__ x, int64_t rows, int64_t width, int64_t begin, float factor) {
+  const int64_t column = begin + int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (column >= width) return;
+  for (int64_t row = int64_t{blockIdx.y} * kRowsPerBlock; row < rows; row += int64_t{gridDim.y} * kRowsPerBlock) {
+#pragma unroll
+    for (int i = 0; i < kRowsPerBlock; ++i)
+      if (T* at = x + (row + i) * width + column; row + i < rows) store(*at, factor * to_float(*at));
+  }
+}
+
 // The largest power of two that divides every address of the copy, in bytes.
 int64_t common_alignment(const Mat& from, const Mat& to, int64_t element_bytes) {
   int64_t divisor = to.cols * element_bytes;
@@ -176,6 +191,20 @@ void compute(const ops::CopyMatrix& op, Device& device) {
     case 4: return launch_copy<uint32_t>(source, target, element_bytes, device.queue);
     default: return launch_copy<uint16_t>(source, target, element_bytes, device.queue);
   }
+}
+
+template <>
+void compute(const ops::ScaleColumns& op, Device& device) {
+  const int64_t columns = op.width() - op.begin;
+  if (columns == 0 || op.rows() == 0) return;
+  constexpr int64_t kMostRowBlocks = 65535;  // of a grid's second extent
+  const dim3 grid(static_cast<unsigned>((columns + kThreads - 1) / kThreads),
+                  static_cast<unsigned>(std::min((op.rows() + kRowsPerBlock - 1) / kRowsPerBlock, kMostRowBlocks)));
+  with_element(op.x.dtype, [&]<typename T>() {
+    scale_columns<<<grid, kThreads, 0, device.queue.stream()>>>(static_cast<T*>(op.x.data), op.rows(), op.width(),
+                                                                op.begin, static_cast<float>(op.factor));
+  });
+  NX_CUDA(cudaGetLastError());
 }
 
 }  // namespace nexus::cuda

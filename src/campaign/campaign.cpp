@@ -108,6 +108,7 @@ class CampaignLoop {
     plan.new_warmup_steps = spec.grow_warmup.steps(plan.steps, spec_.batch.global_tokens);
     plan.new_warmup_from = spec.grow.new_warmup_from;
     plan.new_warmup_decay = spec.grow.new_warmup_decay;
+    plan.mask_steps = spec.grow_mask.steps(plan.steps, spec_.batch.global_tokens);
     plan.norm_scale_steps = spec.grow_norm_scale.steps(plan.steps, spec_.batch.global_tokens);
     return plan;
   }

@@ -16,6 +16,8 @@ GrowthOutcome grow_trained(ProcessGrid& grid, const Trained& from, const GrowthO
                outcome.grown->params);
   state.norm_scales = grown_norm_scales(state.norm_scales, state.model, options);
   outcome.grown->params.set_norm_scales(state.norm_scales);
+  state.growth_masks = grown_masks(state.model, options);
+  outcome.grown->params.set_growth_masks(state.growth_masks);
   if (batch)
     outcome.check =
         check_growth(grid, state.model, from.params, config, outcome.grown->params, moves, *batch, learning_rate);

@@ -77,6 +77,7 @@ std::optional<Training> resume_training(const LaunchContext& context) {
   training.trained = context.make_model(state.model);
   load_training(checkpoint, training.trained->params);
   training.trained->params.set_norm_scales(state.norm_scales);
+  training.trained->params.set_growth_masks(state.growth_masks);
   const auto stage = static_cast<size_t>(state.stage_index);
   const CampaignSpec& spec = context.spec();
   session.records().resume(state, stage < spec.stages.size() ? spec.steps_of_stage(stage) : state.step, path);

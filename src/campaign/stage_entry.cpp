@@ -62,6 +62,7 @@ void load_ancestor(const LaunchContext& context, Training& training) {
   training.trained->params.set_norm_scales(ancestor.norm_scales);
   state.model = ancestor.model;
   state.norm_scales = ancestor.norm_scales;
+  require_open_masks(ancestor, spec.init_from);
   state.generations = ancestor.generations;
   state.samples = ancestor.samples;
   state.inherited_tokens = ancestor.total_tokens();
@@ -99,6 +100,7 @@ Training start_training(const LaunchContext& context) {
 
 void enter_stage(const LaunchContext& context, size_t stage, Training& training) {
   const std::string from = training.state.stages.empty() ? "init_from" : training.state.stage();
+  if (!training.state.stages.empty()) require_open_masks(training.state, "stage " + training.state.stage());
   begin_stage(context, stage, training);
   if (context.spec().stages[stage].grow.grows()) grow(context, stage, from, training);
 }

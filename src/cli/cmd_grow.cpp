@@ -87,6 +87,7 @@ int grow(const GrowArguments& arguments) {
   const Checkpoint checkpoint(arguments.in);
   checkpoint.require_finite();
   TrainState state = train_state_from_json(checkpoint.state(), arguments.in);
+  require_open_masks(state, arguments.in);
   const auto fitting = growth_policies_for(architecture(state.model.arch).grown_part());
   if (arguments.init.empty() && !fitting.empty()) options.policy = fitting.front();
   if (const auto problem = width_problem(options, state.model))

@@ -123,14 +123,23 @@ Field<StageSpec>& add_later(StageRows& t, const std::string& key, const std::str
   return field;
 }
 
-void add_norm_scale(StageRows& t) {
-  Field<StageSpec>& field = add_later(t, "grow.norm_scale", "0", SpanType{}, at(&StageSpec::grow_norm_scale), kFixed,
-                                      "length over which the norms' scale follows the widths; 0: it stays");
-  field.set = [inner = field.set](StageSpec& stage, const Node& node, const std::string& path) {
+// A length from the growth on, and whether there is one.
+Field<StageSpec>& add_length(StageRows& t, const std::string& key, Span StageSpec::*length, bool GrowthOptions::*is_on,
+                             const std::string& comment) {
+  Field<StageSpec>& field = add_later(t, key, "0", SpanType{}, at(length), kFixed, comment);
+  field.set = [=, inner = field.set](StageSpec& stage, const Node& node, const std::string& path) {
     inner(stage, node, path);
-    stage.grow.norm_scale = stage.grow_norm_scale.value > 0;
+    stage.grow.*is_on = (stage.*length).value > 0;
   };
-  field.misplaced = [](const StageSpec&, const ModelConfig& model) -> std::string {
+  return field;
+}
+
+void add_lengths(StageRows& t) {
+  add_length(t, "grow.mask", &StageSpec::grow_mask, &GrowthOptions::mask,
+             "length over which a mask on the new channels opens, before their norm; 0: none");
+  add_length(t, "grow.norm_scale", &StageSpec::grow_norm_scale, &GrowthOptions::norm_scale,
+             "length over which the norms' scale follows the widths; 0: it stays")
+      .misplaced = [](const StageSpec&, const ModelConfig& model) -> std::string {
     return model.find_key("norm") != nullptr ? "" : "belongs to models with a norm in their layers";
   };
 }
@@ -138,7 +147,7 @@ void add_norm_scale(StageRows& t) {
 void add_growth_options(StageRows& t) {
   add(t, "grow.optimizer", "keep", choice_of({MomentPolicy::kKeep, MomentPolicy::kKeepV, MomentPolicy::kReset}),
       growth(&GrowthOptions::moments), kFixed, "moments of the old entries: keep, keep_v or reset");
-  add_norm_scale(t);
+  add_lengths(t);
   add_later(t, "grow.old.lr_mult", "1", RealType{0, 1e3}, growth(&GrowthOptions::old_lr_mult), kSchedule,
             "learning-rate multiplier of all that was there before; 0 freezes it");
   add(t, "grow.new.lr_mult", "1", RealType{0, 1e3, true}, growth(&GrowthOptions::new_lr_mult), kSchedule,

@@ -211,6 +211,13 @@ NormScales grown_norm_scales(const NormScales& scales, const ModelConfig& config
   return grown;
 }
 
+GrowthMasks grown_masks(const ModelConfig& config, const GrowthOptions& options) {
+  GrowthMasks masks;
+  for (const auto& [width, extent] : options.widths)
+    if (const int64_t before = config.width(width); options.mask && extent > before) masks[width] = {before, 0};
+  return masks;
+}
+
 Generation first_generation(const ModelConfig& config) {
   return {growable_widths(config), 0, 0};
 }

@@ -28,6 +28,8 @@ std::vector<Generation> grown_generations(std::vector<Generation> generations, c
 // The norms' scales after it: as they were, and for widths that grow, if policy or options say so, grown alike or with
 // a growth to come.
 NormScales grown_norm_scales(const NormScales& scales, const ModelConfig& config, const GrowthOptions& options);
+// The masks that a growth of `config` begins with, closed; of a model all of whose channels are open.
+GrowthMasks grown_masks(const ModelConfig& config, const GrowthOptions& options);
 // Generation 0 of a fresh model.
 Generation first_generation(const ModelConfig& config);
 
@@ -42,8 +44,8 @@ struct GrowthBatch {
 // The check that every growth must pass. Predictions (of text: logits) and losses are compared in f32 (f64 if the store
 // computes in f64), whatever the compute type. Liveness makes two AdamW updates without weight decay at `learning_rate`
 // on a copy, whatever the size of the gradients, and counts the new parameters that have not moved; a block is dead if
-// none of it moved. Collective:
-// tensor-parallel ranks do their shares, data-parallel ones all do the same.
+// none of it moved. Masks of the growth are closed in the comparison, and open in the updates: what they let through
+// is m times as much. Collective: tensor-parallel ranks do their shares, data-parallel ones all do the same.
 struct GrowthCheck {
   double max_abs_dlogit = 0;   // of all predictions
   double relative_dlogit = 0;  // max |delta| / max |prediction|

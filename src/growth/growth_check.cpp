@@ -24,6 +24,7 @@ ParamStore checking_store(ProcessGrid& grid, const ParamStore& params, const Par
   ParamStore copy(params.backend(), table, params.wide_dtype(), use);
   all_gather_master(grid.dp(), params, copy.master());
   copy.set_norm_scales(params.norm_scales());
+  copy.set_growth_masks(params.growth_masks());
   return copy;
 }
 
@@ -257,6 +258,7 @@ GrowthCheck check_growth(ProcessGrid& grid, const ModelConfig& old_config, const
     compare_functions(grid, after.backend(), probe_before, probe_after, batch, check);
   }
   ParamStore copy = checking_store(grid, new_params, new_model.table(), ParamStore::Use::kTraining);
+  copy.set_growth_masks({});  // closed, nothing new has a gradient, and no step of a stage computes so
   const std::vector<uint8_t> moved = copy.wide_dtype() == DType::kF64
                                          ? moved_elements<double>(grid, new_model, copy, batch, learning_rate)
                                          : moved_elements<float>(grid, new_model, copy, batch, learning_rate);

@@ -26,16 +26,17 @@ std::optional<PolicyProblem> policy_problem(const GrowthOptions& options, const 
   if (policy.grown_part() != part)
     return PolicyProblem{fmt::format("init {} belongs to arch {}", init, fmt::join(architectures_of(policy), " and ")),
                          fmt::format("use {}", fmt::join(fitting, " or "))};
-  if (policy.mask(options))
-    return PolicyProblem{fmt::format("init {} masks the new channels, which no stage can train yet", init),
-                         fmt::format("use {}", fitting.front())};
   if (!policy.alive() && !options.allow_dead)
     return PolicyProblem{fmt::format("init {} gives new blocks whose gradient is zero for ever", init),
                          fmt::format("use {}, or set allow_dead: true", fitting.front())};
   if (policy.scales_norms() && options.norm_scale)
     return PolicyProblem{fmt::format("init {} takes the norms' scale to the new widths at once", init),
                          "remove grow.norm_scale"};
-  const std::string reason = policy.why_lossy(model);
+  if (options.mask && !policy.only_adds())
+    return PolicyProblem{
+        fmt::format("init {} changes more than the new channels, and grow.mask hides only those", init),
+        "remove grow.mask, or use another init"};
+  const std::string reason = options.mask ? "" : policy.why_lossy(model);
   if (options.lossless && !reason.empty())
     return PolicyProblem{fmt::format("init {} cannot be lossless: {}", init, reason),
                          "set grow.lossless: false, or use " + fitting.front()};

@@ -26,6 +26,7 @@ struct GrowthOptions {
   double new_lr_mult = 1.0;      // of the new blocks
   double new_warmup_from = 0.0;  // the multiplier at which the new blocks' own warm-up begins
   bool norm_scale = false;       // the scale of norm l2 follows the widths in the stage (params/norm_scale.h)
+  bool mask = false;             // the new channels come in behind a mask (params/growth_mask.h)
   bool new_warmup_decay = true;  // whether they have weight decay during it
   bool lossless = true;          // the check must pass, or the campaign stops
   bool allow_dead = false;       // permits blocks that can never move

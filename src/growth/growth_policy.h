@@ -3,7 +3,6 @@
 #pragma once
 
 #include "growth/growth_options.h"
-#include "optim/schedule.h"
 
 namespace nexus {
 
@@ -79,9 +78,9 @@ class GrowthPolicy {
   virtual bool scales_norms() const { return false; }
   // Constants of the grown model, whose widths are set.
   virtual void set_constants(ModelConfig&) const {}
-  // A factor on the new channels over the steps of the stage. The trainer does not carry it yet: policy_problem
-  // refuses.
-  virtual std::optional<Schedule> mask(const GrowthOptions&) const { return std::nullopt; }
+  // Whether old entries, scales and constants all stay: then a mask on the new channels (params/growth_mask.h) hides
+  // the whole growth.
+  virtual bool only_adds() const { return true; }
 
   // --- what it promises
   // Why such a model, grown, computes another function; empty: it computes the same.

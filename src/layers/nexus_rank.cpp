@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "layers/growth_mask.h"
 #include "layers/tensor_parallel.h"
 
 namespace nexus {
@@ -98,10 +99,12 @@ void NexusRank::forward(const LayerContext& ctx, const Tensor& x, const Tensor& 
   stage1_ = make_stage(ctx, m_);
   stage2_ = make_stage(ctx, a_);
   w_m_.forward(ctx, x_, stage1_.h.reshaped({ctx.rows(), groups_ * m_}));
+  apply_growth_mask(ctx, m_width_, stage1_.h);
   {
     const ActivationScope activation(ctx);
     stage1_.a = activate_first(ctx);
     w_a_.forward(ctx, stage1_.a, stage2_.h);
+    apply_growth_mask(ctx, a_width_, stage2_.h);
   }
   const ActivationScope activation(ctx);
   stage2_.a = activate_second(ctx);
@@ -129,8 +132,10 @@ void NexusRank::backward(const LayerContext& ctx, const Tensor& dy, const Tensor
     w_d_.backward(ctx, edges_.whole_output_gradient(ctx, dy), a, d2);
   }
   norm_gelu_backward(ctx, activation(ctx, a_width_), d2, stage2_.h, stage2_.scale, d2);
+  apply_growth_mask(ctx, a_width_, d2);
   backward_middle(ctx, d2, d1);
   norm_gelu_backward(ctx, activation(ctx, m_width_), d1, stage1_.h, stage1_.scale, d1);
+  apply_growth_mask(ctx, m_width_, d1);
   edges_.reduce_input_gradient(ctx, dx, [&](const Tensor& out) {
     w_m_.backward(ctx, d1.reshaped({ctx.rows(), groups_ * m_}), x_, out);
   });

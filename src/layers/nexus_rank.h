@@ -4,7 +4,7 @@
 //
 // PREFIX.w_m [M, D], PREFIX.w_a [A, M], PREFIX.w_d [O, A] per group. n is the identity or h / (||h|| + 1e-5) * sqrt(O):
 // the scale uses O, which growth never changes, so zero rows stay silent and lossless. Where the store has a NormScale
-// for the width of h, that says the scale.
+// for the width of h, that says the scale; where it has a GrowthMask, new channels of h are multiplied by its m first.
 //
 // Over p tensor-parallel ranks (docs/parallelism.md) a rank has M / p rows of W_M, A / p rows of W_A and A / p
 // columns of W_D. The two norms need the squares of whole rows, added up over the ranks; W_A needs whole rows of a1,

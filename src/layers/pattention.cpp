@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "layers/growth_mask.h"
 #include "layers/tensor_parallel.h"
 
 namespace nexus {
@@ -37,6 +38,7 @@ NormGelu activation_of(size_t groups, const PattentionOptions& o) {
 Pattention::Pattention(ParamTable& table, const std::vector<std::string>& prefixes, const PattentionOptions& options)
     : groups_(static_cast<int64_t>(prefixes.size())),
       tokens_(table.local(options.tokens)),
+      tokens_width_(options.tokens_width),
       activation_(activation_of(prefixes.size(), options)),
       key_(table, key_specs(prefixes, options)),
       value_(table, value_specs(prefixes, options), GroupedMatrix::Layout::kInOut),
@@ -54,6 +56,7 @@ void Pattention::forward(const LayerContext& ctx, const Tensor& x, const Tensor&
   s_ = ctx.alloc({ctx.rows(), groups_, tokens_});
   scale_ = ctx.alloc_wide({ctx.rows(), groups_});
   key_.forward(ctx, x_, s_.reshaped({ctx.rows(), groups_ * tokens_}));
+  apply_growth_mask(ctx, tokens_width_, s_);
   const ActivationScope activation(ctx);
   a_ = activate(ctx);
   edges_.reduce_output(ctx, y, [&](const Tensor& partial) { value_.forward(ctx, a_, partial); });
@@ -68,6 +71,7 @@ void Pattention::backward(const LayerContext& ctx, const Tensor& dy, const Tenso
     value_.backward(ctx, edges_.whole_output_gradient(ctx, dy), a, ds);
   }
   norm_gelu_backward(ctx, activation_, ds, s_, scale_, ds);
+  apply_growth_mask(ctx, tokens_width_, ds);
   edges_.reduce_input_gradient(ctx, dx, [&](const Tensor& out) {
     key_.backward(ctx, ds.reshaped({ctx.rows(), groups_ * tokens_}), x_, out);
   });

@@ -3,7 +3,8 @@
 //   s = x K^T    y = GELU(s / ||s|| * sqrt(n_scale)) V
 //
 // PREFIX.key [n, D], PREFIX.value [n, O] per group. The norm has no epsilon: a zero row gives a zero output. n_scale is
-// a constant of the model, equal to n at birth; growth policies say whether it follows n.
+// a constant of the model, equal to n at birth; growth policies say whether it follows n. Where the store has a
+// GrowthMask for the parameter tokens, new scores are multiplied by its m first.
 //
 // Over p tensor-parallel ranks a rank has n / p of the parameter tokens, keys and values; the norm adds up its squares
 // over the ranks.
@@ -38,6 +39,7 @@ class Pattention : public Projection {
   Tensor activate(const LayerContext& ctx) const;  // a, allocated in the current frame
 
   int64_t groups_, tokens_;  // tokens of this rank
+  Width tokens_width_;
   NormGelu activation_;
   StackedMatrix key_;
   GroupedMatrix value_;

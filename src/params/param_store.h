@@ -6,12 +6,13 @@
 //            and nothing is sharded over dp
 //   moment1, moment2   AdamW's exponential averages, wide; absent in a store made for inference
 //
-// Beside them lies what else the layers compute with and no gradient moves: the norms' scales.
+// Beside them lies what else the layers compute with and no gradient moves: the norms' scales, masks of growths.
 //
 // With ZeRO-1 the last three hold this rank's pieces only, at ParamPiece::state_offset (params/partition.h).
 #pragma once
 
 #include "backend/backend.h"
+#include "params/growth_mask.h"
 #include "params/norm_scale.h"
 #include "params/partition.h"
 
@@ -55,6 +56,8 @@ class ParamStore {
 
   const NormScales& norm_scales() const { return norm_scales_; }
   void set_norm_scales(const NormScales& scales) { norm_scales_ = scales; }
+  const GrowthMasks& growth_masks() const { return growth_masks_; }
+  void set_growth_masks(const GrowthMasks& masks) { growth_masks_ = masks; }
 
  private:
   void allocate(Use use);
@@ -66,6 +69,7 @@ class ParamStore {
   DType compute_dtype_;
   int64_t size_bytes_ = 0;
   NormScales norm_scales_;
+  GrowthMasks growth_masks_;
   std::vector<Buffer> buffers_;
   Tensor master_, compute_, grad_, moment1_, moment2_;
 };

@@ -38,6 +38,7 @@ struct StageSpec {
   GrowthOptions grow;  // grow.new_warmup_steps is resolved from `grow_warmup` when the stage starts
   Span grow_warmup;
   Span grow_norm_scale;  // grow.norm_scale: there is one
+  Span grow_mask;        // grow.mask likewise
 };
 
 // How the campaign is cut into jobs (docs/slurm.md). Where they run is the cluster's matter (cluster_spec.h).

@@ -96,6 +96,7 @@ class Rules {
     require_fits(i, "lr.warmup", lr.warmup);
     require_fits(i, "grow.new.warmup", spec_.stages[i].grow_warmup);
     require_fits(i, "grow.norm_scale", spec_.stages[i].grow_norm_scale);
+    require_fits(i, "grow.mask", spec_.stages[i].grow_mask);
     if (lr.kind != ScheduleKind::kConstant && lr.min > lr.peak)
       fail(stage_key(i, "lr.min"), fmt::format("lr.min = {} is larger than lr.peak = {}", lr.min, lr.peak),
            "exchange them");

@@ -7,8 +7,14 @@ namespace {
 
 using nlohmann::json;
 
-// 2: with norm_scales, which a nexus that reads 1 only must not pass over. Others are written as 1, as ever.
-constexpr int kStateVersion = 2;
+// 2: with norm_scales, 3: with growth_masks, which a nexus that does not know them must not pass over. Others are
+// written as 1, as ever.
+constexpr int kStateVersion = 3;
+
+int version_of(const TrainState& state) {
+  if (!state.growth_masks.empty()) return kStateVersion;
+  return state.norm_scales.empty() ? 1 : 2;
+}
 
 json to_json(const Generation& generation) {
   json widths = json::object();
@@ -82,6 +88,15 @@ double TrainState::total_flops() const {
   return total;
 }
 
+void require_open_masks(const TrainState& state, const std::string& where) {
+  if (state.growth_masks.empty()) return;
+  const auto& [width, mask] = *state.growth_masks.begin();
+  throw Error(
+      ErrorKind::kConfig,
+      fmt::format("the mask on the channels of {} from {} on is not open yet: m = {:.3g}", width, mask.begin, mask.m),
+      where, "train the stage that grew for the length of its grow.mask first");
+}
+
 json to_json(const ModelConfig& config) {
   json document{{"arch", config.arch},
                 {"D", config.d},
@@ -131,7 +146,7 @@ ModelConfig model_config_from_json(const json& document, const std::string& wher
 }
 
 json to_json(const TrainState& state) {
-  json document{{"version", state.norm_scales.empty() ? 1 : kStateVersion},
+  json document{{"version", version_of(state)},
                 {"stage", state.stage()},
                 {"stage_index", state.stage_index},
                 {"step", state.step},
@@ -148,6 +163,8 @@ json to_json(const TrainState& state) {
                 {"inherited_flops", state.inherited_flops},
                 {"stage_numerics", state.stage_numerics}};
   for (const auto& [width, scale] : state.norm_scales) document["norm_scales"][width] = to_json(scale);
+  for (const auto& [width, mask] : state.growth_masks)
+    document["growth_masks"][width] = {{"begin", mask.begin}, {"m", mask.m}};
   for (const Generation& generation : state.generations) document["generations"].push_back(to_json(generation));
   for (const StageAccount& account : state.stages) document["stages"].push_back(to_json(account));
   return document;
@@ -175,6 +192,9 @@ TrainState train_state_from_json(const json& document, const std::string& where)
     if (document.contains("norm_scales"))
       for (const auto& [width, scale] : document.at("norm_scales").items())
         state.norm_scales[width] = norm_scale_from(scale);
+    if (document.contains("growth_masks"))
+      for (const auto& [width, mask] : document.at("growth_masks").items())
+        state.growth_masks[width] = {mask.at("begin").get<int64_t>(), mask.at("m").get<double>()};
     for (const json& generation : document.at("generations")) state.generations.push_back(generation_from(generation));
     for (const json& account : document.at("stages")) state.stages.push_back(account_from(account));
     if (state.stages.empty() || state.generations.empty() || state.stage_index < 0 || state.step < 0 ||

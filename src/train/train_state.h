@@ -33,6 +33,7 @@ struct TrainState {
   ModelConfig model;
   std::vector<Generation> generations;
   NormScales norm_scales;        // of the stores' norms
+  GrowthMasks growth_masks;      // of the stores' new channels, until they are open
   int64_t inherited_tokens = 0;  // of ancestors through init_from
   double inherited_flops = 0;
   std::string flops_def;  // by which all FLOPs are counted (accounting/flops.h); empty: an older nexus did not say
@@ -44,6 +45,10 @@ struct TrainState {
   int64_t total_tokens() const;  // inherited included
   double total_flops() const;
 };
+
+// What goes on from `state` in another stage than the one that opens its masks would keep them as they are: throws
+// ErrorKind::kConfig naming `where`.
+void require_open_masks(const TrainState& state, const std::string& where);
 
 nlohmann::json to_json(const TrainState& state);
 // Throws ErrorKind::kCheckpoint naming `where` if a field is missing or of the wrong type.

@@ -120,12 +120,22 @@ StageEnd StageTrainer::finish_pending_evaluation() {
   return StageEnd::kFinished;
 }
 
-// The state has them as the step computes with them, and so has a checkpoint after it.
-void StageTrainer::raise_norm_scales(int64_t step) {
-  if (!plan_.grown || plan_.norm_scale_steps == 0) return;
-  for (auto& [width, scale] : state_.norm_scales)
-    scale.share = std::min(1.0, static_cast<double>(step) / static_cast<double>(plan_.norm_scale_steps));
-  params_.set_norm_scales(state_.norm_scales);
+// The norms' scales and the masks on new channels. The state has them as the step computes with them, and so has a
+// checkpoint after it.
+void StageTrainer::move_constants(int64_t step) {
+  if (!plan_.grown) return;
+  const auto share_of = [step](int64_t steps) {
+    return std::min(1.0, static_cast<double>(step) / static_cast<double>(steps));
+  };
+  if (plan_.norm_scale_steps > 0) {
+    for (auto& [width, scale] : state_.norm_scales) scale.share = share_of(plan_.norm_scale_steps);
+    params_.set_norm_scales(state_.norm_scales);
+  }
+  if (plan_.mask_steps > 0) {
+    for (auto& [width, mask] : state_.growth_masks) mask.m = share_of(plan_.mask_steps);
+    if (step >= plan_.mask_steps) state_.growth_masks.clear();
+    params_.set_growth_masks(state_.growth_masks);
+  }
 }
 
 StepOutput StageTrainer::one_step() {
@@ -133,7 +143,7 @@ StepOutput StageTrainer::one_step() {
   const int64_t step = state_.step + 1;
   const auto poll = [this] { return saves_.with_due_save(run_.requests.poll()); };
   const StepInput input{state_.samples, plan_.old_rate(step), plan_.newest_rate(step), poll};
-  raise_norm_scales(step);
+  move_constants(step);
   optimizer_.set_newest_decays(plan_.newest_decays(step));
   const FetchSample fetch = [this](int64_t sample, const Batch& batch, int64_t row) {
     run_.data.train.fetch(sample, batch, row);

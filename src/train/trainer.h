@@ -61,6 +61,7 @@ struct StagePlan {
   bool new_warmup_decay = true;  // whether it has weight decay meanwhile
 
   int64_t norm_scale_steps = 0;  // over which the growth of the norms' scales comes; 0: it stays where it is
+  int64_t mask_steps = 0;        // over which the masks on new channels open; 0: there are none
 
   double old_rate(int64_t step) const;
   double newest_rate(int64_t step) const;
@@ -83,7 +84,7 @@ class StageTrainer {
  private:
   StageEnd train();
   StepOutput one_step();
-  void raise_norm_scales(int64_t step);
+  void move_constants(int64_t step);
   void log_step(const StepOutput& output, double seconds);
   std::optional<int64_t> device_bytes();  // in use on the device, as of some seconds ago; nothing on a host
   bool evaluate_now(EvalEvent event);     // false: abandoned for an urgent request to stop

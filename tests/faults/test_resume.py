@@ -5,6 +5,7 @@ from harness import Workspace, fail
 
 nexus, folder, ranks, recipe = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 work = Workspace(nexus, folder, ranks, recipe)
+work.settings = ["eval.every=1 steps"]  # a launch that stops owes its evaluation, which the next one makes before any step
 
 code, output = work.train(work.campaign("straight"))
 if code != 0:

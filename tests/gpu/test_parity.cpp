@@ -34,6 +34,18 @@ TEST_P(Parity, Elementwise) {
   }
 }
 
+TEST_P(Parity, ScaleColumns) {
+  struct Columns {
+    int64_t rows, width, begin;
+  };
+  for (const Columns& c : {Columns{1500, 1280, 768}, Columns{2048, 416, 256}, Columns{70, 1003, 1},
+                           Columns{9, 20000, 0}, Columns{1, 33, 32}, Columns{600000, 5, 2}, Columns{50, 64, 64}}) {
+    expect_parity(named("scale_columns", {c.rows, c.width, c.begin}), [&](Side& side) {
+      side.backend.run(ops::ScaleColumns{side.updated("x", side.dtype(), {c.rows, c.width}, kExact), c.begin, 0.3});
+    });
+  }
+}
+
 TEST_P(Parity, CopyMatrix) {
   struct Layout {
     int64_t ld, stride;

@@ -135,6 +135,7 @@ class Test {
 GrowthOptions growth_of(const ModelConfig& config, const std::string& init) {
   GrowthOptions growth;
   growth.policy = &growth_policy(init);
+  growth.mask = !growth.policy->why_lossy(config).empty() && growth.policy->only_adds();
   if (config.arch == "tokenformer")
     growth.widths = {{"n_qkv", 52}, {"n_ffn", 60}};
   else
@@ -163,10 +164,11 @@ Grown grow(ProcessGrid& grid, const testing::NamedModel& model, const GridOption
   return {digest_of(grid, outcome.grown->params), *outcome.check};
 }
 
-// One that draws, one of zeros, and those that copy, with a deviation measured in the old tensor or without.
+// Those that draw, behind a mask or not, one of zeros, and those that copy, with a deviation measured in the old tensor
+// or without.
 std::vector<std::string> compared_policies(const ModelConfig& config) {
-  if (config.arch == "tokenformer") return {"zero_key_fixed_scale", "zero_key_copy"};
-  return {"zero_rows", "zero_all", "zero_copy", "split"};
+  if (config.arch == "tokenformer") return {"zero_key_fixed_scale", "zero_key_copy", "random_key_matched"};
+  return {"zero_rows", "zero_all", "zero_copy", "split", "random_matched"};
 }
 
 void compare_growth(ProcessGrid& grid, const testing::NamedModel& model, const GridOptions& options,
@@ -178,7 +180,7 @@ void compare_growth(ProcessGrid& grid, const testing::NamedModel& model, const G
   const Grown one = grow(single, model, options, init);
   MPI_EXPECT(many.digest == one.digest, name + ": other values than on one rank");
   if (growth_policy(init).alive()) {
-    const bool promises = growth_policy(init).why_lossy(model.config).empty();
+    const bool promises = growth_of(model.config, init).mask || growth_policy(init).why_lossy(model.config).empty();
     MPI_EXPECT(many.check.lossless() == promises && many.check.alive(), name + " is not what it promises");
     MPI_EXPECT(many.check.new_params == one.check.new_params && many.check.new_params > 0, name + ": new parameters");
     MPI_EXPECT(std::abs(many.check.loss_before - one.check.loss_before) <= 2e-5 * one.check.loss_before,

@@ -34,9 +34,9 @@ def layer_norm(x, weight=None):
 
 
 class Model:
-    def __init__(self, config, weights, norm_gains={}):
-        """norm_gains: c^2 / O of norm l2 for the widths that have another than 1."""
-        self.c, self.w, self.norm_gains = config, weights, norm_gains
+    def __init__(self, config, weights, norm_gains={}, masks={}):
+        """norm_gains: c^2 / O of norm l2 for the widths that have another than 1; masks: a factor for each channel of a width."""
+        self.c, self.w, self.norm_gains, self.masks = config, weights, norm_gains, masks
         self.head_dim = config["D"] // config["H"]
 
     # --- projections
@@ -44,15 +44,15 @@ class Model:
         w_m, w_a, w_d = (self.w[f"{name}.{part}"] for part in ("w_m", "w_a", "w_d"))
         widths = {"w_m": "M", "w_a": None if ".mlp" in name else "A"}  # F, the outer width of the MLP, never grows
         for part, matrix in (("w_m", w_m), ("w_a", w_a)):
-            h = x @ matrix.T
+            h = x @ matrix.T * self.masks.get(widths[part], 1.0)
             square = w_d.shape[0] * self.norm_gains.get(widths[part], 1.0)
             n = l2(h, math.sqrt(square), 1e-5) if self.c["norm"] == "l2" else h
             x = gelu(n, self.c["gelu"])
         return x @ w_d.T
 
-    def pattention(self, x, name, scale):
-        s = x @ self.w[f"{name}.key"].T
-        return gelu(l2(s, math.sqrt(scale), 0.0), self.c["gelu"]) @ self.w[f"{name}.value"]
+    def pattention(self, x, name, kind):
+        s = x @ self.w[f"{name}.key"].T * self.masks.get(f"n_{kind}", 1.0)
+        return gelu(l2(s, math.sqrt(self.c[f"scale_{kind}"]), 0.0), self.c["gelu"]) @ self.w[f"{name}.value"]
 
     def linear(self, x, name):
         return x @ self.w[f"{name}.weight"].T
@@ -61,19 +61,19 @@ class Model:
         if self.c["arch"] == "nexusformer":
             return self.nexus_rank(x, name)
         if self.c["arch"] == "tokenformer":
-            return self.pattention(x, name, self.c["scale_qkv"])
+            return self.pattention(x, name, "qkv")
         return self.linear(x, name)
 
     def out(self, x, name):
         if self.c["arch"] == "tokenformer":
-            return self.pattention(x, name, self.c["scale_proj"])
+            return self.pattention(x, name, "proj")
         if self.c["arch"] == "nexusformer" and self.c["variant"] == "full":
             return self.nexus_rank(x, name)
         return self.linear(x, name)
 
     def mlp(self, x, name):
         if self.c["arch"] == "tokenformer":
-            return self.pattention(x, name, self.c["scale_ffn"])
+            return self.pattention(x, name, "ffn")
         if self.c["arch"] == "nexusformer" and self.c["variant"] == "full":
             return self.nexus_rank(x, name)
         up = x @ self.w[f"{name}.w_up"].T

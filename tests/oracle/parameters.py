@@ -85,7 +85,8 @@ def initial(tensor, seed):
 
 
 def grown(tensor, old, seed, number, std, init):
-    """What a growth by zero_rows, zero_key_fixed_scale, zero_rows_matched, zero_copy or a split makes of a tensor."""
+    """What a growth makes of a tensor. init: zero_rows, zero_key_fixed_scale, zero_rows_matched, zero_copy, random_matched,
+    random_key_matched or a split."""
     if old.shape == tensor.shape:
         return old
     copied = old[np.ix_(*(np.arange(extent) % before for extent, before in zip(tensor.shape, old.shape)))]
@@ -93,9 +94,9 @@ def grown(tensor, old, seed, number, std, init):
         return copied * split_factors(tensor, old.shape, init)
     normal = Stream(seed, f"{tensor.name}#growth{number}").normal(np.arange(math.prod(tensor.shape))).reshape(tensor.shape)
     rms = math.sqrt((old * old).mean())
-    new = {"zero_rows_matched": rms * normal, "zero_copy": copied + 1e-3 * rms * normal}.get(init, std * normal)
+    new = {"zero_copy": copied + 1e-3 * rms * normal}.get(init, (rms if init and init.endswith("_matched") else std) * normal)
     free_corner = init in ("zero_rows_matched", "zero_copy")
-    if tensor.produces:
+    if tensor.produces and not (init and init.startswith("random")):
         new[old.shape[0]:, :old.shape[1] if free_corner else None] = 0
     new[:old.shape[0], :old.shape[1]] = old
     return new

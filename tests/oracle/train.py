@@ -51,6 +51,14 @@ CAMPAIGNS = {
             {"name": "scaled", "steps": 4, "lr": {"peak": 2e-3, "schedule": "constant", "warmup": "0"},
              "grow": {"M": 160, "A": 224, "init": "split_scaled_norm", "lossless": False}}],
     },
+    # Random channels behind a mask, while the norms' scale follows the widths.
+    "growth_mask": {
+        "model": NEXUS, "ranks": 2, "settings": ["parallel.tp=2"], "weights": [1.0],
+        "stages": [
+            {"name": "base", "steps": 4, "lr": {"peak": 3e-3, "schedule": "constant", "warmup": "2 steps"}},
+            {"name": "masked", "steps": 6, "lr": {"peak": 2e-3, "schedule": "constant", "warmup": "0"},
+             "grow": {"M": 56, "A": 80, "init": "random_matched", "mask": "4 steps", "norm_scale": "2 steps"}}],
+    },
     "tokenformer": {
         "model": {"arch": "tokenformer", "D": 32, "L": 2, "H": 2, "V": 300, "n_qkv": 40, "n_proj": 40, "n_ffn": 56},
         "ranks": 2, "settings": ["parallel.tp=2"], "weights": [1.0],
@@ -58,7 +66,9 @@ CAMPAIGNS = {
             {"name": "base", "steps": 6, "lr": {"peak": 3e-3, "schedule": "wsd", "warmup": "2 steps", "min": 0, "decay": "2 steps"}},
             {"name": "wide", "steps": 6, "lr": {"peak": 2e-3, "schedule": "cosine", "warmup": "0", "min": 0},
              "grow": {"n_qkv": 48, "n_ffn": 64, "init": "zero_key_fixed_scale", "optimizer": "reset", "old": {"lr_mult": 0.4},
-                      "new": {"lr_mult": 1.3, "warmup": "3 steps", "warmup_from": 1, "warmup_decay": False}}}],
+                      "new": {"lr_mult": 1.3, "warmup": "3 steps", "warmup_from": 1, "warmup_decay": False}}},
+            {"name": "masked", "steps": 4, "lr": {"peak": 2e-3, "schedule": "constant", "warmup": "0"},
+             "grow": {"n_qkv": 56, "n_proj": 48, "init": "random_key_matched", "mask": "3 steps"}}],
     },
     "transformer": {
         "model": {"arch": "transformer", "D": 32, "L": 2, "H": 4, "kv_heads": 2, "V": 300, "F": 48, "rope_theta": 20000.3},
@@ -131,6 +141,7 @@ class Oracle:
         tensors = table(self.model)
         self.adamw = AdamW(tensors, {name: initial(t, c["seed"]) for name, t in tensors.items()}, self.widths(), c["optimizer"])
         self.steps, self.evaluations, self.now_gains = [], [], {}
+        self.opening = 1.0  # m of the mask on new channels
 
     def widths(self):
         return {key: self.model[key] for key in ("M", "A", "n_qkv", "n_proj", "n_ffn") if key in self.model}
@@ -139,8 +150,14 @@ class Oracle:
         import models
         from tape import Var
         weights = {name: Var(value) for name, value in self.adamw.weights.items()}
-        logits = models.Model(self.model, weights, self.now_gains).logits(tokens).reshape(targets.size, -1)
+        logits = models.Model(self.model, weights, self.now_gains, self.masks()).logits(tokens).reshape(targets.size, -1)
         return models.losses(logits, targets.reshape(-1)), weights
+
+    def masks(self):
+        """1 for old channels, m for those of the last growth."""
+        import numpy as np
+        old = self.adamw.generations[-2]["widths"] if self.opening < 1.0 else {}
+        return {width: np.where(np.arange(self.model[width]) < extent, 1.0, self.opening) for width, extent in old.items()}
 
     def raise_norm_scales(self, share):
         self.now_gains = {width: gain * (1 + (self.norm_growth.get(width, 1.0) - 1) * share) for width, gain in self.norm_gains.items()}
@@ -157,6 +174,7 @@ class Oracle:
                 self.norm_growth[width] = growth
                 self.norm_gains.setdefault(width, 1.0)
         self.raise_norm_scales(0.0)
+        self.opening = 0.0 if "mask" in options else 1.0
         self.model.update({key: value for key, value in options.items() if key in self.widths()})
         adamw, moments = self.adamw, options.get("optimizer", "keep")
         adamw.tensors = table(self.model)
@@ -186,11 +204,13 @@ class Oracle:
         self.evaluations.append({"stage_index": stage, "step": step, "event": event, "loss": means.mean(), "windows": len(rows),
                                  "loss_se": means.std(ddof=1) / math.sqrt(len(rows))})
 
-    def step(self, stage, step, rate, options, warmup, norm_steps):
+    def step(self, stage, step, rate, options, warmup, norm_steps, mask_steps):
         from tape import gradients
         tokens = self.c["step_tokens"]
         if norm_steps:
             self.raise_norm_scales(min(1.0, step / norm_steps))
+        if mask_steps:
+            self.opening = min(1.0, step / mask_steps)
         losses, weights = self.losses(*self.sampler.batch(self.samples, tokens // self.c["context"]))
         self.samples += tokens // self.c["context"]
         mean = losses.sum() * (1.0 / tokens)
@@ -208,11 +228,11 @@ class Oracle:
             if options:
                 self.grow(options)
             warmup = span(options.get("new", {}).get("warmup", "0"), stage["steps"], self.c["step_tokens"])
-            norm_steps = span(options.get("norm_scale", "0"), stage["steps"], self.c["step_tokens"])
+            norm_steps, mask_steps = (span(options.get(key, "0"), stage["steps"], self.c["step_tokens"]) for key in ("norm_scale", "mask"))
             schedule = Schedule(stage["lr"], stage["steps"], self.c["step_tokens"])
             self.evaluate(index, 0, "after_growth" if options else "start")
             for step in range(1, stage["steps"] + 1):
-                self.step(index, step, schedule.at(step), options, warmup, norm_steps)
+                self.step(index, step, schedule.at(step), options, warmup, norm_steps, mask_steps)
                 if step == stage["steps"]:
                     self.evaluate(index, step, "end")
                 elif step % 4 == 0:

@@ -69,6 +69,24 @@ loss = work.losses("heir")
 if loss[(0, 1)] > 0.95 * work.losses("base")[(0, 1)]:
     fail("the heir does not start from what its ancestor learned")
 
+# A mask that is half open belongs to the function: who would not open it refuses such a checkpoint.
+masked = work.campaign("masked", steps_per_stage=4)
+masked.write_text(masked.read_text().replace("grow: {M: 64}", "grow: {M: 64, init: random_matched, mask: 4 steps}"))
+expect_success(masked, "--until-stage", "wide")
+half, whole = (work.folder / "masked" / "checkpoints" / "wide" / f"{step:07d}" for step in (2, 4))
+state = json.loads((half / "state.json").read_text())
+if (state["version"], state["growth_masks"]) != (3, {"M": {"begin": 48, "m": 0.5}}):
+    fail(f"the state of a mask that is half open: {state}")
+state = json.loads((whole / "state.json").read_text())
+if state["version"] != 1 or "growth_masks" in state:
+    fail(f"the state of a mask that is open: {state}")
+expect_exit(2, ["not open yet: m = 0.5", str(half)], "grow", half, work.folder / "early", "-s", "model.M=80")
+early = work.campaign("early", steps_per_stage=4)
+early.write_text(early.read_text().replace("seed: 7", f"seed: 7\ninit_from: {half}").replace("M: 48,", "M: 64,")
+                 .replace("grow: {M: 64}", "grow: {M: 80}"))
+expect_exit(2, ["not open yet: m = 0.5", str(half)], "train", early)
+expect_success(masked)
+
 # Dead growth is offered, and refused unless it is asked for; lossy growth likewise.
 expect_exit(2, ["zero for ever", "zero_rows"], "grow", newest, work.folder / "dead", "-s", "model.M=80", "--init", "zero_all")
 expect_exit(2, ["cannot be lossless"], "grow", newest, work.folder / "lossy", "-s", "model.M=80", "--init", "random")

@@ -22,9 +22,9 @@ RECIPES = {
         "grow: {M: 64}": "grow: {n_qkv: 48, init: zero_key_fixed_scale, optimizer: keep_v}",
         "grow: {A: 96}": "grow: {n_ffn: 80, init: zero_key_fixed_scale, new: {lr_mult: 2.0, warmup: 3 steps}}",
     },
-    # What changes within a stage that grew must be where it was: rates, weight decay, the norms' scales.
+    # What changes within a stage that grew must be where it was: rates, weight decay, masks, the norms' scales.
     "growth": {
-        "grow: {M: 64}": "grow: {M: 64, init: zero_copy, norm_scale: 4 steps, old: {lr_mult: 0.5}, "
+        "grow: {M: 64}": "grow: {M: 64, init: random_matched, mask: 3 steps, norm_scale: 4 steps, old: {lr_mult: 0.5}, "
                          "new: {lr_mult: 1.3, warmup: 3 steps, warmup_from: 1, warmup_decay: false}}",
         "grow: {A: 96}": "grow: {A: 96, init: split_scaled_norm, lossless: false}",
     },

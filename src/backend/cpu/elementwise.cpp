@@ -83,4 +83,17 @@ void compute(const ops::CopyMatrix& op, Device&) {
   });
 }
 
+template <>
+void compute(const ops::ScaleColumns& op, Device&) {
+  with_scalar(op.x.dtype, [&]<typename T>() {
+    const int64_t width = op.width();
+    const auto factor = static_cast<Wide<T>>(op.factor);
+    parallel_for(op.rows(), [&](int64_t row) {
+      T* values = op.x.as<T>() + row * width;
+#pragma omp simd
+      for (int64_t j = op.begin; j < width; ++j) store(values[j], factor * Wide<T>(values[j]));
+    });
+  });
+}
+
 }  // namespace nexus::cpu

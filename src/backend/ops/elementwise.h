@@ -67,6 +67,23 @@ struct CopyMatrix {
   Cost cost() const { return {.family = "memory", .bytes = from.bytes() + to.bytes()}; }
 };
 
-using Elementwise = List<Zero, Copy, Add, AddSum, CopyMatrix>;
+// The columns [begin, width) of x, which is [..., width], times `factor`, in place.
+struct ScaleColumns {
+  Tensor x;
+  int64_t begin = 0;
+  double factor = 1;
+
+  int64_t width() const { return x.shape[x.shape.rank() - 1]; }
+  int64_t rows() const { return width() == 0 ? 0 : x.count() / width(); }
+  void check() const {
+    check_float(x);
+    NX_CHECK(x.shape.rank() > 0 && begin >= 0 && begin <= width(), "columns from {} of {}", begin, x.shape.str());
+  }
+  Cost cost() const {
+    return {.family = "memory", .bytes = 2.0 * static_cast<double>(rows() * (width() - begin) * size_of(x.dtype))};
+  }
+};
+
+using Elementwise = List<Zero, Copy, Add, AddSum, CopyMatrix, ScaleColumns>;
 
 }  // namespace nexus::ops

@@ -23,6 +23,7 @@ class ZeroKey : public ZeroKeyFixedScale {
     for (const ModelKey& key : architecture(grown.arch).keys())
       if (!key.at_birth.empty()) grown.counts[key.name] = grown.count(key.at_birth);
   }
+  bool only_adds() const override { return false; }
   std::string why_lossy(const ModelConfig&) const override { return "the scale grows with the number of tokens"; }
 };
 

@@ -34,6 +34,7 @@ class Split : public GrowthPolicy {
   std::string grown_part() const override { return "channels"; }
   Entries old_entries(const GrowthBlock& block, const GrowthOptions&) const override { return copied(block); }
   Entries new_entries(const GrowthBlock& block, const GrowthOptions&) const override { return copied(block); }
+  bool only_adds() const override { return false; }
   std::string why_lossy(const ModelConfig& model) const override {
     return model.word("norm") == "l2" ? "norm l2 sees the copied rows" : "";
   }

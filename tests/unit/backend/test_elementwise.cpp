@@ -50,6 +50,26 @@ TEST_P(ElementwiseTest, ZeroClearsEveryByte) {
   EXPECT_EQ(x.raw(), std::vector<char>(static_cast<size_t>(70001 * size_of(dtype())), 0));
 }
 
+TEST_P(ElementwiseTest, ScaleColumnsMultipliesTheColumnsFromOneOnAndNoOthers) {
+  for (const auto& [shape, begin] :
+       {std::pair{Shape{7, 33}, 20}, {Shape{50, 3, 257}, 1}, {Shape{3, 1000}, 0}, {Shape{5, 9}, 9}, {Shape{11}, 4}}) {
+    for (const double factor : {0.3, 0.0}) {
+      const Values values = random(shape.count());
+      Values expected = values;
+      const int64_t width = shape[shape.rank() - 1];
+      for (size_t i = 0; i < expected.size(); ++i)
+        if (static_cast<int64_t>(i) % width >= begin) expected[i] *= factor;
+      TestTensor x(device(), dtype(), shape, values);
+      device().run(ops::ScaleColumns{x, begin, factor});
+      expect_close(x.values(), expected, relative(), 0, shape.str());
+      EXPECT_EQ(columns(x.values(), width, 0, begin), columns(values, width, 0, begin)) << shape.str();
+    }
+  }
+  TestTensor x(device(), dtype(), {4, 6});
+  EXPECT_THROW(device().run(ops::ScaleColumns{x, 7, 0.5}), Error);
+  EXPECT_THROW(device().run(ops::ScaleColumns{x, -1, 0.5}), Error);
+}
+
 TEST(Elementwise, SumsAreAddedInF64) {
   const Values x = random_values(100003, 3.0);
   Values stored = x;

@@ -107,6 +107,9 @@ INSTANTIATE_TEST_SUITE_P(
                 "belongs to growths with grow.init zero_rows, zero_all, zero_columns or random"},
         Mistake{"{M: 112}", "{M: 112, new: {warmup: 900 steps}}", "c.yaml:6 key stages.1.grow.new.warmup", "longer"},
         Mistake{"{M: 112}", "{M: 112, init: split}", "c.yaml:6 key stages.1.grow.init", "norm l2"},
+        Mistake{"{M: 112}", "{M: 112, init: random_matched}", "c.yaml:6 key stages.1.grow.init", "without grow.mask"},
+        Mistake{"{M: 112}", "{M: 112, init: split, mask: 9 steps}", "c.yaml:6 key stages.1.grow.init", "hides only"},
+        Mistake{"{M: 112}", "{M: 112, mask: 900 steps}", "c.yaml:6 key stages.1.grow.mask", "longer"},
         Mistake{"{M: 112}", "{M: 112, norm_scale: 900 steps}", "c.yaml:6 key stages.1.grow.norm_scale", "longer"},
         Mistake{"{M: 112}", "{M: 112, new: {warmup_from: 1}}", "c.yaml:6 key stages.1.grow.new.warmup_from",
                 "without grow.new.warmup"}));

@@ -36,14 +36,10 @@ class PolicyOf final : public GrowthPolicy {
   Entries old_entries(const GrowthBlock& block, const GrowthOptions&) const override { return old_(block); }
   Entries new_entries(const GrowthBlock& block, const GrowthOptions&) const override { return new_(block); }
   bool copies_moments() const override { return with_moments_; }
-  std::optional<Schedule> mask(const GrowthOptions&) const override { return mask_; }
-
-  void set_mask(const Schedule& mask) { mask_ = mask; }
 
  private:
   Rule old_, new_;
   bool with_moments_;
-  std::optional<Schedule> mask_;
 };
 
 inline Entries same(const GrowthBlock&) {

@@ -39,6 +39,7 @@ Grown grow(const ModelConfig& config, const GrowthOptions& options, DType dtype,
   testing::draw_lively(from);
   from.set_norm_scales(scales);
   to.set_norm_scales(grown_norm_scales(scales, config, options));
+  to.set_growth_masks(grown_masks(config, options));
   backend->run(ops::Copy{from.master(), from.moment1()});  // any values that can be recognised afterwards
   backend->run(ops::Copy{from.master(), from.moment2()});
   const auto moves = plan_growth(before.table(), after.table(), options);
@@ -170,6 +171,41 @@ TEST(Growth, WithNormScalesIsLosslessAndCarriesThemOn) {
   options.norm_scale = false;
   EXPECT_EQ(grown_norm_scales(before, config, options), (NormScales{{"M", {1.6875, 1, 0}}}));
   EXPECT_TRUE(grown_norm_scales({}, config, options).empty());
+}
+
+// Whatever the new channels hold; with the mask open, or without one, the same growth is another function.
+TEST(Growth, BehindAMaskIsLosslessAndAliveInEveryType) {
+  struct Case {
+    ModelConfig model;
+    GrowthOptions growth;
+  };
+  std::vector<Case> cases;
+  for (const char* norm : {"l2", "none"})
+    for (const char* init : {"random_matched", "random"})
+      cases.push_back({small_model("nexusformer", norm), nexus_growth(init)});
+  cases.push_back({small_model("tokenformer"), token_growth("random_key_matched")});
+  for (auto& [model, growth] : cases)
+    for (const DType dtype : {DType::kF64, DType::kF32, DType::kBF16}) {
+      const std::string where = fmt::format("{} {} {}", model.arch, growth.policy->name(), name_of(dtype));
+      growth.mask = false;
+      EXPECT_GT(grow(model, growth, dtype).check.relative_dlogit, 1e-4) << where;
+      growth.mask = true;
+      const GrowthCheck check = grow(model, growth, dtype).check;
+      EXPECT_TRUE(check.lossless()) << where << " relative " << check.relative_dlogit;
+      EXPECT_TRUE(check.alive()) << where << ": " << check.dead_blocks.size() << " dead blocks";
+      if (dtype == DType::kF64) {
+        EXPECT_EQ(check.unmoved_params, 0) << where;
+      }
+    }
+}
+
+TEST(Growth, MasksTheChannelsThatAreNewAndNoOthers) {
+  GrowthOptions options = nexus_growth("random_matched");
+  EXPECT_TRUE(grown_masks(small_model("nexusformer"), options).empty());
+  options.mask = true;
+  EXPECT_EQ(grown_masks(small_model("nexusformer"), options), (GrowthMasks{{"M", {48, 0}}, {"A", {64, 0}}}));
+  options.widths["M"] = 48;  // as it was
+  EXPECT_EQ(grown_masks(small_model("nexusformer"), options), (GrowthMasks{{"A", {64, 0}}}));
 }
 
 // Small is not dead: behind a head and a final norm of 1e-12 all gradients are far below a usual eps of AdamW.

@@ -261,19 +261,25 @@ TEST(GrowthPolicies, RefusePicksThatTheOldTensorDoesNotHave) {
   EXPECT_NEXUS_ERROR(plan(PolicyOf(same, beyond)), ErrorKind::kInternal, ::testing::HasSubstr("picks 2 of 2"));
 }
 
-TEST(GrowthPolicies, ThatMaskNewChannelsAreRefusedUntilAStageCanTrainThem) {
-  PolicyOf policy(same, zero);
-  GrowthOptions options;
-  options.policy = &policy;
-  EXPECT_FALSE(policy_problem(options, ModelConfig{}));
-  Schedule mask;  // 0 to 1 in 100 steps
-  mask.kind = ScheduleKind::kConstant;
-  mask.peak = 1;
-  mask.warmup_steps = 100;
-  mask.total_steps = 1000;
-  policy.set_mask(mask);
-  ASSERT_TRUE(policy_problem(options, ModelConfig{}));
-  EXPECT_EQ(policy_problem(options, ModelConfig{})->todo, "use zero_rows");
+// A mask hides new channels, whatever they hold, and nothing else.
+TEST(GrowthPolicies, AreLosslessBehindAMaskIfTheyOnlyAdd) {
+  ModelConfig nexus, tokens;
+  tokens.arch = "tokenformer";
+  const auto problem = [&](const std::string& init, bool mask) {
+    GrowthOptions options;
+    options.policy = &growth_policy(init);
+    options.mask = mask;
+    const auto found = policy_problem(options, options.policy->grown_part() == "channels" ? nexus : tokens);
+    return found ? found->what : "";
+  };
+  for (const char* init : {"random", "random_matched", "zero_columns", "random_key_matched"}) {
+    EXPECT_THAT(problem(init, false), ::testing::HasSubstr("cannot be lossless")) << init;
+    EXPECT_EQ(problem(init, true), "") << init;
+  }
+  for (const char* init : {"zero_rows", "zero_copy", "zero_key_matched"}) EXPECT_EQ(problem(init, true), "") << init;
+  for (const char* init : {"split", "split_scaled_norm", "zero_key", "released"})
+    EXPECT_THAT(problem(init, true), ::testing::HasSubstr("grow.mask hides only those")) << init;
+  EXPECT_THAT(problem("zero_all", true), ::testing::HasSubstr("zero for ever"));
 }
 
 }  // namespace

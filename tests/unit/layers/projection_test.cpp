@@ -94,6 +94,64 @@ TEST(NexusRank, TakesTheScaleOfANormFromTheStore) {
   EXPECT_GT(std::abs(output(4, {{"M", {4, 1, 0}}})[0] - wide[0]), 1e-3);            // both norms have theirs
 }
 
+TEST(NexusRank, HasExactGradientsBehindMasks) {
+  for (const NormKind norm : {NormKind::kL2, NormKind::kNone}) {
+    ParamTable table;
+    NexusRank layer(table, kQkv, {kD, kM, "M", kA, "A", {8, 4, 4}, norm, GeluKind::kErf});
+    LayerRig rig(table, 2, 5);
+    rig.params().set_growth_masks({{"M", {5, 0.3}}, {"A", {4, 0.7}}});
+    check_layer(rig, layer, kD, layer.out_width());
+  }
+}
+
+// What a layer gives behind masks is what it gives without, once the rows that make the masked channels are multiplied.
+template <typename Layer>
+void expect_masks_multiply_rows(LayerRig& rig, Layer& layer, const GrowthMasks& masks) {
+  testing::HostTensor x = testing::random_tensor("x", {3, kD});
+  const auto output = [&] {
+    testing::HostTensor y = testing::nan_tensor({3, layer.out_width()});
+    layer.forward(rig.context(), x.view(), y.view());
+    return y.values();
+  };
+  const std::vector<double> open = output();
+  rig.params().set_growth_masks(masks);
+  const std::vector<double> masked = output();
+  rig.params().set_growth_masks({});
+  const ParamTable& table = rig.params().table();
+  for (int index = 0; index < table.size(); ++index) {
+    const Axis& rows = table[index].axes[0];
+    const auto mask = masks.find(rows.width);
+    if (mask == masks.end() || rows.role != AxisRole::kProduces) continue;
+    const Tensor weight = rig.params().weight(index);
+    const int64_t columns = weight.shape[1];
+    for (int64_t i = mask->second.begin * columns; i < weight.count(); ++i) weight.as<double>()[i] *= mask->second.m;
+  }
+  const std::vector<double> multiplied = output();
+  double difference = 0;
+  for (size_t i = 0; i < masked.size(); ++i) {
+    EXPECT_NEAR(masked[i], multiplied[i], 1e-13);  // f64 sums of at most 9 terms
+    difference = std::max(difference, std::abs(masked[i] - open[i]));
+  }
+  EXPECT_GT(difference, 1e-3);
+}
+
+TEST(NexusRank, BehindMasksIsOneOfMultipliedRows) {
+  ParamTable table;
+  NexusRank layer(table, kQkv, {kD, kM, "M", kA, "A", {8, 4, 4}, NormKind::kL2, GeluKind::kErf});
+  LayerRig rig(table, 1, 3);
+  expect_masks_multiply_rows(rig, layer, {{"M", {5, 0.3}}, {"A", {4, 0.7}}});
+}
+
+TEST(Pattention, BehindAMaskHasExactGradientsAndIsOneOfMultipliedKeys) {
+  const GrowthMasks masks = {{"n_qkv", {6, 0.4}}, {"n_ffn", {0, 0}}};  // the second one is of other layers
+  ParamTable table;
+  Pattention layer(table, kQkv, {kD, 9, "n_qkv", 9, {8, 4, 4}, GeluKind::kErf, 0.02});
+  LayerRig rig(table, 1, 3);
+  expect_masks_multiply_rows(rig, layer, masks);
+  rig.params().set_growth_masks(masks);
+  check_layer(rig, layer, kD, layer.out_width());
+}
+
 TEST(NexusRank, IsSilentInChannelsWhoseRowsAreZero) {
   // The fact that lossless growth rests on: zero rows of W_M and W_A change nothing, whatever the columns hold.
   const auto output = [](int64_t m, int64_t a) {

@@ -71,9 +71,21 @@ TEST(TrainState, WithNormScalesIsOfANewerVersion) {
   EXPECT_EQ(nlohmann::json::parse(text).at("version"), 2);
   EXPECT_EQ(train_state_from_json(nlohmann::json::parse(text), "here").norm_scales, state.norm_scales);
   auto document = nlohmann::json::parse(text);
-  document["version"] = 3;
-  EXPECT_NEXUS_ERROR(train_state_from_json(document, "x"), ErrorKind::kCheckpoint,
-                     ::testing::HasSubstr("state of version 3"));
+}
+
+TEST(TrainState, WithMasksIsOfANewerVersionUntilTheyAreOpen) {
+  TrainState state = some_state();
+  EXPECT_NO_THROW(require_open_masks(state, "here"));
+  state.growth_masks = {{"M", {48, 1.0 / 3.0}}, {"A", {64, 0}}};
+  const auto document = nlohmann::json::parse(to_json(state).dump());
+  EXPECT_EQ(document.at("version"), 3);
+  EXPECT_EQ(train_state_from_json(document, "here").growth_masks, state.growth_masks);
+  EXPECT_NEXUS_ERROR(require_open_masks(state, "ck/0000003"), ErrorKind::kConfig,
+                     ::testing::AllOf(::testing::HasSubstr("of A from 64 on"), ::testing::HasSubstr("ck/0000003"),
+                                      ::testing::HasSubstr("grow.mask")));
+  state.growth_masks.clear();
+  EXPECT_EQ(to_json(state).at("version"), 1);
+  EXPECT_FALSE(to_json(state).contains("growth_masks"));
 }
 
 TEST(TrainState, OfAnOlderNexusKnowsNothingOfItsDatasContent) {
@@ -107,8 +119,8 @@ TEST(TrainState, SaysLateKeysOfTheModelWhereTheyAreNotTheirPresets) {
 
 TEST(TrainState, RefusesWrongTypesVersionsAndArchitectures) {
   auto document = to_json(some_state());
-  document["version"] = 3;
-  EXPECT_NEXUS_ERROR(train_state_from_json(document, "x"), ErrorKind::kCheckpoint, ::testing::HasSubstr("version 3"));
+  document["version"] = 4;
+  EXPECT_NEXUS_ERROR(train_state_from_json(document, "x"), ErrorKind::kCheckpoint, ::testing::HasSubstr("version 4"));
   document = to_json(some_state());
   document["step"] = "seventeen";
   EXPECT_NEXUS_ERROR(train_state_from_json(document, "x"), ErrorKind::kCheckpoint, ::testing::HasSubstr("state"));
