@@ -55,7 +55,7 @@ struct GrowthCheck {
   int64_t unmoved_params = 0;  // those, and single ones whose update was smaller than their rounding
   std::vector<std::string> dead_blocks;
 
-  double tolerance = 0;  // on relative_dlogit: 2e-6 in f32 (2e-5 on GPUs), 1e-12 in f64
+  double tolerance = 0;  // on relative_dlogit: 2e-5 in f32, 1e-12 in f64
   bool lossless() const { return relative_dlogit <= tolerance; }
   bool alive() const { return dead_blocks.empty(); }
 };
