@@ -15,7 +15,9 @@ std::string ancestor_checkpoint(const CampaignSpec& spec) {
     return spec.init_from;
   const bool begun = !list_checkpoints(RunFolder{spec.out}).empty();
   const std::optional<StatusRecord> status = read_status(ancestor);
-  if (!begun && !(status && status->end && status->end->exit == ExitCode::kDone))
+  const bool done =
+      status && status->end && status->end->exit == ExitCode::kDone && status->end->reason != kReasonStageDone;
+  if (!begun && !done)
     throw Error(ErrorKind::kConfig,
                 fmt::format("the run that init_from names is not done: {}", status ? status->text : "it has not begun"),
                 spec.init_from, "finish it, or name one of its checkpoints");

@@ -87,7 +87,7 @@ int submit_study(const RenderArguments& arguments) {
   const StudySpec study = load_study(arguments.file);
   FileDescriptor lock;
   if (!arguments.dry_run) lock = lock_study(study.out);
-  const RenderInput input = study_input(arguments, study, read_queue());
+  const RenderInput input = study_input(arguments, study, queue_of(study));
   if (input.tasks.empty()) {
     log("nothing to submit: every run of {} is done or in the queue | {}", study.name, study.out);
     return 0;

@@ -7,10 +7,8 @@
 #include "cli/option_checks.h"
 #include "config/study.h"
 #include "core/error.h"
-#include "core/files.h"
 #include "core/json_text.h"
 #include "core/log.h"
-#include "core/run_folder.h"
 #include "core/units.h"
 #include "study/study_plan.h"
 #include "study/study_report.h"
@@ -38,20 +36,15 @@ int run(const StudyArguments& arguments) {
   return to_int(run_study(study, launch));
 }
 
-// Empty where the study never had jobs: then there need be no Slurm.
-std::vector<QueuedJob> queue_of(const StudySpec& study) {
-  if (!path_exists(RunFolder{study.out}.jobs())) return {};
-  try {
-    return read_queue();
-  } catch (const Error& error) {
-    warn("study {}: {}", study.name, error.what());  // the run folders have something to say all the same
-    return {};
-  }
-}
-
 int show_status(const StudyArguments& arguments) {
   const StudySpec study = load_study(arguments.file);
-  const std::vector<StudyRunView> views = view_study(study, queue_of(study));
+  std::vector<QueuedJob> queue;
+  try {
+    queue = queue_of(study);
+  } catch (const Error& error) {
+    warn("study {}: {}", study.name, error.what());  // the run folders have something to say all the same
+  }
+  const std::vector<StudyRunView> views = view_study(study, queue);
   const std::string text = arguments.json ? json_text(status_json(study, views), 1) + "\n" : status_text(study, views);
   std::fputs(text.c_str(), stdout);
   return 0;

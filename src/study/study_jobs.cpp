@@ -5,6 +5,7 @@
 
 #include "config/study.h"
 #include "core/error.h"
+#include "core/files.h"
 #include "core/log.h"
 #include "core/run_folder.h"
 #include "spec/rules.h"
@@ -76,12 +77,14 @@ RenderInput render_input(const StudySpec& study, const ClusterSpec& cluster, int
   return input;
 }
 
+std::vector<QueuedJob> queue_of(const StudySpec& study) {
+  return path_exists(RunFolder{study.out}.jobs()) ? read_queue() : std::vector<QueuedJob>();
+}
+
 void require_no_jobs(const StudySpec& study) {
-  const JobBook book = read_job_book(study.out);
-  if (book.jobs.empty()) return;
   std::vector<QueuedJob> jobs;
   try {
-    jobs = jobs_of_run(read_queue(), study.out, book);
+    jobs = jobs_of_run(queue_of(study), study.out, read_job_book(study.out));
   } catch (const Error& error) {
     return warn("study {}: jobs that were submitted for it may wait or run: {}", study.name, error.what());
   }

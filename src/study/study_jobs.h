@@ -32,8 +32,11 @@ std::vector<std::optional<StudyJob>> jobs_of_study(const std::vector<StudyRun>& 
 RenderInput render_input(const StudySpec& study, const ClusterSpec& cluster, int64_t throttle,
                          const std::vector<QueuedJob>& queue);
 
-// Throws ErrorKind::kConfig while jobs of the study wait or run: what works on this machine would take their runs. Asks
-// nobody where the study never had jobs; where Slurm does not answer, its jobs are warned of.
+// All jobs of this user; none, and nobody is asked, where the study never had one. Errors: as read_queue.
+std::vector<QueuedJob> queue_of(const StudySpec& study);
+
+// Throws ErrorKind::kConfig while jobs of the study wait or run: what works on this machine would take their runs.
+// Where Slurm does not answer, that is warned of.
 void require_no_jobs(const StudySpec& study);
 
 }  // namespace nexus

@@ -115,7 +115,8 @@ const char* name_of(StudyRunState state) {
 bool is_done(const StudyRun& run, const std::string& campaign_text) {
   const RunFolder folder{run.folder};
   const std::optional<StatusRecord> status = read_status(folder);
-  if (!status || !status->end || status->end->exit != ExitCode::kDone) return false;
+  if (!status || !status->end || status->end->exit != ExitCode::kDone || status->end->reason == kReasonStageDone)
+    return false;
   return path_exists(folder.config()) && read_text_file(folder.config()) == campaign_text;
 }
 
