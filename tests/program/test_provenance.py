@@ -205,7 +205,9 @@ for old, new in (("M: 48, A: 64", "M: 64, A: 96"), ("grow: {M: 64}, ", ""), ("gr
     heir = heir.replace(old, new)
 same_data = work.folder / "same_data.yaml"
 same_data.write_text(heir.replace(str(other), str(data)).replace(f"{folder}/heir", f"{folder}/same_data"))
-dry_run = [nexus, "train", same_data, "--dry-run"]  # a run folder that is done stands for its last checkpoint
+dry_run = [nexus, "train", same_data, "--dry-run"]
+expect((2,), ["not done"], [*dry_run, *settings(init_from=work.folder / "base")])  # its last launch was refused
+expect((0,), [], train("base"), True)  # now its folder stands for its last checkpoint
 for command in ([nexus, "config", "check", same_data], dry_run, [*dry_run, *settings(init_from=work.folder / "base")]):
     if " init_from " not in expect((0,), [" | epochs "], command, True):
         fail("what the ancestor read of the same data is not counted")
