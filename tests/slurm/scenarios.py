@@ -493,6 +493,9 @@ def study(rig):
     rig.require(runner.returncode == 2 and "jobs of this study wait or run" in runner.stderr, f"a runner here: {runner}")
     states = on_slurm.states()
     rig.require((states["trunk/seed-2"], states["wide/seed-2"]) == ("running", "queued"), f"{states}")
+    text = rig.call("study", "status", on_slurm.file)
+    rig.say(text)
+    rig.require("time left " in text and f"{parent.id}  trunk seed 2" in text, "the status shows neither time left nor jobs")
     # Its step: to a task of an array scancel of Slurm 22.05 delivers the signal, says that it could not, and tries again.
     slurm("scancel", "--signal=TERM", parent.facts()["JobId"] + ".0")
     wait_until(lambda: parent.restarts() == 1, "the parent to be queued again", 0.2)
