@@ -237,7 +237,7 @@ FileDescriptor lock_study(const std::string& out) {
   FileDescriptor lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
   if (!lock.is_open()) throw_errno("open", path);
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
-    throw Error(ErrorKind::kConfig, "another `nexus study run` works on this study", out,
+    throw Error(ErrorKind::kConfig, "another `nexus study run`, or a submission, works on this study", out,
                 "watch it with `nexus study status`, or stop it with a file STOP in that folder");
   return lock;
 }

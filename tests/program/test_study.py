@@ -184,7 +184,7 @@ def one_runner_at_a_time(work):
     first = study.start()
     wait_until(lambda: study.steps_made() >= 3 or first.poll() is not None, "the first runner's steps")
     code, output = study.run()
-    if code != 2 or "another `nexus study run` works on this study" not in output:
+    if code != 2 or "another `nexus study run`, or a submission, works on this study" not in output:
         fail(f"a second runner ended with {code}: {output}")
     (study.out / "STOP").touch()
     first.communicate(timeout=PATIENCE)
