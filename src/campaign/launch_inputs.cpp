@@ -1,11 +1,33 @@
 #include "campaign/launch_inputs.h"
 
 #include "core/error.h"
+#include "core/files.h"
+#include "records/status_record.h"
 
 namespace nexus {
 
 LaunchInputs::LaunchInputs(const CampaignSpec& spec, Communicator& world)
     : data(open_data(spec.data, spec.model, spec.seed)), files(spec, data, world) {}
+
+std::string ancestor_checkpoint(const CampaignSpec& spec) {
+  const RunFolder ancestor{spec.init_from};
+  if (spec.init_from.empty() || !(path_exists(ancestor.status()) || path_exists(ancestor.jobs())))
+    return spec.init_from;
+  const bool begun = !list_checkpoints(RunFolder{spec.out}).empty();
+  const std::optional<StatusRecord> status = read_status(ancestor);
+  const bool done =
+      status && status->end && status->end->exit == ExitCode::kDone && status->end->reason != kReasonStageDone;
+  if (!begun && !done)
+    throw Error(ErrorKind::kConfig,
+                fmt::format("the run that init_from names is not done: {}", status ? status->text : "it has not begun"),
+                spec.init_from, "finish it, or name one of its checkpoints");
+  const std::vector<CheckpointEntry> all = list_checkpoints(ancestor);
+  if (!begun && (all.empty() || !all.back().problem.empty()))  // an older one would be another start
+    throw Error(ErrorKind::kCheckpoint, all.empty() ? "there is no checkpoint" : all.back().problem,
+                all.empty() ? ancestor.checkpoints() : all.back().path,
+                "bring it back from a copy, or name another checkpoint with init_from");
+  return all.empty() ? spec.init_from : all.back().path;
+}
 
 TrainState ancestor_state(const CampaignSpec& spec, const Checkpoint& checkpoint) {
   TrainState ancestor = train_state_from_json(checkpoint.state(), spec.init_from);

@@ -20,6 +20,11 @@ struct LaunchInputs {
   LaunchInputs& operator=(const LaunchInputs&) = delete;
 };
 
+// The checkpoint that the run starts from: what `init_from` names, or, where that is a run folder, the last one of that
+// run. Empty where there is no init_from. Throws ErrorKind::kConfig where that run is not done, unless this one has
+// begun and no longer needs it.
+std::string ancestor_checkpoint(const CampaignSpec& spec);
+
 // State of the checkpoint that `init_from` names. Throws ErrorKind::kConfig where its model is not the campaign's.
 TrainState ancestor_state(const CampaignSpec& spec, const Checkpoint& checkpoint);
 

@@ -5,6 +5,7 @@
 #include "cli/option_checks.h"
 #include "config/cluster.h"
 #include "config/config.h"
+#include "config/study.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/json_text.h"
@@ -16,6 +17,8 @@
 #include "slurm/simulate_preempt.h"
 #include "slurm/status.h"
 #include "slurm/submit.h"
+#include "study/study_jobs.h"
+#include "study/study_runner.h"
 
 namespace nexus {
 namespace {
@@ -64,8 +67,56 @@ RenderInput render_input(const RenderArguments& arguments) {
   return input;
 }
 
+// A study says itself what is trained, under which seeds and where.
+void require_study_arguments(const RenderArguments& arguments) {
+  if (arguments.more_files.empty() && arguments.assignments.empty() && arguments.baselines.empty() &&
+      arguments.out.empty() && arguments.seeds.empty())
+    return;
+  throw Error(ErrorKind::kConfig, "a study takes neither -c, -s, --out, --seeds nor --baseline", arguments.file,
+              "write it into the study");
+}
+
+// The jobs that are wanted now, among those of `queue`.
+RenderInput study_input(const RenderArguments& arguments, const StudySpec& study, const std::vector<QueuedJob>& queue) {
+  const ClusterSpec cluster = arguments.cluster.empty() ? ClusterSpec{} : load_cluster(arguments.cluster);
+  return render_input(study, cluster, arguments.throttle > 0 ? arguments.throttle : study.at_once, queue);
+}
+
+int submit_study(const RenderArguments& arguments) {
+  require_study_arguments(arguments);
+  const StudySpec study = load_study(arguments.file);
+  FileDescriptor lock;
+  if (!arguments.dry_run) lock = lock_study(study.out);
+  const RenderInput input = study_input(arguments, study, queue_of(study));
+  if (input.tasks.empty()) {
+    log("nothing to submit: every run of {} is done or in the queue | {}", study.name, study.out);
+    return 0;
+  }
+  const RenderedJobs rendered = render_jobs(input);
+  if (arguments.dry_run) {
+    std::fputs(describe_submission(rendered, rendered.jobs).c_str(), stdout);
+    return 0;
+  }
+  const std::vector<BookedJob> jobs = submit_jobs(rendered, rendered.jobs);
+  for (size_t i = 0; i < jobs.size(); ++i)
+    log("submitted job {} | {} | {} runs{}", jobs[i].id, jobs[i].script, rendered.jobs[i].runs.size(),
+        jobs[i].after.empty() ? "" : " | after " + jobs[i].after);
+  log("follow them with: nexus study status {}", arguments.file);
+  return 0;
+}
+
+RenderInput study_input(const RenderArguments& arguments) {
+  require_study_arguments(arguments);
+  return study_input(arguments, load_study(arguments.file), {});
+}
+
 int render(const RenderArguments& arguments) {
-  const RenderedJobs rendered = render_jobs(render_input(arguments));
+  const RenderInput input = is_study(arguments.file) ? study_input(arguments) : render_input(arguments);
+  if (input.tasks.empty()) {
+    log("nothing to render: every run is done");
+    return 0;
+  }
+  const RenderedJobs rendered = render_jobs(input);
   const int written = write_rendered(rendered);
   for (const RenderedJob& job : rendered.jobs) fmt::print("{}/{}\n", rendered.home, job.script);
   log("rendered {} jobs of {} runs for cluster {} | files written {}", rendered.jobs.size(), rendered.runs.size(),
@@ -74,6 +125,7 @@ int render(const RenderArguments& arguments) {
 }
 
 int submit(const RenderArguments& arguments) {
+  if (is_study(arguments.file)) return submit_study(arguments);
   const RenderInput input = render_input(arguments);
   const RenderedJobs rendered = render_jobs(input);
   const std::vector<RenderedJob> jobs = open_jobs(input, rendered);
@@ -139,7 +191,7 @@ int preempt(const PreemptOptions& options) {
 }
 
 void add_render_options(CLI::App& command, RenderArguments& arguments) {
-  command.add_option("CAMPAIGN", arguments.file, "campaign file")->required()->transform(path_to_read());
+  command.add_option("FILE", arguments.file, "campaign file, or study file")->required()->transform(path_to_read());
   command.add_option("-c,--config", arguments.more_files, "more configuration, merged over the campaign file")
       ->allow_extra_args(false)
       ->transform(path_to_read());
@@ -155,7 +207,9 @@ void add_render_options(CLI::App& command, RenderArguments& arguments) {
   command.add_option("--baseline", arguments.baselines, "another campaign for the array; may be given again")
       ->transform(path_to_read())
       ->allow_extra_args(false);
-  command.add_option("--throttle", arguments.throttle, "most tasks of the array that run at a time")
+  command
+      .add_option("--throttle", arguments.throttle,
+                  "most tasks of an array that run at a time (default: no limit; of a study its at_once)")
       ->check(whole_number(1));
 }
 

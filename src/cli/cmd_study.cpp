@@ -38,7 +38,13 @@ int run(const StudyArguments& arguments) {
 
 int show_status(const StudyArguments& arguments) {
   const StudySpec study = load_study(arguments.file);
-  const std::vector<StudyRunView> views = view_study(study);
+  std::vector<QueuedJob> queue;
+  try {
+    queue = queue_of(study);
+  } catch (const Error& error) {
+    warn("study {}: {}", study.name, error.what());  // the run folders have something to say all the same
+  }
+  const std::vector<StudyRunView> views = view_study(study, queue);
   const std::string text = arguments.json ? json_text(status_json(study, views), 1) + "\n" : status_text(study, views);
   std::fputs(text.c_str(), stdout);
   return 0;

@@ -52,10 +52,11 @@ struct OwnRun {
 
 int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, OwnRun& run) {
   const std::optional<std::string> out = arguments.out.empty() ? std::nullopt : std::optional(arguments.out);
-  const LoadedCampaign loaded = load_campaign(arguments.file, arguments.more_files, arguments.assignments, out);
+  LoadedCampaign loaded = load_campaign(arguments.file, arguments.more_files, arguments.assignments, out);
   if (world->rank() == 0)
     for (const std::string& text : loaded.warnings) warn("{}", text);
   require_changeable(loaded, arguments.allowed_changes);
+  loaded.spec.init_from = ancestor_checkpoint(loaded.spec);
   if (arguments.dry_run) {
     const Forecast forecast = make_forecast(loaded.spec, world->size(), planned_device(arguments.device));
     if (world->rank() == 0) std::fputs(forecast_text(forecast).c_str(), stdout);

@@ -21,7 +21,7 @@ void add_run(CampaignRows& t) {
   add(t, "seed", "1234", CountType{0, INT64_MAX}, at(&CampaignSpec::seed), kFixed,
       "seed of the initial weights and of the sample order");
   add(t, "init_from", "null", PathType{true}, at(&CampaignSpec::init_from), kFixed,
-      "checkpoint of another run; its stages become this run's frozen past");
+      "checkpoint of another run, or the folder of one that is done; its stages become this run's frozen past");
 }
 
 // A list of maps that have a table of their own. Its class is that of its content as a whole.

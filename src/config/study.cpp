@@ -238,14 +238,14 @@ class StudyReader {
 
 }  // namespace
 
-LoadedCampaign campaign_of(const StudySpec& study, const StudyRun& run, const std::string& init_from) {
+LoadedCampaign campaign_of(const StudySpec& study, const StudyRun& run) {
   const StudyArm& arm = study.arms[run.arm];
   std::vector<std::string> assignments = arm.assignments;
   assignments.push_back(fmt::format("seed={}", run.seed));
   assignments.push_back("name=" + quoted_text(study.name + "-" + arm.name));
   if (run.parent) {
     const StudyRun parent = runs_of(study)[*run.parent];
-    assignments.push_back("init_from=" + quoted_text(init_from.empty() ? parent.folder : init_from));
+    assignments.push_back("init_from=" + quoted_text(parent.folder));
     // The model is what the parent has grown to.
     const CampaignSpec trained = campaign_of(study, parent).spec;
     const ModelConfig model = trained.model_of_stage(trained.stages.size() - 1);
@@ -267,6 +267,10 @@ StudySpec load_study_text(const std::string& text, const std::string& source) {
     }
   }
   return study;
+}
+
+bool is_study(const std::string& file) {
+  return parse_config_file(read_config_file(file), file, "configs/reference.yaml").find("study") != nullptr;
 }
 
 StudySpec load_study(const std::string& file) {

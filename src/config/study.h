@@ -22,8 +22,11 @@ StudySpec load_study(const std::string& file);
 // The same for one document in memory; `source` names it in messages.
 StudySpec load_study_text(const std::string& text, const std::string& source);
 
-// The campaign of a run. `init_from`: the checkpoint that it starts from; empty where it has no parent, or where that
-// has not been trained (then the campaign names the parent's folder, and can be planned).
-LoadedCampaign campaign_of(const StudySpec& study, const StudyRun& run, const std::string& init_from = "");
+// Whether a file is a study and no campaign. Throws ErrorKind::kConfig where it is no YAML map.
+bool is_study(const std::string& file);
+
+// The campaign of a run. It starts from its parent's folder, which is to say from the last checkpoint of a run that is
+// done (campaign/launch_inputs.h).
+LoadedCampaign campaign_of(const StudySpec& study, const StudyRun& run);
 
 }  // namespace nexus

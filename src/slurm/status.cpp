@@ -151,7 +151,8 @@ std::vector<SpentView> view_spent(const CampaignSpec& spec, const std::vector<Le
   return spent;
 }
 
-// Columns as wide as their widest cell; the last is left ragged.
+}  // namespace
+
 std::string table_text(const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths;
   for (const auto& row : rows) {
@@ -167,8 +168,6 @@ std::string table_text(const std::vector<std::vector<std::string>>& rows) {
   }
   return text;
 }
-
-}  // namespace
 
 std::vector<bool> runs_without_process(const std::vector<std::string>& runs, const std::vector<QueuedJob>& queue) {
   std::vector<RunFolder> folders;

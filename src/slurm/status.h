@@ -52,6 +52,9 @@ std::vector<bool> runs_without_process(const std::vector<std::string>& runs, con
 RunView view_run(const CampaignSpec& spec, const std::string& run, const std::vector<QueuedJob>& queue,
                  bool gone = false);
 
+// Rows for people: columns as wide as their widest cell, the last ragged.
+std::string table_text(const std::vector<std::vector<std::string>>& rows);
+
 std::string run_text(const RunView& view);
 nlohmann::ordered_json run_json(const RunView& view);
 

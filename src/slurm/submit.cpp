@@ -39,7 +39,12 @@ void require_nothing_queued(const RenderedJobs& rendered, const std::vector<Queu
   std::set<std::string> folders(rendered.runs.begin(), rendered.runs.end());
   folders.insert(rendered.home);
   for (const std::string& run : folders) {
-    const std::vector<QueuedJob> jobs = live_jobs(queue, run);
+    std::vector<QueuedJob> jobs = live_jobs(queue, run);
+    // Of what is in the book of a home it is known which runs it works on.
+    if (rendered.adds && run == rendered.home)
+      std::erase_if(jobs, [book = read_job_book(run)](const QueuedJob& job) {
+        return std::ranges::any_of(book.jobs, [&](const BookedJob& booked) { return is_of_job(job.id, booked.id); });
+      });
     if (!jobs.empty())
       throw Error(ErrorKind::kConfig, "jobs of this run wait or run already: " + describe(jobs), run,
                   "follow them with `nexus slurm status`, or end them with `nexus slurm cancel`");
@@ -56,7 +61,11 @@ void warn_of_overruling_environment() {
 std::vector<std::string> sbatch_command(const RenderedJobs& rendered, const RenderedJob& job,
                                         const std::string& after) {
   std::vector<std::string> command = {"sbatch", "--parsable", "--comment=" + job.comment};
-  if (!after.empty()) command.push_back("--dependency=afterok:" + after);
+  std::vector<std::string> ids = job.after;
+  if (!after.empty()) ids.insert(ids.begin(), after);
+  // A task that fails stops none but those that start from it, which find that out themselves.
+  const char* when = rendered.array ? "afterany" : "afterok";
+  if (!ids.empty()) command.push_back(fmt::format("--dependency={}:{}", when, fmt::join(ids, ":")));
   command.push_back(rendered.home + "/" + job.script);
   return command;
 }
@@ -71,25 +80,29 @@ std::string submitted_id(const std::string& output) {
   return id;
 }
 
-void record(const RenderedJobs& rendered, const BookedJob& job) {
+// In the home's book last: what stands there stands in all.
+void record(const RenderedJobs& rendered, const RenderedJob& job, const BookedJob& booked) {
   const auto add = [&](const std::string& run, const BookedJob& entry) {
     JobBook book = read_job_book(run);
     book.run = run;
     book.token = token_of(rendered.home);
     book.cluster = rendered.cluster;
-    book.tasks = run == rendered.home && rendered.array ? rendered.runs : std::vector<std::string>();
+    if (!rendered.adds) book.tasks.clear();
+    if (run == rendered.home && rendered.array)
+      for (const std::string& task : rendered.runs)
+        if (std::ranges::find(book.tasks, task) == book.tasks.end()) book.tasks.push_back(task);
     book.jobs.push_back(entry);
     write_job_book(run, book);
   };
-  add(rendered.home, job);
-  if (!rendered.array) return;
-  for (size_t i = 0; i < rendered.runs.size(); ++i) {
-    if (rendered.runs[i] == rendered.home) continue;
-    BookedJob task = job;
+  for (size_t i = 0; rendered.array && i < job.runs.size(); ++i) {
+    if (job.runs[i] == rendered.home) continue;
+    BookedJob task = booked;
     task.id += fmt::format("_{}", i);
+    task.after.clear();  // no job of this run
     task.script = rendered.home + "/" + job.script;
-    add(rendered.runs[i], task);
+    add(job.runs[i], task);
   }
+  add(rendered.home, booked);
 }
 
 // `error` ended the chain at `script`: sbatch's, or else of recording the job.
@@ -141,7 +154,7 @@ std::vector<BookedJob> submit_jobs(const RenderedJobs& rendered, const std::vect
     try {
       booked.id = submitted_id(run_slurm(sbatch_command(rendered, job, after)).output);
       take_back.add(booked.id);
-      record(rendered, booked);
+      record(rendered, job, booked);
     } catch (const Error& error) {
       refuse_chain(error, booked.id.empty(), take_back, rendered.home, rendered.home + "/" + job.script);
     } catch (const std::exception& error) {  // of a library: the jobs are as little wanted

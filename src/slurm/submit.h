@@ -16,10 +16,11 @@ size_t finished_stages(const CampaignSpec& spec);
 // The jobs of `rendered` that are left to do.
 std::vector<RenderedJob> open_jobs(const RenderInput& input, const RenderedJobs& rendered);
 
-// Writes the files, submits `jobs` as a chain (each by `afterok` of the one before), and records each in jobs.json as
-// soon as Slurm has it. Refuses (ErrorKind::kConfig) while jobs of one of the run folders wait or run, recorded or not:
-// a submission that was cut short leaves no second chain. If sbatch or recording a job fails, or an answer of sbatch is
-// lost, all that this call has submitted is looked for (again after `look_again_seconds`) and cancelled: take_back.h.
+// Writes the files, submits `jobs` as a chain (each by `afterok` of the one before, arrays by `afterany`), and records
+// each in jobs.json as soon as Slurm has it. Refuses (ErrorKind::kConfig) while jobs of one of the run folders wait or
+// run, recorded or not: a submission that was cut short leaves no second chain. If sbatch or recording a job fails, or
+// an answer of sbatch is lost, all that this call has submitted is looked for (again after `look_again_seconds`) and
+// cancelled: take_back.h.
 std::vector<BookedJob> submit_jobs(const RenderedJobs& rendered, const std::vector<RenderedJob>& jobs,
                                    double look_again_seconds = 2);
 

@@ -63,7 +63,7 @@ struct CampaignSpec {
   std::string name;
   std::string out;  // run folder
   uint64_t seed = 1234;
-  std::string init_from;  // checkpoint folder of another run; empty: fresh weights
+  std::string init_from;  // checkpoint of another run, or the folder of one that is done; empty: fresh weights
   ModelConfig model;
   std::string tokenizer;  // SentencePiece model; may be empty
   DataOptions data;

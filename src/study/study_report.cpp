@@ -186,7 +186,7 @@ class Reporter {
  private:
   void read() {
     const std::vector<StudyRun> runs = runs_of(study_);
-    const std::vector<StudyRunView> views = view_study(study_);
+    const std::vector<StudyRunView> views = view_study(study_, {});
     for (size_t arm = 0; arm < study_.arms.size(); ++arm) arms_.push_back({arm, {}});
     bool any = false;
     for (size_t i = 0; i < runs.size(); ++i) {

@@ -14,14 +14,13 @@
 #include <utility>
 
 #include "campaign/launch_liveness.h"
-#include "checkpoint/checkpoint.h"
 #include "config/study.h"
 #include "core/error.h"
-#include "core/file_descriptor.h"
 #include "core/files.h"
 #include "core/log.h"
 #include "core/units.h"
 #include "records/status_record.h"
+#include "study/study_jobs.h"
 #include "study/study_status.h"
 #include "system/child_process.h"
 #include "system/clock.h"
@@ -39,13 +38,6 @@ bool may_pass(int code) {
   return code == to_int(ExitCode::kTransient) || code == to_int(ExitCode::kHardware) || code > 128;
 }
 
-// Whether the run has come to its end, under this very campaign.
-bool is_done(const StudyRun& run, const std::string& campaign_text) {
-  const std::optional<StatusRecord> status = read_status(RunFolder{run.folder});
-  if (!status || !status->end || status->end->exit != ExitCode::kDone) return false;
-  return path_exists(run.folder + ".yaml") && read_text_file(run.folder + ".yaml") == campaign_text;
-}
-
 // What a run that failed has said last: of nexus its one line of error.
 std::string last_words(const std::string& log) {
   std::ifstream file(log);
@@ -53,17 +45,6 @@ std::string last_words(const std::string& log) {
   while (std::getline(file, line))
     if (!line.empty()) last = line;
   return last;
-}
-
-// One runner at a time; the lock goes with this process, however it ends.
-FileDescriptor lock_of(const std::string& out) {
-  const std::string path = out + "/.study-lock";
-  FileDescriptor lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-  if (!lock.is_open()) throw_errno("open", path);
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
-    throw Error(ErrorKind::kConfig, "another `nexus study run` works on this study", out,
-                "watch it with `nexus study status`, or stop it with a file STOP in that folder");
-  return lock;
 }
 
 class StudyLoop {
@@ -131,11 +112,7 @@ class StudyLoop {
   bool is_wanted(size_t i) {
     const StudyRun& run = runs_[i];
     std::string& campaign = progress_[i].campaign;
-    if (campaign.empty()) {
-      std::string checkpoint;
-      if (run.parent) checkpoint = newest_good_checkpoint(RunFolder{runs_[*run.parent].folder}, /*read_only=*/true);
-      campaign = campaign_of(study_, run, checkpoint).resolved_yaml;
-    }
+    if (campaign.empty()) campaign = campaign_of(study_, run).resolved_yaml;
     if (!is_done(run, campaign)) return true;
     progress_[i].stand = Stand::kDone;
     return false;
@@ -254,9 +231,20 @@ class StudyLoop {
 
 }  // namespace
 
+FileDescriptor lock_study(const std::string& out) {
+  std::filesystem::create_directories(out);
+  const std::string path = out + "/.study-lock";
+  FileDescriptor lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+  if (!lock.is_open()) throw_errno("open", path);
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
+    throw Error(ErrorKind::kConfig, "another `nexus study run`, or a submission, works on this study", out,
+                "watch it with `nexus study status`, or stop it with a file STOP in that folder");
+  return lock;
+}
+
 ExitCode run_study(const StudySpec& study, const StudyLaunch& launch) {
-  std::filesystem::create_directories(study.out);
-  const FileDescriptor lock = lock_of(study.out);
+  const FileDescriptor lock = lock_study(study.out);
+  require_no_jobs(study);
   return StudyLoop(study, launch).run();
 }
 

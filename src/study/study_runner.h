@@ -9,6 +9,7 @@
 #include <string>
 
 #include "core/exit_code.h"
+#include "core/file_descriptor.h"
 #include "spec/study_spec.h"
 
 namespace nexus {
@@ -19,9 +20,14 @@ struct StudyLaunch {
   int gpus = 0;                        // that this process sees; runs on `cuda` share them out
 };
 
+// One runner, or submission, at a time: throws ErrorKind::kConfig where there is another. The lock goes with this
+// process, however it ends.
+FileDescriptor lock_study(const std::string& out);
+
 // kDone where every run is done; kStopped after a signal, a file OUT/STOP or --stop-after, when all runs have saved;
 // else the exit code of the first run that failed, of which the log names all. A run that fails stops none but those
 // that start from it; trouble that may pass (ExitCode::kTransient, kHardware, a kill) is tried again some times.
+// Refuses (ErrorKind::kConfig) beside another runner, and while jobs of the study are in Slurm's queue.
 ExitCode run_study(const StudySpec& study, const StudyLaunch& launch);
 
 }  // namespace nexus

@@ -196,7 +196,8 @@ for place, words in ((Path(newest).parent, ["a stage's checkpoints", newest]), (
     words = [str(word) for word in words]
     expect((3,), words, [nexus, "ckpt", "info", place])
     expect((3,), words, [nexus, "grow", place, work.folder / "grown", "-s", "model.M=80"])
-    expect((2, 3), words, train("wrong", "--dry-run", *settings(init_from=place)))
+    if place != work.folder / "base":
+        expect((2, 3), words, train("wrong", "--dry-run", *settings(init_from=place)))
     if place.exists():
         expect((3,), words, train("base", "--resume", place))
 heir = (work.folder / "base.yaml").read_text().replace(f"{folder}/base", f"{folder}/heir").replace(str(data), str(other))
@@ -204,7 +205,10 @@ for old, new in (("M: 48, A: 64", "M: 64, A: 96"), ("grow: {M: 64}, ", ""), ("gr
     heir = heir.replace(old, new)
 same_data = work.folder / "same_data.yaml"
 same_data.write_text(heir.replace(str(other), str(data)).replace(f"{folder}/heir", f"{folder}/same_data"))
-for command in ([nexus, "config", "check", same_data], [nexus, "train", same_data, "--dry-run"]):
+dry_run = [nexus, "train", same_data, "--dry-run"]
+expect((2,), ["not done"], [*dry_run, *settings(init_from=work.folder / "base")])  # its last launch was refused
+expect((0,), [], train("base"), True)  # now its folder stands for its last checkpoint
+for command in ([nexus, "config", "check", same_data], dry_run, [*dry_run, *settings(init_from=work.folder / "base")]):
     if " init_from " not in expect((0,), [" | epochs "], command, True):
         fail("what the ancestor read of the same data is not counted")
 (work.folder / "heir.yaml").write_text(heir)

@@ -184,7 +184,7 @@ def one_runner_at_a_time(work):
     first = study.start()
     wait_until(lambda: study.steps_made() >= 3 or first.poll() is not None, "the first runner's steps")
     code, output = study.run()
-    if code != 2 or "another `nexus study run` works on this study" not in output:
+    if code != 2 or "another `nexus study run`, or a submission, works on this study" not in output:
         fail(f"a second runner ended with {code}: {output}")
     (study.out / "STOP").touch()
     first.communicate(timeout=PATIENCE)
@@ -213,6 +213,22 @@ def check_plan(work, study):
         fail(f"all takes {rows['at']}")
 
 
+def jobs_of_what_is_left(work, done):
+    """What `slurm submit` would do, for which nobody asks Slurm. tests/slurm submits."""
+    if "nothing to submit" not in work.call("slurm", "submit", done.file):
+        fail("runs that are done would be submitted")
+    study = Study(work, "jobs", STUDY)
+    text = work.call("slurm", "submit", study.file, "--dry-run", "--throttle", "3")
+    for part in (" --array=0-2%3\n", " --array=0-5%3\n", "'--dependency=afterany:<id of slurm/array.sbatch>'"):
+        if part not in text:
+            fail(f"the dry run lacks {part}:\n{text}")
+    if study.out.exists():
+        fail("a dry run has made folders")
+    refused = subprocess.run([work.nexus, "slurm", "submit", study.file, "--dry-run", "--seeds", "1,2"], capture_output=True, text=True)
+    if refused.returncode != 2 or "write it into the study" not in refused.stderr:
+        fail(f"--seeds of a study: {refused}")
+
+
 def main():
     work = Workspace(*sys.argv[1:])
     study = Study(work, "undisturbed", STUDY)  # 180 steps in all
@@ -223,6 +239,7 @@ def main():
     check_report(work, study)
     if "as the study's runs so far" not in (plan := work.call("study", "plan", study.file)):
         fail(f"the plan does not go by the runs that are done:\n{plan}")
+    jobs_of_what_is_left(work, study)
     kill_and_continue(work, study)
     go_on_past_failures(work)
     one_runner_at_a_time(work)

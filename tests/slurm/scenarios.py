@@ -5,11 +5,12 @@ usage: scenarios.py NEXUS FOLDER SCENARIO     with SLURM_CONF of a running testb
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
-from harness import fail, wait_until
+from harness import Hold, fail, wait_until
 from slurm_rig import Job, Rig, slurm
 
 ALL = {}
@@ -411,6 +412,123 @@ def array(rig):
     wait_until(lambda: token not in slurm("squeue", "--format=%k"), "the end of the array", 0.5)
     rig.name = f"{rig.name}-seed7"
     rig.require_undisturbed_result()
+
+
+STUDY = """\
+study: trunks
+base: {base}
+out: {out}
+seeds: [1, 2, 3]
+parents:
+  trunk: {{set: {{stages: [{{name: base, tokens: 5120, lr: {{peak: 3e-3, schedule: constant, warmup: 2 steps}}}}]}}}}
+arms:
+  wide: {{from: trunk, set: {{stages: [{{name: wide, tokens: 2560, grow: {{M: 64}}, lr: {{peak: 3e-3, warmup: 0}}}}]}}}}
+  deep: {{from: trunk, set: {{stages: [{{name: deep, tokens: 2560, grow: {{A: 96}}, lr: {{peak: 3e-3, warmup: 0}}}}]}}}}
+{more}ranks: 2
+at_once: 2
+"""
+EXPLODING = """\
+  bad: {set: {stages.0.lr.peak: 1000, optimizer.clip: 0}}
+  after_bad: {from: bad, set: {stages: [{name: s1, tokens: 512, lr: {peak: 1e-3}}]}}
+"""
+
+
+class StudyOnSlurm:
+    """OUT of the scenario `study`, whose file and runs it names."""
+
+    def __init__(self, rig):
+        self.rig, self.file = rig, rig.folder / "study-file.yaml"
+        self.base, self.cluster = rig.chained_campaign("campaign", every="3 steps"), rig.cluster()
+        self.write(self.file, rig.run, EXPLODING)
+
+    def write(self, path, out, more=""):
+        path.write_text(STUDY.format(base=self.base, out=out, more=more))
+
+    def submit(self):
+        """The arrays that it has submitted, and what it said."""
+        before = len(self.rig.jobs()) if (self.rig.run / "jobs.json").exists() else 0
+        code, said, errors = self.rig.nexus_slurm("submit", self.file, "--cluster", self.cluster)
+        self.rig.require(code == 0, errors)
+        return (self.rig.jobs()[before:] if (self.rig.run / "jobs.json").exists() else []), said
+
+    def job(self, run):
+        return self.rig.jobs(self.rig.run / run)[-1]
+
+    def states(self):
+        rows = json.loads(self.rig.call("study", "status", self.file, "--json"))["runs"]
+        return {f"{row['arm']}/seed-{row['seed']}": row["state"] for row in rows}
+
+    def hold(self, run, steps):
+        records = self.rig.run / run / "metrics.jsonl"
+        return Hold(self.rig.run, records, steps, log=records)
+
+    def wait_for_hold(self, hold, run):
+        self.rig.require(hold.wait(lambda: (self.rig.run / run / "jobs.json").exists() and self.job(run).ended()), f"{run} was never held")
+        return self.job(run)
+
+    def wait_for_end(self):
+        token = json.loads((self.rig.run / "jobs.json").read_text())["token"]
+        wait_until(lambda: token not in slurm("squeue", "--format=%k"), "the end of the arrays", 0.5)
+
+
+@scenario(reduced=False)
+def study(rig):
+    """Parents and arms under three seeds, each over two nodes, two at a time. A task is told to save, another one is killed, then all is
+    cancelled and submitted again: the bits are those of the study on one machine. Arms that explode are named and stop none."""
+    on_slurm, here = StudyOnSlurm(rig), rig.folder / "study-here.yaml"
+    on_slurm.write(here, rig.folder / "study-here")
+    done = subprocess.run([rig.nexus, "study", "run", here], env={**rig.environment(), "OMPI_MCA_mpi_yield_when_idle": "1"})
+    rig.require(done.returncode == 0, f"the study on this machine ended with {done.returncode}")
+
+    hold = on_slurm.hold("trunk/seed-2", 4)
+    (parents, arms), _ = on_slurm.submit()
+    throttle = {line.rsplit("%", 1)[-1] for line in slurm("squeue", "-h", "-t", "PD", "-j", f"{parents.id},{arms.id}", "-o", "%i").split()}
+    rig.require(throttle == {"2]"}, f"the throttle is {throttle}")
+    rig.require("afterany" in arms.facts()["Dependency"], f"the arms wait for {arms.facts()['Dependency']}")
+    parent = on_slurm.wait_for_hold(hold, "trunk/seed-2")
+    # Neither another submission nor a runner here takes what is in the queue.
+    again, said = on_slurm.submit()
+    rig.require(not again and "nothing to submit" in said, f"submitted twice: {said}")
+    runner = subprocess.run([rig.nexus, "study", "run", on_slurm.file], capture_output=True, text=True)
+    rig.require(runner.returncode == 2 and "jobs of this study wait or run" in runner.stderr, f"a runner here: {runner}")
+    states = on_slurm.states()
+    rig.require((states["trunk/seed-2"], states["wide/seed-2"]) == ("running", "queued"), f"{states}")
+    text = rig.call("study", "status", on_slurm.file)
+    rig.say(text)
+    rig.require("time left " in text and f"{parent.id}  trunk seed 2" in text, "the status shows neither time left nor jobs")
+    # Its step: to a task of an array scancel of Slurm 22.05 delivers the signal, says that it could not, and tries again.
+    slurm("scancel", "--signal=TERM", parent.facts()["JobId"] + ".0")
+    wait_until(lambda: parent.restarts() == 1, "the parent to be queued again", 0.2)
+
+    hold = on_slurm.hold("wide/seed-3", 4)
+    arm = on_slurm.wait_for_hold(hold, "wide/seed-3")
+    rig.require(parent.state() == "COMPLETED", f"an arm started while a parent was {parent.state()}")
+    for pid in Job(arm.facts()["JobId"]).ranks():
+        os.kill(pid, signal.SIGKILL)
+    hold.release()
+    wait_until(lambda: arm.restarts() == 1, "the arm to be queued again", 0.2)
+    rig.require(rig.nexus_slurm("cancel", rig.run)[0] == 0, "cancel failed")
+    on_slurm.wait_for_end()
+    (_, rest), _ = on_slurm.submit()
+    on_slurm.wait_for_end()
+
+    states = on_slurm.states()
+    expected = {"trunk": "done", "wide": "done", "deep": "done", "bad": "failed", "after_bad": "waiting"}
+    rig.require(states == {f"{name}/seed-{seed}": state for name, state in expected.items() for seed in (1, 2, 3)}, f"{states}")
+    text = rig.call("study", "status", on_slurm.file)
+    rig.say(text)
+    for seed in (1, 2, 3):
+        rig.require(f"bad seed {seed} failed: " in text and f"after_bad seed {seed} waiting: its job {rest.id}_" in text, text)
+        rig.require(on_slurm.job(f"bad/seed-{seed}").exit_code() == 4, f"bad seed {seed}: exit {on_slurm.job(f'bad/seed-{seed}').exit_code()}")
+        for arm_name in ("trunk", "wide", "deep"):
+            rig.require_equal(f"study-here/{arm_name}/seed-{seed}", f"study/{arm_name}/seed-{seed}")
+            rig.require_same_records(f"study-here/{arm_name}/seed-{seed}", f"study/{arm_name}/seed-{seed}")
+    rig.require(on_slurm.job("trunk/seed-1").id == f"{parents.id}_0", "a run that was done is submitted again")
+    rig.require(len(json.loads(rig.nexus_slurm("status", rig.run, "--json")[1])) == 15, "slurm status does not show all tasks")
+    # Here the same study goes on, with what is not done.
+    runner = subprocess.run([rig.nexus, "study", "run", on_slurm.file], capture_output=True, text=True, env=rig.environment())
+    started = [line.split(" ", 1)[1] for line in runner.stdout.splitlines() if line.endswith("| started")]
+    rig.require(runner.returncode == 4 and started == [f"bad seed {seed} | started" for seed in (1, 2, 3)], f"{runner}")
 
 
 def main():

@@ -81,7 +81,7 @@ class Rig(Workspace):
 
     def __init__(self, nexus, folder, scenario):
         self.nexus, self.folder, self.name = nexus, Path(folder), scenario
-        self.recipe, self.ranks, self.settings, self.device = {}, 2, [], "cpu"
+        self.recipe, self.ranks, self.settings, self.variables, self.device = {}, 2, [], {}, "cpu"
         self.testbed = Path(os.environ["SLURM_CONF"]).parent
 
     @property

@@ -191,7 +191,7 @@ class Testbed:
         """A job that was queued again may start in two seconds, later than the second in which its first start was ended, once
         nothing of that start is left: a slurmstepd goes on for seconds after its job has ended, on a busy host for many, and
         holds PMIx's socket, without which the next start's step of the same number fails."""
-        waiting = [line.split() for line in said("squeue", "--noheader", "--states=PENDING", "--format=%i %r")]
+        waiting = [line.split() for line in said("squeue", "--noheader", "--states=PENDING", "--format=%A %r")]  # of an array's task its own id
         jobs = [job for job, reason in waiting if reason == "BeginTime" and time.monotonic() > self.hurried.get(job, 0) + 20]
         left = self.jobs_with_daemons() if jobs else set()
         for job in set(jobs) - left:

@@ -88,12 +88,13 @@ class Hold:
     `part` once the run has made `steps` steps, until it is released, a rank catches a signal (hold.cpp), or another hold
     of the same run is made."""
 
-    def __init__(self, run, part, steps):
+    def __init__(self, run, part, steps, log=None):
+        """`log` counts the steps: the run's own records unless told."""
         self.run, self.steps = run, steps
         self.rule, self.held = Path(f"{run}.hold"), Path(f"{run}.hold.held")
         self.held.unlink(missing_ok=True)
         draft = Path(f"{self.rule}.draft")
-        draft.write_text(f"{part}\n{run / 'metrics.jsonl'}\n{steps}\n")
+        draft.write_text(f"{part}\n{log or run / 'metrics.jsonl'}\n{steps}\n")
         draft.rename(self.rule)
 
     def wait(self, ended=lambda: False):
