@@ -122,8 +122,10 @@ def main(arguments):
               if group["arm"] != study["baseline"] and group["difference_at_end"]["mean"] is not None]
     curves = swept_curves(study)
     heights = ([0.9 + 0.42 * len(paired)] if paired else []) + [4.0] + ([3.6] if curves else [])
-    figure, axes = plt.subplots(len(heights), 1, figsize=(8.6, sum(heights) + 0.8 * (len(heights) - 1)),
-                                height_ratios=heights, squeeze=False, layout="constrained")
+    gap = 0.85  # inches
+    figure, axes = plt.subplots(len(heights), 1, figsize=(8.6, sum(heights) + gap * (len(heights) - 1)), squeeze=False,
+                                height_ratios=heights,
+                                gridspec_kw={"top": 1, "bottom": 0, "hspace": gap * len(heights) / sum(heights)})
     panels = list(axes[:, 0])
     if paired:
         draw_differences(panels.pop(0), study, paired)
