@@ -96,8 +96,8 @@ def draw_swept(axes, study, curves):
         for value, _, low, high in points:
             if low is not None:
                 axes.plot([value, value], [low, high], color=look["color"], linewidth=1.2)
-        best = min(points, key=lambda point: point[1])
-        axes.plot([best[0]], [best[1]], marker="o", markersize=12, markerfacecolor="none", color=look["color"])
+        chosen = [point for point in points if point[0] == float(study["groups"][places[arm]]["value"])]
+        axes.plot([chosen[0][0]], [chosen[0][1]], marker="o", markersize=12, markerfacecolor="none", color=look["color"])
         ends.append((values[-1], means[-1], arm, look["color"]))
     if all(value > 0 for points in curves.values() for value, *_ in points):
         axes.set_xscale("log")

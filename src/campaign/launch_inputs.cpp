@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/files.h"
+#include "records/run_description.h"
 #include "records/status_record.h"
 
 namespace nexus {
@@ -10,23 +11,26 @@ LaunchInputs::LaunchInputs(const CampaignSpec& spec, Communicator& world)
     : data(open_data(spec.data, spec.model, spec.seed)), files(spec, data, world) {}
 
 std::string ancestor_checkpoint(const CampaignSpec& spec) {
-  const RunFolder ancestor{spec.init_from};
-  if (spec.init_from.empty() || !(path_exists(ancestor.status()) || path_exists(ancestor.jobs())))
-    return spec.init_from;
-  const bool begun = !list_checkpoints(RunFolder{spec.out}).empty();
-  const std::optional<StatusRecord> status = read_status(ancestor);
-  const bool done =
-      status && status->end && status->end->exit == ExitCode::kDone && status->end->reason != kReasonStageDone;
-  if (!begun && !done)
+  if (spec.init_from.empty()) return "";
+  const RunFolder ancestor{spec.init_from}, run{spec.out};
+  const auto done = [](const std::optional<StatusRecord>& status) { return status && status->is_done(); };
+  const std::vector<CheckpointEntry> all = list_checkpoints(ancestor);
+  if (!list_checkpoints(run).empty() || done(read_status(run))) {
+    if (!all.empty()) return all.back().path;
+    const std::optional<RunDescription> own = RunDescription::read(run);
+    const bool was_in_it = own && own->init_from().starts_with(ancestor.checkpoints() + "/");
+    return was_in_it ? own->init_from() : spec.init_from;
+  }
+  if (!path_exists(ancestor.status()) && !path_exists(ancestor.jobs())) return spec.init_from;
+  if (const std::optional<StatusRecord> status = read_status(ancestor); !done(status))
     throw Error(ErrorKind::kConfig,
                 fmt::format("the run that init_from names is not done: {}", status ? status->text : "it has not begun"),
                 spec.init_from, "finish it, or name one of its checkpoints");
-  const std::vector<CheckpointEntry> all = list_checkpoints(ancestor);
-  if (!begun && (all.empty() || !all.back().problem.empty()))  // an older one would be another start
+  if (all.empty() || !all.back().problem.empty())  // an older one would be another start
     throw Error(ErrorKind::kCheckpoint, all.empty() ? "there is no checkpoint" : all.back().problem,
                 all.empty() ? ancestor.checkpoints() : all.back().path,
                 "bring it back from a copy, or name another checkpoint with init_from");
-  return all.empty() ? spec.init_from : all.back().path;
+  return all.back().path;
 }
 
 TrainState ancestor_state(const CampaignSpec& spec, const Checkpoint& checkpoint) {

@@ -21,8 +21,8 @@ struct LaunchInputs {
 };
 
 // The checkpoint that the run starts from: what `init_from` names, or, where that is a run folder, the last one of that
-// run. Empty where there is no init_from. Throws ErrorKind::kConfig where that run is not done, unless this one has
-// begun and no longer needs it.
+// run. Empty where there is no init_from. Throws ErrorKind::kConfig where that run is not done. A run that has begun
+// needs it no more: where it is gone, the answer is what the run has recorded.
 std::string ancestor_checkpoint(const CampaignSpec& spec);
 
 // State of the checkpoint that `init_from` names. Throws ErrorKind::kConfig where its model is not the campaign's.

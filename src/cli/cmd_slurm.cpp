@@ -105,15 +105,9 @@ int submit_study(const RenderArguments& arguments) {
   return 0;
 }
 
-RenderInput study_input(const RenderArguments& arguments) {
-  require_study_arguments(arguments);
-  return study_input(arguments, load_study(arguments.file), {});
-}
-
-int render(const RenderArguments& arguments) {
-  const RenderInput input = is_study(arguments.file) ? study_input(arguments) : render_input(arguments);
+int write_scripts(const RenderInput& input) {
   if (input.tasks.empty()) {
-    log("nothing to render: every run is done");
+    log("nothing to render: every run is done or in the queue");
     return 0;
   }
   const RenderedJobs rendered = render_jobs(input);
@@ -122,6 +116,15 @@ int render(const RenderArguments& arguments) {
   log("rendered {} jobs of {} runs for cluster {} | files written {}", rendered.jobs.size(), rendered.runs.size(),
       rendered.cluster.empty() ? "default" : rendered.cluster, written);
   return 0;
+}
+
+int render(const RenderArguments& arguments) {
+  if (!is_study(arguments.file)) return write_scripts(render_input(arguments));
+  require_study_arguments(arguments);
+  const StudySpec study = load_study(arguments.file);
+  const FileDescriptor lock = lock_study(study.out);
+  // What is in the queue reads its campaign at every start: it is left as it is.
+  return write_scripts(study_input(arguments, study, queue_of(study)));
 }
 
 int submit(const RenderArguments& arguments) {

@@ -55,7 +55,7 @@ int report(const StudyArguments& arguments) {
   const StudyReport report = report_study(study);
   const std::string folder = arguments.out.empty() ? study.out + "/report" : arguments.out;
   for (const std::string& warning : write_study_report(study, report, folder)) warn("{}", warning);
-  std::string text;
+  std::string text = missing_text(report);
   for (const Table& table : report.tables)
     if (!table.rows.empty()) text += to_markdown(table) + "\n";
   std::fputs(text.c_str(), stdout);

@@ -9,6 +9,7 @@
 #include "cli/launch.h"
 #include "cli/option_checks.h"
 #include "config/config.h"
+#include "config/values.h"
 #include "core/files.h"
 #include "core/log.h"
 #include "core/run_folder.h"
@@ -56,7 +57,12 @@ int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, 
   if (world->rank() == 0)
     for (const std::string& text : loaded.warnings) warn("{}", text);
   require_changeable(loaded, arguments.allowed_changes);
-  loaded.spec.init_from = ancestor_checkpoint(loaded.spec);
+  // The configuration that is kept and compared names the checkpoint, not the folder whose last one it is today.
+  if (const std::string from = ancestor_checkpoint(loaded.spec); from != loaded.spec.init_from) {
+    std::vector<std::string> assignments = arguments.assignments;
+    assignments.push_back("init_from=" + quoted_text(from));
+    loaded = load_campaign(arguments.file, arguments.more_files, assignments, out);
+  }
   if (arguments.dry_run) {
     const Forecast forecast = make_forecast(loaded.spec, world->size(), planned_device(arguments.device));
     if (world->rank() == 0) std::fputs(forecast_text(forecast).c_str(), stdout);

@@ -238,14 +238,14 @@ class StudyReader {
 
 }  // namespace
 
-LoadedCampaign campaign_of(const StudySpec& study, const StudyRun& run) {
+LoadedCampaign campaign_of(const StudySpec& study, const StudyRun& run, const std::string& init_from) {
   const StudyArm& arm = study.arms[run.arm];
   std::vector<std::string> assignments = arm.assignments;
   assignments.push_back(fmt::format("seed={}", run.seed));
   assignments.push_back("name=" + quoted_text(study.name + "-" + arm.name));
   if (run.parent) {
     const StudyRun parent = runs_of(study)[*run.parent];
-    assignments.push_back("init_from=" + quoted_text(parent.folder));
+    assignments.push_back("init_from=" + quoted_text(init_from.empty() ? parent.folder : init_from));
     // The model is what the parent has grown to.
     const CampaignSpec trained = campaign_of(study, parent).spec;
     const ModelConfig model = trained.model_of_stage(trained.stages.size() - 1);

@@ -25,8 +25,8 @@ StudySpec load_study_text(const std::string& text, const std::string& source);
 // Whether a file is a study and no campaign. Throws ErrorKind::kConfig where it is no YAML map.
 bool is_study(const std::string& file);
 
-// The campaign of a run. It starts from its parent's folder, which is to say from the last checkpoint of a run that is
-// done (campaign/launch_inputs.h).
-LoadedCampaign campaign_of(const StudySpec& study, const StudyRun& run);
+// The campaign of a run. Without `init_from`, a checkpoint of it, it starts from its parent's folder, which is to say
+// from the last checkpoint of a run that is done (campaign/launch_inputs.h).
+LoadedCampaign campaign_of(const StudySpec& study, const StudyRun& run, const std::string& init_from = "");
 
 }  // namespace nexus

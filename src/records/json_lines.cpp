@@ -122,8 +122,8 @@ std::vector<double> JsonRecord::numbers(const std::string& field) const {
   std::vector<double> result;
   if (!value.is_array()) refuse(field, "it is no list");
   for (const json& item : value) {
-    if (!item.is_number() && !item.is_null()) refuse(field, "it is no list of numbers");
-    result.push_back(item.is_null() ? std::numeric_limits<double>::quiet_NaN() : item.get<double>());
+    if (!item.is_number()) refuse(field, "it is no list of numbers");
+    result.push_back(item.get<double>());
   }
   return result;
 }

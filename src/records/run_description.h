@@ -36,6 +36,7 @@ class RunDescription {
   std::string name() const { return text("name"); }
   std::string arch() const { return text("arch"); }
   std::string flops_def() const { return text("flops_def"); }
+  std::string init_from() const { return text("init_from"); }  // a checkpoint
   // Throws ErrorKind::kData where they are malformed. Of text where an older nexus has written it.
   WorkloadWords words() const;
   // The highest that a launch has recorded; 0: none has.

@@ -19,6 +19,9 @@ struct StatusRecord {
   std::optional<LaunchEnd> end;  // nothing: the launch goes on, or was killed
   LaunchMark launch;             // generation 0: none is told
 
+  // With all stages of the campaign, not only one that a launch was to end at.
+  bool is_done() const { return end && end->exit == ExitCode::kDone && end->reason != kReasonStageDone; }
+
   static constexpr std::string_view kRunning = "running";  // the first word while a launch goes on
 };
 

@@ -10,7 +10,7 @@ namespace nexus {
 struct BookedJob {
   std::string id;     // "123", or "123_4" for a task of an array
   std::string stage;  // empty: the whole campaign
-  std::string after;  // job that must succeed first; empty: none
+  std::string after;  // job that must succeed first, or of an array end; empty: none
   std::string script;
   double submitted = 0;  // Unix seconds
 };
@@ -20,7 +20,7 @@ struct JobBook {
   std::string token;    // first part of the jobs' comments
   std::string cluster;  // its name
   std::vector<BookedJob> jobs;
-  std::vector<std::string> tasks = {};  // run folders of the newest array; empty: this folder is the run
+  std::vector<std::string> tasks = {};  // run folders of all arrays; empty: this folder is the run
 
   const BookedJob* find(const std::string& id) const;
   // The jobs that wait for `id`, directly or not, in order of submission.

@@ -14,9 +14,10 @@
 namespace nexus {
 namespace {
 
-// HOME/logs/array-1-124_3.out of HOME/slurm/array-1.sbatch.
-std::string log_of(const BookedJob& booked) {
-  const std::filesystem::path script = booked.script;
+// HOME/logs/array-1-124_3.out of HOME/slurm/array-1.sbatch; a run that was submitted by itself has a script below its
+// own folder.
+std::string log_of(const JobBook& book, const BookedJob& booked) {
+  const std::filesystem::path script = std::filesystem::path(book.run) / booked.script;
   return RunFolder{script.parent_path().parent_path().string()}.log_folder() +
          fmt::format("/{}-{}.out", script.stem().string(), booked.id);
 }
@@ -48,7 +49,7 @@ std::vector<std::optional<StudyJob>> jobs_of_study(const std::vector<StudyRun>& 
     const std::vector<QueuedJob> known = jobs_of_run(queue, runs[i].folder, book);
     for (const BookedJob& booked : book.jobs) {
       const auto found = std::ranges::find(known, booked.id, &QueuedJob::id);
-      StudyJob job{booked.id, log_of(booked), found == known.end() ? std::nullopt : std::optional(*found)};
+      StudyJob job{booked.id, log_of(book, booked), found == known.end() ? std::nullopt : std::optional(*found)};
       if (job.live() || !jobs[i] || !jobs[i]->live()) jobs[i] = std::move(job);
     }
   }
@@ -69,7 +70,7 @@ RenderInput render_input(const StudySpec& study, const ClusterSpec& cluster, int
   for (size_t i = 0; i < runs.size(); ++i) {
     const LoadedCampaign campaign = campaign_of(study, runs[i]);
     require_placed(study, campaign.spec, cluster);
-    if (lives(i) || is_done(runs[i], campaign.resolved_yaml)) continue;
+    if (lives(i) || is_done(study, runs[i])) continue;
     RenderTask task{campaign.spec, campaign.resolved_yaml, generation_of(runs, runs[i])};
     if (runs[i].parent && lives(*runs[i].parent)) task.after.push_back(jobs[*runs[i].parent]->id);
     input.tasks.push_back(std::move(task));
@@ -78,19 +79,30 @@ RenderInput render_input(const StudySpec& study, const ClusterSpec& cluster, int
 }
 
 std::vector<QueuedJob> queue_of(const StudySpec& study) {
-  return path_exists(RunFolder{study.out}.jobs()) ? read_queue() : std::vector<QueuedJob>();
+  const auto has_book = [](const std::string& folder) { return path_exists(RunFolder{folder}.jobs()); };
+  const std::vector<StudyRun> runs = runs_of(study);
+  const bool any =
+      has_book(study.out) || std::ranges::any_of(runs, [&](const StudyRun& run) { return has_book(run.folder); });
+  return any ? read_queue() : std::vector<QueuedJob>();
 }
 
 void require_no_jobs(const StudySpec& study) {
-  std::vector<QueuedJob> jobs;
+  std::vector<QueuedJob> live;
+  const auto add = [&](const QueuedJob& job) {
+    if (job.live() && std::ranges::find(live, job.id, &QueuedJob::id) == live.end()) live.push_back(job);
+  };
   try {
-    jobs = jobs_of_run(queue_of(study), study.out, read_job_book(study.out));
+    const std::vector<QueuedJob> queue = queue_of(study);
+    // Those of its arrays, also ones that a crash kept from being recorded, and of runs that were submitted by
+    // themselves.
+    for (const QueuedJob& job : jobs_of_run(queue, study.out, read_job_book(study.out))) add(job);
+    for (const std::optional<StudyJob>& job : jobs_of_study(runs_of(study), queue))
+      if (job && job->job) add(*job->job);
   } catch (const Error& error) {
     return warn("study {}: jobs that were submitted for it may wait or run: {}", study.name, error.what());
   }
-  std::erase_if(jobs, [](const QueuedJob& job) { return !job.live(); });
-  if (!jobs.empty())
-    throw Error(ErrorKind::kConfig, "jobs of this study wait or run: " + describe(jobs), study.out,
+  if (!live.empty())
+    throw Error(ErrorKind::kConfig, "jobs of this study wait or run: " + describe(live), study.out,
                 "follow them with `nexus study status`, or end them with `nexus slurm cancel`");
 }
 

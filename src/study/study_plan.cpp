@@ -22,8 +22,9 @@ struct RunCost {
   std::optional<double> seconds;
 };
 
-std::string row(const std::string& arm, size_t runs, const RunCost& cost) {
-  const auto n = static_cast<double>(runs);
+// `cost` of so many of the `runs`.
+std::string row(const std::string& arm, size_t runs, size_t times, const RunCost& cost) {
+  const auto n = static_cast<double>(times);
   const std::string hours = cost.seconds ? fmt::format("{:.3g}", n * *cost.seconds / 3600) : "-";
   return fmt::format("{:<24} {:>5} {:>12.4g} {:>10.3g} {:>8}\n", arm, runs, n * cost.tokens, n * cost.flops, hours);
 }
@@ -33,7 +34,12 @@ std::optional<double> measured_speed(const std::vector<StudyRun>& runs) {
   double flops = 0, seconds = 0;
   for (const StudyRun& run : runs) {
     if (!path_exists(RunFolder{run.folder}.metrics())) continue;
-    const std::vector<StepRecord> steps = read_run(run.folder).steps;
+    std::vector<StepRecord> steps;
+    try {
+      steps = read_run(run.folder).steps;
+    } catch (const Error&) {
+      continue;  // the plan can do without
+    }
     for (size_t i = 1; i < steps.size(); ++i) {
       flops += steps[i].flops - steps[i - 1].flops;
       seconds += steps[i].step_ms / 1000;
@@ -104,15 +110,17 @@ std::string plan_text(const StudySpec& study, std::optional<double> mfu) {
   const CostOfRuns costs(study, runs, mfu);
   std::string text = fmt::format("{:<24} {:>5} {:>12} {:>10} {:>8}\n", "arm", "runs", "tokens", "FLOPs", "hours");
   std::vector<RunCost> of_arms;
-  RunCost all{0, 0, 0};
+  RunCost all{0, 0, 0.0};
   for (size_t arm = 0; arm < study.arms.size(); ++arm) {
     // The seeds of an arm differ in nothing that counts.
     const RunCost& cost = of_arms.emplace_back(costs.of(runs[arm * seeds]));
-    text += row(study.arms[arm].name, seeds, cost);
+    text += row(study.arms[arm].name, seeds, seeds, cost);
     const auto n = static_cast<double>(seeds);
-    all = {all.tokens + n * cost.tokens, all.flops + n * cost.flops, std::nullopt};
+    all.tokens += n * cost.tokens;
+    all.flops += n * cost.flops;
+    all.seconds = all.seconds && cost.seconds ? std::optional(*all.seconds + n * *cost.seconds) : std::nullopt;
   }
-  text += fmt::format("{:<24} {:>5} {:>12.4g} {:>10.3g}\n", "all", runs.size(), all.tokens, all.flops);
+  text += row("all", runs.size(), 1, all);
   return text + time_text(study, costs, of_arms) + power_text(study);
 }
 

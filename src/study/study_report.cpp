@@ -62,12 +62,15 @@ std::vector<double> differences_at_equal(const Pairs& pairs, XOf x_of) {
   return values;
 }
 
-// What the steps of a run took until each of its evaluations, `before` that of its ancestors.
-std::vector<double> seconds_at_evaluations(const RunHistory& run, double before) {
+constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+
+// What the steps of a run took until the lineage had so many tokens, in ascending order; `before` that of its
+// ancestors.
+std::vector<double> seconds_until(const RunHistory& run, double before, const std::vector<int64_t>& tokens) {
   std::vector<double> seconds;
   auto step = run.steps.begin();
-  for (const EvalRecord& row : run.evals) {
-    for (; step != run.steps.end() && step->tokens <= row.tokens; ++step) before += step->step_ms / 1000;
+  for (const int64_t until : tokens) {
+    for (; step != run.steps.end() && step->tokens <= until; ++step) before += step->step_ms / 1000;
     seconds.push_back(before);
   }
   return seconds;
@@ -161,7 +164,7 @@ nlohmann::ordered_json interval_json(const Interval& interval) {
 nlohmann::ordered_json measured_json(const Measured& values) {
   nlohmann::ordered_json json = interval_json(values.over_seeds);
   json["evaluation_sd"] = number(std::sqrt(values.noise.evaluation));
-  json["evaluation_sd_is"] = values.exact ? "exact" : "upper bound";
+  if (values.over_seeds.n > 1) json["evaluation_sd_is"] = values.exact ? "exact" : "upper bound";
   json["window_se"] = number(values.se);
   return json;
 }
@@ -199,7 +202,9 @@ class Reporter {
       if (history.evals.empty())
         throw Error(ErrorKind::kData, "the run has no evaluation", runs[i].folder,
                     "set data.valid in the base campaign");
-      std::vector<double> seconds = seconds_at_evaluations(history, seconds_of_ancestors(runs, runs[i]));
+      std::vector<int64_t> tokens;
+      for (const EvalRecord& row : history.evals) tokens.push_back(row.tokens);
+      std::vector<double> seconds = seconds_until(history, seconds_of_ancestors(runs, runs[i], history), tokens);
       arms_[runs[i].arm].by_seed.emplace(fmt::format("{}", runs[i].seed),
                                          FinishedRun{std::move(history), std::move(seconds)});
       any = true;
@@ -207,13 +212,22 @@ class Reporter {
     if (!any) throw Error(ErrorKind::kData, "no run of the study is done", study_.out, "run `nexus study run` first");
   }
 
-  double seconds_of_ancestors(const std::vector<StudyRun>& runs, const StudyRun& run) {
+  // Unknown where a parent's folder is gone, or does not reach as far as the run says that it started from.
+  double seconds_of_ancestors(const std::vector<StudyRun>& runs, const StudyRun& run, const RunHistory& history) {
     if (!run.parent) return 0;
+    const int64_t inherited = history.commits.empty() ? 0 : history.commits.back().inherited_tokens;
     const StudyRun& parent = runs[*run.parent];
-    if (const auto known = seconds_.find(parent.folder); known != seconds_.end()) return known->second;
-    double seconds = seconds_of_ancestors(runs, parent);
-    for (const StepRecord& step : read_run(parent.folder).steps) seconds += step.step_ms / 1000;
-    return seconds_[parent.folder] = seconds;
+    if (!parents_.contains(parent.folder)) {
+      std::optional<RunHistory>& read = parents_[parent.folder];
+      try {
+        read = read_run(parent.folder);
+      } catch (const Error&) {
+        // All else of the report does without.
+      }
+    }
+    const std::optional<RunHistory>& from = parents_.at(parent.folder);
+    if (!from || from->steps.empty() || from->steps.back().tokens < inherited) return kUnknown;
+    return seconds_until(*from, seconds_of_ancestors(runs, parent, *from), {inherited}).front();
   }
 
   // Of a swept arm the value whose mean over all seeds is the lowest; values that lack a seed are no candidates.
@@ -465,7 +479,7 @@ class Reporter {
 
   const StudySpec& study_;
   std::vector<ArmRuns> arms_;
-  std::map<std::string, double> seconds_;  // of a parent and its ancestors, by its folder
+  std::map<std::string, std::optional<RunHistory>> parents_;  // by folder; nothing: it cannot be read
   StudyReport report_;
 };
 
@@ -481,8 +495,9 @@ std::string runs_csv(const StudyReport& report) {
   for (const GroupResult& group : report.groups)
     for (const auto& [seed, run] : group.runs.by_seed) {
       const EvalRecord& last = run.last();
-      text += fmt::format("{},{},{},{},{},{:.6g},{},{}\n", escape_csv(group.group), escape_csv(group.value), seed,
-                          last.tokens, last.flops, run.seconds.back(), last.loss, last.loss_se);
+      const std::string seconds = std::isnan(run.seconds.back()) ? "" : fmt::format("{:.6g}", run.seconds.back());
+      text += fmt::format("{},{},{},{},{},{},{},{}\n", escape_csv(group.group), escape_csv(group.value), seed,
+                          last.tokens, last.flops, seconds, last.loss, last.loss_se);
     }
   return text;
 }
@@ -493,17 +508,20 @@ StudyReport report_study(const StudySpec& study) {
   return Reporter(study).report();
 }
 
+std::string missing_text(const StudyReport& report) {
+  if (report.missing.empty()) return "";
+  std::string text = "Not done, and in no figure:";
+  for (const std::string& run : report.missing) text += " " + run + ";";
+  text.back() = '.';
+  return text + "\n\n";
+}
+
 std::vector<std::string> write_study_report(const StudySpec& study, const StudyReport& report,
                                             const std::string& folder) {
   std::filesystem::create_directories(folder);
   std::string text = fmt::format("# {}\n\n", study.name);
   if (!study.question.empty()) text += study.question + "\n\n";
-  if (!report.missing.empty()) {
-    text += "Not done, and in no figure:";
-    for (const std::string& run : report.missing) text += " " + run + ";";
-    text.back() = '.';
-    text += "\n\n";
-  }
+  text += missing_text(report);
   for (const Table& table : report.tables)
     if (!table.rows.empty()) text += to_markdown(table) + "\n";
   const std::string results = folder + "/results.json";

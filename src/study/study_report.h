@@ -63,6 +63,9 @@ struct StudyReport {
 // Of what is done. Throws ErrorKind::kData where not one run is.
 StudyReport report_study(const StudySpec& study);
 
+// Names the runs that are missing; empty where none is.
+std::string missing_text(const StudyReport& report);
+
 // Writes tables.md, results.json, runs.csv and, where Python can draw, study.svg and study.png into `folder`. Returns
 // warnings: why there is no picture.
 std::vector<std::string> write_study_report(const StudySpec& study, const StudyReport& report,

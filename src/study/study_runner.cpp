@@ -113,7 +113,7 @@ class StudyLoop {
     const StudyRun& run = runs_[i];
     std::string& campaign = progress_[i].campaign;
     if (campaign.empty()) campaign = campaign_of(study_, run).resolved_yaml;
-    if (!is_done(run, campaign)) return true;
+    if (!is_done(study_, run)) return true;
     progress_[i].stand = Stand::kDone;
     return false;
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "campaign/launch_inputs.h"
 #include "config/study.h"
 #include "core/error.h"
 #include "core/files.h"
@@ -20,12 +21,13 @@ namespace {
 constexpr size_t kRateSteps = 50;
 
 StudyRunState state_of(const std::optional<StatusRecord>& status, bool gone, bool queued) {
-  const auto ended = [&](ExitCode exit) { return status && status->end && status->end->exit == exit; };
-  if (ended(ExitCode::kDone)) return StudyRunState::kDone;
+  if (status && status->is_done()) return StudyRunState::kDone;
   if (status && !status->end && !gone) return StudyRunState::kRunning;
   if (queued) return StudyRunState::kQueued;
   if (!status) return StudyRunState::kWaiting;
-  return !status->end || ended(ExitCode::kStopped) ? StudyRunState::kStopped : StudyRunState::kFailed;
+  const bool may_go_on =
+      !status->end || status->end->exit == ExitCode::kStopped || status->end->exit == ExitCode::kDone;
+  return may_go_on ? StudyRunState::kStopped : StudyRunState::kFailed;
 }
 
 // What of its own stages is behind the run, by the last step of each, its last loss, and its pace.
@@ -112,12 +114,13 @@ const char* name_of(StudyRunState state) {
   return "";
 }
 
-bool is_done(const StudyRun& run, const std::string& campaign_text) {
+bool is_done(const StudySpec& study, const StudyRun& run) {
   const RunFolder folder{run.folder};
   const std::optional<StatusRecord> status = read_status(folder);
-  if (!status || !status->end || status->end->exit != ExitCode::kDone || status->end->reason == kReasonStageDone)
-    return false;
-  return path_exists(folder.config()) && read_text_file(folder.config()) == campaign_text;
+  if (!status || !status->is_done() || !path_exists(folder.resolved_config())) return false;
+  LoadedCampaign campaign = campaign_of(study, run);
+  if (run.parent) campaign = campaign_of(study, run, ancestor_checkpoint(campaign.spec));
+  return read_text_file(folder.resolved_config()) == campaign.resolved_yaml;
 }
 
 std::vector<StudyRunView> view_study(const StudySpec& study, const std::vector<QueuedJob>& queue) {

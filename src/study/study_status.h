@@ -11,7 +11,7 @@
 namespace nexus {
 
 // Whether the run has come to its end, under this very campaign.
-bool is_done(const StudyRun& run, const std::string& campaign_text);
+bool is_done(const StudySpec& study, const StudyRun& run);
 
 enum class StudyRunState {
   kWaiting,  // for its turn, or for its parent

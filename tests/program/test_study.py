@@ -175,6 +175,8 @@ def go_on_past_failures(work):
     if "bad seed 1 | failed with 4" not in output or "nexus: error: " not in output or "after_bad seed 1 | not trained" not in output:
         fail(f"failures are not named:\n{output}")
     work.call("study", "report", study.file)
+    if "bad seed 1; after_bad seed 1." not in work.call("study", "report", study.file):
+        fail("what is printed does not say what is missing")
     if json.loads((study.out / "report" / "results.json").read_text())["missing"] != ["bad seed 1", "after_bad seed 1"]:
         fail("the report does not say what is missing")
 
@@ -229,6 +231,77 @@ def jobs_of_what_is_left(work, done):
         fail(f"--seeds of a study: {refused}")
 
 
+def check_equal_seconds(work, study):
+    """The same runs as of GPUs: seconds of steps, the parents' with them; unknown without the parents, and the rest is as it was."""
+    on_gpus = work.folder / "on-gpus.yaml"
+    on_gpus.write_text(study.file.read_text() + "device: cuda\n")
+    report = work.folder / "on-gpus"
+
+    def results():
+        work.call("study", "report", on_gpus, "--out", report)
+        return {group["arm"]: group for group in json.loads((report / "results.json").read_text())["groups"]}
+
+    def steps(arm, seed):
+        rows = map(json.loads, (study.out / arm / f"seed-{seed}" / "metrics.jsonl").read_text().splitlines())
+        return sum(row["step_ms"] for row in rows if row["kind"] == "step") / 1e3
+
+    found = results()["random"]
+    if found["difference_at_equal_seconds"]["mean"] is None:
+        fail(f"no difference at equal seconds: {found}")
+    rows = [row.split(",") for row in (report / "runs.csv").read_text().splitlines()]
+    for row in rows[1:]:
+        arm, seed, seconds = row[0], row[2], float(row[rows[0].index("seconds")])
+        wanted = steps("trunk", seed) + steps(arm, seed)
+        if abs(seconds - wanted) > 1e-3 * wanted:
+            fail(f"{arm} seed {seed} took {seconds} s, not {wanted}")
+    (study.out / "trunk").rename(study.out / "gone")
+    without = results()["random"]
+    (study.out / "gone").rename(study.out / "trunk")
+    if without["difference_at_equal_seconds"]["mean"] is not None or without["difference_at_end"] != found["difference_at_end"]:
+        fail(f"without the parents: {without}")
+
+
+def keep_to_the_parents_checkpoint(work):
+    """A run that has begun does not go on from another checkpoint of its parent; without the parent's folder it goes on."""
+    study = Study(work, "extended", STUDY.replace("[1, 2, 3]", "[1]"))
+    child = study.out / "random" / "seed-1"
+    study.run_to_end()
+    undisturbed = (child / "config.resolved.yaml").read_text()
+    if f"init_from: {study.out}/trunk/seed-1/checkpoints/" not in undisturbed.replace("'", "").replace('"', ""):
+        fail(f"the run does not keep the checkpoint that it began with:\n{undisturbed}")
+    (study.out / "trunk" / "seed-1").rename(study.out / "moved")
+    work.call("train", f"{child}.yaml")  # it is done, and says so
+    (study.out / "moved").rename(study.out / "trunk" / "seed-1")
+    if (child / "config.resolved.yaml").read_text() != undisturbed:
+        fail("a launch without the parent's folder changed the configuration")
+    parent = study.out / "trunk" / "seed-1.yaml"
+    stages = "stages: [{name: s0, tokens: 5120, lr: {peak: 3e-3, schedule: constant, warmup: 2 steps}}, {name: s1, tokens: 2560, lr: {peak: 1e-3}}]"
+    more = work.folder / "more-stages.yaml"
+    more.write_text(stages + "\n")
+    work.call("train", parent, "-c", more)
+    done = subprocess.run([work.nexus, "train", f"{child}.yaml"], env=work.environment(), capture_output=True, text=True)
+    if done.returncode != 2 or "init_from was" not in done.stderr:
+        fail(f"a run goes on though its parent has another end: {done}")
+
+
+def choose_of_a_sweep(work):
+    text = STUDY.split("parents:")[0] + ("arms:\n  plain: {{}}\n  rates: {{sweep: {{stages.0.lr.peak: [1e-5, 3e-3, 1e-4]}}}}\n"
+                                         "pick: lowest_mean_loss\nat_once: 2\n")
+    study = Study(work, "sweep", text.replace("[1, 2, 3]", "[1]"))
+    study.run_to_end()
+    text = work.call("study", "report", study.file)
+    results = json.loads((study.out / "report" / "results.json").read_text())
+    losses = {row["value"]: row["loss"]["mean"] for row in results["swept"]}
+    chosen = {group["arm"]: group for group in results["groups"]}["rates"]
+    if list(losses) != ["1e-5", "3e-3", "1e-4"] or chosen["value"] != min(losses, key=losses.get) or "3e-3" != chosen["value"]:
+        fail(f"of {losses} {chosen['value']} is chosen")
+    if "| 3e-3 | 1 | " not in text or "yes, at the edge" not in text:
+        fail(f"that the chosen rate is the greatest is not told:\n{text}")
+    found = chosen["difference_at_end"]  # the same rate as the plain arm: the same run
+    if found["mean"] != 0 or found["window_se"] != 0 or found["low"] is not None:
+        fail(f"two runs of one campaign differ: {found}")
+
+
 def main():
     work = Workspace(*sys.argv[1:])
     study = Study(work, "undisturbed", STUDY)  # 180 steps in all
@@ -237,11 +310,14 @@ def main():
     if set(study.states().values()) != {"done"}:
         fail(f"{study.states()}\n{output}")
     check_report(work, study)
+    check_equal_seconds(work, study)
     if "as the study's runs so far" not in (plan := work.call("study", "plan", study.file)):
         fail(f"the plan does not go by the runs that are done:\n{plan}")
     jobs_of_what_is_left(work, study)
     kill_and_continue(work, study)
     go_on_past_failures(work)
+    keep_to_the_parents_checkpoint(work)
+    choose_of_a_sweep(work)
     one_runner_at_a_time(work)
 
 

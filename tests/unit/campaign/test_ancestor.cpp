@@ -5,6 +5,7 @@
 
 #include "campaign/launch_inputs.h"
 #include "core/files.h"
+#include "records/run_description.h"
 #include "records/status_record.h"
 #include "support/commit_state.h"
 #include "support/expect_error.h"
@@ -56,6 +57,18 @@ TEST_F(Ancestor, OfARunThatIsNotDoneIsRefused) {
   refused(ErrorKind::kConfig, "is not done: done stage s0;");
   commit_state(spec_.out, 0, 1);  // what has begun needs it no more
   EXPECT_EQ(ancestor_checkpoint(spec_), last_);
+}
+
+TEST_F(Ancestor, OfARunThatHasBegunIsWhatItRecordedWhereTheFolderIsGone) {
+  commit_state(spec_.out, 0, 1);
+  RunDescription own("heir");
+  own.describe("heir", {}, "nexusformer", 1, "gemm_causal", first_, {});
+  own.write(RunFolder{spec_.out});
+  EXPECT_EQ(ancestor_checkpoint(spec_), last_) << "the folder is there, and has gone on";
+  std::filesystem::remove_all(parent_);
+  EXPECT_EQ(ancestor_checkpoint(spec_), first_);
+  spec_.init_from = folder_ / "other";
+  EXPECT_EQ(ancestor_checkpoint(spec_), folder_ / "other") << "recorded is one of another folder";
 }
 
 TEST_F(Ancestor, IsNeverAnOlderCheckpointThanTheLast) {

@@ -81,13 +81,11 @@ TEST(RoundTrip, OfAnEvaluation) {
 TEST(RoundTrip, OfTheLossesOfWindowsHasSevenDigits) {
   auto eval = at_step<EvalRecord>(5);
   EXPECT_FALSE(to_json(eval).contains("window_losses")) << "the line is as it always was";
-  eval.window_losses = {3.14159265358979, 0, 1e-9 / 3, std::nan("")};
-  EXPECT_EQ(to_json(eval)["window_losses"].dump(), "[3.141593,0.0,3.333333e-10,null]");
+  eval.window_losses = {3.14159265358979, 0, 1e-9 / 3};
+  EXPECT_EQ(to_json(eval)["window_losses"].dump(), "[3.141593,0.0,3.333333e-10]");
   const EvalRecord read = eval_from_json(written(eval));
-  ASSERT_EQ(read.window_losses.size(), 4u);
-  EXPECT_EQ(read.window_losses[0], 3.141593);
-  EXPECT_TRUE(std::isnan(read.window_losses[3]));
-  for (const char* wrong : {"7", R"(["many"])"}) {
+  EXPECT_EQ(read.window_losses, (std::vector<double>{3.141593, 0, 3.333333e-10}));
+  for (const char* wrong : {"7", R"(["many"])", "[null]"}) {
     nlohmann::json record = to_json(at_step<EvalRecord>(5));
     record["window_losses"] = nlohmann::json::parse(wrong);
     EXPECT_THROW(eval_from_json({record, "eval.jsonl:3"}), Error) << wrong;

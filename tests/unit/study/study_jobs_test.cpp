@@ -73,7 +73,7 @@ class StudyJobs : public testing::Test {
     std::filesystem::create_directories(folder);
     for (const StudyRun& each : runs_of(study_))
       if (each.folder == folder)
-        write_file_durably(RunFolder{folder}.config(), campaign_of(study_, each).resolved_yaml);
+        write_file_durably(RunFolder{folder}.resolved_config(), campaign_of(study_, each).resolved_yaml);
     write_file_durably(RunFolder{folder}.status(),
                        status_text({"done", LaunchEnd{ExitCode::kDone, kReasonDone, ""}, {}}));
   }
@@ -153,6 +153,17 @@ TEST_F(StudyJobs, KeepRunnersOfThisMachineAway) {
   EXPECT_NEXUS_ERROR(require_no_jobs(study_), ErrorKind::kConfig, HasSubstr("jobs of this study wait or run: 101"));
   slurm_.file("queue", row("101_0", "COMPLETED", 0));
   EXPECT_NO_THROW(require_no_jobs(study_));
+}
+
+TEST_F(StudyJobs, OfARunThatWasSubmittedByItselfKeepRunnersAwayAsWell) {
+  const std::string run = out_ + "/a/seed-1";
+  std::filesystem::create_directories(run);
+  write_job_book(run, {run, token_of(run), "here", {{"7", "s0", "", "slurm/s0.sbatch"}}});
+  slurm_.file("queue", fmt::format("7|RUNNING|None|0:00|1:00:00|N/A||(null)|{}:s0\n", token_of(run)));
+  EXPECT_NEXUS_ERROR(require_no_jobs(study_), ErrorKind::kConfig, HasSubstr("jobs of this study wait or run: 7"));
+  const std::optional<StudyJob> job = view_study(study_, queue_of(study_))[2].job;
+  ASSERT_TRUE(job);
+  EXPECT_EQ(job->log, run + "/logs/s0-7.out");
 }
 
 TEST_F(StudyJobs, AreSeenInTheStatus) {
