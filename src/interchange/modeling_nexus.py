@@ -14,6 +14,9 @@ from transformers.cache_utils import DynamicCache
 from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+# What transformers calls the keys and values of earlier tokens; versions differ.
+CACHE = "cache" if "cache" in CausalLMOutputWithPast.__dataclass_fields__ else "past_key_values"
+
 # What a configuration without arguments describes, which transformers makes for its own comparisons.
 SMALLEST = {"arch": "transformer", "D": 2, "L": 1, "H": 1, "kv_heads": 1, "V": 1, "F": 1, "mlp": "gelu", "gelu": "erf", "tie": False,
             "rope_theta": 10000.0, "rotary_share": 1.0}
@@ -21,7 +24,7 @@ SMALLEST = {"arch": "transformer", "D": 2, "L": 1, "H": 1, "kv_heads": 1, "V": 1
 
 class NexusConfig(PretrainedConfig):
     model_type = "nexus"
-    keys_to_ignore_at_inference = ["past_key_values"]
+    keys_to_ignore_at_inference = [CACHE]
 
     def __init__(self, nexus=None, norm_scales=None, **kwargs):
         self.nexus = dict(nexus or SMALLEST)
@@ -30,10 +33,9 @@ class NexusConfig(PretrainedConfig):
                       num_attention_heads=self.nexus["H"], num_key_value_heads=self.nexus["kv_heads"],
                       head_dim=self.nexus["D"] // self.nexus["H"], tie_word_embeddings=self.nexus["tie"])
         kwargs.setdefault("use_cache", True)
-        for name, value in kwargs.items():
-            if name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim",
-                        "use_cache"):
-                setattr(self, name, value)
+        for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim",
+                     "use_cache"):  # not every version of transformers takes these from its arguments
+            setattr(self, name, kwargs.pop(name))
         super().__init__(**kwargs)
 
     def norm_gain(self, width):
@@ -213,6 +215,7 @@ class NexusForCausalLM(PreTrainedModel, GenerationMixin):
     config_class = NexusConfig
     _no_split_modules = ["Block"]
     _supports_sdpa = True
+    _skip_keys_device_placement = [CACHE]
 
     def __init__(self, config):
         super().__init__(config)
@@ -246,13 +249,14 @@ class NexusForCausalLM(PreTrainedModel, GenerationMixin):
         return angle.cos().to(kind), angle.sin().to(kind)
 
     def forward(self, input_ids=None, attention_mask=None, position_ids=None, past_key_values=None, inputs_embeds=None, labels=None,
-                use_cache=None, logits_to_keep=0, **kwargs):
+                use_cache=None, logits_to_keep=0, cache=None, **kwargs):
         x = self.embed(input_ids) if inputs_embeds is None else inputs_embeds
         length, device = x.shape[1], x.device
+        cache = past_key_values if cache is None else cache
         use_cache = self.config.use_cache if use_cache is None else use_cache
-        if use_cache and past_key_values is None:
-            past_key_values = DynamicCache()
-        past = 0 if past_key_values is None else past_key_values.get_seq_length()
+        if use_cache and cache is None:
+            cache = DynamicCache()
+        past = 0 if cache is None else cache.get_seq_length()
         places = torch.arange(past + length, device=device)
         if position_ids is None:
             position_ids = places[past:][None]
@@ -262,7 +266,7 @@ class NexusForCausalLM(PreTrainedModel, GenerationMixin):
             mask = mask & (attention_mask[:, None, None].bool() | (places[None] == places[past:, None]))
         turn = self.turn(position_ids)
         for layer in self.layers:
-            x = layer(x, turn, mask, past_key_values)
+            x = layer(x, turn, mask, cache)
         x = self.norm(x)
         if logits_to_keep:
             x = x[:, -logits_to_keep:]
@@ -270,4 +274,4 @@ class NexusForCausalLM(PreTrainedModel, GenerationMixin):
         loss = None
         if labels is not None:
             loss = F.cross_entropy(wide(logits[:, :-1]).flatten(0, 1), labels[:, 1:].flatten().to(device))
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values if use_cache else None)
+        return CausalLMOutputWithPast(loss=loss, logits=logits, **{CACHE: cache if use_cache else None})

@@ -23,6 +23,11 @@ def load(folder, **more):
     return model.eval()
 
 
+def cache_name():
+    fields = transformers.modeling_outputs.CausalLMOutputWithPast.__dataclass_fields__
+    return "cache" if "cache" in fields else "past_key_values"
+
+
 def end_evaluation(work, name, stage):
     rows = [json.loads(line) for line in (work.folder / name / "eval.jsonl").read_text().splitlines()]
     return [row for row in rows if row["kind"] == "eval" and row["stage"] == stage and row["event"] == "end"][-1]
@@ -58,7 +63,7 @@ def check_logits(work, name, stage, checkpoint, folder):
 
 def check_generation(name, folder):
     """With the cache or without it the same tokens come; padding on the left changes nothing."""
-    model = load(folder)
+    model, cache = load(folder), cache_name()
     prompt = torch.tensor([[5, 17, 40, 8, 99, 3], [7, 7, 150, 20, 6, 11]])
     options = {"max_new_tokens": 12, "do_sample": False, "pad_token_id": 0}
     mask = torch.ones_like(prompt)
@@ -69,7 +74,7 @@ def check_generation(name, folder):
     with torch.no_grad():
         whole = model(prompt, use_cache=False).logits
         first = model(prompt[:, :4], use_cache=True)
-        rest = model(prompt[:, 4:], past_key_values=first.past_key_values, use_cache=True).logits
+        rest = model(prompt[:, 4:], use_cache=True, **{cache: first[cache]}).logits
         padded = torch.cat((torch.zeros(2, 3, dtype=torch.long), prompt), 1)
         padding = torch.cat((torch.zeros(2, 3, dtype=torch.long), mask), 1)
         shifted = model(padded, attention_mask=padding, position_ids=(padding.cumsum(1) - 1).clamp(min=0)).logits[:, 3:]
@@ -163,4 +168,5 @@ if __name__ == "__main__":
               "transformers, NumPy, h5py and xxhash")
         sys.exit(SKIPPED)
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     sys.exit(main(*sys.argv[1:]))
