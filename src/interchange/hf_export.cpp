@@ -14,6 +14,7 @@
 #include "model/model.h"
 #include "records/run_description.h"
 #include "workloads/text/tokenizer.h"
+#include "workloads/text/tokenizer_check.h"
 
 namespace nexus {
 namespace {
@@ -111,10 +112,27 @@ void write_weights(const std::string& path, const Checkpoint& checkpoint, const 
 }
 
 ordered_json generation_config(const std::optional<SpecialIds>& ids) {
-  ordered_json config{{"_from_model_config", false}};
+  ordered_json config = ordered_json::object();
   if (ids && ids->bos >= 0) config["bos_token_id"] = ids->bos;
   if (ids && ids->eos >= 0) config["eos_token_id"] = ids->eos;
   return config;
+}
+
+// tokenizer_config.json: transformers' LlamaTokenizer encodes as SentencePiece does where pairs are merged and nothing
+// is put before a text or normalised away, as in the vocabularies of `nexus data build`. Nothing for other models.
+std::optional<ordered_json> tokenizer_config(const Tokenizer& tokenizer) {
+  const TokenizerOutline outline = check_tokenizer_model(tokenizer.model_bytes(), "tokenizer.model");
+  if (!outline.is_bpe || outline.adds_dummy_prefix || !tokenizer.keeps_text()) return std::nullopt;
+  const auto token = [](int32_t id, const std::string& name) { return id < 0 ? json() : json(name); };
+  return ordered_json{{"tokenizer_class", "LlamaTokenizer"},
+                      {"bos_token", token(tokenizer.bos_id(), outline.bos)},
+                      {"eos_token", token(tokenizer.eos_id(), outline.eos)},
+                      {"unk_token", token(tokenizer.unknown_id(), outline.unknown)},
+                      {"add_bos_token", false},
+                      {"add_eos_token", false},
+                      {"add_prefix_space", false},
+                      {"clean_up_tokenization_spaces", false},
+                      {"legacy", false}};
 }
 
 std::string file_text(const ordered_json& document) {
@@ -179,7 +197,11 @@ HfExported export_hf(const Checkpoint& checkpoint, const HfExport& options) {
   write_file_durably(folder / "config.json", file_text(config));
   write_file_durably(folder / "generation_config.json", file_text(generation_config(ids)));
   if (!is_llama(state.model)) write_file_durably(folder / "modeling_nexus.py", kModelingPython);
-  if (tokenizer) write_file_durably(folder / "tokenizer.model", tokenizer->model_bytes());
+  if (tokenizer) {
+    write_file_durably(folder / "tokenizer.model", tokenizer->model_bytes());
+    if (const auto tokenizer_file = tokenizer_config(*tokenizer))
+      write_file_durably(folder / "tokenizer_config.json", file_text(*tokenizer_file));
+  }
   write_file_durably(folder / "README.md",
                      model_card_text({checkpoint.id(), state, result.parameters, origin.context, dtype,
                                       result.model_class, result.tokenizer, evaluation_of(checkpoint)}));

@@ -28,7 +28,7 @@ model = AutoModelForCausalLM.from_pretrained("FOLDER"{})
                                  own ? ", trust_remote_code=True" : "");
   if (own) text += "\nThe code that computes it is `modeling_nexus.py` in this folder.\n";
   return text + (card.tokenizer ? "\n`tokenizer.model` is the SentencePiece model that encoded its data.\n"
-                                : "\nThere is no tokenizer in this folder: the run named none.\n");
+                                : "\nThere is no tokenizer in this folder.\n");
 }
 
 }  // namespace

@@ -149,12 +149,25 @@ def check_refusals(work, exported):
 
 
 def check_tokenizer(work, checkpoint):
+    """The one that is told, if it is the checkpoint's, or the run's own."""
+    other = work.folder / "other.model"
+    work.call("data", "build", work.folder / "text.txt", "--documents", "file", "--vocab", "290", "--out", work.folder / "other")
+    expect_refused(work, 3, ["not the tokenizer", str(other)], "ckpt", "export", checkpoint, "--out", work.folder / "x", "--tokenizer", other)
+    work.settings = [f"tokenizer.path={work.folder / 'data.model'}"]
+    work.train_to_end(work.campaign("named", steps_per_stage=4))
+    work.settings = []
+    named = work.export(work.newest("named"), work.folder / "named-tokenizer")
+    if (named / "tokenizer.model").read_bytes() != (work.folder / "data.model").read_bytes():
+        fail("the run's tokenizer is not in the folder")
     folder = work.export(checkpoint, work.folder / "with-tokenizer", "--tokenizer", work.folder / "data.model")
     if (folder / "tokenizer.model").read_bytes() != (work.folder / "data.model").read_bytes():
         fail("tokenizer.model is not the tokenizer")
     config = json.loads((folder / "config.json").read_text())
     if (config["bos_token_id"], config["eos_token_id"]) != (1, 2):
         fail(f"ids of {config}")
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    if (config["tokenizer_class"], config["bos_token"], config["add_prefix_space"]) != ("LlamaTokenizer", "<s>", False):
+        fail(f"tokenizer_config.json is {config}")
 
 
 def main(nexus, folder):
