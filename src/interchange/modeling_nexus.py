@@ -273,5 +273,5 @@ class NexusForCausalLM(PreTrainedModel, GenerationMixin):
         logits = F.linear(x, self.embed.weight if self.head is None else self.head.weight)
         loss = None
         if labels is not None:
-            loss = F.cross_entropy(wide(logits[:, :-1]).flatten(0, 1), labels[:, 1:].flatten().to(device))
+            loss = self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size, **kwargs)
         return CausalLMOutputWithPast(loss=loss, logits=logits, **{CACHE: cache if use_cache else None})

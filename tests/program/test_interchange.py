@@ -118,6 +118,40 @@ def check_heir(work):
         fail(f"the heir starts at {start}, its ancestor ended at {end}")
 
 
+def write_safetensors(path, tensors):
+    header, at = {}, 0
+    for name, values in tensors.items():
+        header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [at, at + values.nbytes]}
+        at += values.nbytes
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(values.tobytes() for values in tensors.values()))
+
+
+def check_shards(work, exported):
+    """Weights in two files with an index are the same checkpoint."""
+    folder = work.folder / "shards"
+    shutil.copytree(exported, folder)
+    _, tensors = read_safetensors(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = [f"model-{i}-of-2.safetensors" for i in (1, 2)]
+    place = {name: names[i % 2] for i, name in enumerate(tensors)}
+    for file in names:
+        write_safetensors(folder / file, {name: values for name, values in tensors.items() if place[name] == file})
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": place}))
+    work.call("ckpt", "import", folder, "--out", work.folder / "shards-back")
+    imported = [work.folder / back / "checkpoints" / "imported" / "0000000" for back in ("shards-back", f"{exported.name}-back")]
+    if json.loads(work.call("ckpt", "diff", *imported, "--json"))["differing"]:
+        fail("two files are another checkpoint than one")
+    refused = ("ckpt", "import", folder, "--out", work.folder / "x")
+    write_safetensors(folder / names[1], tensors)
+    expect_refused(work, 3, ["in another file, too", names[1]], *refused)
+    index.write_text(json.dumps({"weight_map": {name: names[0] for name in tensors}}))
+    expect_refused(work, 3, ["there is no tensor"], *refused)
+    index.write_text(json.dumps({"weight_map": {"embed.weight": "../full-base/model.safetensors"}}))
+    expect_refused(work, 3, ["is no name of a file"], *refused)
+
+
 def check_refusals(work, exported):
     work.recipe, work.settings = {}, []
     masked = work.campaign("masked", steps_per_stage=4)
@@ -138,12 +172,19 @@ def check_refusals(work, exported):
     weights.write_bytes(weights.read_bytes()[:-4])
     expect_refused(work, 3, ["model.safetensors", "data_offsets"], "ckpt", "import", damaged, "--out", work.folder / "x")
     weights.unlink()
-    expect_refused(work, 2, ["no model.safetensors"], "ckpt", "import", damaged, "--out", work.folder / "x")
+    expect_refused(work, 2, ["neither model.safetensors nor its index"], "ckpt", "import", damaged, "--out", work.folder / "x")
     shutil.copy(exported / "model.safetensors", weights)
     config = json.loads((damaged / "config.json").read_text())
     config["nexus"]["M"] = 49
     (damaged / "config.json").write_text(json.dumps(config))
     expect_refused(work, 3, ["w_m is [48, 32] and, by config.json, [49, 32]"], "ckpt", "import", damaged, "--out", work.folder / "x")
+    config["nexus"]["M"] = 48
+    (damaged / "config.json").write_text(json.dumps(config))
+    _, tensors = read_safetensors(weights)
+    write_safetensors(weights, {**tensors, "more": np.zeros(2, "<f4")})
+    expect_refused(work, 3, ['"more" has no place'], "ckpt", "import", damaged, "--out", work.folder / "x")
+    write_safetensors(weights, {**tensors, "norm.weight": np.full(32, np.inf, "<f4")})
+    expect_refused(work, 4, ["norm.weight is not finite at element 0"], "ckpt", "import", damaged, "--out", work.folder / "x")
     if (work.folder / "x").exists():
         fail("a refused import left a folder")
 
@@ -185,6 +226,7 @@ def main(nexus, folder):
     work.recipe, work.settings = {}, []
     check_heir(work)
     check_tokenizer(work, work.newest("full"))
+    check_shards(work, work.folder / "full-base")
     check_refusals(work, work.folder / "full-base")
     print(f"{len(MODELS)} models, before and after growth: out and back to the bit")
     return 0
