@@ -25,7 +25,7 @@ struct SpecialIds {
   int32_t bos = -1, eos = -1;
 };
 
-// Where a state comes from: what an import makes the new state of.
+// What a folder says of the run beside its state.
 struct StateOrigin {
   std::string run_id;
   int64_t context = 0;  // tokens of the windows that it was trained on; 0: not known

@@ -1,6 +1,8 @@
 #include "interchange/hf_import.h"
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "checkpoint/strict_json.h"

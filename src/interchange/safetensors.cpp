@@ -4,7 +4,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "checkpoint/strict_json.h"
 #include "core/error.h"

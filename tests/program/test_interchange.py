@@ -97,7 +97,7 @@ def check_import(work, model, folder, state, masters):
             fail(f"{model}: moments of {name}")
     if len(tensors) != 3 * len(masters) or back["model"] != state["model"]:
         fail(f"{model}: the model has changed from {state['model']} to {back['model']}")
-    if [back.get(key) for key in ("norm_scales", "tokens", "flops", "samples")] != [state.get(key) for key in ("norm_scales", "tokens", "flops", "samples")]:
+    if any(back.get(key) != state.get(key) for key in ("norm_scales", "tokens", "flops", "samples")):
         fail(f"{model}: the account has changed: {back}")
     work.call("ckpt", "verify", work.folder / f"{folder.name}-back" / "checkpoints" / "imported" / "0000000")
 
@@ -111,7 +111,8 @@ def expect_refused(work, code, words, *arguments):
 def check_heir(work):
     """A run starts from what was imported, at the loss at which the exported one ended."""
     heir = work.campaign("heir", steps_per_stage=4)
-    heir.write_text(heir.read_text().replace("seed: 7", f"seed: 7\ninit_from: {work.folder / 'full-base-back' / 'checkpoints' / 'imported' / '0000000'}"))
+    imported = work.folder / "full-base-back" / "checkpoints" / "imported" / "0000000"
+    heir.write_text(heir.read_text().replace("seed: 7", f"seed: 7\ninit_from: {imported}"))
     work.train_to_end(heir)
     start, end = work.evaluations("heir")[(0, 0)], work.evaluations("full")[(0, 4)]
     if start[1] != end[1]:
@@ -193,7 +194,8 @@ def check_tokenizer(work, checkpoint):
     """The one that is told, if it is the checkpoint's, or the run's own."""
     other = work.folder / "other.model"
     work.call("data", "build", work.folder / "text.txt", "--documents", "file", "--vocab", "290", "--out", work.folder / "other")
-    expect_refused(work, 3, ["not the tokenizer", str(other)], "ckpt", "export", checkpoint, "--out", work.folder / "x", "--tokenizer", other)
+    expect_refused(work, 3, ["not the tokenizer", str(other)], "ckpt", "export", checkpoint, "--out", work.folder / "x",
+                   "--tokenizer", other)
     work.settings = [f"tokenizer.path={work.folder / 'data.model'}"]
     work.train_to_end(work.campaign("named", steps_per_stage=4))
     work.settings = []
