@@ -4,7 +4,8 @@ from harness import RECIPES, Workspace
 # (recipe of the campaign, settings over it).
 MODELS = {
     "full": ("nexus", []),
-    "full_tied": ("nexus", ["model.tie=true", "model.kv_heads=1", "model.qk_norm=rms", "model.gelu=tanh", "model.rotary_share=0.5"]),
+    "full_tied": ("nexus", ["model.tie=true", "model.H=4", "model.kv_heads=2", "model.qk_norm=rms", "model.gelu=tanh",
+                            "model.rotary_share=0.5"]),
     "full_none": ("nexus", ["model.norm=none", "model.rope_theta=500000", "precision.compute=f64"]),
     "qkv": ("nexus", ["model.variant=qkv", "model.init=fan_in"]),
     "qkv_gelu": ("nexus", ["model.variant=qkv", "model.mlp=gelu", "model.kv_heads=1"]),
@@ -12,7 +13,7 @@ MODELS = {
     "tokenformer": ("tokenformer", []),
     "tokenformer_untied": ("tokenformer", ["model.tie=false", "model.kv_heads=1", "model.qk_norm=rms", "model.rotary_share=1"]),
     "llama": ("transformer", []),
-    "llama_tied": ("transformer", ["model.tie=true", "model.kv_heads=1", "model.rope_theta=500000"]),
+    "llama_tied": ("transformer", ["model.tie=true", "model.H=4", "model.kv_heads=2", "model.rope_theta=500000"]),
     "transformer_gelu": ("transformer", ["model.mlp=gelu"]),
     "transformer_qk_norm": ("transformer", ["model.qk_norm=rms"]),
 }
