@@ -195,7 +195,7 @@ if __name__ == "__main__":
         from tape import Var
     except ImportError as missing:
         print(f"SKIPPED: {sys.executable} has no {missing.name}; -DNEXUS_TRANSFORMERS_PYTHON=... names a Python with torch, "
-              "transformers, NumPy, h5py and xxhash")
+              "transformers, NumPy and h5py")
         sys.exit(SKIPPED)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
