@@ -1,5 +1,5 @@
-// `nexus ckpt ls | info | verify | diff | prune`: a look at checkpoints, and their removal. Needs neither MPI nor a
-// model.
+// `nexus ckpt ls | info | verify | diff | prune | export | import`: a look at checkpoints, their removal, and their way
+// to other programs and back. Needs no MPI.
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
@@ -19,6 +19,8 @@
 #include "core/files.h"
 #include "core/json_text.h"
 #include "core/units.h"
+#include "interchange/hf_export.h"
+#include "interchange/hf_import.h"
 #include "records/run_description.h"
 #include "system/clock.h"
 
@@ -244,8 +246,23 @@ int prune(const std::string& path, int keep_last, bool dry_run) {
   return 0;
 }
 
+int export_folder(const std::string& path, const HfExport& options) {
+  const HfExported made = export_hf(Checkpoint(path), options);
+  fmt::print("exported {} | params {} | {} | gb {:.2f} | tokenizer {} | path {}\n", made.model_class,
+             format_count(made.parameters), name_of(options.dtype), static_cast<double>(made.size_bytes) * 1e-9,
+             made.tokenizer ? "yes" : "no", options.folder);
+  return 0;
+}
+
+int import_folder(const std::string& path, const std::string& out) {
+  const HfImported made = import_hf(path, out);
+  fmt::print("imported | params {} | {} | path {}\n", format_count(made.parameters), describe(made.model),
+             made.saved.path);
+  return 0;
+}
+
 struct CkptArguments {
-  std::string path, other;
+  std::string path, other, out, tokenizer, format = "hf", dtype = "f32";
   bool json = false, tensors = false, dry_run = false;
   int keep_last = KeepPolicy{}.keep_last;
 };
@@ -253,7 +270,7 @@ struct CkptArguments {
 }  // namespace
 
 void add_ckpt_command(CLI::App& app, Action& action) {
-  CLI::App* group = app.add_subcommand("ckpt", "List, examine, verify, compare and prune checkpoints");
+  CLI::App* group = app.add_subcommand("ckpt", "List, examine, verify, compare, prune, export and import checkpoints");
   group->require_subcommand(1);
   const auto arguments = std::make_shared<CkptArguments>();
   const auto add = [&](const char* name, const char* what, const char* path,
@@ -285,6 +302,28 @@ void add_ckpt_command(CLI::App& app, Action& action) {
       ->check(whole_number(1, 1000000))
       ->capture_default_str();
   prune_command->add_flag("--dry-run", arguments->dry_run, "Only say what would be removed");
+
+  CLI::App* export_command = add("export", "Write a checkpoint's weights as a folder that transformers loads", "CKPT",
+                                 [](const CkptArguments& a) {
+                                   const DType dtype = a.dtype == "bf16" ? DType::kBF16 : DType::kF32;
+                                   return export_folder(a.path, {a.out, dtype, a.tokenizer});
+                                 });
+  export_command->add_option("--format", arguments->format, "hf: config.json and model.safetensors")
+      ->check(CLI::IsMember({"hf"}))
+      ->capture_default_str();
+  export_command->add_option("--out", arguments->out, "Folder to make")->required()->transform(path_of_shell());
+  export_command->add_option("--dtype", arguments->dtype, "Of the weights: f32 or bf16")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->capture_default_str();
+  export_command
+      ->add_option("--tokenizer", arguments->tokenizer, "SentencePiece model; unless told, the one that the run names")
+      ->transform(path_to_read());
+  CLI::App* import_command =
+      add("import", "Make a checkpoint for init_from of a folder of transformers (our own exports, or a Llama)",
+          "FOLDER", [](const CkptArguments& a) { return import_folder(a.path, a.out); });
+  import_command->add_option("--out", arguments->out, "Folder to hold checkpoints/imported/0000000")
+      ->required()
+      ->transform(path_for_campaigns());
 }
 
 }  // namespace nexus

@@ -124,12 +124,14 @@ def try_paths(line):
         fail(f"data build --out=~/again exited with {done.returncode}:\n{done.stderr}")
     # Every path that a command reads or writes; what lies there under the very name is taken as it stands.
     reads = (["ckpt", "ls", "PATH"], ["ckpt", "info", "PATH"], ["ckpt", "verify", "PATH"], ["ckpt", "diff", "x", "PATH"],
-             ["ckpt", "prune", "PATH"], ["data", "info", "PATH"], ["data", "verify", "PATH"], ["data", "sample", "PATH"],
+             ["ckpt", "prune", "PATH"], ["ckpt", "export", "PATH", "--out", "y"], ["ckpt", "export", "x", "--out", "y", "--tokenizer=PATH"],
+             ["ckpt", "import", "PATH", "--out", "y"], ["data", "info", "PATH"], ["data", "verify", "PATH"], ["data", "sample", "PATH"],
              ["data", "verify", "x", "--against=PATH"], ["data", "verify", "x", "--tokenizer=PATH"],
              ["data", "build", "PATH", "--out", "y"], ["grow", "PATH", "y", "-s", "model.M=64"], ["report", "PATH"],
              ["grow", "x", "y", "-s", "model.M=64", "--check=PATH"], ["report", "x", "--baseline=PATH"],
              ["config", "check", "CAMPAIGN", "--config=PATH"], ["train", "PATH"], ["slurm", "status", "PATH"])
-    writes = (["grow", "x", "PATH", "-s", "model.M=64"], ["report", "x", "--out=PATH"], ["data", "build", "x", "--out=PATH"])
+    writes = (["grow", "x", "PATH", "-s", "model.M=64"], ["report", "x", "--out=PATH"], ["data", "build", "x", "--out=PATH"],
+              ["ckpt", "export", "x", "--out=PATH"], ["ckpt", "import", "x", "--out=PATH"])
     for words in (*reads, *writes):
         for text, reason in (("~other/x", "~ stands for"), ("$UNSET/x", "UNSET is not set"), ("$(pwd)/x", "a $")):
             line.refused([word.replace("PATH", text) for word in words], reason, **variables)

@@ -102,6 +102,8 @@ if model["workload"] != "point_sets" or "V" in model or "tie" in model:
 expect(0, ["dead_new_params 0 of"], "grow", newest, work.folder / "grown", "-s", "model.M=80", "--check", work.folder / "data-valid",
        "--context", MOST_POINTS)
 
+expect(2, ["no causal language model of workload point_sets"], "ckpt", "export", newest, "--out", work.folder / "exported")
+
 # --- what is forecast, checked and reported, in points and squared errors
 path = campaign("alone")
 def speaks_of_text(what, text):

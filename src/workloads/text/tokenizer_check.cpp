@@ -12,6 +12,7 @@ namespace {
 constexpr size_t kMaxPieceBytes = 512;
 constexpr int64_t kMaxPieces = 1 << 24;
 constexpr uint64_t kByteType = 6;  // ModelProto.SentencePiece.Type.BYTE
+constexpr uint64_t kBpeType = 2;   // TrainerSpec.ModelType.BPE
 
 [[noreturn]] void refuse(const std::string& what, const std::string& name) {
   throw Error(ErrorKind::kData, "not a usable SentencePiece model: " + what, name,
@@ -128,6 +129,16 @@ void check_normalizer(std::string_view message, const std::string& name, Tokeniz
   }
 }
 
+void read_trainer(std::string_view message, const std::string& name, TokenizerOutline& outline) {
+  MessageReader reader(message, name);
+  while (const std::optional<Field> field = reader.next()) {
+    if (field->number == 3) outline.is_bpe = field->value == kBpeType;
+    if (field->number == 45) outline.unknown = field->bytes;
+    if (field->number == 46) outline.bos = field->bytes;
+    if (field->number == 47) outline.eos = field->bytes;
+  }
+}
+
 }  // namespace
 
 TokenizerOutline check_tokenizer_model(std::string_view model, const std::string& name) {
@@ -138,6 +149,7 @@ TokenizerOutline check_tokenizer_model(std::string_view model, const std::string
       check_piece(field->bytes, name);
       ++outline.pieces;
     }
+    if (field->number == 2) read_trainer(field->bytes, name, outline);
     if (field->number == 3) check_normalizer(field->bytes, name, &outline);
     if (field->number == 5) check_normalizer(field->bytes, name, nullptr);  // used when decoding
   }

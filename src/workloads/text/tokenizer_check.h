@@ -13,6 +13,8 @@ namespace nexus {
 
 struct TokenizerOutline {
   int64_t pieces = 0;
+  bool is_bpe = false;                                       // merges of pairs; else unigram, words or characters
+  std::string unknown = "<unk>", bos = "<s>", eos = "</s>";  // how the model calls these pieces, if it has them
   // Normalisation as the model asks for it (the defaults are those of the format).
   bool adds_dummy_prefix = true;
   bool removes_extra_whitespace = true;

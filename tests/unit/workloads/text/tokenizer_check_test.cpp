@@ -37,6 +37,8 @@ std::string with_table(const std::string& table) {
 
 TEST(TokenizerCheck, AcceptsWhatNexusTrains) {
   const TokenizerOutline outline = check_tokenizer_model(sample_tokenizer().model_bytes(), "m");
+  EXPECT_TRUE(outline.is_bpe);
+  EXPECT_EQ(outline.bos, "<s>");
   EXPECT_EQ(outline.pieces, 500);
   EXPECT_FALSE(outline.adds_dummy_prefix);
   EXPECT_FALSE(outline.removes_extra_whitespace);
