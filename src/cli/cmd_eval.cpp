@@ -1,4 +1,7 @@
 // nexus eval: zero-shot tasks, which are data, on a checkpoint (docs/evaluation.md).
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -17,7 +20,6 @@
 #include "model/workload.h"
 #include "params/replication.h"
 #include "report/table.h"
-#include "system/environment.h"
 #include "system/process.h"
 #include "tasks/task_result.h"
 #include "train/checkpoint_io.h"
@@ -194,7 +196,10 @@ int eval(const EvalArguments& arguments, std::unique_ptr<Communicator> world) {
   params.set_growth_masks(plan.state.growth_masks);
   const bool speaks = grid.rank() == 0, writes = speaks && !arguments.out.empty();
   if (writes) make_folders(arguments.out);
-  Table table{"", "", {{"task", false}, {"metric", false}, {"value ± se"}, {"items"}}, {}};
+  Table table{"Zero-shot tasks: " + arguments.checkpoint,
+              "± is the standard error over items.",
+              {{"task", false}, {"metric", false}, {"value ± se"}, {"items"}},
+              {}};
   nlohmann::ordered_json done = nlohmann::ordered_json::array();
   for (const LoadedTask& task : tasks) {
     const TaskResult result =

@@ -72,9 +72,9 @@ enum class TaskScore {
 
 struct TaskSpec {
   std::string name;
-  std::vector<std::string> items;     // JSON Lines in the data folder: the first that is there
-  std::string labels;                 // file with a label a line; empty: labels are the items' own
-  std::vector<TextTemplate> id;       // at most one; none: the number of the item, from 0
+  std::vector<std::string> items;  // JSON Lines in the data folder, plain or with .xz or .zst: the first that is there
+  std::string labels;              // file with a label a line; empty: labels are the items' own
+  std::vector<TextTemplate> id;    // at most one; none: the number of the item, from 0
   std::vector<TextTemplate> context;  // the first whose fields the item has
   TextTemplate continuation;          // behind one joining space
   ChoiceSpec choices;                 // of kChoice

@@ -138,27 +138,25 @@ TaskItem make_item(const TaskSpec& task, const Line& line, const Line* label, in
   return item;
 }
 
-std::string find_items(const TaskSpec& task, const std::string& folder) {
-  for (const std::string& name : task.items)
-    if (path_exists(folder + "/" + name)) return folder + "/" + name;
-  throw Error(ErrorKind::kConfig, fmt::format("the items of task {} are not there", task.name),
-              folder + "/" + task.items.front(),
-              "name the folder that holds " + fmt::format("{}", fmt::join(task.items, " or ")) + " with --data");
+// The first of `names` that is in the folder, as it is or packed.
+std::string find_file(const std::string& folder, const std::vector<std::string>& names, const std::string& what) {
+  for (const std::string& name : names)
+    for (const char* packed : {"", ".xz", ".zst"})
+      if (std::string path = folder + "/" + name + packed; path_exists(path)) return path;
+  throw Error(ErrorKind::kConfig, what + " are not there", folder + "/" + names.front(),
+              fmt::format("name the folder that holds {} (or .xz, .zst) with --data", fmt::join(names, " or ")));
 }
 
 }  // namespace
 
 TaskItems read_task_items(const TaskSpec& task, const std::string& folder, int64_t limit) {
-  TaskItems result{find_items(task, folder), "", {}};
+  TaskItems result{find_file(folder, task.items, "the items of task " + task.name), "", {}};
   const std::string text = read_whole_text(result.path);
   result.digest = hash_text(text);
   const std::vector<Line> lines = lines_of(text, result.path);
   std::vector<Line> labels;
   if (!task.labels.empty()) {
-    const std::string path = folder + "/" + task.labels;
-    if (!path_exists(path))
-      throw Error(ErrorKind::kConfig, fmt::format("the labels of task {} are not there", task.name), path,
-                  "put the file into the folder that --data names");
+    const std::string path = find_file(folder, {task.labels}, "the labels of task " + task.name);
     labels = lines_of(read_whole_text(path), path);
     if (labels.size() != lines.size())
       throw Error(ErrorKind::kData, fmt::format("{} labels of {} items", labels.size(), lines.size()), path,
