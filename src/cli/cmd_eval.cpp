@@ -74,6 +74,7 @@ struct TrainedWith {
   int64_t context = 0;
   std::string tokenizer;
   std::optional<DType> compute;
+  bool deterministic = false;
 };
 
 TrainedWith trained_with(const std::string& checkpoint) {
@@ -82,7 +83,7 @@ TrainedWith trained_with(const std::string& checkpoint) {
   const RunFolder run{root.lexically_normal().string()};
   if (!path_exists(run.resolved_config())) return {};
   const CampaignSpec spec = load_campaign(run.resolved_config()).spec;
-  return {spec.data.context, spec.tokenizer, spec.precision.compute};
+  return {spec.data.context, spec.tokenizer, spec.precision.compute, spec.precision.deterministic};
 }
 
 // How tasks are to be run on a checkpoint.
@@ -92,6 +93,7 @@ struct EvalPlan {
   Tokenizer tokenizer;
   EncodeOptions encoding;
   DType compute = DType::kF32;
+  bool deterministic = false;
 };
 
 EvalPlan make_plan(const EvalArguments& arguments) {
@@ -119,11 +121,8 @@ EvalPlan make_plan(const EvalArguments& arguments) {
     throw Error(ErrorKind::kConfig, "nothing says how many tokens the model reads", arguments.checkpoint,
                 "say so with --context");
   const DType stored = checkpoint.info("master/" + Model(state.model).table()[0].name).dtype;
-  return {std::move(checkpoint),
-          std::move(state),
-          std::move(tokenizer),
-          {context, !arguments.no_bos},
-          run.compute.value_or(stored)};
+  return {std::move(checkpoint),        std::move(state), std::move(tokenizer), {context, !arguments.no_bos},
+          run.compute.value_or(stored), run.deterministic};
 }
 
 // A task that is ready to be scored.
@@ -187,7 +186,7 @@ int eval(const EvalArguments& arguments, std::unique_ptr<Communicator> world) {
   const EvalPlan plan = make_plan(arguments);
   std::vector<LoadedTask> tasks;  // all of them before the first is run: a mistake in the last costs no hours
   for (const TaskSpec& spec : specs) tasks.push_back(load(spec, plan, arguments));
-  Device device = open_device(arguments.device, /*deterministic=*/false, std::move(world));
+  Device device = open_device(arguments.device, plan.deterministic, std::move(world));
   ProcessGrid grid(std::move(device.world), arguments.dp, arguments.tp);
   Model model(plan.state.model, sharding_of(grid, /*zero=*/false, /*sequence=*/false));
   ParamStore params(*device.backend, model.table(), plan.compute, ParamStore::Use::kInference);
