@@ -43,7 +43,7 @@ class Scorer {
  public:
   Scorer(const ScoringContext& context, const std::vector<ScoreRequest>& requests,
          const std::vector<ScoreBatch>& batches)
-      : context_(context), requests_(requests), arena_(context.backend.allocate(bytes_for(batches), "a batch")) {}
+      : context_(context), requests_(requests), arena_(allocate(bytes_for(batches))) {}
 
   // Of one batch, in its order.
   std::vector<ContinuationScore> score(const ScoreBatch& batch) {
@@ -74,6 +74,15 @@ class Scorer {
  private:
   static size_t as_size(int64_t value) { return static_cast<size_t>(value); }
   Shape statistics_shape(int64_t rows) const { return {context_.grid.tp_size(), rows, 3}; }
+
+  Buffer allocate(int64_t bytes) const {
+    try {
+      return context_.backend.allocate(bytes, "a batch");
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kConfig) throw;
+      throw Error(error.kind(), error.fact(), error.where(), "lower --batch-tokens, or share the model out with --tp");
+    }
+  }
 
   int64_t bytes_for(const std::vector<ScoreBatch>& batches) const {
     std::set<std::pair<int64_t, int64_t>> shapes;
