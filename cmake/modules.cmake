@@ -1,7 +1,7 @@
 # Modules that only organise, and tests: nobody waits for their code, so they compile at -O1 in two thirds of the time of -O3 (with
 # sanitizers at -O0 in half of that of -O1; -g1 holds the lines of a report). Nothing that computes weights belongs here: other flags
 # may change bits.
-set(NX_ORGANISING statistics records spec campaign interchange report plan doctor slurm study config cli)
+set(NX_ORGANISING statistics records spec campaign interchange report plan doctor slurm study tasks config cli)
 set(NX_QUICK_FLAGS -O1)
 if(NEXUS_SANITIZE)
   set(NX_QUICK_FLAGS -O0 -g1)

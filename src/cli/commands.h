@@ -19,6 +19,7 @@ void add_ckpt_command(CLI::App& app, Action& action);
 void add_report_command(CLI::App& app, Action& action);
 void add_slurm_command(CLI::App& app, Action& action);
 void add_study_command(CLI::App& app, Action& action);
+void add_eval_command(CLI::App& app, Action& action);
 void add_bench_command(CLI::App& app, Action& action);
 void add_doctor_command(CLI::App& app, Action& action);
 

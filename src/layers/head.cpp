@@ -72,9 +72,9 @@ void Head::forward_backward(const LayerContext& ctx, const Tensor& x, const Batc
   }
 }
 
-void Head::evaluate(const LayerContext& ctx, const Tensor& x, const Batch& batch, const Tensor& figures) const {
+void Head::for_wide_logits(const LayerContext& ctx, const Tensor& x,
+                           const std::function<void(int64_t, int64_t, const Tensor&)>& use) const {
   const Arena::Frame frame(ctx.arena);
-  const Tensor targets = by_row(ctx, batch.at("targets")), losses = by_row(ctx, figures);
   const Tensor weight = ctx.params.weight(weight_);
   const int64_t chunk = chunk_rows(ctx.rows());
   const Tensor buffer = ctx.alloc_wide({chunk, weight.shape[0]});
@@ -82,8 +82,28 @@ void Head::evaluate(const LayerContext& ctx, const Tensor& x, const Batch& batch
     const int64_t rows = std::min(chunk, ctx.rows() - begin);
     const Tensor logits = buffer.rows(0, rows);
     ctx.backend.run(ops::MatMul{.a = x.rows(begin, rows), .b = Mat(weight).t(), .c = logits});
-    cross_entropy(ctx, logits, targets.rows(begin, rows), losses.rows(begin, rows), 0.0);
+    use(begin, rows, logits);
   }
+}
+
+void Head::evaluate(const LayerContext& ctx, const Tensor& x, const Batch& batch, const Tensor& figures) const {
+  const Tensor targets = by_row(ctx, batch.at("targets")), losses = by_row(ctx, figures);
+  for_wide_logits(ctx, x, [&](int64_t begin, int64_t rows, const Tensor& logits) {
+    cross_entropy(ctx, logits, targets.rows(begin, rows), losses.rows(begin, rows), 0.0);
+  });
+}
+
+void Head::softmax_statistics(const LayerContext& ctx, const Tensor& x, const Batch& batch, const Tensor& out) const {
+  const Arena::Frame frame(ctx.arena);
+  const Tensor targets = by_row(ctx, batch.at("targets"));
+  const Tensor mine = ctx.tp_size() == 1 ? out.reshaped({ctx.rows(), 3}) : ctx.alloc_wide({ctx.rows(), 3});
+  for_wide_logits(ctx, x, [&](int64_t begin, int64_t rows, const Tensor& logits) {
+    ctx.backend.run(ops::CrossEntropyStats{.logits = logits,
+                                           .targets = targets.rows(begin, rows),
+                                           .first_token = ctx.params.table()[weight_].local.begin_row,
+                                           .stats = mine.rows(begin, rows)});
+  });
+  if (ctx.tp_size() > 1) ctx.tp->all_gather(mine, out);
 }
 
 int64_t Head::predictions_per_sample(const ParamTable& table, int64_t positions) const {

@@ -3,6 +3,7 @@
 // the batch; training takes the gradients of W and x right there. Losses and figures are those of the rows.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "layers/output_layer.h"
@@ -30,8 +31,13 @@ class Head : public OutputLayer {
   void evaluate(const LayerContext& ctx, const Tensor& x, const Batch& batch, const Tensor& figures) const override;
   // The logits of this rank's slice.
   void predict(const LayerContext& ctx, const Tensor& x, const Batch& batch, const Tensor& out) const override;
+  void softmax_statistics(const LayerContext& ctx, const Tensor& x, const Batch& batch,
+                          const Tensor& out) const override;
 
  private:
+  // Calls `use` with the wide logits [rows, V] of rows [begin, begin + rows), a few at a time.
+  void for_wide_logits(const LayerContext& ctx, const Tensor& x,
+                       const std::function<void(int64_t begin, int64_t rows, const Tensor& logits)>& use) const;
   // Losses, and the logits' gradients in their place if grad_scale is not 0.
   void cross_entropy(const LayerContext& ctx, const Tensor& logits, const Tensor& targets, const Tensor& losses,
                      double grad_scale) const;

@@ -30,6 +30,11 @@ class OutputLayer {
   virtual void evaluate(const LayerContext& ctx, const Tensor& x, const Batch& batch, const Tensor& figures) const = 0;
   // out wide [samples, predictions_per_sample].
   virtual void predict(const LayerContext& ctx, const Tensor& x, const Batch& batch, const Tensor& out) const = 0;
+  // Of a layer that chooses from a vocabulary: out wide [tensor-parallel ranks, rows, 3], by ops::CrossEntropyStats of
+  // each rank's slice. They tell a target's log-likelihood, and whether it is the likeliest token.
+  virtual void softmax_statistics(const LayerContext&, const Tensor&, const Batch&, const Tensor&) const {
+    NX_CHECK(false, "this output layer has no vocabulary");
+  }
 };
 
 }  // namespace nexus

@@ -23,6 +23,11 @@ DryRun dry_run(const ModelConfig& config, DType compute, int64_t batch, int64_t 
     case ModelUse::kTraining: model.forward_backward(ctx, samples, 1.0, wide(output.losses_per_sample(context))); break;
     case ModelUse::kEvaluation: model.evaluate(ctx, samples, wide(output.figures_per_sample(context))); break;
     case ModelUse::kPrediction: model.predict(ctx, samples, wide(model.predictions_per_sample(context))); break;
+    case ModelUse::kStatistics: {
+      const Shape shape{sharding.tp_size, ctx.rows(), 3};
+      model.softmax_statistics(ctx, samples, {nullptr, params.wide_dtype(), shape});
+      break;
+    }
   }
   return {arena.peak_bytes(), counts.sum_of({"matmul", "wgrad"}).flops,
           counts.sum_of({"attention_forward", "attention_backward"}).flops, tp->group_bytes()};

@@ -8,7 +8,8 @@
 
 namespace nexus {
 
-enum class ModelUse { kTraining, kEvaluation, kPrediction };  // Model::forward_backward, evaluate, predict
+// Model::forward_backward, evaluate, predict, softmax_statistics.
+enum class ModelUse { kTraining, kEvaluation, kPrediction, kStatistics };
 
 struct DryRun {
   int64_t arena_bytes = 0;     // peak of activations and scratch

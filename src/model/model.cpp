@@ -108,4 +108,10 @@ void Model::predict(const LayerContext& ctx, const Batch& batch, const Tensor& o
   output_->predict(evaluation, forward(evaluation, batch), batch, out);
 }
 
+void Model::softmax_statistics(const LayerContext& ctx, const Batch& batch, const Tensor& out) {
+  const Arena::Frame frame(ctx.arena);
+  const LayerContext evaluation = with_pass(ctx, Pass::kEvaluation, input_->lengths(batch));
+  output_->softmax_statistics(evaluation, forward(evaluation, batch), batch, out);
+}
+
 }  // namespace nexus

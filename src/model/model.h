@@ -49,6 +49,8 @@ class Model {
   void evaluate(const LayerContext& ctx, const Batch& batch, const Tensor& figures);
   // out wide [samples, predictions_per_sample].
   void predict(const LayerContext& ctx, const Batch& batch, const Tensor& out);
+  // out wide [tensor-parallel ranks, rows, 3]: OutputLayer::softmax_statistics.
+  void softmax_statistics(const LayerContext& ctx, const Batch& batch, const Tensor& out);
 
  private:
   // The final norm's output [rows, D]: what the output layer reads.

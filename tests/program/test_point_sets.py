@@ -99,6 +99,7 @@ state = json.loads(expect(0, [], "ckpt", "info", newest, "--json"))
 model = state.get("model") or state["state"]["model"]
 if model["workload"] != "point_sets" or "V" in model or "tie" in model:
     fail(f"the checkpoint is of {model}")
+expect(2, ["the model is one of", "not of text"], "eval", newest, "--tasks", "piqa", "--data", work.folder)
 expect(0, ["dead_new_params 0 of"], "grow", newest, work.folder / "grown", "-s", "model.M=80", "--check", work.folder / "data-valid",
        "--context", MOST_POINTS)
 

@@ -140,6 +140,21 @@ TEST_F(HeadTest, GivesTheSameLossesInTrainingAndEvaluation) {
   EXPECT_EQ(losses_.values(), evaluated);
 }
 
+TEST_F(HeadTest, TellsOfEveryRowWhatItsLossIsMadeOf) {
+  evaluated_sum();
+  const LayerContext ctx = rig_.context(Pass::kEvaluation);
+  HostTensor stats = nan_tensor({1, kRows, 3}), logits = nan_tensor({1, kRows * kVocab});
+  head_.softmax_statistics(ctx, x_.view(), text_.batch(), stats.view());
+  head_.predict(ctx, x_.view(), text_.batch(), logits.view());
+  for (size_t row = 0; row < kRows; ++row) {
+    const double* logit = logits.data() + row * kVocab;
+    const double highest = stats.data()[row * 3], sum = stats.data()[row * 3 + 1], target = stats.data()[row * 3 + 2];
+    EXPECT_EQ(highest, *std::max_element(logit, logit + kVocab)) << row;
+    EXPECT_EQ(target, logit[targets_[row]]) << row;
+    EXPECT_NEAR(highest + std::log(sum) - target, losses_.values()[row], 1e-14) << row;  // a few units of 1
+  }
+}
+
 TEST_F(HeadTest, IgnoresTargetsOfMinusOne) {
   targets_[3] = -1;
   head_.forward_backward(rig_.context(), x_.view(), text_.batch(), 1.0f, losses_.view());

@@ -1,0 +1,24 @@
+// Task files (configs/tasks/*.yaml, docs/evaluation.md): read and checked like campaign files. Every mistake is
+// ErrorKind::kConfig: "WHAT; task.yaml:12 key choices.each; do THIS". The keys:
+//
+//   task: NAME
+//   items: FILE.jsonl | [FILE, FILE]       labels: FILE       id: TEMPLATE
+//   context: TEMPLATE | [TEMPLATE, ...]    continuation: TEMPLATE ("{choice}")
+//   choices: [TEMPLATE, ...] | {each: FIELD, text: TEMPLATE, name: TEMPLATE}
+//   gold: {field: FIELD, is: index | number | letter | name | text}
+//   score: choice | greedy                 metrics: [acc, acc_norm]
+//
+// A TEMPLATE is a text (spec/task_spec.h), or {text: TEMPLATE, then: [TRANSFORM, ...]}.
+#pragma once
+
+#include <string>
+
+#include "spec/task_spec.h"
+
+namespace nexus {
+
+TaskSpec load_task(const std::string& file);
+// The same for one document in memory; `source` names it in messages.
+TaskSpec load_task_text(const std::string& text, const std::string& source);
+
+}  // namespace nexus

@@ -1,0 +1,172 @@
+#include "tasks/task_items.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "core/ascii.h"
+#include "core/error.h"
+#include "core/files.h"
+#include "core/hash.h"
+#include "tasks/render_text.h"
+#include "workloads/text/foreign_format.h"
+#include "workloads/text/text_guard.h"
+#include "workloads/text/text_source.h"
+
+namespace nexus {
+namespace {
+
+using nlohmann::json;
+
+std::string read_whole_text(const std::string& path) {
+  const std::unique_ptr<TextSource> source = open_text(path);
+  std::string text, block(1 << 20, '\0');
+  for (size_t got = 1; got > 0;) {
+    got = source->read(block.data(), block.size());
+    text.append(block, 0, got);
+  }
+  TextGuard guard(path, text.substr(0, kFormatStartBytes));
+  guard.feed(text);
+  guard.feed({});
+  return text;
+}
+
+struct Line {
+  std::string text, place;
+};
+
+// Those that are not blank.
+std::vector<Line> lines_of(const std::string& text, const std::string& path) {
+  std::vector<Line> lines;
+  int64_t number = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    ++number;
+    if (const std::string line = stripped(text.substr(begin, end - begin)); !line.empty())
+      lines.push_back({line, fmt::format("{}:{}", path, number)});
+    begin = end + 1;
+  }
+  return lines;
+}
+
+json parsed_item(const Line& line) {
+  json item = json::parse(line.text, nullptr, /*allow_exceptions=*/false);
+  if (!item.is_object()) throw Error(ErrorKind::kData, "the line is no JSON object", line.place, "correct the file");
+  return item;
+}
+
+// The choices' texts and names.
+struct Choices {
+  std::vector<std::string> texts, names;
+};
+
+Choices choices_of(const TaskSpec& task, const TextScope& scope) {
+  Choices choices;
+  if (task.choices.each.empty()) {
+    for (const TextTemplate& text : task.choices.texts) choices.texts.push_back(render(text, scope));
+    return choices;
+  }
+  const json* list = find_field(scope, task.choices.each);
+  if (list == nullptr || !list->is_array() || list->size() < 2)
+    throw Error(ErrorKind::kData,
+                fmt::format("field {} is no list of two or more choices", fmt::join(task.choices.each, ".")),
+                scope.place, "correct the item, or choices.each of the task");
+  for (const json& element : *list) {
+    TextScope inner = scope;
+    inner.element = &element;
+    choices.texts.push_back(render(task.choices.texts.front(), inner));
+    if (!task.choices.name.empty()) choices.names.push_back(render(task.choices.name.front(), inner));
+  }
+  return choices;
+}
+
+// The choice that a label names; nothing where it names none.
+std::optional<size_t> choice_of(const std::string& label, GoldForm form, const Choices& choices) {
+  const size_t count = choices.texts.size();
+  const auto index = [count](int64_t number) {
+    return number >= 0 && number < static_cast<int64_t>(count) ? std::optional(static_cast<size_t>(number))
+                                                               : std::nullopt;
+  };
+  const auto find = [&label](const std::vector<std::string>& texts) {
+    const auto found = std::ranges::find(texts, label);
+    return found == texts.end() ? std::nullopt : std::optional(static_cast<size_t>(found - texts.begin()));
+  };
+  switch (form) {
+    case GoldForm::kName: return find(choices.names);
+    case GoldForm::kText: return find(choices.texts);
+    case GoldForm::kLetter: return label.size() == 1 ? index(to_upper(label[0]) - 'A') : std::nullopt;
+    case GoldForm::kIndex:
+    case GoldForm::kNumber: break;
+  }
+  if (form == GoldForm::kIndex && (label == "true" || label == "false")) return index(label == "true" ? 1 : 0);
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(label.data(), label.data() + label.size(), number);
+  if (error != std::errc() || end != label.data() + label.size()) return std::nullopt;
+  return index(number - (form == GoldForm::kNumber ? 1 : 0));
+}
+
+const TextTemplate& context_for(const TaskSpec& task, const TextScope& scope) {
+  const auto found =
+      std::ranges::find_if(task.context, [&](const TextTemplate& each) { return has_fields(each, scope); });
+  return found == task.context.end() ? task.context.front() : *found;  // which says what is missing
+}
+
+TaskItem make_item(const TaskSpec& task, const Line& line, const Line* label, int64_t number) {
+  const json fields = parsed_item(line);
+  const TextScope scope{.item = fields, .place = line.place};
+  TaskItem item{task.id.empty() ? std::to_string(number) : render(task.id.front(), scope), line.place, {}, 0};
+  Choices choices{{""}, {}};
+  if (task.score == TaskScore::kChoice) {
+    choices = choices_of(task, scope);
+    const std::string text = label == nullptr ? field_text(scope, task.gold) : label->text;
+    const std::optional<size_t> gold = choice_of(text, task.gold_form, choices);
+    if (!gold)
+      throw Error(ErrorKind::kData, fmt::format("label '{}' names none of {} choices", text, choices.texts.size()),
+                  label == nullptr ? line.place : label->place, "correct the label, or gold of the task");
+    item.gold = *gold;
+  }
+  for (const std::string& choice : choices.texts) {
+    TextScope inner = scope;
+    if (task.score == TaskScore::kChoice) inner.choice = &choice;
+    item.choices.push_back({render(context_for(task, inner), inner), render(task.continuation, inner)});
+    if (item.choices.back().continuation.empty())
+      throw Error(ErrorKind::kData, "a continuation is empty", line.place, "correct the item, or the task's template");
+  }
+  return item;
+}
+
+// The first of `names` that is in the folder, as it is or packed.
+std::string find_file(const std::string& folder, const std::vector<std::string>& names, const std::string& what) {
+  for (const std::string& name : names)
+    for (const char* packed : {"", ".xz", ".zst"})
+      if (std::string path = folder + "/" + name + packed; path_exists(path)) return path;
+  throw Error(ErrorKind::kConfig, what + " are not there", folder + "/" + names.front(),
+              fmt::format("name the folder that holds {} (or .xz, .zst) with --data", fmt::join(names, " or ")));
+}
+
+}  // namespace
+
+TaskItems read_task_items(const TaskSpec& task, const std::string& folder, int64_t limit) {
+  TaskItems result{find_file(folder, task.items, "the items of task " + task.name), "", {}};
+  const std::string text = read_whole_text(result.path);
+  result.digest = hash_text(text);
+  const std::vector<Line> lines = lines_of(text, result.path);
+  std::vector<Line> labels;
+  if (!task.labels.empty()) {
+    const std::string path = find_file(folder, {task.labels}, "the labels of task " + task.name);
+    labels = lines_of(read_whole_text(path), path);
+    if (labels.size() != lines.size())
+      throw Error(ErrorKind::kData, fmt::format("{} labels of {} items", labels.size(), lines.size()), path,
+                  "fetch both files from one source");
+  }
+  if (lines.empty()) throw Error(ErrorKind::kData, "there are no items", result.path, "fetch the file again");
+  const size_t count = limit > 0 ? std::min(lines.size(), static_cast<size_t>(limit)) : lines.size();
+  for (size_t i = 0; i < count; ++i)
+    result.items.push_back(make_item(task, lines[i], labels.empty() ? nullptr : &labels[i], static_cast<int64_t>(i)));
+  return result;
+}
+
+}  // namespace nexus
