@@ -38,6 +38,7 @@ std::string llama_name(const std::string& name) {
   for (const auto& [ours, theirs] : kLayerNames)
     if (of_layer == ours) return "model." + name.substr(0, after_layer + 1) + theirs;
   NX_CHECK(false, "no name for {}", name);
+  return "";
 }
 
 json id_or_null(int32_t id) {
