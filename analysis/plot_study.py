@@ -86,6 +86,11 @@ def swept_curves(study):
     return {arm: sorted(points) for arm, points in curves.items()}
 
 
+def chosen_point(points, group):
+    """By the report's rule, not the lowest: values that lack a seed are no candidates."""
+    return next(point for point in points if point[0] == float(group["value"]))
+
+
 def draw_swept(axes, study, curves):
     places = {group["arm"]: index for index, group in enumerate(study["groups"])}
     ends = []
@@ -96,8 +101,8 @@ def draw_swept(axes, study, curves):
         for value, _, low, high in points:
             if low is not None:
                 axes.plot([value, value], [low, high], color=look["color"], linewidth=1.2)
-        chosen = [point for point in points if point[0] == float(study["groups"][places[arm]]["value"])]
-        axes.plot([chosen[0][0]], [chosen[0][1]], marker="o", markersize=12, markerfacecolor="none", color=look["color"])
+        value, loss, *_ = chosen_point(points, study["groups"][places[arm]])
+        axes.plot([value], [loss], marker="o", markersize=12, markerfacecolor="none", color=look["color"])
         ends.append((values[-1], means[-1], arm, look["color"]))
     if all(value > 0 for points in curves.values() for value, *_ in points):
         axes.set_xscale("log")

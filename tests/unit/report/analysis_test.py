@@ -186,6 +186,10 @@ class AnalysisScripts(unittest.TestCase):
             self.assertIn(text, svg)
         self.assertEqual(svg, self.draw("plot_study", make_study(), "again"))
 
+    def test_the_ring_marks_the_value_that_the_report_has_chosen(self):
+        points = [(1e-3, 3.4, None, None), (2e-3, 3.3, None, None)]
+        self.assertEqual(__import__("plot_study").chosen_point(points, {"value": "1e-3"}), points[0])
+
     def test_a_study_without_sweep_or_pairs_is_drawn_and_one_without_losses_is_not(self):
         study = make_study()
         study.update(swept=[], groups=study["groups"][:1])
