@@ -78,9 +78,7 @@ struct TrainedWith {
 };
 
 TrainedWith trained_with(const std::string& checkpoint) {
-  // RUN/checkpoints/STAGE/STEP
-  const std::filesystem::path root = std::filesystem::absolute(checkpoint).lexically_normal() / "../../..";
-  const RunFolder run{root.lexically_normal().string()};
+  const RunFolder run = run_of_checkpoint(checkpoint);
   if (!path_exists(run.resolved_config())) return {};
   const CampaignSpec spec = load_campaign(run.resolved_config()).spec;
   return {spec.data.context, spec.tokenizer, spec.precision.compute, spec.precision.deterministic};

@@ -1,6 +1,7 @@
 #include "core/run_folder.h"
 
 #include <fmt/format.h>
+#include <filesystem>
 
 #include <algorithm>
 
@@ -11,6 +12,11 @@ namespace nexus {
 
 std::string RunFolder::checkpoint(const std::string& stage, int64_t step) const {
   return fmt::format("{}/{}/{:07}", checkpoints(), stage, step);
+}
+
+RunFolder run_of_checkpoint(const std::string& path) {
+  const std::filesystem::path checkpoint = std::filesystem::absolute(path).lexically_normal();
+  return {(checkpoint / "../../..").lexically_normal().string()};
 }
 
 bool is_safe_name(const std::string& name) {

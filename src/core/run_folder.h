@@ -29,6 +29,9 @@ struct RunFolder {
   std::string checkpoint(const std::string& stage, int64_t step) const;
 };
 
+// RUN of RUN/checkpoints/STAGE/STEP, absolute; no run needs to be there.
+RunFolder run_of_checkpoint(const std::string& path);
+
 // Stage and run names become folder names: [A-Za-z0-9._-]{1,100}, no leading dot or dash.
 bool is_safe_name(const std::string& name);
 // Throws ErrorKind::kConfig where `name`, the value of the configuration key `key`, is no such name.

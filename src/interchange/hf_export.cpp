@@ -25,15 +25,10 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-// The run that a checkpoint lies in: RUN/checkpoints/STAGE/STEP.
-RunFolder run_of(const Checkpoint& checkpoint) {
-  return {fs::absolute(checkpoint.path()).lexically_normal().parent_path().parent_path().parent_path().string()};
-}
-
 // `data` of its run.json; empty where the run is not around the checkpoint, or its file cannot be read.
 json data_of(const Checkpoint& checkpoint) {
   try {
-    const auto description = RunDescription::read(run_of(checkpoint));
+    const auto description = RunDescription::read(run_of_checkpoint(checkpoint.path()));
     if (description && description->run_id() == checkpoint.id().run_id)
       return description->document().value("data", json::object());
   } catch (const Error&) {
@@ -46,7 +41,7 @@ std::optional<EvalRecord> evaluation_of(const Checkpoint& checkpoint) {
   std::optional<EvalRecord> last;
   const CheckpointId& id = checkpoint.id();
   try {
-    for_each_record(run_of(checkpoint).evals(), [&](const JsonRecord& record) {
+    for_each_record(run_of_checkpoint(checkpoint.path()).evals(), [&](const JsonRecord& record) {
       if (record.kind() != EvalRecord::kKind) return true;
       const EvalRecord evaluation = eval_from_json(record);
       if (evaluation.stage == id.stage && evaluation.step == id.step) last = evaluation;

@@ -18,114 +18,6 @@
 namespace nexus {
 namespace {
 
-// What two runs have in common where they are compared.
-using XOf = double (*)(const FinishedRun&, size_t row);
-double tokens_of(const FinishedRun& run, size_t row) {
-  return static_cast<double>(run.history.evals[row].tokens);
-}
-double flops_of(const FinishedRun& run, size_t row) {
-  return run.history.evals[row].flops;
-}
-double seconds_of(const FinishedRun& run, size_t row) {
-  return run.seconds[row];
-}
-
-// The loss at x, straight between evaluations in (log x, loss); nothing outside of them.
-std::optional<double> loss_at(const FinishedRun& run, XOf x_of, double x) {
-  std::optional<std::pair<double, double>> before;
-  for (const EvalRecord* row : comparable_evals(run.history)) {
-    const double here = x_of(run, static_cast<size_t>(row - run.history.evals.data()));
-    if (here <= 0) continue;
-    if (here == x) return row->loss;
-    if (here > x) {
-      if (!before) return std::nullopt;
-      const double share = std::log(x / before->first) / std::log(here / before->first);
-      return before->second + share * (row->loss - before->second);
-    }
-    before = {here, row->loss};
-  }
-  return std::nullopt;
-}
-
-using Pairs = std::vector<std::pair<const FinishedRun*, const FinishedRun*>>;
-
-// Of every seed the difference of losses at the x at which the shorter run ends; empty where a seed has none.
-std::vector<double> differences_at_equal(const Pairs& pairs, XOf x_of) {
-  std::vector<double> values;
-  const auto end_of = [&](const FinishedRun& run) { return x_of(run, run.history.evals.size() - 1); };
-  for (const auto& [run, baseline] : pairs) {
-    const double x = std::min(end_of(*run), end_of(*baseline));
-    const std::optional<double> a = loss_at(*run, x_of, x), b = loss_at(*baseline, x_of, x);
-    if (!a || !b) return {};
-    values.push_back(*a - *b);
-  }
-  return values;
-}
-
-constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
-
-// What the steps of a run took until the lineage had so many tokens, in ascending order; `before` that of its
-// ancestors.
-std::vector<double> seconds_until(const RunHistory& run, double before, const std::vector<int64_t>& tokens) {
-  std::vector<double> seconds;
-  auto step = run.steps.begin();
-  for (const int64_t until : tokens) {
-    for (; step != run.steps.end() && step->tokens <= until; ++step) before += step->step_ms / 1000;
-    seconds.push_back(before);
-  }
-  return seconds;
-}
-
-bool have_same_windows(const std::vector<std::vector<double>>& windows_of_seeds) {
-  const size_t count = windows_of_seeds.front().size();
-  return count >= 2 &&
-         std::ranges::all_of(windows_of_seeds, [&](const std::vector<double>& each) { return each.size() == count; });
-}
-
-// `values` of seeds, and each of their windows where these are told.
-Measured measured(const std::vector<MeasuredValue>& values, const std::vector<std::vector<double>>& windows_of_seeds) {
-  Measured result;
-  std::vector<double> plain;
-  for (const MeasuredValue& each : values) plain.push_back(each.value);
-  result.over_seeds = mean_interval(plain);
-  result.exact = have_same_windows(windows_of_seeds);
-  result.noise = result.exact ? separate_noise_by_windows(windows_of_seeds) : separate_noise(values);
-  if (values.size() == 1 && result.exact) {
-    const Interval windows = mean_and_sd(windows_of_seeds.front());
-    result.se = windows.sd / std::sqrt(static_cast<double>(windows.n));
-  }
-  return result;
-}
-
-Measured losses_of(const ArmRuns& runs) {
-  std::vector<MeasuredValue> values;
-  std::vector<std::vector<double>> windows;
-  for (const auto& [seed, run] : runs.by_seed) {
-    values.push_back({run.last().loss, run.last().loss_se});
-    windows.push_back(run.last().window_losses);
-  }
-  return measured(values, windows);
-}
-
-Measured differences_at_end(const Pairs& pairs) {
-  std::vector<MeasuredValue> values;
-  std::vector<std::vector<double>> windows;
-  for (const auto& [run, baseline] : pairs) {
-    const EvalRecord &a = run->last(), &b = baseline->last();
-    // Without windows: as if the two evaluations were independent, which they are not.
-    values.push_back({a.loss - b.loss, std::hypot(a.loss_se, b.loss_se)});
-    windows.emplace_back();
-    if (a.window_losses.size() != b.window_losses.size()) continue;
-    for (size_t w = 0; w < a.window_losses.size(); ++w)
-      windows.back().push_back(a.window_losses[w] - b.window_losses[w]);
-  }
-  return measured(values, windows);
-}
-
-Interval interval_of(const std::vector<double>& values) {
-  return values.empty() ? Interval{} : mean_interval(values);
-}
-
 std::string interval_text(const Interval& interval) {
   if (interval.n == 0) return kNothing;
   if (!interval.has_interval()) return fmt::format("{:.4f}", interval.mean);
@@ -168,6 +60,8 @@ nlohmann::ordered_json measured_json(const Measured& values) {
   json["window_se"] = number(values.se);
   return json;
 }
+
+constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 class Reporter {
  public:
@@ -262,7 +156,7 @@ class Reporter {
   }
 
   void pair_with(const GroupResult& baseline, GroupResult& group) const {
-    Pairs pairs;
+    RunPairs pairs;
     for (const auto& [seed, run] : group.runs.by_seed) {
       const auto other = baseline.runs.by_seed.find(seed);
       if (other == baseline.runs.by_seed.end()) continue;
@@ -283,9 +177,9 @@ class Reporter {
       return;
     }
     group.at_end = differences_at_end(pairs);
-    group.at_equal_tokens = interval_of(differences_at_equal(pairs, tokens_of));
-    group.at_equal_flops = interval_of(differences_at_equal(pairs, flops_of));
-    if (on_gpus()) group.at_equal_seconds = interval_of(differences_at_equal(pairs, seconds_of));
+    group.at_equal_tokens = difference_at_equal(pairs, RunAmount::kTokens);
+    group.at_equal_flops = difference_at_equal(pairs, RunAmount::kFlops);
+    if (on_gpus()) group.at_equal_seconds = difference_at_equal(pairs, RunAmount::kSeconds);
   }
 
   // Seconds of cores that runs share say little.

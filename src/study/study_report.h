@@ -9,37 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "report/run_reader.h"
 #include "report/table.h"
 #include "spec/study_spec.h"
-#include "statistics/interval.h"
-#include "statistics/noise.h"
+#include "study/study_measures.h"
 
 namespace nexus {
-
-// A run that has come to its end.
-struct FinishedRun {
-  RunHistory history;
-  // At each of its evaluations: what the lineage's optimizer steps have taken, without evaluations, saves and lost
-  // work.
-  std::vector<double> seconds;
-  const EvalRecord& last() const { return history.evals.back(); }
-};
-
-// One arm's, by seed.
-struct ArmRuns {
-  size_t arm = 0;
-  std::map<std::string, FinishedRun> by_seed;
-};
-
-// Values of several seeds, and what of their scatter is the evaluations' noise.
-struct Measured {
-  Interval over_seeds;
-  NoiseParts noise;
-  bool exact = false;  // window by window; false: noise.evaluation is an upper bound (statistics/noise.h)
-  // Of one seed's value, over the windows; NaN where there are several, or where windows are not told.
-  double se = std::numeric_limits<double>::quiet_NaN();
-};
 
 // An arm, or of a swept one the value that was chosen.
 struct GroupResult {
