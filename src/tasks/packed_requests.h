@@ -1,0 +1,35 @@
+// Requests side by side in one pass: what several of them begin with is computed once, and nothing is padded.
+//
+// Requests in the order of their ids have the longest beginning in common with the one before, so that a batch of them is
+// a tree: choices share their context, and contexts the examples that stand before them.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "layers/ragged.h"
+#include "tasks/requests.h"
+
+namespace nexus {
+
+// Rows of a pass, and which of them predict what.
+struct PackedRequests {
+  std::vector<int32_t> tokens;   // of the rows
+  RaggedLayout layout;           // its `outputs`: for each request in turn the rows that predict its scored tokens
+  std::vector<int32_t> targets;  // of the outputs
+};
+
+// Numbers of `requests` that share a pass, and what it takes. Rows and outputs are rounded up, so that shapes repeat.
+struct RequestBatch {
+  std::vector<size_t> numbers;
+  RaggedExtents extents;
+};
+
+// At most `batch_tokens` rows and as many outputs in a batch; one request always goes.
+std::vector<RequestBatch> make_request_batches(const std::vector<ScoreRequest>& requests, int64_t batch_tokens);
+
+// The tables of one batch, of exactly its extents.
+PackedRequests pack_requests(const std::vector<ScoreRequest>& requests, const RequestBatch& batch);
+
+}  // namespace nexus
