@@ -29,7 +29,8 @@ int64_t rounded_up(int64_t count, int64_t step) {
 
 }  // namespace
 
-std::vector<RequestBatch> make_request_batches(const std::vector<ScoreRequest>& requests, int64_t batch_tokens) {
+std::vector<RequestBatch> make_request_batches(const std::vector<ScoreRequest>& requests, int64_t batch_tokens,
+                                               int64_t row_step) {
   std::vector<RequestBatch> batches;
   for (const size_t number : in_order_of_ids(requests)) {
     const ScoreRequest& request = requests[number];
@@ -53,7 +54,7 @@ std::vector<RequestBatch> make_request_batches(const std::vector<ScoreRequest>& 
   // Steps of at most a sixteenth of a batch: what is wasted is less, and the last batch is not much larger than it must.
   const int64_t step = std::clamp<int64_t>(batch_tokens / 16, 1, 256);
   for (RequestBatch& batch : batches) {
-    batch.extents.rows = rounded_up(batch.extents.rows, step);
+    batch.extents.rows = rounded_up(batch.extents.rows, rounded_up(step, row_step));
     batch.extents.outputs = rounded_up(batch.extents.outputs, step);
   }
   return batches;

@@ -26,8 +26,10 @@ struct RequestBatch {
   RaggedExtents extents;
 };
 
-// At most `batch_tokens` rows and as many outputs in a batch; one request always goes.
-std::vector<RequestBatch> make_request_batches(const std::vector<ScoreRequest>& requests, int64_t batch_tokens);
+// At most `batch_tokens` rows and as many outputs in a batch, but for rounding; one request always goes. Rows are a
+// multiple of `row_step`.
+std::vector<RequestBatch> make_request_batches(const std::vector<ScoreRequest>& requests, int64_t batch_tokens,
+                                               int64_t row_step = 1);
 
 // The tables of one batch, of exactly its extents.
 PackedRequests pack_requests(const std::vector<ScoreRequest>& requests, const RequestBatch& batch);

@@ -19,8 +19,13 @@ class Scorer {
       : context_(context), requests_(requests) {
     for (const ScoreRequest& request : requests)
       position_limit_ = std::max(position_limit_, std::ssize(request.ids) - 1);
-    arena_ = Arena(allocate(bytes_for(batches)));
+    const int64_t bytes = bytes_for(batches);
+    const Arena* given = context.arena;
+    if (given != nullptr && given->capacity_bytes() - given->used_bytes() >= bytes) return;
+    own_ = Arena(allocate(bytes));
+    context_.arena = &own_;
   }
+  Scorer(const Scorer&) = delete;  // it points into itself
 
   // Of one batch, in its order.
   std::vector<ContinuationScore> score(const RequestBatch& batch) {
@@ -29,12 +34,13 @@ class Scorer {
     const HostBatch host(context_.model.batch_fields(rows, outputs), 1);
     std::ranges::copy(packed.tokens, host.batch().at("tokens").as<int32_t>());
     std::ranges::copy(packed.targets, host.batch().at("targets").as<int32_t>());
-    const Arena::Frame frame(arena_);
-    const Batch device = alloc_batch(arena_, host.batch().fields(), 1);
+    Arena& arena = *context_.arena;
+    const Arena::Frame frame(arena);
+    const Batch device = alloc_batch(arena, host.batch().fields(), 1);
     copy_in(context_.backend, host.batch(), device);
-    const RaggedRows ragged = copy_in(context_.backend, arena_, packed.layout, position_limit_);
-    const Tensor out = arena_.alloc(context_.params.wide_dtype(), statistics_shape(outputs));
-    LayerContext ctx{context_.backend, arena_, context_.params, 1, rows, Pass::kEvaluation, &context_.grid.tp()};
+    const RaggedRows ragged = copy_in(context_.backend, arena, packed.layout, position_limit_);
+    const Tensor out = arena.alloc(context_.params.wide_dtype(), statistics_shape(outputs));
+    LayerContext ctx{context_.backend, arena, context_.params, 1, rows, Pass::kEvaluation, &context_.grid.tp()};
     ctx.ragged = &ragged;
     context_.model.softmax_statistics(ctx, device, out);
     const Buffer bytes = host_buffer(out.size_bytes());
@@ -103,7 +109,7 @@ class Scorer {
   ScoringContext context_;
   const std::vector<ScoreRequest>& requests_;
   int64_t position_limit_ = 0;
-  Arena arena_;
+  Arena own_;
 };
 
 }  // namespace
@@ -111,7 +117,7 @@ class Scorer {
 std::vector<ContinuationScore> score_requests(const ScoringContext& context,
                                               const std::vector<ScoreRequest>& requests) {
   if (requests.empty()) return {};
-  const std::vector<RequestBatch> batches = make_request_batches(requests, context.batch_tokens);
+  const std::vector<RequestBatch> batches = make_request_batches(requests, context.batch_tokens, context.grid.tp_size());
   Scorer scorer(context, requests, batches);
   std::vector<double> values(2 * requests.size());  // a log-likelihood and a flag of each
   const auto dp = static_cast<size_t>(context.grid.dp_size());
