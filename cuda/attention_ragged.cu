@@ -1,5 +1,5 @@
-// Attention of runs of queries to keys that lie anywhere: the online softmax of cuda/attention.cu over tiles of keys that
-// are gathered by their list.
+// Attention of runs of queries to keys that lie anywhere: the online softmax of cuda/attention.cu over tiles of keys
+// that are gathered by their list.
 //
 // A block has some queries of one run and one head. It is for evaluation and generation, where attention is a few
 // percent of the work: runs are short, and so are lists of keys.
@@ -26,7 +26,11 @@ struct Ragged {
 
 // 32 queries (16 of very wide heads), or 8 where runs are as short as those of generation; 64 keys.
 template <int width, bool kShort>
-using RaggedShape = TileShape<128, (kShort ? 1 : width <= 128 ? 4 : 2), 4, width>;
+using RaggedShape = TileShape<128,
+                              (kShort         ? 1
+                               : width <= 128 ? 4
+                                              : 2),
+                              4, width>;
 
 template <typename Shape>
 constexpr int kRaggedBytes = static_cast<int>(sizeof(float)) *
@@ -58,9 +62,7 @@ __global__ void __launch_bounds__(Shape::kThreads) ragged_kernel(const Ragged<T>
   const int place = keys_of_run - queries_of_run + first_query, last_key = place + rows;
   for (int first_key = 0; first_key < last_key; first_key += Shape::kOther) {
     const int key_rows = min(Shape::kOther, last_key - first_key);
-    const auto row_of = [&](const T* x) {
-      return [=](int i) { return x + keys[first_key + i] * args.kv_ld + kv_at; };
-    };
+    const auto row_of = [&](const T* x) { return [=](int i) { return x + keys[first_key + i] * args.kv_ld + kv_at; }; };
     __syncthreads();  // the former values and weights have been read
     load_rows<Shape, Shape::kOther, T>(row_of(args.k), key_rows, args.head_dim, args.vectors, other);
     __syncthreads();

@@ -21,16 +21,13 @@ DryRun run(const ModelConfig& config, DType compute, const DryPass& pass, ModelU
   Model model(config, sharding);
   ParamStore params(*backend, model.table(), compute);
   Arena arena;
-  LayerContext ctx{*backend,       arena,    params,        pass.batch, pass.context,
-                   Pass::kTraining, tp.get(), pass.recompute};
+  LayerContext ctx{*backend, arena, params, pass.batch, pass.context, Pass::kTraining, tp.get(), pass.recompute};
   ctx.ragged = pass.ragged;
   const int64_t outputs = pass.outputs();
   const Batch samples(model.batch_fields(pass.context, outputs), pass.batch, [](DType dtype, const Shape& shape) {
     return Tensor{nullptr, dtype, shape};
   });
-  const auto wide = [&](int64_t per_sample) {
-    return Tensor{nullptr, params.wide_dtype(), {pass.batch, per_sample}};
-  };
+  const auto wide = [&](int64_t per_sample) { return Tensor{nullptr, params.wide_dtype(), {pass.batch, per_sample}}; };
   const OutputLayer& output = model.output();
   switch (use) {
     case ModelUse::kTraining: model.forward_backward(ctx, samples, 1.0, wide(output.losses_per_sample(outputs))); break;

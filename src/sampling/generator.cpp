@@ -33,13 +33,14 @@ Buffer Generator::allocate() {
   alloc_batch(outside, model_.batch_fields(extents.rows, 1), 1);
   alloc_ragged(outside, extents, limit_);
   outside.alloc(params_.wide_dtype(), {1, model_.predictions_per_sample(1)});
-  const DryRun inside = dry_run(model_.config(), params_.compute_dtype(), extents, ModelUse::kPrediction,
-                                model_.table().sharding());
+  const DryRun inside =
+      dry_run(model_.config(), params_.compute_dtype(), extents, ModelUse::kPrediction, model_.table().sharding());
   return backend_.allocate(outside.peak_bytes() + inside.arena_bytes, "a pass");
 }
 
 std::vector<double> Generator::read(std::span<const int32_t> ids) {
-  NX_CHECK(!ids.empty() && length_ + std::ssize(ids) <= limit_, "{} tokens after {} of {}", ids.size(), length_, limit_);
+  NX_CHECK(!ids.empty() && length_ + std::ssize(ids) <= limit_, "{} tokens after {} of {}", ids.size(), length_,
+           limit_);
   std::vector<double> logits;
   while (!ids.empty()) {
     const size_t count = std::min(ids.size(), static_cast<size_t>(kMostRows));

@@ -1,5 +1,5 @@
-// A text model that reads a sequence piece by piece and says what may follow: a pass over the new tokens alone, which see
-// the others by their cached keys and values.
+// A text model that reads a sequence piece by piece and says what may follow: a pass over the new tokens alone, which
+// see the others by their cached keys and values.
 #pragma once
 
 #include <cstdint>

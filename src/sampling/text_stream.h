@@ -26,8 +26,8 @@ class TextStream {
   const Tokenizer& tokenizer_;
   std::vector<int32_t> ids_;
   std::vector<std::string> stops_;
-  std::string text_;     // of all ids
-  size_t told_ = 0;      // bytes of it
+  std::string text_;  // of all ids
+  size_t told_ = 0;   // bytes of it
   bool stopped_ = false;
 };
 

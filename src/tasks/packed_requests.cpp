@@ -51,7 +51,8 @@ std::vector<RequestBatch> make_request_batches(const std::vector<ScoreRequest>& 
     batches.back().extents = after(batches.back());
     batches.back().numbers.push_back(number);
   }
-  // Steps of at most a sixteenth of a batch: what is wasted is less, and the last batch is not much larger than it must.
+  // Steps of at most a sixteenth of a batch: what is wasted is less, and the last batch is not much larger than it
+  // must.
   const int64_t step = std::clamp<int64_t>(batch_tokens / 16, 1, 256);
   for (RequestBatch& batch : batches) {
     batch.extents.rows = rounded_up(batch.extents.rows, rounded_up(step, row_step));

@@ -1,7 +1,7 @@
 // Requests side by side in one pass: what several of them begin with is computed once, and nothing is padded.
 //
-// Requests in the order of their ids have the longest beginning in common with the one before, so that a batch of them is
-// a tree: choices share their context, and contexts the examples that stand before them.
+// Requests in the order of their ids have the longest beginning in common with the one before, so that a batch of them
+// is a tree: choices share their context, and contexts the examples that stand before them.
 #pragma once
 
 #include <cstdint>

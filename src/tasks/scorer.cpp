@@ -117,7 +117,8 @@ class Scorer {
 std::vector<ContinuationScore> score_requests(const ScoringContext& context,
                                               const std::vector<ScoreRequest>& requests) {
   if (requests.empty()) return {};
-  const std::vector<RequestBatch> batches = make_request_batches(requests, context.batch_tokens, context.grid.tp_size());
+  const std::vector<RequestBatch> batches =
+      make_request_batches(requests, context.batch_tokens, context.grid.tp_size());
   Scorer scorer(context, requests, batches);
   std::vector<double> values(2 * requests.size());  // a log-likelihood and a flag of each
   const auto dp = static_cast<size_t>(context.grid.dp_size());

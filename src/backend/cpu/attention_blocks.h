@@ -82,12 +82,14 @@ template <typename T>
 void pack_rows(const HeadExtents<Wide<T>>& size, const T* from, int64_t ld, int64_t block, Wide<T> factor,
                Wide<T>* to) {
   from += block * kAttentionBlock * ld;
-  pack_each_row(size, size.rows(block), [=](int64_t i) { return from + i * ld; }, factor, to);
+  pack_each_row(
+      size, size.rows(block), [=](int64_t i) { return from + i * ld; }, factor, to);
 }
 template <typename T>
 void pack_columns(const HeadExtents<Wide<T>>& size, const T* from, int64_t ld, int64_t block, Wide<T>* to) {
   from += block * kAttentionBlock * ld;
-  pack_each_column(size, size.rows(block), [=](int64_t i) { return from + i * ld; }, to);
+  pack_each_column(
+      size, size.rows(block), [=](int64_t i) { return from + i * ld; }, to);
 }
 
 // Hands out aligned pieces of one thread's scratch memory.

@@ -7,7 +7,7 @@ namespace nexus::cpu {
 namespace {
 
 struct Run {
-  int64_t first, queries;      // rows of q
+  int64_t first, queries;        // rows of q
   int64_t first_key, key_count;  // entries of the list of keys
 };
 

@@ -59,8 +59,8 @@ class QueryBlock {
   void run(const T* q, int64_t ld, int64_t rows, int64_t seen, const C* keys, const C* values, T* out, int64_t ld_out,
            C* logsumexp) {
     const int64_t padded_rows = (rows + kGemmRows - 1) / kGemmRows * kGemmRows;
-    pack_each_row(size_, rows, [=](int64_t i) { return q + i * ld; }, C(1) / std::sqrt(static_cast<C>(size_.dim)),
-                  queries_);
+    pack_each_row(
+        size_, rows, [=](int64_t i) { return q + i * ld; }, C(1) / std::sqrt(static_cast<C>(size_.dim)), queries_);
     std::fill(sums_, sums_ + size_.row_block_size(), C(0));
     std::fill(state_.highest, state_.highest + kAttentionBlock, -std::numeric_limits<C>::infinity());
     std::fill(state_.sum, state_.sum + kAttentionBlock, C(0));

@@ -38,7 +38,8 @@ class GeneratorTest : public ::testing::TestWithParam<testing::NamedModel> {
     Generator generator(*backend_, *tp_, model_, params_, length);
     int64_t read = 0;
     for (const int64_t piece : pieces) {
-      const std::vector<double> logits = generator.read(std::span(ids).subspan(static_cast<size_t>(read), static_cast<size_t>(piece)));
+      const std::vector<double> logits =
+          generator.read(std::span(ids).subspan(static_cast<size_t>(read), static_cast<size_t>(piece)));
       read += piece;
       EXPECT_EQ(generator.length(), read);
       const std::vector<double> expected = logits_without_cache(std::span(ids).first(static_cast<size_t>(read)));

@@ -40,9 +40,13 @@ class ScorerTest : public ::testing::TestWithParam<testing::NamedModel> {
   ProcessGrid grid_{make_self_communicator(), 1, 1};
   Model model_{GetParam().config};
   ParamStore params_{*backend_, model_.table(), DType::kF64, ParamStore::Use::kInference};
-  // Lengths on both sides of a step of the padding.
+  // Some begin alike, one is the beginning of another.
   std::vector<ScoreRequest> requests_{{{1, 5, 9, 2}, 2},
                                       {{3, 16}, 1},
+                                      {{1, 5, 9, 3, 7}, 3},
+                                      {{1, 5, 7}, 1},
+                                      {{1, 5, 9, 4}, 1},
+                                      {{3, 2}, 1},
                                       {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 0}, 5},
                                       {{16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 7}, 17}};
 };
