@@ -32,6 +32,8 @@ struct EvalArguments {
   std::vector<std::string> tasks;
   int64_t context = 0, limit = 0, batch_tokens = 4096;
   int dp = 0, tp = 1;
+  std::optional<int64_t> shots;
+  uint64_t seed = 0;
   bool no_bos = false;
 };
 
@@ -57,10 +59,12 @@ TaskSpec find_task(const std::string& name) {
                            : "did you mean " + near + "?");
 }
 
-std::vector<TaskSpec> find_tasks(const std::vector<std::string>& names) {
+std::vector<TaskSpec> find_tasks(const EvalArguments& arguments) {
   std::vector<TaskSpec> tasks;
-  for (const std::string& name : names) {
+  for (const std::string& name : arguments.tasks) {
     tasks.push_back(find_task(name));
+    if (arguments.shots) tasks.back().shots.count = *arguments.shots;
+    tasks.back().shots.seed = arguments.seed;
     for (size_t i = 0; i + 1 < tasks.size(); ++i)
       if (tasks[i].name == tasks.back().name)
         throw Error(ErrorKind::kConfig, fmt::format("two tasks are called {}", tasks[i].name), "--tasks",
@@ -150,11 +154,17 @@ nlohmann::ordered_json result_json(const LoadedTask& task, const TaskResult& res
     metrics[figure.name]["value"] = figure.value;
     metrics[figure.name]["se"] = figure.count > 1 ? nlohmann::ordered_json(figure.se) : nullptr;
   }
-  return {{"task", task.spec.name},
-          {"items", task.data.items.size()},
-          {"file", task.data.path},
-          {"digest", task.data.digest},
-          {"metrics", metrics}};
+  nlohmann::ordered_json json{{"task", task.spec.name},
+                              {"items", task.data.items.size()},
+                              {"file", task.data.path},
+                              {"digest", task.data.digest}};
+  if (task.spec.shots.count > 0)
+    json["shots"] = {{"count", task.spec.shots.count},
+                     {"seed", task.spec.shots.seed},
+                     {"file", task.data.shots_path},
+                     {"digest", task.data.shots_digest}};
+  json["metrics"] = metrics;
+  return json;
 }
 
 void write_lines(const std::string& path, const std::vector<std::string>& lines) {
@@ -180,7 +190,7 @@ nlohmann::ordered_json results_json(const EvalArguments& arguments, const EvalPl
 }
 
 int eval(const EvalArguments& arguments, std::unique_ptr<Communicator> world) {
-  const std::vector<TaskSpec> specs = find_tasks(arguments.tasks);
+  const std::vector<TaskSpec> specs = find_tasks(arguments);
   const EvalPlan plan = make_plan(arguments);
   std::vector<LoadedTask> tasks;  // all of them before the first is run: a mistake in the last costs no hours
   for (const TaskSpec& spec : specs) tasks.push_back(load(spec, plan, arguments));
@@ -229,6 +239,9 @@ void add_eval_command(CLI::App& app, Action& action) {
   command->add_option("--context", arguments->context, "tokens that the model reads; preset: as trained")
       ->check(whole_number(1, 1 << 20));
   command->add_option("--limit", arguments->limit, "only the first items of each task")->check(whole_number(1));
+  command->add_option("--shots", arguments->shots, "solved examples before each item; preset: the task's own")
+      ->check(whole_number(0, 1000));
+  command->add_option("--seed", arguments->seed, "of the choice of examples")->check(whole_number(0));
   command->add_option("--batch-tokens", arguments->batch_tokens, "positions of a pass on one rank")
       ->check(whole_number(1, 1 << 24));
   command->add_option("--dp", arguments->dp, "ranks that share the items; preset: ranks / tp")

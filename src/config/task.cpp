@@ -62,7 +62,8 @@ class TaskReader {
 
   TaskSpec read() {
     require_map(root_, "",
-                {"task", "items", "labels", "id", "context", "continuation", "choices", "gold", "score", "metrics"});
+                {"task", "items", "labels", "id", "context", "continuation", "choices", "gold", "score", "metrics",
+                 "shots", "shots_from", "shots_labels"});
     task_.name = TextType{}.parse(required("task", "a name"), "task");
     require_safe_name("task", task_.name);
     for (const Node* node : one_or_more(required("items", "FILE.jsonl"), "items", "FILE.jsonl"))
@@ -72,6 +73,7 @@ class TaskReader {
     for (const Node* node : one_or_more(required("context", kTemplateExample), "context", kTemplateExample))
       task_.context.push_back(template_of(*node, "context"));
     if (const Node* node = root_.find("score")) task_.score = kTaskScores.parse(*node, "score");
+    read_shots();
     if (task_.score == TaskScore::kGreedy)
       read_greedy();
     else
@@ -96,6 +98,19 @@ class TaskReader {
       for (const Node* each : one_or_more(*then, path + ".then", "[TRANSFORM, ...]"))
         result.then.push_back(parsed(*each, path + ".then", "a transform", parse_text_transform));
     return result;
+  }
+
+  void read_shots() {
+    const Node *from = root_.find("shots_from"), *labels = root_.find("shots_labels");
+    if (const Node* node = root_.find("shots")) task_.shots.count = CountType{0, 1000}.parse(*node, "shots");
+    if (from != nullptr)
+      for (const Node* node : one_or_more(*from, "shots_from", "FILE.jsonl"))
+        task_.shots.from.push_back(TextType{}.parse(*node, "shots_from"));
+    if (labels != nullptr) task_.shots.labels = TextType{}.parse(*labels, "shots_labels");
+    if (labels != nullptr ? from == nullptr || task_.labels.empty() : from != nullptr && !task_.labels.empty())
+      refuse((labels != nullptr ? labels : from)->location, "shots_labels",
+             "labels of items and of examples do not go together",
+             "where the items' labels are in a file, so are those of shots_from: name both files, or neither");
   }
 
   void read_greedy() {

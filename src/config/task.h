@@ -7,6 +7,7 @@
 //   choices: [TEMPLATE, ...] | {each: FIELD, text: TEMPLATE, name: TEMPLATE}
 //   gold: {field: FIELD, is: index | number | letter | name | text}
 //   score: choice | greedy                 metrics: [acc, acc_norm]
+//   shots: NUMBER       shots_from: FILE.jsonl | [FILE, FILE]       shots_labels: FILE
 //
 // A TEMPLATE is a text (spec/task_spec.h), or {text: TEMPLATE, then: [TRANSFORM, ...]}.
 #pragma once

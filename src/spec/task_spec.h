@@ -2,6 +2,7 @@
 // right, and what is counted (docs/evaluation.md). `config/task.h` reads it from a file.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,6 +66,14 @@ struct ChoiceSpec {
   std::vector<TextTemplate> name;   // of an element, at most one
 };
 
+// Solved examples in front of each item (few-shot).
+struct ShotSpec {
+  int64_t count = 0;              // of each item
+  uint64_t seed = 0;              // which ones: a function of seed, task and number of the item
+  std::vector<std::string> from;  // file of the examples, as `items`; empty: the task's items but the one that is asked
+  std::string labels;             // of `from`, where `labels` has the task's own
+};
+
 enum class TaskScore {
   kChoice,  // the choice of the highest log-likelihood
   kGreedy,  // one continuation: is each of its tokens the likeliest one, and its perplexity
@@ -81,6 +90,7 @@ struct TaskSpec {
   std::vector<std::string> gold;      // path of the label; empty with `labels`
   GoldForm gold_form = GoldForm::kIndex;
   TaskScore score = TaskScore::kChoice;
+  ShotSpec shots;
   std::vector<std::string>
       metrics;  // of kChoice: "acc", "acc_norm"; the first is the task's own. kGreedy: acc, perplexity
 };
