@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "workloads/text/document_reader.h"
+
 namespace nexus {
 
 // What is done with a text, in the order of the pipe.
@@ -75,8 +77,20 @@ struct ShotSpec {
 };
 
 enum class TaskScore {
-  kChoice,  // the choice of the highest log-likelihood
-  kGreedy,  // one continuation: is each of its tokens the likeliest one, and its perplexity
+  kChoice,      // the choice of the highest log-likelihood
+  kGreedy,      // one continuation: is each of its tokens the likeliest one, and its perplexity
+  kPerplexity,  // no questions: a whole text (TaskSpec::text)
+};
+
+// A text or a token file whose every token is scored. One of `files` and `tokens`, or neither: the run's validation
+// tokens.
+struct TextSpec {
+  std::vector<std::string> files;   // in the data folder, plain or with .xz or .zst: the first that is there
+  std::vector<std::string> tokens;  // prefixes of token files there: the first that is there
+  DocumentMode documents = DocumentMode::kFile;  // of `files`
+  std::string field = "text";                    // of JSON Lines
+  bool by_document = false;                      // windows within each document, not over all of them joined
+  int64_t stride = 0;                            // tokens from one window to the next; 0: the context
 };
 
 struct TaskSpec {
@@ -91,6 +105,7 @@ struct TaskSpec {
   GoldForm gold_form = GoldForm::kIndex;
   TaskScore score = TaskScore::kChoice;
   ShotSpec shots;
+  TextSpec text;  // of kPerplexity, which has a name and nothing else
   std::vector<std::string>
       metrics;  // of kChoice: "acc", "acc_norm"; the first is the task's own. kGreedy: acc, perplexity
 };

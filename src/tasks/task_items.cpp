@@ -139,27 +139,18 @@ TaskItem make_item(const TaskSpec& task, const Line& line, const Line* label, in
   return item;
 }
 
-// The first of `names` that is in the folder, as it is or packed.
-std::string find_file(const std::string& folder, const std::vector<std::string>& names, const std::string& what) {
-  for (const std::string& name : names)
-    for (const char* packed : {"", ".xz", ".zst"})
-      if (std::string path = folder + "/" + name + packed; path_exists(path)) return path;
-  throw Error(ErrorKind::kConfig, what + " are not there", folder + "/" + names.front(),
-              fmt::format("name the folder that holds {} (or .xz, .zst) with --data", fmt::join(names, " or ")));
-}
-
 // A file of items with its labels, line by line.
 class ItemFile {
  public:
   ItemFile(const TaskSpec& task, const std::string& folder, const std::vector<std::string>& names,
            const std::string& labels, const std::string& what)
-      : task_(task), path_(find_file(folder, names, "the " + what + " of task " + task.name)) {
+      : task_(task), path_(find_task_file(folder, names, "the " + what + " of task " + task.name)) {
     const std::string text = read_whole_text(path_);
     digest_ = hash_text(text);
     lines_ = lines_of(text, path_);
     if (lines_.empty()) throw Error(ErrorKind::kData, "there are no items", path_, "fetch the file again");
     if (labels.empty()) return;
-    const std::string path = find_file(folder, {labels}, "the labels of task " + task.name);
+    const std::string path = find_task_file(folder, {labels}, "the labels of task " + task.name);
     labels_ = lines_of(read_whole_text(path), path);
     if (labels_.size() != lines_.size())
       throw Error(ErrorKind::kData, fmt::format("{} labels of {} items", labels_.size(), lines_.size()), path,
@@ -210,6 +201,14 @@ void put_shots_before(const TaskSpec& task, const ItemFile& examples, bool are_t
 }
 
 }  // namespace
+
+std::string find_task_file(const std::string& folder, const std::vector<std::string>& names, const std::string& what) {
+  for (const std::string& name : names)
+    for (const char* packed : {"", ".xz", ".zst"})
+      if (std::string path = folder + "/" + name + packed; path_exists(path)) return path;
+  throw Error(ErrorKind::kConfig, what + " are not there", folder + "/" + names.front(),
+              fmt::format("name the folder that holds {} (or .xz, .zst) with --data", fmt::join(names, " or ")));
+}
 
 TaskItems read_task_items(const TaskSpec& task, const std::string& folder, int64_t limit) {
   const ItemFile file(task, folder, task.items, task.labels, "items");

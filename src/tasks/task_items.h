@@ -29,6 +29,10 @@ struct TaskItems {
   std::string shots_path, shots_digest;  // the same of the examples, where there are some
 };
 
+// The first of `names` that is in the folder, as it is, .xz or .zst. Throws ErrorKind::kConfig saying that `what` are
+// not there.
+std::string find_task_file(const std::string& folder, const std::vector<std::string>& names, const std::string& what);
+
 // Reads the items of a task from the data folder, at most `limit` (0: all), which does not limit the examples. Each
 // example is its context, a space and the right continuation, and a blank line follows it. Files may be .xz or .zst.
 // Throws ErrorKind::kConfig where a file is not there, kData with FILE:LINE for an item that does not fit the task.

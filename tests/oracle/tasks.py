@@ -299,7 +299,8 @@ def check_precision(work, name, items, oracle_too, wrong):
     return runs, lines
 
 
-def main(nexus, folder):
+def require_packages():
+    """The exit code where something is missing, else nothing."""
     try:
         import h5py  # noqa: F401
         import numpy  # noqa: F401
@@ -310,6 +311,12 @@ def main(nexus, folder):
     if streams.xxhash is None:
         print("SKIPPED: there is no libxxhash.so (Debian: libxxhash0)")
         return SKIPPED
+    return None
+
+
+def main(nexus, folder):
+    if (skipped := require_packages()) is not None:
+        return skipped
     from harness import Workspace
     work, wrong = Workspace(nexus, folder), []
     items = write_tasks(work.folder)
