@@ -21,17 +21,19 @@
 #include "params/replication.h"
 #include "report/table.h"
 #include "system/process.h"
-#include "tasks/task_result.h"
+#include "tasks/ready_task.h"
 #include "train/checkpoint_io.h"
 
 namespace nexus {
 namespace {
 
 struct EvalArguments {
-  std::string checkpoint, data, out, tokenizer, device = "cpu";
+  std::string checkpoint, data = ".", out, tokenizer, device = "cpu";
   std::vector<std::string> tasks;
-  int64_t context = 0, limit = 0, batch_tokens = 4096;
+  int64_t context = 0, limit = 0, stride = 0, batch_tokens = 4096;
   int dp = 0, tp = 1;
+  std::optional<int64_t> shots;
+  uint64_t seed = 0;
   bool no_bos = false;
 };
 
@@ -57,10 +59,13 @@ TaskSpec find_task(const std::string& name) {
                            : "did you mean " + near + "?");
 }
 
-std::vector<TaskSpec> find_tasks(const std::vector<std::string>& names) {
+std::vector<TaskSpec> find_tasks(const EvalArguments& arguments) {
   std::vector<TaskSpec> tasks;
-  for (const std::string& name : names) {
+  for (const std::string& name : arguments.tasks) {
     tasks.push_back(find_task(name));
+    if (arguments.shots) tasks.back().shots.count = *arguments.shots;
+    tasks.back().shots.seed = arguments.seed;
+    if (arguments.stride > 0) tasks.back().text.stride = arguments.stride;
     for (size_t i = 0; i + 1 < tasks.size(); ++i)
       if (tasks[i].name == tasks.back().name)
         throw Error(ErrorKind::kConfig, fmt::format("two tasks are called {}", tasks[i].name), "--tasks",
@@ -72,7 +77,7 @@ std::vector<TaskSpec> find_tasks(const std::vector<std::string>& names) {
 // What a model was trained with, as far as its run folder says.
 struct TrainedWith {
   int64_t context = 0;
-  std::string tokenizer;
+  std::string tokenizer, valid;
   std::optional<DType> compute;
   bool deterministic = false;
 };
@@ -81,7 +86,7 @@ TrainedWith trained_with(const std::string& checkpoint) {
   const RunFolder run = run_of_checkpoint(checkpoint);
   if (!path_exists(run.resolved_config())) return {};
   const CampaignSpec spec = load_campaign(run.resolved_config()).spec;
-  return {spec.data.context, spec.tokenizer, spec.precision.compute, spec.precision.deterministic};
+  return {spec.data.context, spec.tokenizer, spec.data.valid, spec.precision.compute, spec.precision.deterministic};
 }
 
 // How tasks are to be run on a checkpoint.
@@ -90,6 +95,7 @@ struct EvalPlan {
   TrainState state;
   Tokenizer tokenizer;
   EncodeOptions encoding;
+  std::string valid;  // the run's validation tokens
   DType compute = DType::kF32;
   bool deterministic = false;
 };
@@ -119,42 +125,8 @@ EvalPlan make_plan(const EvalArguments& arguments) {
     throw Error(ErrorKind::kConfig, "nothing says how many tokens the model reads", arguments.checkpoint,
                 "say so with --context");
   const DType stored = checkpoint.info("master/" + Model(state.model).table()[0].name).dtype;
-  return {std::move(checkpoint),        std::move(state), std::move(tokenizer), {context, !arguments.no_bos},
+  return {std::move(checkpoint),        std::move(state), std::move(tokenizer), {context, !arguments.no_bos}, run.valid,
           run.compute.value_or(stored), run.deterministic};
-}
-
-// A task that is ready to be scored.
-struct LoadedTask {
-  TaskSpec spec;
-  TaskItems data;
-  std::vector<ScoreRequest> requests;
-};
-
-LoadedTask load(const TaskSpec& spec, const EvalPlan& plan, const EvalArguments& arguments) {
-  LoadedTask task{spec, read_task_items(spec, arguments.data, arguments.limit), {}};
-  for (const TaskItem& item : task.data.items)
-    for (const ContinuationText& choice : item.choices)
-      task.requests.push_back(encode_request(plan.tokenizer, plan.encoding, choice, item.place));
-  return task;
-}
-
-TaskResult run_task(const ScoringContext& context, const LoadedTask& task) {
-  std::vector<int64_t> tokens;
-  for (const ScoreRequest& request : task.requests) tokens.push_back(request.scored);
-  return count_scores(task.spec, task.data.items, score_requests(context, task.requests), tokens);
-}
-
-nlohmann::ordered_json result_json(const LoadedTask& task, const TaskResult& result) {
-  nlohmann::ordered_json metrics;
-  for (const Figure& figure : result.figures) {
-    metrics[figure.name]["value"] = figure.value;
-    metrics[figure.name]["se"] = figure.count > 1 ? nlohmann::ordered_json(figure.se) : nullptr;
-  }
-  return {{"task", task.spec.name},
-          {"items", task.data.items.size()},
-          {"file", task.data.path},
-          {"digest", task.data.digest},
-          {"metrics", metrics}};
 }
 
 void write_lines(const std::string& path, const std::vector<std::string>& lines) {
@@ -180,10 +152,11 @@ nlohmann::ordered_json results_json(const EvalArguments& arguments, const EvalPl
 }
 
 int eval(const EvalArguments& arguments, std::unique_ptr<Communicator> world) {
-  const std::vector<TaskSpec> specs = find_tasks(arguments.tasks);
+  const std::vector<TaskSpec> specs = find_tasks(arguments);
   const EvalPlan plan = make_plan(arguments);
-  std::vector<LoadedTask> tasks;  // all of them before the first is run: a mistake in the last costs no hours
-  for (const TaskSpec& spec : specs) tasks.push_back(load(spec, plan, arguments));
+  const TaskSources sources{plan.tokenizer, plan.encoding, arguments.data, plan.valid, plan.state.model.count("V")};
+  std::vector<std::unique_ptr<ReadyTask>> tasks;  // all before the first is run: a mistake in the last costs no hours
+  for (const TaskSpec& spec : specs) tasks.push_back(make_ready(spec, sources, arguments.limit));
   Device device = open_device(arguments.device, plan.deterministic, std::move(world));
   ProcessGrid grid(std::move(device.world), arguments.dp, arguments.tp);
   Model model(plan.state.model, sharding_of(grid, /*zero=*/false, /*sequence=*/false));
@@ -198,15 +171,15 @@ int eval(const EvalArguments& arguments, std::unique_ptr<Communicator> world) {
               {{"task", false}, {"metric", false}, {"value ± se"}, {"items"}},
               {}};
   nlohmann::ordered_json done = nlohmann::ordered_json::array();
-  for (const LoadedTask& task : tasks) {
-    const TaskResult result =
-        run_task({*device.backend, grid, model, params, arguments.batch_tokens, task.spec.name}, task);
-    done.push_back(result_json(task, result));
+  for (const std::unique_ptr<ReadyTask>& task : tasks) {
+    const std::string& name = task->spec().name;
+    const TaskResult result = *task->run({*device.backend, grid, model, params, arguments.batch_tokens, name});
+    done.push_back(result_json(*task, result));
     for (const Figure& figure : result.figures)
-      table.rows.push_back({task.spec.name, figure.name, format_with_error(figure.value, figure.se),
-                            std::to_string(task.data.items.size())});
+      table.rows.push_back(
+          {name, figure.name, format_with_error(figure.value, figure.se), std::to_string(task->items())});
     if (!writes) continue;
-    write_lines(arguments.out + "/" + task.spec.name + ".jsonl", result.lines);
+    write_lines(arguments.out + "/" + name + ".jsonl", result.lines);
     write_lines(arguments.out + "/results.json", {json_text(results_json(arguments, plan, done), 1)});
   }
   if (speaks) std::fputs(to_markdown(table).c_str(), stdout);
@@ -222,13 +195,21 @@ void add_eval_command(CLI::App& app, Action& action) {
   command->add_option("--tasks", arguments->tasks, "names of tasks or task files, with commas")
       ->required()
       ->delimiter(',');
-  command->add_option("--data", arguments->data, "folder with the tasks' items")->required()->transform(path_to_read());
+  command->add_option("--data", arguments->data, "folder with the tasks' files; preset: this one")
+      ->transform(path_to_read());
   command->add_option("--out", arguments->out, "folder for results.json and TASK.jsonl")->transform(path_of_shell());
   command->add_option("--tokenizer", arguments->tokenizer, "SentencePiece model; preset: the run's")
       ->transform(path_to_read());
   command->add_option("--context", arguments->context, "tokens that the model reads; preset: as trained")
       ->check(whole_number(1, 1 << 20));
   command->add_option("--limit", arguments->limit, "only the first items of each task")->check(whole_number(1));
+  command->add_option("--shots", arguments->shots, "solved examples before each item; preset: the task's own")
+      ->check(whole_number(0, 1000));
+  command->add_option("--seed", arguments->seed, "of the choice of examples")->check(whole_number(0));
+  command
+      ->add_option("--stride", arguments->stride,
+                   "of perplexities: tokens from window to window; preset: the task's own")
+      ->check(whole_number(1, 1 << 20));
   command->add_option("--batch-tokens", arguments->batch_tokens, "positions of a pass on one rank")
       ->check(whole_number(1, 1 << 24));
   command->add_option("--dp", arguments->dp, "ranks that share the items; preset: ranks / tp")
