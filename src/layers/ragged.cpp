@@ -6,6 +6,8 @@ namespace nexus {
 
 void RaggedLayout::add_run(int64_t rows, int64_t position, std::span<const int32_t> seen) {
   const auto number = [](int64_t value) { return static_cast<int32_t>(value); };
+  const bool whole = position == 0 && rows == std::ssize(seen) && seen.front() == std::ssize(positions);
+  sequence = whole && (runs.empty() || sequence == rows) ? rows : 0;
   for (const int64_t field : {std::ssize(positions), rows, std::ssize(keys), std::ssize(seen)})
     runs.push_back(number(field));
   for (int64_t i = 0; i < rows; ++i) positions.push_back(number(position + i));
@@ -34,6 +36,7 @@ RaggedRows copy_in(Backend& backend, Arena& arena, const RaggedLayout& layout, i
   RaggedRows rows = alloc_ragged(arena, layout.extents(), position_limit);
   rows.longest = layout.longest;
   rows.pairs = layout.pairs;
+  rows.sequence = layout.sequence;
   backend.copy_in(rows.positions, layout.positions.data());
   backend.copy_in(rows.runs, layout.runs.data());
   backend.copy_in(rows.keys, layout.keys.data());

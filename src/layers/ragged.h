@@ -21,6 +21,8 @@ struct RaggedExtents {
 struct RaggedLayout {
   std::vector<int32_t> positions, runs, keys, outputs;
   int64_t longest = 0, pairs = 0;
+  // Of runs that are whole sequences of one length and see their own rows alone, as a batch has them; else 0.
+  int64_t sequence = 0;
 
   // The next `rows` rows, at positions from `position` on. They see `seen`, rows of the pass or slots of its cache, of
   // which the last ones are their own.
@@ -33,7 +35,7 @@ struct RaggedRows {
   Tensor positions;            // i32 [rows]
   int64_t position_limit = 0;  // they are below
   Tensor runs, keys;           // of ops::RaggedAttentionForward
-  int64_t longest = 0, pairs = 0;
+  int64_t longest = 0, pairs = 0, sequence = 0;
   Tensor outputs;  // i32 [outputs]
   // Rotated keys and values of earlier passes, [slots, 2 * kv heads * head_dim] for each layer; this pass adds its own
   // at the slots from `first_slot` on, and sees slots. Empty: it sees its own rows.

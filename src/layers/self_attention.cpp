@@ -46,6 +46,20 @@ void SelfAttention::rotate(const LayerContext& ctx, const Packed& packed, bool i
   ctx.backend.run(ops::Rotate{.options = rope, .x = packed.k, .inverse = inverse, .positions = positions});
 }
 
+void SelfAttention::attend_sequences(const LayerContext& ctx, const Packed& parts) const {
+  LayerContext batch = ctx;
+  batch.context = ctx.ragged->sequence;
+  batch.batch = ctx.ragged->runs.shape[0];
+  const auto first = [&](const Tensor& x) { return x.rows(0, batch.rows()); };
+  const Tensor logsumexp = logsumexp_.flat(0, batch.rows() * options_.heads);
+  ctx.backend.run(ops::AttentionForward{.options = attention(batch),
+                                        .q = first(parts.q),
+                                        .k = first(parts.k),
+                                        .v = first(parts.v),
+                                        .out = first(out_),
+                                        .logsumexp = logsumexp.reshaped({batch.batch, options_.heads, batch.context})});
+}
+
 void SelfAttention::attend_ragged(const LayerContext& ctx, const Packed& parts) const {
   NX_CHECK(options_.mask == AttentionMask::kCausal && ctx.pass == Pass::kEvaluation, "ragged rows are causal");
   const RaggedRows& rows = *ctx.ragged;
@@ -60,6 +74,7 @@ void SelfAttention::attend_ragged(const LayerContext& ctx, const Packed& parts) 
     k = columns(ctx.cache, 0, kv_width);
     v = columns(ctx.cache, kv_width, kv_width);
   }
+  if (rows.sequence > 0) return attend_sequences(ctx, parts);
   ctx.backend.run(ops::RaggedAttentionForward{
       .options = {options_.heads, options_.kv_heads, options_.head_dim, width, kv_ld, rows.longest, rows.pairs},
       .q = parts.q,
@@ -74,7 +89,7 @@ void SelfAttention::forward(const LayerContext& ctx, const Tensor& x, const Tens
   const ForwardScope scope(ctx);
   packed_ = ctx.alloc({ctx.rows(), qkv_->out_width()});
   out_ = ctx.alloc({ctx.rows(), options_.heads * options_.head_dim});
-  if (ctx.ragged == nullptr) logsumexp_ = ctx.alloc_wide({ctx.batch, options_.heads, ctx.context});
+  logsumexp_ = ctx.alloc_wide({ctx.batch, options_.heads, ctx.context});
   qkv_->forward(ctx, x, packed_);
   const Packed parts = unpack(packed_);
   if (norm_) {

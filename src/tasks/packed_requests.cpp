@@ -11,9 +11,11 @@ std::span<const int32_t> inputs_of(const ScoreRequest& request) {
   return std::span(request.ids).first(request.ids.size() - 1);
 }
 
-// Tokens that both begin with.
-int64_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) {
-  return std::ranges::mismatch(a, b).in1 - a.begin();
+// Tokens at the beginning of `next` that it shares with the request before it. A small part is not worth it: whole
+// sequences, as windows of a text are, are attended to faster.
+int64_t shared_prefix(std::span<const int32_t> before, std::span<const int32_t> next) {
+  const int64_t common = std::ranges::mismatch(before, next).in1 - before.begin();
+  return 8 * common < std::ssize(next) ? 0 : common;
 }
 
 std::vector<size_t> in_order_of_ids(const std::vector<ScoreRequest>& requests) {
@@ -37,7 +39,7 @@ std::vector<RequestBatch> make_request_batches(const std::vector<ScoreRequest>& 
     const std::span<const int32_t> inputs = inputs_of(request);
     const auto after = [&](const RequestBatch& batch) {
       const int64_t shared =
-          batch.numbers.empty() ? 0 : common_prefix(inputs_of(requests[batch.numbers.back()]), inputs);
+          batch.numbers.empty() ? 0 : shared_prefix(inputs_of(requests[batch.numbers.back()]), inputs);
       RaggedExtents sum = batch.extents;
       const int64_t rows = std::ssize(inputs) - shared;
       sum.rows += rows;
@@ -69,7 +71,7 @@ PackedRequests pack_requests(const std::vector<ScoreRequest>& requests, const Re
   for (const size_t number : batch.numbers) {
     const ScoreRequest& request = requests[number];
     const std::span<const int32_t> inputs = inputs_of(request);
-    const int64_t shared = common_prefix(last, inputs);
+    const int64_t shared = shared_prefix(last, inputs);
     path.resize(static_cast<size_t>(shared));
     for (const int32_t token : inputs.subspan(path.size())) {
       path.push_back(static_cast<int32_t>(packed.tokens.size()));

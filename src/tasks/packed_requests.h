@@ -1,7 +1,8 @@
 // Requests side by side in one pass: what several of them begin with is computed once, and nothing is padded.
 //
-// Requests in the order of their ids have the longest beginning in common with the one before, so that a batch of them
-// is a tree: choices share their context, and contexts the examples that stand before them.
+// In the order of their ids each has its longest beginning in common with the one before, so that a batch of them is a
+// tree: choices share their context, and contexts the examples that stand before them. What is less than an eighth of a
+// request is not shared.
 #pragma once
 
 #include <cstdint>

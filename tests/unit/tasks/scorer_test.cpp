@@ -7,6 +7,7 @@
 
 #include "layers/device_batch.h"
 #include "support/expect_error.h"
+#include "support/host_tensors.h"
 #include "support/limited_backend.h"
 #include "support/tiny_models.h"
 
@@ -36,6 +37,17 @@ class ScorerTest : public ::testing::TestWithParam<testing::NamedModel> {
     return losses;
   }
 
+  void expect_sums_of_losses(int64_t batch_tokens) {
+    const std::vector<ContinuationScore> scores = score(batch_tokens);
+    ASSERT_EQ(scores.size(), requests_.size());
+    for (size_t i = 0; i < scores.size(); ++i) {
+      const std::vector<double> losses = losses_of(requests_[i]);
+      double sum = 0;
+      for (auto loss = losses.end() - requests_[i].scored; loss != losses.end(); ++loss) sum += *loss;
+      EXPECT_NEAR(scores[i].loglikelihood, -sum, 1e-12) << i;  // up to 70 terms of about 3, in another order inside
+    }
+  }
+
   std::unique_ptr<Backend> backend_ = make_cpu_backend(1);
   ProcessGrid grid_{make_self_communicator(), 1, 1};
   Model model_{GetParam().config};
@@ -52,16 +64,17 @@ class ScorerTest : public ::testing::TestWithParam<testing::NamedModel> {
 };
 
 TEST_P(ScorerTest, SumsTheLossesOfTheScoredTokensWhateverTheBatches) {
-  for (const int64_t batch_tokens : {1, 33, 1000}) {
-    const std::vector<ContinuationScore> scores = score(batch_tokens);
-    ASSERT_EQ(scores.size(), requests_.size());
-    for (size_t i = 0; i < scores.size(); ++i) {
-      const std::vector<double> losses = losses_of(requests_[i]);
-      double sum = 0;
-      for (auto loss = losses.end() - requests_[i].scored; loss != losses.end(); ++loss) sum += *loss;
-      EXPECT_NEAR(scores[i].loglikelihood, -sum, 1e-12) << i;  // up to 17 terms of about 3, in another order inside
-    }
+  for (const int64_t batch_tokens : {1, 33, 1000}) expect_sums_of_losses(batch_tokens);
+}
+
+// Windows of one length, which are attended to as a batch; the second batch is filled up.
+TEST_P(ScorerTest, ScoresWholeSequences) {
+  requests_.clear();
+  for (int32_t i = 0; i < 5; ++i) {
+    requests_.push_back({testing::random_tokens("window" + std::to_string(i), 71, 17), 71 - 10 * i - 1});
+    requests_.back().ids.front() = i;
   }
+  expect_sums_of_losses(230);
 }
 
 // The likeliest token after a context makes it greedy, every other one does not.
