@@ -6,23 +6,20 @@
 #include <filesystem>
 #include <memory>
 
-#include "checkpoint/checkpoint.h"
 #include "cli/build_facts.h"
 #include "cli/commands.h"
 #include "cli/launch.h"
 #include "cli/option_checks.h"
-#include "config/config.h"
+#include "cli/text_checkpoint.h"
 #include "config/task.h"
 #include "core/files.h"
 #include "core/json_text.h"
 #include "core/log.h"
-#include "core/run_folder.h"
 #include "model/workload.h"
 #include "params/replication.h"
 #include "report/table.h"
 #include "system/process.h"
 #include "tasks/ready_task.h"
-#include "train/checkpoint_io.h"
 
 namespace nexus {
 namespace {
@@ -74,59 +71,17 @@ std::vector<TaskSpec> find_tasks(const EvalArguments& arguments) {
   return tasks;
 }
 
-// What a model was trained with, as far as its run folder says.
-struct TrainedWith {
-  int64_t context = 0;
-  std::string tokenizer, valid;
-  std::optional<DType> compute;
-  bool deterministic = false;
-};
-
-TrainedWith trained_with(const std::string& checkpoint) {
-  const RunFolder run = run_of_checkpoint(checkpoint);
-  if (!path_exists(run.resolved_config())) return {};
-  const CampaignSpec spec = load_campaign(run.resolved_config()).spec;
-  return {spec.data.context, spec.tokenizer, spec.data.valid, spec.precision.compute, spec.precision.deterministic};
-}
-
 // How tasks are to be run on a checkpoint.
-struct EvalPlan {
-  Checkpoint checkpoint;
-  TrainState state;
+struct EvalPlan : TextCheckpoint {
   Tokenizer tokenizer;
   EncodeOptions encoding;
-  std::string valid;  // the run's validation tokens
-  DType compute = DType::kF32;
-  bool deterministic = false;
 };
 
 EvalPlan make_plan(const EvalArguments& arguments) {
-  Checkpoint checkpoint(arguments.checkpoint);
-  TrainState state = train_state_from_json(checkpoint.state(), arguments.checkpoint);
-  if (state.model.workload != "text")
-    throw Error(ErrorKind::kConfig, fmt::format("the model is one of {}, not of text", state.model.workload),
-                arguments.checkpoint, "name a checkpoint of a text model");
-  const TrainedWith run = trained_with(arguments.checkpoint);
-  const std::string path = arguments.tokenizer.empty() ? run.tokenizer : arguments.tokenizer;
-  if (path.empty())
-    throw Error(ErrorKind::kConfig, "nothing says which tokenizer the model was trained with", arguments.checkpoint,
-                "name it with --tokenizer");
-  Tokenizer tokenizer(path);
-  if (!state.data.tokenizer.empty() && state.data.tokenizer != tokenizer.digest())
-    throw Error(ErrorKind::kConfig, "the model was trained with another tokenizer", path,
-                "name that one with --tokenizer");
-  if (tokenizer.vocab_size() > state.model.count("V"))
-    throw Error(
-        ErrorKind::kConfig,
-        fmt::format("the tokenizer has {} pieces, the model {}", tokenizer.vocab_size(), state.model.count("V")), path,
-        "name the model's own with --tokenizer");
-  const int64_t context = arguments.context > 0 ? arguments.context : run.context;
-  if (context == 0)
-    throw Error(ErrorKind::kConfig, "nothing says how many tokens the model reads", arguments.checkpoint,
-                "say so with --context");
-  const DType stored = checkpoint.info("master/" + Model(state.model).table()[0].name).dtype;
-  return {std::move(checkpoint),        std::move(state), std::move(tokenizer), {context, !arguments.no_bos}, run.valid,
-          run.compute.value_or(stored), run.deterministic};
+  TextCheckpoint checkpoint = open_text_checkpoint(arguments.checkpoint);
+  Tokenizer tokenizer = open_tokenizer(checkpoint, arguments.tokenizer);
+  const int64_t context = context_length(checkpoint, arguments.context);
+  return {std::move(checkpoint), std::move(tokenizer), {context, !arguments.no_bos}};
 }
 
 void write_lines(const std::string& path, const std::vector<std::string>& lines) {
@@ -161,9 +116,7 @@ int eval(const EvalArguments& arguments, std::unique_ptr<Communicator> world) {
   ProcessGrid grid(std::move(device.world), arguments.dp, arguments.tp);
   Model model(plan.state.model, sharding_of(grid, /*zero=*/false, /*sequence=*/false));
   ParamStore params(*device.backend, model.table(), plan.compute, ParamStore::Use::kInference);
-  load_training(plan.checkpoint, params);
-  params.set_norm_scales(plan.state.norm_scales);
-  params.set_growth_masks(plan.state.growth_masks);
+  load_weights(plan, params);
   const bool speaks = grid.rank() == 0, writes = speaks && !arguments.out.empty();
   if (writes) make_folders(arguments.out);
   Table table{"Zero-shot tasks: " + arguments.checkpoint,
