@@ -155,14 +155,4 @@ std::unique_ptr<ReadyTask> make_ready(const TaskSpec& task, const TaskSources& s
   return std::make_unique<ReadyQuestions>(task, source, limit);
 }
 
-nlohmann::ordered_json result_json(const ReadyTask& task, const TaskResult& result) {
-  nlohmann::ordered_json json{{"task", task.spec().name}, {"items", task.items()}};
-  json.update(task.source());
-  for (const Figure& figure : result.figures) {
-    json["metrics"][figure.name]["value"] = figure.value;
-    json["metrics"][figure.name]["se"] = figure.count > 1 ? nlohmann::ordered_json(figure.se) : nullptr;
-  }
-  return json;
-}
-
 }  // namespace nexus

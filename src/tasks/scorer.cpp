@@ -43,7 +43,7 @@ class Scorer {
  public:
   Scorer(const ScoringContext& context, const std::vector<ScoreRequest>& requests,
          const std::vector<ScoreBatch>& batches)
-      : context_(context), requests_(requests), arena_(allocate(bytes_for(batches))) {}
+      : Scorer(context, requests, bytes_for(context, batches)) {}
 
   // Of one batch, in its order.
   std::vector<ContinuationScore> score(const ScoreBatch& batch) {
@@ -72,29 +72,39 @@ class Scorer {
   }
 
  private:
-  static size_t as_size(int64_t value) { return static_cast<size_t>(value); }
-  Shape statistics_shape(int64_t rows) const { return {context_.grid.tp_size(), rows, 3}; }
+  Scorer(const ScoringContext& context, const std::vector<ScoreRequest>& requests, int64_t bytes)
+      : context_(context),
+        requests_(requests),
+        own_(has_room(context.arena, bytes) ? Arena() : Arena(allocate(context, bytes))),
+        arena_(has_room(context.arena, bytes) ? *context.arena : own_) {}
 
-  Buffer allocate(int64_t bytes) const {
+  static bool has_room(const Arena* arena, int64_t bytes) {
+    return arena != nullptr && arena->capacity_bytes() - arena->used_bytes() >= bytes;
+  }
+  static size_t as_size(int64_t value) { return static_cast<size_t>(value); }
+  static Shape shape_of(const ScoringContext& context, int64_t rows) { return {context.grid.tp_size(), rows, 3}; }
+  Shape statistics_shape(int64_t rows) const { return shape_of(context_, rows); }
+
+  static Buffer allocate(const ScoringContext& context, int64_t bytes) {
     try {
-      return context_.backend.allocate(bytes, "a batch");
+      return context.backend.allocate(bytes, "a batch");
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kConfig) throw;
       throw Error(error.kind(), error.fact(), error.where(), "lower --batch-tokens, or share the model out with --tp");
     }
   }
 
-  int64_t bytes_for(const std::vector<ScoreBatch>& batches) const {
+  static int64_t bytes_for(const ScoringContext& context, const std::vector<ScoreBatch>& batches) {
     std::set<std::pair<int64_t, int64_t>> shapes;
     for (const ScoreBatch& batch : batches)
       shapes.insert({static_cast<int64_t>(batch.requests.size()), batch.positions});
     int64_t most = 0;
     for (const auto& [samples, positions] : shapes) {
       Arena outside;
-      alloc_batch(outside, context_.model.batch_fields(positions), samples);
-      outside.alloc(context_.params.wide_dtype(), statistics_shape(samples * positions));
-      const DryRun inside = dry_run(context_.model.config(), context_.params.compute_dtype(), samples, positions,
-                                    ModelUse::kStatistics, context_.model.table().sharding());
+      alloc_batch(outside, context.model.batch_fields(positions), samples);
+      outside.alloc(context.params.wide_dtype(), shape_of(context, samples * positions));
+      const DryRun inside = dry_run(context.model.config(), context.params.compute_dtype(), samples, positions,
+                                    ModelUse::kStatistics, context.model.table().sharding());
       most = std::max(most, outside.peak_bytes() + inside.arena_bytes);
     }
     return most;
@@ -133,7 +143,8 @@ class Scorer {
 
   ScoringContext context_;
   const std::vector<ScoreRequest>& requests_;
-  Arena arena_;
+  Arena own_;
+  Arena& arena_;
 };
 
 }  // namespace

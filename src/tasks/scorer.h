@@ -27,6 +27,7 @@ struct ScoringContext {
   ParamStore& params;
   int64_t batch_tokens = 0;  // positions of a pass on one rank, padding included; one request always goes
   std::string label;         // of the progress line
+  Arena* arena = nullptr;    // to be used where it has room for a pass; memory is allocated otherwise
 };
 
 // In the order of the requests, the same on every rank. Collective: batches are dealt to the data-parallel ranks.
