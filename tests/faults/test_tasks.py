@@ -3,6 +3,7 @@ nothing lost, owed or done twice, and has the same results as the undisturbed on
 
 usage: test_tasks.py NEXUS FOLDER DPxTP
 """
+import csv
 import json
 import random
 import subprocess
@@ -149,6 +150,28 @@ def check_against_eval(runs):
                     fail(f"nexus eval says {a}, the campaign {b}")
 
 
+def check_table(runs):
+    """Tables of runs and of what `nexus eval` writes; what does not compare is not tested."""
+    work = runs.work
+    work.call("eval", work.newest("whole"), "--tasks", work.folder / "word.yaml", "--data", work.folder, "--limit", "20", "--out", work.folder / "few")
+    folders = [work.folder / name for name in ("whole", "by-eval", "few")]
+    text = work.call("report", "--table", "zero-shot", *folders, "--baseline", work.folder / "whole", "--out", work.folder / "table")
+    words = ("| tiny (baseline) |", "| by-eval | ends acc_norm | +0.00 | [+0.00, +0.00] | 0 : 0 | 1.0000 | 1.0000 |",
+             "| few | word acc | not tested: the number of items is another |", "few was not scored on it")
+    for word in words:
+        if word not in text:
+            fail(f"'{word}' is not in the table:\n{text}")
+    figures = runs.figures("whole")[MOMENTS[-1]]
+    rows = list(csv.DictReader((work.folder / "table" / "zero-shot.csv").open()))
+    told = {f"{row['task']}.{row['metric']}": float(row["value"]) for row in rows if row["scope"] == "score" and row["model"] == "tiny"}
+    for name, (value, _, _) in figures.items():
+        if abs(told[name] - value * (100 if ".acc" in name else 1)) > 1e-9 * abs(told[name]):
+            fail(f"the table has {told[name]} of {name}, the record {value}")
+    for form in ("md", "tex", "html"):
+        if not (work.folder / "table" / f"zero-shot.{form}").stat().st_size:
+            fail(f"zero-shot.{form} is empty")
+
+
 def check_refusals(runs):
     work = runs.work
     good = runs.campaign("refused").read_text()
@@ -190,6 +213,7 @@ def main(nexus, folder, grid):
         runs.disturb(f"stopped-{number}", [part], steps, "stop")
         runs.require_whole(f"stopped-{number}", "whole")
     check_against_eval(runs)
+    check_table(runs)
     check_refusals(runs)
     print("tasks change no bit of the training, and nothing is lost, owed or done twice")
 
