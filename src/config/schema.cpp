@@ -159,6 +159,8 @@ void add_reports(CampaignRows& t) {
   for (const Evaluation* each : all_evaluations()) evaluations.names.emplace_back(each->name);
   add(t, "eval.evaluations", "[validation_loss]", evaluations, at(&CampaignSpec::eval, &EvalSpec::evaluations),
       kCosmetic, "what is evaluated; validation_loss in any case");
+  add(t, "logging.tensorboard", "false", FlagType{}, at(&CampaignSpec::logging, &LoggingSpec::tensorboard), kCosmetic,
+      "event files in RUN/tensorboard while training");
   add(t, "safety.nonfinite", "stop", nonfinite, at(&CampaignSpec::safety, &SafetySpec::nonfinite), kPlacement,
       "at a loss or gradient that is not finite: stop, or skip the update");
   add(t, "safety.watchdog.start", "10min", DurationType{}, watchdog(&WatchdogSpec::start_seconds), kPlacement,

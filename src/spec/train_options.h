@@ -58,6 +58,10 @@ struct EvalSpec {
   std::vector<std::string> evaluations{"validation_loss"};  // by name (train/evaluation.h); the first always runs
 };
 
+struct LoggingSpec {
+  bool tensorboard = false;  // event files in RUN/tensorboard, beside the records
+};
+
 enum class NonfiniteAction { kStop, kSkip };  // stop with exit code 4, or skip the update and go on
 
 struct WatchdogSpec {
