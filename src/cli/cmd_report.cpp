@@ -50,17 +50,29 @@ std::string reported_name(const std::string& path, const std::vector<std::string
   return normal;
 }
 
+// The run of "RUN=NAME" under the name that it is reported by; nothing if that is none of `folders`.
+std::optional<std::string> labelled_run(std::string run, const std::vector<std::string>& folders) {
+  if (const ExpandedPath expanded = expand_path(run); !path_exists(run) && expanded.problem.empty())
+    run = expanded.path;
+  const std::string name = reported_name(run, folders);
+  return std::ranges::find(folders, name) == folders.end() ? std::nullopt : std::optional(name);
+}
+
+// Paths and names may hold "=" themselves ("lr=1e-3"): the first one behind a run parts them.
 std::map<std::string, std::string> labels_of(const ReportArguments& arguments,
                                              const std::vector<std::string>& folders) {
   std::map<std::string, std::string> labels;
   for (const std::string& text : arguments.labels) {
-    const size_t equals = text.rfind('=');
-    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
-      throw Error(ErrorKind::kConfig, fmt::format("'{}' is no RUN=NAME", text), "--label", "write --label runs/a=NAME");
-    std::string run = text.substr(0, equals);
-    if (const ExpandedPath expanded = expand_path(run); !path_exists(run) && expanded.problem.empty())
-      run = expanded.path;
-    labels[reported_name(run, folders)] = text.substr(equals + 1);
+    std::optional<std::string> run;
+    size_t equals = text.find('=');
+    for (; equals != std::string::npos; equals = text.find('=', equals + 1))
+      if (equals > 0 && (run = labelled_run(text.substr(0, equals), folders))) break;
+    if (!run)
+      throw Error(ErrorKind::kConfig, fmt::format("'{}' names none of the reported runs", text), "--label",
+                  "write RUN=NAME with RUN as on the command line");
+    if (equals + 1 == text.size())
+      throw Error(ErrorKind::kConfig, fmt::format("'{}' has no name", text), "--label", "write --label runs/a=NAME");
+    labels[*run] = text.substr(equals + 1);
   }
   return labels;
 }

@@ -167,6 +167,8 @@ void add_reports(CampaignRows& t) {
       "folder with the tasks' files");
   add(t, "eval.tasks_limit", "0", CountType{0, kMaxEvalTokens}, at(&CampaignSpec::eval, &EvalSpec::tasks_limit),
       kCosmetic, "items of each task; 0: all");
+  add(t, "logging.tensorboard", "false", FlagType{}, at(&CampaignSpec::logging, &LoggingSpec::tensorboard), kCosmetic,
+      "event files in RUN/tensorboard while training");
   add(t, "safety.nonfinite", "stop", nonfinite, at(&CampaignSpec::safety, &SafetySpec::nonfinite), kPlacement,
       "at a loss or gradient that is not finite: stop, or skip the update");
   add(t, "safety.watchdog.start", "10min", DurationType{}, watchdog(&WatchdogSpec::start_seconds), kPlacement,

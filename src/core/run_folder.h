@@ -22,6 +22,7 @@ struct RunFolder {
   std::string jobs() const { return root + "/jobs.json"; }
   std::string slurm_folder() const { return root + "/slurm"; }
   std::string lease_folder() const { return root + "/lease"; }
+  std::string tensorboard_folder() const { return root + "/tensorboard"; }
   std::string log_folder() const { return root + "/logs"; }
   std::string dump_folder() const { return root + "/dumps"; }
   std::string report_folder() const { return root + "/report"; }

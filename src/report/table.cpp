@@ -28,9 +28,12 @@ std::string markdown_row(const std::vector<std::string>& cells) {
 }
 
 std::string html_row(const std::vector<std::string>& cells, const std::vector<Column>& columns, const char* tag) {
+  const bool is_header = std::string_view(tag) == "th";  // what a reader sorts by (report/html.cpp)
   std::string line = "<tr>";
   for (size_t i = 0; i < cells.size(); ++i)
-    line += fmt::format("<{}{}>{}</{}>", tag, columns[i].number ? " class=\"number\"" : "", escape_html(cells[i]), tag);
+    line +=
+        fmt::format("<{0}{1}>{2}{3}{4}</{0}>", tag, columns[i].number ? " class=\"number\"" : "",
+                    is_header ? "<button type=\"button\">" : "", escape_html(cells[i]), is_header ? "</button>" : "");
   return line + "</tr>\n";
 }
 

@@ -62,6 +62,10 @@ struct EvalSpec {
   int64_t tasks_limit = 0;                                  // items of each; 0: all
 };
 
+struct LoggingSpec {
+  bool tensorboard = false;  // event files in RUN/tensorboard, beside the records
+};
+
 enum class NonfiniteAction { kStop, kSkip };  // stop with exit code 4, or skip the update and go on
 
 struct WatchdogSpec {
