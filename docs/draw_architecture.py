@@ -17,6 +17,7 @@ WORDS = {
     "cli": "commands", "slurm": "campaigns as jobs", "doctor": "what is wrong here", "campaign": "stages in order",
     "report": "tables and pictures", "plan": "forecasts", "interchange": "other programs' files", "config": "YAML stops here", "train": "steps, saves, evaluations",
     "study": "arms, seeds, answers", "tasks": "zero-shot scores", "spec": "campaigns as plain data", "growth": "bigger models, with proof", "accounting": "FLOPs and bytes",
+    "monitor": "tail, plot, top, export",
     "workloads": "kinds of data", "model": "blocks, architectures", "layers": "forward, backward", "optim": "AdamW",
     "checkpoint": "durable tensors", "params": "the parameter table", "cuda": "NVIDIA GPUs", "backend": "operations, CPU kernels",
     "comm": "ranks, watchdog", "data": "samples", "records": "files of a run", "tensor": "shapes, memory",

@@ -70,6 +70,7 @@ WatchdogOptions RunSession::watchdog_options(const CampaignSpec& spec, Communica
 void RunSession::open() {
   claim_folder();
   records_.set_launch(opened_.mark);
+  if (input_.spec.logging.tensorboard) records_.keep_tensorboard();
   if (launch_.on_open) launch_.on_open(folder_.root, opened_.mark);
   world().require_equal("the configuration", input_.resolved_yaml);
   opened_.yes = true;

@@ -1,6 +1,4 @@
 // nexus eval: zero-shot tasks, which are data, on a checkpoint (docs/evaluation.md).
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -10,16 +8,14 @@
 #include "cli/commands.h"
 #include "cli/launch.h"
 #include "cli/option_checks.h"
+#include "cli/task_files.h"
 #include "cli/text_checkpoint.h"
-#include "config/task.h"
 #include "core/files.h"
-#include "core/json_text.h"
 #include "core/log.h"
 #include "model/workload.h"
 #include "params/replication.h"
 #include "report/table.h"
-#include "system/process.h"
-#include "tasks/ready_task.h"
+#include "tasks/result_folder.h"
 
 namespace nexus {
 namespace {
@@ -34,39 +30,12 @@ struct EvalArguments {
   bool no_bos = false;
 };
 
-// Where the task files lie that come with nexus: beside an installed program, or in the source tree.
-std::string tasks_folder() {
-  const std::filesystem::path beside = std::filesystem::path(own_program()).parent_path() / NEXUS_INSTALLED_TASKS;
-  std::error_code ignored;
-  return std::filesystem::is_directory(beside, ignored) ? beside.lexically_normal().string() : NEXUS_TASKS_DIR;
-}
-
-// A task file, or the name of one that comes with nexus.
-TaskSpec find_task(const std::string& name) {
-  if (name.ends_with(".yaml") || name.find('/') != std::string::npos) return load_task(name);
-  const std::string folder = tasks_folder(), file = folder + "/" + name + ".yaml";
-  if (path_exists(file)) return load_task(file);
-  std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) names.push_back(entry.path().stem());
-  std::ranges::sort(names);
-  const std::string near = nearest(name, names);
-  throw Error(ErrorKind::kConfig, fmt::format("there is no task '{}'", name), "--tasks",
-              near.empty() ? fmt::format("name a task file (TASK.yaml), or one of {}", fmt::join(names, ", "))
-                           : "did you mean " + near + "?");
-}
-
-std::vector<TaskSpec> find_tasks(const EvalArguments& arguments) {
-  std::vector<TaskSpec> tasks;
-  for (const std::string& name : arguments.tasks) {
-    tasks.push_back(find_task(name));
-    if (arguments.shots) tasks.back().shots.count = *arguments.shots;
-    tasks.back().shots.seed = arguments.seed;
-    if (arguments.stride > 0) tasks.back().text.stride = arguments.stride;
-    for (size_t i = 0; i + 1 < tasks.size(); ++i)
-      if (tasks[i].name == tasks.back().name)
-        throw Error(ErrorKind::kConfig, fmt::format("two tasks are called {}", tasks[i].name), "--tasks",
-                    "name each once");
+std::vector<TaskSpec> tasks_of(const EvalArguments& arguments) {
+  std::vector<TaskSpec> tasks = find_tasks(arguments.tasks, "--tasks");
+  for (TaskSpec& task : tasks) {
+    if (arguments.shots) task.shots.count = *arguments.shots;
+    task.shots.seed = arguments.seed;
+    if (arguments.stride > 0) task.text.stride = arguments.stride;
   }
   return tasks;
 }
@@ -84,30 +53,22 @@ EvalPlan make_plan(const EvalArguments& arguments) {
   return {std::move(checkpoint), std::move(tokenizer), {context, !arguments.no_bos}};
 }
 
-void write_lines(const std::string& path, const std::vector<std::string>& lines) {
-  std::string text;
-  for (const std::string& line : lines) text += line + "\n";
-  write_file_durably(path, text);
-}
-
-// What was run, and its tasks so far.
-nlohmann::ordered_json results_json(const EvalArguments& arguments, const EvalPlan& plan,
-                                    const nlohmann::ordered_json& tasks) {
-  return {{"version", version()},
-          {"checkpoint", arguments.checkpoint},
-          {"run_id", plan.checkpoint.id().run_id},
-          {"stage", plan.checkpoint.id().stage},
-          {"step", plan.checkpoint.id().step},
-          {"tokenizer", plan.tokenizer.digest()},
-          {"context", plan.encoding.context},
-          {"bos", plan.encoding.bos && plan.tokenizer.bos_id() >= 0},
-          {"compute", name_of(plan.compute)},
-          {"limit", arguments.limit},
-          {"tasks", tasks}};
+ResultFacts facts_of(const EvalArguments& arguments, const EvalPlan& plan) {
+  const CheckpointId& id = plan.checkpoint.id();
+  return {version(),
+          arguments.checkpoint,
+          id.run_id,
+          id.stage,
+          id.step,
+          plan.tokenizer.digest(),
+          plan.encoding.context,
+          plan.encoding.bos && plan.tokenizer.bos_id() >= 0,
+          plan.compute,
+          arguments.limit};
 }
 
 int eval(const EvalArguments& arguments, std::unique_ptr<Communicator> world) {
-  const std::vector<TaskSpec> specs = find_tasks(arguments);
+  const std::vector<TaskSpec> specs = tasks_of(arguments);
   const EvalPlan plan = make_plan(arguments);
   const TaskSources sources{plan.tokenizer, plan.encoding, arguments.data, plan.valid, plan.state.model.count("V")};
   std::vector<std::unique_ptr<ReadyTask>> tasks;  // all before the first is run: a mistake in the last costs no hours
@@ -118,22 +79,18 @@ int eval(const EvalArguments& arguments, std::unique_ptr<Communicator> world) {
   ParamStore params(*device.backend, model.table(), plan.compute, ParamStore::Use::kInference);
   load_weights(plan, params);
   const bool speaks = grid.rank() == 0, writes = speaks && !arguments.out.empty();
-  if (writes) make_folders(arguments.out);
+  ResultFolder folder(arguments.out, facts_of(arguments, plan));
   Table table{"Zero-shot tasks: " + arguments.checkpoint,
               "± is the standard error over items.",
               {{"task", false}, {"metric", false}, {"value ± se"}, {"items"}},
               {}};
-  nlohmann::ordered_json done = nlohmann::ordered_json::array();
   for (const std::unique_ptr<ReadyTask>& task : tasks) {
     const std::string& name = task->spec().name;
     const TaskResult result = *task->run({*device.backend, grid, model, params, arguments.batch_tokens, name});
-    done.push_back(result_json(*task, result));
     for (const Figure& figure : result.figures)
       table.rows.push_back(
           {name, figure.name, format_with_error(figure.value, figure.se), std::to_string(task->items())});
-    if (!writes) continue;
-    write_lines(arguments.out + "/" + name + ".jsonl", result.lines);
-    write_lines(arguments.out + "/results.json", {json_text(results_json(arguments, plan, done), 1)});
+    if (writes) folder.add(*task, result);
   }
   if (speaks) std::fputs(to_markdown(table).c_str(), stdout);
   return 0;

@@ -87,7 +87,7 @@ SamplePlan make_plan(const SampleArguments& arguments) {
   return plan;
 }
 
-void print(const std::string& text) {
+void write_out(const std::string& text) {
   std::fputs(text.c_str(), stdout);
   std::fflush(stdout);
 }
@@ -108,14 +108,14 @@ class Continuation {
     const double begin = steady_seconds();
     std::vector<double> logits = generator.read(prompt_.ids);
     const double read = steady_seconds();
-    if (speaks) print(prompt_.text);
+    if (speaks) write_out(prompt_.text);
     int64_t count = 0;
     while (end_ == nullptr) {
       const int32_t token = next(logits, count);
       if (is_end(token)) break;
       ++count;
       const std::string text = told(token, count);
-      if (speaks) print(text);
+      if (speaks) write_out(text);
       if (stream_ && stream_->stopped())
         end_ = "stop";
       else if (count == arguments_.tokens)
@@ -125,7 +125,7 @@ class Continuation {
       else
         logits = generator.read({&token, 1});
     }
-    if (speaks) print((stream_ ? stream_->finish() : "") + "\n");
+    if (speaks) write_out((stream_ ? stream_->finish() : "") + "\n");
     const auto rate = [](int64_t tokens, double seconds) {
       return fmt::format("{} seconds {:.3f} tok_per_s {:.1f}", tokens, seconds,
                          static_cast<double>(tokens) / std::max(seconds, 1e-9));

@@ -11,6 +11,7 @@
 #include "core/json_text.h"
 #include "core/log.h"
 #include "core/run_folder.h"
+#include "monitor/view_runs.h"
 #include "slurm/job_book.h"
 #include "slurm/job_end.h"
 #include "slurm/render.h"
@@ -150,12 +151,6 @@ int cancel(const std::string& run) {
   const std::vector<QueuedJob> jobs = cancel_jobs(run);
   log("{}", jobs.empty() ? "no job of this run waits or runs" : "cancelled " + describe(jobs));
   return 0;
-}
-
-// What the jobs run, or else what the last launch ran.
-CampaignSpec campaign_of_run(const std::string& run) {
-  const std::string rendered = RunFolder{run}.slurm_folder() + "/campaign.yaml";
-  return load_campaign(path_exists(rendered) ? rendered : RunFolder{run}.resolved_config()).spec;
 }
 
 int status(const std::string& run, bool json) {

@@ -74,6 +74,7 @@ struct CampaignSpec {
   std::vector<StageSpec> stages;
   CheckpointSpec checkpoint;
   EvalSpec eval;
+  LoggingSpec logging;
   SafetySpec safety;
   AccountSpec account;
   BudgetSpec budget;

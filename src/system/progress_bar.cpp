@@ -10,6 +10,7 @@
 #include "core/units.h"
 #include "system/clock.h"
 #include "system/environment.h"
+#include "system/terminal.h"
 
 namespace nexus {
 
@@ -20,7 +21,7 @@ Progress::Progress(std::string label, int64_t total, std::string unit, double in
       interval_seconds_(interval_seconds),
       start_seconds_(steady_seconds()),
       last_seconds_(start_seconds_),
-      terminal_(isatty(STDERR_FILENO) == 1 && !find_environment("NO_PROGRESS")) {}
+      terminal_(is_terminal(STDERR_FILENO) && !find_environment("NO_PROGRESS")) {}
 
 Progress::~Progress() {
   finish();

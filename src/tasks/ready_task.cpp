@@ -50,11 +50,9 @@ std::optional<std::vector<ContinuationScore>> score_groups(const ScoringContext&
 class ReadyQuestions : public ReadyTask {
  public:
   ReadyQuestions(const TaskSpec& task, const TaskSources& source, int64_t limit)
-      : ReadyTask(task), data_(read_task_items(task, source.folder, limit)) {
-    for (const TaskItem& item : data_.items)
-      for (const ContinuationText& choice : item.choices)
-        requests_.push_back(encode_request(source.tokenizer, source.encoding, choice, item.place));
-  }
+      : ReadyTask(task),
+        data_(read_task_items(task, source.folder, limit)),
+        requests_(encode_requests(source.tokenizer, source.encoding, data_.items)) {}
 
   size_t items() const override { return data_.items.size(); }
 
@@ -153,16 +151,6 @@ class ReadyText : public ReadyTask {
 std::unique_ptr<ReadyTask> make_ready(const TaskSpec& task, const TaskSources& source, int64_t limit) {
   if (task.score == TaskScore::kPerplexity) return std::make_unique<ReadyText>(task, source, limit);
   return std::make_unique<ReadyQuestions>(task, source, limit);
-}
-
-nlohmann::ordered_json result_json(const ReadyTask& task, const TaskResult& result) {
-  nlohmann::ordered_json json{{"task", task.spec().name}, {"items", task.items()}};
-  json.update(task.source());
-  for (const Figure& figure : result.figures) {
-    json["metrics"][figure.name]["value"] = figure.value;
-    json["metrics"][figure.name]["se"] = figure.count > 1 ? nlohmann::ordered_json(figure.se) : nullptr;
-  }
-  return json;
 }
 
 }  // namespace nexus

@@ -32,7 +32,4 @@ class ReadyTask {
 // items, 0: all.
 std::unique_ptr<ReadyTask> make_ready(const TaskSpec& task, const TaskSources& source, int64_t limit);
 
-// As results.json has a task: docs/evaluation.md.
-nlohmann::ordered_json result_json(const ReadyTask& task, const TaskResult& result);
-
 }  // namespace nexus

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/files.h"
+#include "core/host.h"
 #include "core/json_text.h"
 #include "core/log.h"
 #include "core/units.h"
@@ -55,6 +56,7 @@ void RunRecords::step(const TrainState& state, StepRecord r, int ranks, double e
   r.tokens = state.total_tokens();
   r.flops = state.total_flops();
   append(run_.metrics(), to_json(r));
+  if (events_) events_->add(r.tokens, unix_seconds(), scalars_of(r));
   // metrics.jsonl has every step; people get a line every few seconds, and the first and the last.
   const double now = clock_();
   if (last_line_seconds_ && now - *last_line_seconds_ < kLineSeconds && r.step != r.steps && r.step != 1) return;
@@ -86,6 +88,7 @@ void RunRecords::eval(const TrainState& state, int64_t steps, EvalRecord r) {
   r.tokenizer_digest = state.data.tokenizer;
   const WorkloadWords words = words_of(state);
   append(run_.evals(), to_json(r, words));
+  if (events_) events_->add(r.tokens, unix_seconds(), scalars_of(r, words));
   LineBuilder line(fmt::format("stage {} eval {}", r.stage, r.step));
   std::string figures = "loss " + words.loss_text(r.loss);
   if (std::isfinite(r.loss_se)) figures += " se " + words.loss_text(r.loss_se);
@@ -144,6 +147,22 @@ void RunRecords::growth(const TrainState& state, const std::string& from_stage, 
   log("{}", line.str());
 }
 
+void RunRecords::begin_events(int64_t tokens, const WorkloadWords& words) {
+  if (!is_writer_ || !keeps_events_) return;
+  make_folders(run_.tensorboard_folder());
+  const double now = unix_seconds();
+  events_.emplace(event_file_name(run_.tensorboard_folder(), launch_.generation, host_name()), now);
+  events_->restart(tokens, now);
+  // What a stage ends with and the next one begins with lie at one number of tokens; of these the records know what
+  // still counts.
+  for (const JsonRecord& line : apply_resumes(read_json_lines(run_.metrics())))
+    if (line.kind() == StepRecord::kKind && line.count("tokens") == tokens)
+      events_->add(tokens, line.time(), scalars_of(step_from_json(line)));
+  for (const JsonRecord& line : apply_resumes(read_json_lines(run_.evals())))
+    if (line.kind() == EvalRecord::kKind && line.count("tokens") == tokens)
+      events_->add(tokens, line.time(), scalars_of(eval_from_json(line), words));
+}
+
 void RunRecords::append_account(const TrainState& state, int64_t steps, const std::string& path) {
   const StageAccount& account = state.stages.back();
   CommitRecord r;
@@ -172,9 +191,12 @@ void RunRecords::commit(const TrainState& state, int64_t steps, const std::strin
 void RunRecords::begin() {
   if (!is_writer_) return;
   const auto all = files();
-  if (const std::string kept = set_aside(run_, {all.begin(), all.end()}); !kept.empty())
+  std::vector<std::string> paths{all.begin(), all.end()};
+  paths.push_back(run_.task_results());
+  if (const std::string kept = set_aside(run_, paths); !kept.empty())
     log("records of a start that has committed nothing are kept | path {}", inside(run_, kept));
   append(run_.ledger(), begin_record(launch_.job));
+  begin_events(0, {});
 }
 
 void RunRecords::resume(const TrainState& state, int64_t steps, const std::string& path) {
@@ -182,6 +204,7 @@ void RunRecords::resume(const TrainState& state, int64_t steps, const std::strin
     if (is_writer_) end_torn_line(file);
     append(file, resume_record(place_of(state), launch_.job));
   }
+  begin_events(state.total_tokens(), words_of(state));
   // Again, since a crash between the commit and its record may have lost it.
   append_account(state, steps, path);
   log("stage {} resume at step {} | {} {} | path {}", state.stage(), state.step, words_of(state).unit,

@@ -1,5 +1,5 @@
-// The run folder's records: metrics.jsonl, eval.jsonl, ledger.jsonl and STATUS, and the lines on the terminal that say
-// the same. Rank 0 writes; on other ranks every call does nothing.
+// The run folder's records: metrics.jsonl, eval.jsonl, ledger.jsonl, STATUS and TensorBoard's files, and the lines on
+// the terminal that say the same. Rank 0 writes; on other ranks every call does nothing.
 //
 // Records are appended as they happen. After a crash the files may hold rows past the restored checkpoint; `resume`
 // marks the place, and readers drop what lies after it.
@@ -14,6 +14,7 @@
 #include "core/run_folder.h"
 #include "growth/grow.h"
 #include "records/eval_record.h"
+#include "records/event_file.h"
 #include "records/ledger_record.h"
 #include "records/status_record.h"
 #include "records/step_record.h"
@@ -27,6 +28,9 @@ class RunRecords {
   RunRecords(RunFolder run, bool is_writer, std::string flops_def, std::function<double()> clock = {});
   // The launch that writes: goes into every record (generation) and every STATUS.
   void set_launch(const LaunchMark& launch) { launch_ = launch; }
+  // Curves go into RUN/tensorboard, too: steps and evaluations by the tokens of the lineage, so that stages, and a run
+  // and its ancestor, lie on one axis.
+  void keep_tensorboard() { keeps_events_ = true; }
 
   // Place, tokens and FLOPs of both are the state's, filled in here.
   void step(const TrainState& state, StepRecord record, int ranks, double eta_seconds);
@@ -54,6 +58,9 @@ class RunRecords {
  private:
   bool told_end() const;
   void append(const std::string& path, nlohmann::json record);
+  // A new event file of this launch, which takes back what earlier ones have from `tokens` on but for what counts
+  // there.
+  void begin_events(int64_t tokens, const WorkloadWords& words);
   void append_account(const TrainState& state, int64_t steps, const std::string& path);
   std::array<std::string, 3> files() const { return {run_.metrics(), run_.evals(), run_.ledger()}; }
   RunFolder run_;
@@ -62,6 +69,8 @@ class RunRecords {
   LaunchMark launch_;
   std::function<double()> clock_;
   std::optional<double> last_line_seconds_;
+  bool keeps_events_ = false;
+  std::optional<EventFile> events_;
 };
 
 }  // namespace nexus

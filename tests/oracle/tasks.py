@@ -70,26 +70,29 @@ def write_tasks(folder):
     return items
 
 
-def with_shots(items, count, seed):
-    """The items again behind solved examples, each drawn from the others by a function of seed, task and number: as items, and the
-    examples' ids."""
+def draw_shots(task, number, pool, count, seed, itself=None):
+    """Numbers of the examples before an item: drawn from `pool` without repetition and without the item itself, by a function of seed,
+    task and number."""
     from streams import Stream
+    stream, drawn, counter = Stream(seed, f"shots {task}"), [], number << 32
+    while len(drawn) < count:
+        other = int(stream.bits(counter)) * pool >> 64
+        if other not in (itself, *drawn):
+            drawn.append(other)
+        counter += 1
+    return drawn
+
+
+def with_shots(items, count, seed):
+    """The items again behind solved examples from among themselves; and the examples' ids."""
     asked, shots = {}, {}
     for task, rows in items.items():
-        stream, asked[task], shots[task] = Stream(seed, f"shots {task}"), [], []
+        asked[task], shots[task] = [], []
         for number, (name, choices, gold) in enumerate(rows):
-            drawn, counter = [], number << 32
-            while len(drawn) < count:
-                other = int(stream.bits(counter)) * len(rows) >> 64
-                if other not in (number, *drawn):
-                    drawn.append(other)
-                counter += 1
-            before = ""
-            for other in drawn:
-                context, continuation, _ = rows[other][1][rows[other][2]]
-                before += context + continuation + "\n\n"
+            drawn = [rows[other] for other in draw_shots(task, number, len(rows), count, seed, number)]
+            before = "".join("".join(choices[gold][:2]) + "\n\n" for _, choices, gold in drawn)
             asked[task].append((name, [(before + context, continuation, length) for context, continuation, length in choices], gold))
-            shots[task].append([rows[other][0] for other in drawn])
+            shots[task].append([example for example, _, _ in drawn])
     return asked, shots
 
 
