@@ -77,7 +77,8 @@ int run_build(const BuildFlags& flags) {
   if (result.was_complete) log_text("data build | already complete for these inputs and options, nothing to do");
   log_part(train_prefix(options.out), result.train);
   if (result.valid) log_part(valid_prefix(options.out), *result.valid);
-  log("data tokenizer | pieces {} | path {}.model", result.train.vocab_size, options.out);
+  log("data tokenizer | pieces {} | path {}", result.train.vocab_size,
+      tokenizer_path(train_prefix(options.out), result.train));
   return 0;
 }
 
@@ -129,11 +130,11 @@ void verify_undescribed(const std::string& prefix, const std::string& tokenizer)
   const TokenFile file(prefix);
   check_ids(file, tokenizer.empty() ? int64_t{1} << 31 : Tokenizer(tokenizer).vocab_size());
   const std::string description = prefix + ".json";
-  fmt::print("ok {}: sizes and borders agree, ids are {}; {}, so no digests to compare\n", prefix,
-             tokenizer.empty() ? "not negative (--tokenizer FILE.model compares them with its vocabulary)"
-                               : "inside the vocabulary",
-             path_exists(description) ? description + " is no description by nexus (another program's, or damaged)"
-                                      : "there is no " + description);
+  fmt::print(
+      "ok {}: sizes and borders agree, ids are {}; {}, so no digests to compare\n", prefix,
+      tokenizer.empty() ? "not negative (--tokenizer FILE compares them with its vocabulary)" : "inside the vocabulary",
+      path_exists(description) ? description + " is no description by nexus (another program's, or damaged)"
+                               : "there is no " + description);
 }
 
 // Throws where text of `prefix` is in `other` too.
@@ -204,7 +205,7 @@ int run_sample(const SampleFlags& flags) {
   const std::string prefix = parts_of(flags.name).front();
   const std::optional<TokenFileInfo> info = read_token_file_info(prefix);
   if (!info && flags.tokenizer.empty())
-    throw Error(ErrorKind::kConfig, "the tokenizer of these files is not known", prefix, "say --tokenizer FILE.model");
+    throw Error(ErrorKind::kConfig, "the tokenizer of these files is not known", prefix, "say --tokenizer FILE");
   const Tokenizer tokenizer(info ? find_tokenizer(prefix, *info, flags.tokenizer) : flags.tokenizer);
   if (info && !info->tokenizer_digest.empty() && info->tokenizer_digest != tokenizer.digest())
     warn("these tokens were made by another tokenizer: what follows is not their text");
@@ -232,7 +233,9 @@ void declare_build(CLI::App& data, Action& action) {
       ->check(CLI::IsMember({"file", "blank-line", "line", "jsonl"}))
       ->capture_default_str();
   build->add_option("--vocab", flags->vocab, "train a vocabulary of this many pieces (8000, 32K)");
-  build->add_option("--tokenizer", options.tokenizer, "use this SentencePiece model instead")
+  build
+      ->add_option("--tokenizer", options.tokenizer,
+                   "use this tokenizer instead: SentencePiece model or tokenizer.json")
       ->transform(path_to_read());
   build->add_option("--valid-share", options.valid_share, "share held out for validation; 0: none")
       ->check(number_from(0, 0.5))
@@ -260,8 +263,7 @@ void declare_readers(CLI::App& data, Action& action) {
       ->transform(path_to_read());
   verify->add_option("--against", to_verify->against, "other token files: is text of the first in them too?")
       ->transform(path_to_read());
-  verify->add_option("--tokenizer", to_verify->tokenizer, "SentencePiece model that made the files")
-      ->transform(path_to_read());
+  verify->add_option("--tokenizer", to_verify->tokenizer, "tokenizer that made the files")->transform(path_to_read());
   verify->callback([=, &action] { action = [=] { return run_verify(*to_verify); }; });
 
   auto flags = std::make_shared<SampleFlags>();
@@ -274,8 +276,7 @@ void declare_readers(CLI::App& data, Action& action) {
       ->check(whole_number(1, 1 << 20))
       ->capture_default_str();
   sample->add_option("--seed", flags->seed, "of the sample order")->check(whole_number(0))->capture_default_str();
-  sample->add_option("--tokenizer", flags->tokenizer, "SentencePiece model; by default the one of the build")
-      ->transform(path_to_read());
+  sample->add_option("--tokenizer", flags->tokenizer, "by default the one of the build")->transform(path_to_read());
   sample->callback([=, &action] { action = [=] { return run_sample(*flags); }; });
 }
 

@@ -13,7 +13,8 @@
 // Where pieces are cut. BPE and unigram pieces carry a space at their front only (SentencePiece never merges across the
 // start of a word), so text that is cut before a space which follows a visible character gives the same tokens as uncut
 // text. Text without such a place (some scripts, long rows of digits) is cut after a line end, else between two
-// characters: there a merge can be missed, once in kPieceBytes; the text still decodes to itself.
+// characters: there a merge can be missed, once in kPieceBytes; the text still decodes to itself. Byte-level BPE splits
+// words by patterns that look around: pieces that its tokenizer would not cut so are joined again (Tokenizer::may_cut).
 #pragma once
 
 #include <cstdint>
