@@ -11,7 +11,6 @@
 namespace nexus {
 namespace {
 
-constexpr uint32_t kMatchLimit = 50'000'000;                     // of PCRE2's steps, for one match
 constexpr size_t kLeastStack = 32 << 10, kMostStack = 64 << 20;  // of compiled patterns, bytes
 
 std::string pcre2_message(int code) {
@@ -188,7 +187,6 @@ struct MatchRoom::Parts {
 
 MatchRoom::MatchRoom() : parts_(std::make_unique<Parts>()) {
   NX_CHECK(parts_->match != nullptr && parts_->context != nullptr && parts_->stack != nullptr, "out of memory");
-  pcre2_set_match_limit(parts_->context, kMatchLimit);
   pcre2_jit_stack_assign(parts_->context, nullptr, parts_->stack);
 }
 

@@ -17,7 +17,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int kMaxTokenizerDepth = 16;
-constexpr int64_t kMaxTokenizerIds = 1 << 24;
+constexpr int64_t kMaxTokenizerIds = 1 << 20;  // the largest vocabularies have a quarter of it
 
 json parse_file(const std::string& file, const std::string& name) {
   try {
