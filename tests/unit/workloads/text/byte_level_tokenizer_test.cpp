@@ -4,11 +4,15 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "core/files.h"
 #include "core/json_text.h"
 #include "core/rng.h"
 #include "sample_text.h"
 #include "support/expect_error.h"
+#include "support/temp_folder.h"
+#include "workloads/text/dataset_builder.h"
 #include "workloads/text/split_pattern.h"
+#include "workloads/text/token_file.h"
 #include "workloads/text/tokenizer_json.h"
 #include "workloads/text/utf8_text.h"
 
@@ -235,6 +239,32 @@ TEST(ByteLevelTokenizer, SaysWhereTextMayBeCut) {
                             {{{"type", "Split"}, {"pattern", {{"Regex", "\\w+ \\w+|."}}}, {"behavior", "Isolated"}},
                              {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}}}};
   EXPECT_FALSE(tokenizer_of(file).may_cut("word", " next")) << "this pattern joins words";
+}
+
+TEST(ByteLevelTokenizer, EncodesDocumentsOfManyPiecesAsAWhole) {
+  const TempFolder folder;
+  const Tokenizer tokenizer(testing::write_file(folder / "t.json", json_text(small_file())));
+  std::string text = "cc";  // the cut would part an a from its b
+  for (int i = 0; i < 6000; ++i) text += "ab";
+  BuildOptions options;
+  options.inputs = {testing::write_file(folder / "text", text)};
+  options.tokenizer = folder / "t.json";
+  options.out = folder / "built";
+  options.valid_share = 0;
+  build_dataset(options);
+  const TokenFile file(train_prefix(options.out));
+  Ids built(static_cast<size_t>(file.tokens())), whole = tokenizer.encode(text), apart;
+  file.read(0, file.tokens(), built.data());
+  DocumentReader reader(options.inputs, DocumentMode::kFile);
+  while (const auto piece = reader.next()) {
+    const Ids ids = tokenizer.encode(piece->text);
+    apart.insert(apart.end(), ids.begin(), ids.end());
+  }
+  EXPECT_NE(apart, whole);
+  whole.insert(whole.begin(), 12);
+  EXPECT_EQ(built, whole);
+  EXPECT_TRUE(path_exists(folder / "built.tokenizer.json"));
+  EXPECT_TRUE(build_dataset(options).was_complete);
 }
 
 struct Refused {
