@@ -16,16 +16,16 @@ uint64_t pair_of(int32_t left, int32_t right) {
 
 WordMerges::WordMerges(size_t merges) : slots_(std::bit_ceil(2 * merges + 2), Slot{kNoPair, 0, 0}) {}
 
-const WordMerges::Slot& WordMerges::slot_of(int32_t left, int32_t right) const {
-  const uint64_t pair = pair_of(left, right);
+size_t WordMerges::place_of(uint64_t pair) const {
   const size_t mask = slots_.size() - 1;
   size_t at = (pair * 0x9E3779B97F4A7C15ULL >> 32) & mask;  // by the golden ratio
   while (slots_[at].pair != pair && slots_[at].pair != kNoPair) at = (at + 1) & mask;
-  return slots_[at];
+  return at;
 }
 
 void WordMerges::add(int32_t left, int32_t right, int32_t rank, int32_t merged) {
-  const_cast<Slot&>(slot_of(left, right)) = {pair_of(left, right), rank, merged};
+  const uint64_t pair = pair_of(left, right);
+  slots_[place_of(pair)] = {pair, rank, merged};
 }
 
 void WordMerges::merge(std::vector<int32_t>& ids, Room& room) const {
@@ -40,7 +40,7 @@ void WordMerges::merge(std::vector<int32_t>& ids, Room& room) const {
   const auto offer = [&](int32_t at) {
     const Room::Symbol& left = symbols[static_cast<size_t>(at)];
     const int32_t right = symbols[static_cast<size_t>(left.next)].id;
-    const Slot& slot = slot_of(left.id, right);
+    const Slot& slot = slots_[place_of(pair_of(left.id, right))];
     if (slot.pair == kNoPair) return;
     heap.push_back({slot.rank, at, left.id, right, slot.merged});
     std::push_heap(heap.begin(), heap.end(), later);

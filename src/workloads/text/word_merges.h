@@ -22,8 +22,8 @@ class WordMerges {
     uint64_t pair = 0;  // kNoPair: free
     int32_t rank = 0, merged = 0;
   };
-  const Slot& slot_of(int32_t left, int32_t right) const;
-  std::vector<Slot> slots_;  // open addressing; a power of two
+  size_t place_of(uint64_t pair) const;  // where it is, or may be put
+  std::vector<Slot> slots_;              // open addressing; a power of two
 };
 
 struct WordMerges::Room {
