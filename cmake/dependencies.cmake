@@ -12,6 +12,8 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)              # core
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)                  # workloads/text
 pkg_check_modules(LZMA REQUIRED IMPORTED_TARGET liblzma)                  # workloads/text
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)             # workloads/text
+pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)          # workloads/text
 find_package(HDF5 REQUIRED COMPONENTS C)              # checkpoint
 find_path(RANDOM123_INCLUDE_DIR Random123/philox.h REQUIRED)              # core
 

@@ -250,14 +250,14 @@ int export_folder(const std::string& path, const HfExport& options) {
   const HfExported made = export_hf(Checkpoint(path), options);
   fmt::print("exported {} | params {} | {} | gb {:.2f} | tokenizer {} | path {}\n", made.model_class,
              format_count(made.parameters), name_of(options.dtype), static_cast<double>(made.size_bytes) * 1e-9,
-             made.tokenizer ? "yes" : "no", options.folder);
+             made.tokenizer.empty() ? "no" : made.tokenizer, options.folder);
   return 0;
 }
 
 int import_folder(const std::string& path, const std::string& out) {
   const HfImported made = import_hf(path, out);
-  fmt::print("imported | params {} | {} | path {}\n", format_count(made.parameters), describe(made.model),
-             made.saved.path);
+  fmt::print("imported | params {} | {} | tokenizer {} | path {}\n", format_count(made.parameters),
+             describe(made.model), made.tokenizer.empty() ? "no" : made.tokenizer, made.saved.path);
   return 0;
 }
 
@@ -316,7 +316,8 @@ void add_ckpt_command(CLI::App& app, Action& action) {
       ->check(CLI::IsMember({"f32", "bf16"}))
       ->capture_default_str();
   export_command
-      ->add_option("--tokenizer", arguments->tokenizer, "SentencePiece model; unless told, the one that the run names")
+      ->add_option("--tokenizer", arguments->tokenizer,
+                   "SentencePiece model or tokenizer.json; unless told, the one that the run names")
       ->transform(path_to_read());
   CLI::App* import_command =
       add("import", "Make a checkpoint for init_from of a folder of transformers (our own exports, or a Llama)",

@@ -1,4 +1,4 @@
-// `nexus data build | info | verify | sample`: text to token files, and a look into them.
+// `nexus data build | convert | info | verify | sample`: text to token files, and a look into them.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -20,6 +20,7 @@
 #include "workloads/text/dataset_builder.h"
 #include "workloads/text/text_overlap.h"
 #include "workloads/text/token_file.h"
+#include "workloads/text/token_file_convert.h"
 #include "workloads/text/token_file_info.h"
 #include "workloads/text/token_windows.h"
 #include "workloads/text/tokenizer.h"
@@ -77,7 +78,23 @@ int run_build(const BuildFlags& flags) {
   if (result.was_complete) log_text("data build | already complete for these inputs and options, nothing to do");
   log_part(train_prefix(options.out), result.train);
   if (result.valid) log_part(valid_prefix(options.out), *result.valid);
-  log("data tokenizer | pieces {} | path {}.model", result.train.vocab_size, options.out);
+  log("data tokenizer | pieces {} | path {}", result.train.vocab_size,
+      tokenizer_path(train_prefix(options.out), result.train));
+  return 0;
+}
+
+struct ConvertFlags {
+  std::vector<std::string> inputs;
+  std::string out, type;
+};
+
+int run_convert(const ConvertFlags& flags) {
+  std::vector<std::string> prefixes;
+  for (const std::string& name : flags.inputs)
+    for (const std::string& prefix : parts_of(name)) prefixes.push_back(prefix);
+  const TokenFile made = convert_token_files({prefixes, flags.out, parse_token_type(flags.type)});
+  log("data convert | documents {} | sequences {} | tokens {} | type {} | path {}", made.documents(), made.sequences(),
+      made.tokens(), token_type_name(made.type()), flags.out);
   return 0;
 }
 
@@ -89,7 +106,7 @@ nlohmann::ordered_json describe(const std::string& prefix) {
                                  {"sequences", file.sequences()},
                                  {"type", token_type_name(file.type())},
                                  {"bin_bytes", file.bin_bytes()}};
-  if (file.has_modes()) json["modes"] = "there, and read past";
+  if (file.has_modes()) json["modes"] = "there; training reads past them";
   if (const std::optional<TokenFileInfo> info = read_token_file_info(prefix)) {
     json["text_bytes"] = info->text_bytes;
     json["bytes_per_token"] = info->bytes_per_token();
@@ -127,13 +144,13 @@ struct VerifyFlags {
 // Files that another program wrote have no description to be compared with.
 void verify_undescribed(const std::string& prefix, const std::string& tokenizer) {
   const TokenFile file(prefix);
-  check_ids(file, tokenizer.empty() ? int64_t{1} << 31 : Tokenizer(tokenizer).vocab_size());
+  check_ids(file, tokenizer.empty() ? INT32_MAX : Tokenizer(tokenizer).vocab_size());
   const std::string description = prefix + ".json";
-  fmt::print("ok {}: sizes and borders agree, ids are {}; {}, so no digests to compare\n", prefix,
-             tokenizer.empty() ? "not negative (--tokenizer FILE.model compares them with its vocabulary)"
-                               : "inside the vocabulary",
-             path_exists(description) ? description + " is no description by nexus (another program's, or damaged)"
-                                      : "there is no " + description);
+  fmt::print(
+      "ok {}: sizes and borders agree, ids are {}; {}, so no digests to compare\n", prefix,
+      tokenizer.empty() ? "not negative (--tokenizer FILE compares them with its vocabulary)" : "inside the vocabulary",
+      path_exists(description) ? description + " is no description by nexus (another program's, or damaged)"
+                               : "there is no " + description);
 }
 
 // Throws where text of `prefix` is in `other` too.
@@ -204,7 +221,7 @@ int run_sample(const SampleFlags& flags) {
   const std::string prefix = parts_of(flags.name).front();
   const std::optional<TokenFileInfo> info = read_token_file_info(prefix);
   if (!info && flags.tokenizer.empty())
-    throw Error(ErrorKind::kConfig, "the tokenizer of these files is not known", prefix, "say --tokenizer FILE.model");
+    throw Error(ErrorKind::kConfig, "the tokenizer of these files is not known", prefix, "say --tokenizer FILE");
   const Tokenizer tokenizer(info ? find_tokenizer(prefix, *info, flags.tokenizer) : flags.tokenizer);
   if (info && !info->tokenizer_digest.empty() && info->tokenizer_digest != tokenizer.digest())
     warn("these tokens were made by another tokenizer: what follows is not their text");
@@ -232,7 +249,9 @@ void declare_build(CLI::App& data, Action& action) {
       ->check(CLI::IsMember({"file", "blank-line", "line", "jsonl"}))
       ->capture_default_str();
   build->add_option("--vocab", flags->vocab, "train a vocabulary of this many pieces (8000, 32K)");
-  build->add_option("--tokenizer", options.tokenizer, "use this SentencePiece model instead")
+  build
+      ->add_option("--tokenizer", options.tokenizer,
+                   "use this tokenizer instead: SentencePiece model or tokenizer.json")
       ->transform(path_to_read());
   build->add_option("--valid-share", options.valid_share, "share held out for validation; 0: none")
       ->check(number_from(0, 0.5))
@@ -240,9 +259,24 @@ void declare_build(CLI::App& data, Action& action) {
   build->add_option("--workers", options.workers, "threads; 0: one per core")
       ->check(whole_number(0))
       ->capture_default_str();
-  build->add_option("--json-field", options.json_field, "jsonl: the field with the text")->capture_default_str();
+  build
+      ->add_option("--json-field,--field", options.json_field,
+                   "jsonl: the field with the text; meta.text is in an object")
+      ->capture_default_str();
   build->add_flag("--force", options.force, "replace files built from other text or options");
   build->callback([flags, &action] { action = [flags] { return run_build(*flags); }; });
+}
+
+void declare_convert(CLI::App& data, Action& action) {
+  auto flags = std::make_shared<ConvertFlags>();
+  CLI::App* convert = data.add_subcommand("convert", "token files of nexus or Megatron into one of Megatron");
+  convert->add_option("prefixes", flags->inputs, "prefixes of builds or of token files; one follows the other")
+      ->required()
+      ->transform(path_to_read());
+  convert->add_option("--out", flags->out, "prefix of the files to write")->required()->transform(path_of_shell());
+  convert->add_option("--type", flags->type, "of the ids; by default uint16 below 65500, else int32")
+      ->check(CLI::IsMember({"uint8", "int8", "int16", "uint16", "int32", "int64"}));
+  convert->callback([flags, &action] { action = [flags] { return run_convert(*flags); }; });
 }
 
 void declare_readers(CLI::App& data, Action& action) {
@@ -260,8 +294,7 @@ void declare_readers(CLI::App& data, Action& action) {
       ->transform(path_to_read());
   verify->add_option("--against", to_verify->against, "other token files: is text of the first in them too?")
       ->transform(path_to_read());
-  verify->add_option("--tokenizer", to_verify->tokenizer, "SentencePiece model that made the files")
-      ->transform(path_to_read());
+  verify->add_option("--tokenizer", to_verify->tokenizer, "tokenizer that made the files")->transform(path_to_read());
   verify->callback([=, &action] { action = [=] { return run_verify(*to_verify); }; });
 
   auto flags = std::make_shared<SampleFlags>();
@@ -274,8 +307,7 @@ void declare_readers(CLI::App& data, Action& action) {
       ->check(whole_number(1, 1 << 20))
       ->capture_default_str();
   sample->add_option("--seed", flags->seed, "of the sample order")->check(whole_number(0))->capture_default_str();
-  sample->add_option("--tokenizer", flags->tokenizer, "SentencePiece model; by default the one of the build")
-      ->transform(path_to_read());
+  sample->add_option("--tokenizer", flags->tokenizer, "by default the one of the build")->transform(path_to_read());
   sample->callback([=, &action] { action = [=] { return run_sample(*flags); }; });
 }
 
@@ -285,6 +317,7 @@ void add_data_command(CLI::App& app, Action& action) {
   CLI::App* data = app.add_subcommand("data", "text to token files, and a look into them");
   data->require_subcommand(1);
   declare_build(*data, action);
+  declare_convert(*data, action);
   declare_readers(*data, action);
 }
 

@@ -33,7 +33,7 @@ void add_list(CampaignRows& t, const std::string& key, ListKey list, KeyClass ke
 
 void add_data(CampaignRows& t) {
   add(t, "tokenizer.path", "null", PathType{true}, at(&CampaignSpec::tokenizer), kData,
-      "SentencePiece model; null: V stands alone");
+      "SentencePiece model or tokenizer.json; null: V stands alone");
   add_list(t, "data.train", ListKey::kDatasets, kData);
   add(t, "data.valid", "null", PathType{true}, at(&CampaignSpec::data, &DataOptions::valid), kData,
       "held-out token file; null: no evaluation");

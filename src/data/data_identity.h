@@ -13,7 +13,7 @@ struct DataIdentity {
   std::vector<std::string> train_types;
   std::string valid;  // digest of the validation file's .bin; empty: there is none, or it is not recorded
   std::string valid_type;
-  std::string tokenizer;  // of the SentencePiece model; empty: not known
+  std::string tokenizer;  // of its file; empty: not known
   bool operator==(const DataIdentity&) const = default;
 };
 

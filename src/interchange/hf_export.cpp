@@ -17,6 +17,7 @@
 #include "records/run_description.h"
 #include "workloads/text/tokenizer.h"
 #include "workloads/text/tokenizer_check.h"
+#include "workloads/text/tokenizer_json.h"
 
 namespace nexus {
 namespace {
@@ -115,9 +116,28 @@ ordered_json generation_config(const std::optional<SpecialIds>& ids) {
   return config;
 }
 
-// tokenizer_config.json: transformers' LlamaTokenizer encodes as SentencePiece does where pairs are merged and nothing
-// is put before a text or normalised away, as in the vocabularies of `nexus data build`. Nothing for other models.
+const char* tokenizer_file(const Tokenizer& tokenizer) {
+  return tokenizer.kind() == TokenizerKind::kByteLevelBpe ? "tokenizer.json" : "tokenizer.model";
+}
+
+// tokenizer_config.json of a tokenizer.json, which transformers reads as it is.
+ordered_json byte_level_config(const Tokenizer& tokenizer) {
+  const TokenizerJson file = TokenizerJson::parse(tokenizer.model_bytes(), "tokenizer.json");
+  const auto token = [&](int32_t id) -> json {
+    if (id < 0) return {};
+    const auto added = std::ranges::find(file.added, id, &AddedToken::id);
+    return added != file.added.end() ? added->content : file.tokens[static_cast<size_t>(id)];
+  };
+  return {{"tokenizer_class", "PreTrainedTokenizerFast"},
+          {"bos_token", token(tokenizer.bos_id())},
+          {"eos_token", token(tokenizer.eos_id())},
+          {"clean_up_tokenization_spaces", false}};
+}
+
+// transformers' LlamaTokenizer encodes as SentencePiece does where pairs are merged and nothing is put before a text or
+// normalised away, as in the vocabularies of `nexus data build`. Nothing for other models.
 std::optional<ordered_json> tokenizer_config(const Tokenizer& tokenizer) {
+  if (tokenizer.kind() == TokenizerKind::kByteLevelBpe) return byte_level_config(tokenizer);
   const TokenizerOutline outline = check_tokenizer_model(tokenizer.model_bytes(), "tokenizer.model");
   if (!outline.is_bpe || outline.adds_dummy_prefix || !tokenizer.keeps_text()) return std::nullopt;
   const auto token = [](int32_t id, const std::string& name) { return id < 0 ? json() : json(name); };
@@ -189,15 +209,16 @@ HfExported export_hf(const Checkpoint& checkpoint, const HfExport& options) {
 
   const NewFolder folder(options.folder);
   const ordered_json config = hf_config(state, origin, dtype, ids);
-  HfExported result{Model(state.model).table().count(), 0, config["architectures"][0], tokenizer.has_value()};
+  HfExported result{Model(state.model).table().count(), 0, config["architectures"][0],
+                    tokenizer ? tokenizer_file(*tokenizer) : ""};
   write_weights(folder / "model.safetensors", checkpoint, state, options.dtype);
   write_file_durably(folder / "config.json", file_text(config));
   write_file_durably(folder / "generation_config.json", file_text(generation_config(ids)));
   if (!is_llama(state.model)) write_file_durably(folder / "modeling_nexus.py", kModelingPython);
   if (tokenizer) {
-    write_file_durably(folder / "tokenizer.model", tokenizer->model_bytes());
-    if (const auto tokenizer_file = tokenizer_config(*tokenizer))
-      write_file_durably(folder / "tokenizer_config.json", file_text(*tokenizer_file));
+    write_file_durably(folder / tokenizer_file(*tokenizer), tokenizer->model_bytes());
+    if (const auto loading = tokenizer_config(*tokenizer))
+      write_file_durably(folder / "tokenizer_config.json", file_text(*loading));
   }
   write_file_durably(folder / "README.md",
                      model_card_text({checkpoint.id(), state, result.parameters, origin.context, dtype,

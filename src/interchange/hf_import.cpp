@@ -8,9 +8,11 @@
 #include "checkpoint/strict_json.h"
 #include "core/files.h"
 #include "core/json_text.h"
+#include "core/log.h"
 #include "interchange/hf_config.h"
 #include "interchange/safetensors.h"
 #include "model/model.h"
+#include "workloads/text/tokenizer.h"
 
 namespace nexus {
 namespace {
@@ -113,6 +115,28 @@ std::string run_id_of(const json& config) {
   return is_safe_name(id) ? id : "imported";
 }
 
+// The folder's tokenizer: the file that the model was trained with, where that is known, else one that nexus reads.
+// Folders of some SentencePiece models have a tokenizer.json, too, which is of another kind.
+std::string import_tokenizer(const std::string& folder, const std::string& out, TrainState& state) {
+  std::string& digest = state.data.tokenizer;
+  for (const char* name : {"/tokenizer.json", "/tokenizer.model"}) {
+    if (!path_exists(folder + name)) continue;
+    try {
+      const Tokenizer tokenizer(folder + name);
+      if (digest.empty()) digest = tokenizer.digest();
+      if (tokenizer.digest() == digest) {
+        write_file_durably(out + name, tokenizer.model_bytes());
+        return out + name;
+      }
+      warn("{}{} is not the tokenizer that the model was trained with: it is left behind", folder, name);
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::kData) throw;
+      warn("{}{} is left behind: {}", folder, name, e.what());
+    }
+  }
+  return "";
+}
+
 }  // namespace
 
 HfImported import_hf(const std::string& folder, const std::string& out) {
@@ -120,7 +144,7 @@ HfImported import_hf(const std::string& folder, const std::string& out) {
   if (!path_exists(config_path))
     throw Error(ErrorKind::kConfig, "there is no config.json in this folder", folder, "name a folder of transformers");
   const json config = read_json(config_path);
-  const TrainState state = state_from_hf(config, config_path);
+  TrainState state = state_from_hf(config, config_path);
   const Model model(state.model);
   const Weights weights(folder);
   weights.require_tensors_of(model, folder);
@@ -142,13 +166,14 @@ HfImported import_hf(const std::string& folder, const std::string& out) {
     add("moment1/", no_moments.data());
     add("moment2/", no_moments.data());
   }
-  json document = to_json(state);
-  document["pinned"] = false;
   const RunFolder run{out};
   make_folders(run.checkpoints());
+  const std::string tokenizer = import_tokenizer(folder, out, state);
+  json document = to_json(state);
+  document["pinned"] = false;
   const auto alone = make_self_communicator();
   return {save_checkpoint(*alone, run, {run_id_of(config), state.stage(), state.step}, slices, document), state.model,
-          model.table().count()};
+          model.table().count(), tokenizer};
 }
 
 }  // namespace nexus

@@ -27,8 +27,8 @@ model = AutoModelForCausalLM.from_pretrained("FOLDER"{})
 )",
                                  own ? ", trust_remote_code=True" : "");
   if (own) text += "\nThe code that computes it is `modeling_nexus.py` in this folder.\n";
-  return text + (card.tokenizer ? "\n`tokenizer.model` is the SentencePiece model that encoded its data.\n"
-                                : "\nThere is no tokenizer in this folder.\n");
+  return text + (card.tokenizer.empty() ? "\nThere is no tokenizer in this folder.\n"
+                                        : fmt::format("\n`{}` encoded its data.\n", card.tokenizer));
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ struct ModelCard {
   const TrainState& state;
   int64_t parameters = 0, context = 0;  // context 0: not known
   std::string dtype, model_class;
-  bool tokenizer = false;                // whether the folder has one
+  std::string tokenizer;                 // its file in the folder; empty: there is none
   std::optional<EvalRecord> evaluation;  // of this very step
 };
 

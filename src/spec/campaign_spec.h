@@ -65,7 +65,7 @@ struct CampaignSpec {
   uint64_t seed = 1234;
   std::string init_from;  // checkpoint of another run, or the folder of one that is done; empty: fresh weights
   ModelConfig model;
-  std::string tokenizer;  // SentencePiece model; may be empty
+  std::string tokenizer;  // SentencePiece model or tokenizer.json; may be empty
   DataOptions data;
   BatchSpec batch;
   OptimizerSpec optimizer;

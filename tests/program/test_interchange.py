@@ -213,6 +213,32 @@ def check_tokenizer(work, checkpoint):
         fail(f"tokenizer_config.json is {config}")
 
 
+def check_byte_level(work):
+    """A tokenizer.json goes out and comes back as it is, and a run from the import asks for it."""
+    checkpoint, path = work.train_byte_level()
+    folder = work.export(checkpoint, work.folder / "byte-level-out")
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    ids = json.loads((folder / "config.json").read_text())
+    if (config["tokenizer_class"], config["bos_token"], config["eos_token"]) != ("PreTrainedTokenizerFast", "<|endoftext|>", "<|endoftext|>"):
+        fail(f"tokenizer_config.json is {config}")
+    if (ids["bos_token_id"], ids["eos_token_id"]) != (268, 268) or "`tokenizer.json`" not in (folder / "README.md").read_text():
+        fail("the folder does not name its tokenizer")
+    back = work.folder / "byte-level-back"
+    for given in ("known", "unknown"):  # as the file says, or, where it does not, by the tokenizer beside it
+        work.call("ckpt", "import", folder, "--out", back)
+        state, _ = read_checkpoint(back / "checkpoints" / "imported" / "0000000")
+        digest = json.loads((work.folder / "bytes-train.json").read_text())["tokenizer_digest"]
+        if state["data"]["tokenizer"] != digest:
+            fail(f"{given}: the imported checkpoint says {state['data']}")
+        for copy in (folder, back):
+            if (copy / "tokenizer.json").read_bytes() != path.read_bytes():
+                fail(f"{given}: tokenizer.json of {copy} is not the tokenizer")
+        shutil.rmtree(back)
+        config = json.loads((folder / "config.json").read_text())
+        config.pop("nexus_run", None)
+        (folder / "config.json").write_text(json.dumps(config))
+
+
 def main(nexus, folder):
     work = Trained(nexus, folder)
     for model in MODELS:
@@ -228,6 +254,7 @@ def main(nexus, folder):
     work.recipe, work.settings = {}, []
     check_heir(work)
     check_tokenizer(work, work.newest("full"))
+    check_byte_level(work)
     check_shards(work, work.folder / "full-base")
     check_refusals(work, work.folder / "full-base")
     print(f"{len(MODELS)} models, before and after growth: out and back to the bit")

@@ -138,6 +138,17 @@ def check_tokenizer(work, checkpoint):
         fail("transformers encodes the validation text otherwise")
 
 
+def check_byte_level(work):
+    """AutoTokenizer reads a tokenizer.json of ours: the token file's ids."""
+    checkpoint, _ = work.train_byte_level()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(work.export(checkpoint, work.folder / "byte-level-out"), trust_remote_code=True)
+    text = (work.folder / "text.txt").read_text()
+    ids = [token for part in ("train", "valid") for token in samples.read_tokens(work.folder / f"bytes-{part}")]
+    parts = tokenizer.decode(ids).split(tokenizer.bos_token)[1:]
+    if "".join(parts) != text or [token for part in parts for token in [tokenizer.bos_token_id] + tokenizer(part)["input_ids"]] != ids:
+        fail("transformers encodes the text of a tokenizer.json otherwise")
+
+
 def check_foreign_llama(work):
     """A Llama that transformers has made, trained on by nexus: its first loss is that of transformers."""
     config = transformers.LlamaConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, vocab_size=300,
@@ -178,6 +189,7 @@ def main(nexus, folder):
         check_bf16(work, name, checkpoint, exported)
         check_way_back(work, name, checkpoint, exported)
     check_tokenizer(work, checkpoint)
+    check_byte_level(work)
     check_foreign_llama(work)
     print(f"transformers {transformers.__version__}, torch {torch.__version__}: logits within {worst[0]:.1e}, {worst[1]:.1e} in f64, "
           f"losses within {worst[2]:.1e}")

@@ -70,7 +70,7 @@ TokenizerIdentity identify_tokenizer(const std::string& path) {
   const std::string named_by = fmt::format("tokenizer.path ({})", path);
   if (!path_exists(path))
     throw Error(ErrorKind::kConfig, "there is no tokenizer of this name", named_by,
-                "name the SentencePiece model that made the token files, or set tokenizer.path to null");
+                "name the tokenizer that made the token files, or set tokenizer.path to null");
   const InputFile readable(path);  // refuses what is no regular file, or may not be read
   const Tokenizer tokenizer(path);
   return {named_by, tokenizer.digest(), tokenizer.vocab_size()};

@@ -37,6 +37,8 @@ constexpr int64_t kVocabularySampleBytes = 8 << 20;
 // One task: long enough that handing it over costs nothing, short enough that what waits between threads stays small.
 constexpr size_t kBatchBytes = 1 << 16;
 constexpr int kMaxWorkers = 256;
+// Pieces without a place where the tokenizer can cut them become one, up to here: more text than any without a space.
+constexpr size_t kMostJoinedBytes = 1 << 20;
 // Raised when the same text would give other files, so that re-entrant builds notice. 2: documents without blanks give
 // their share for validation, and byte order marks are no text.
 constexpr int kBuilderVersion = 2;
@@ -59,7 +61,7 @@ void check_options(const BuildOptions& options) {
   if (options.json_field != "text" && options.documents != DocumentMode::kJsonLines)
     refuse("--json-field without --documents jsonl", "say what a document is");
   if ((options.vocab_size > 0) == !options.tokenizer.empty())
-    refuse("the vocabulary is not clear", "say either --vocab N (train one) or --tokenizer FILE.model");
+    refuse("the vocabulary is not clear", "say either --vocab N (train one) or --tokenizer FILE");
   if (!(options.valid_share >= 0 && options.valid_share <= kLargestValidShare))
     refuse(fmt::format("a validation share of {}", options.valid_share),
            fmt::format("choose a share from 0 to {}", kLargestValidShare));
@@ -115,7 +117,7 @@ TokenFileInfo require_as_built(const std::string& prefix, const std::string& bui
 // Is the tokenizer of a finished build there? One that was given is put back; one that was trained here is worth a new
 // build, which gives the same files. Throws where another one lies in its place.
 bool has_tokenizer(const BuildOptions& options, const TokenFileInfo& built) {
-  const std::string path = options.out + ".model";
+  const std::string path = tokenizer_path(train_prefix(options.out), built);
   if (path_exists(path)) {
     if (built.tokenizer_digest.empty() || hash_file(path) == built.tokenizer_digest) return true;
     throw Error(ErrorKind::kData, "this is not the tokenizer that made the token files beside it", path,
@@ -152,18 +154,22 @@ std::optional<BuildResult> find_finished(const BuildOptions& options, const Toke
   return result;
 }
 
+// Its name says which of the two kinds of file it is.
+std::string stored_path(const BuildOptions& options, const Tokenizer& tokenizer) {
+  return options.out + (tokenizer.kind() == TokenizerKind::kByteLevelBpe ? ".tokenizer.json" : ".model");
+}
+
 Tokenizer make_tokenizer(const BuildOptions& options, VocabularySample sample) {
-  const std::string path = options.out + ".model";
   if (!options.tokenizer.empty()) return Tokenizer(options.tokenizer);
   const std::vector<std::string> pieces = std::move(sample).finish();
   int64_t bytes = 0;
   for (const std::string& piece : pieces) bytes += static_cast<int64_t>(piece.size());
   log("data vocabulary | pieces {} | sample {}", options.vocab_size, format_bytes(bytes));
-  return Tokenizer::from_bytes(train_vocabulary(pieces, options.vocab_size), path);
+  return Tokenizer::from_bytes(train_vocabulary(pieces, options.vocab_size), options.out + ".model");
 }
 
 void store_tokenizer(const BuildOptions& options, const Tokenizer& tokenizer) {
-  const std::string path = options.out + ".model";
+  const std::string path = stored_path(options, tokenizer);
   if (path_exists(path) && hash_file(path) == tokenizer.digest()) return;
   if (path_exists(path) && !options.force)
     throw Error(ErrorKind::kConfig, "another tokenizer lies here already", path,
@@ -197,7 +203,7 @@ std::vector<EncodedPiece> encode_batch(const Tokenizer& tokenizer, const std::ve
     }
     encoded.text_bytes = static_cast<int64_t>(item.piece.text.size());
     encoded.unknown_tokens = std::count(encoded.ids.begin(), encoded.ids.end(), tokenizer.unknown_id());
-    if (encoded.unknown_tokens > 0)
+    if (encoded.unknown_tokens > 0 || tokenizer.drops_unknown())
       encoded.unknown_bytes = tokenizer.unknown_bytes(item.piece.text, !item.piece.begins_document);
     encoded.part = item.part;
     encoded.ends_document = item.piece.ends_document;
@@ -224,9 +230,15 @@ class OrderedEncoder {
         pool_(workers) {}
 
   void add(SplitPiece piece) {
-    batch_bytes_ += piece.piece.text.size();
-    batch_.push_back(std::move(piece));
-    if (batch_bytes_ >= kBatchBytes) submit();
+    const size_t bytes = piece.piece.text.size();
+    if (joins_last(piece)) {
+      batch_.back().piece.text += piece.piece.text;
+      batch_.back().piece.ends_document = piece.piece.ends_document;
+    } else {
+      if (batch_bytes_ >= kBatchBytes) submit();
+      batch_.push_back(std::move(piece));
+    }
+    batch_bytes_ += bytes;
   }
   void finish() {
     submit();
@@ -235,6 +247,13 @@ class OrderedEncoder {
   }
 
  private:
+  // A piece that the tokenizer would not cut off what is before it.
+  bool joins_last(const SplitPiece& piece) const {
+    if (piece.piece.begins_document || batch_.empty()) return false;
+    const SplitPiece& last = batch_.back();
+    return last.part == piece.part && last.piece.text.size() < kMostJoinedBytes &&
+           !tokenizer_.may_cut(last.piece.text, piece.piece.text);
+  }
   void submit() {
     if (waiting_.size() == max_waiting_) write_next();
     waiting_.push_back(
@@ -372,13 +391,13 @@ BuildResult build_dataset(const BuildOptions& options) {
 
   const Tokenizer tokenizer = make_tokenizer(options, std::move(sample));
   if (tokenizer.bos_id() < 0)
-    throw Error(ErrorKind::kData, "the tokenizer has no BOS piece, which documents begin with",
-                trains ? options.out + ".model" : options.tokenizer, "use a model with <s>");
+    throw Error(ErrorKind::kData, "the tokenizer has no BOS piece, which documents begin with", options.tokenizer,
+                "use a model with <s>, or a tokenizer.json with a template, <|endoftext|> or <|begin_of_text|>");
   store_tokenizer(options, tokenizer);
   info.vocab_size = tokenizer.vocab_size();
   info.bos_id = tokenizer.bos_id();
   info.type = token_type_name(token_type_for(info.vocab_size));
-  info.tokenizer = (out.filename().string() + ".model");
+  info.tokenizer = std::filesystem::path(stored_path(options, tokenizer)).filename().string();
   info.tokenizer_digest = tokenizer.digest();
   info.document_mode = document_mode_name(options.documents);
   info.valid_share = options.valid_share;

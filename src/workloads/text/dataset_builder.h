@@ -1,6 +1,6 @@
 // Text files to token files: what `nexus data build` does.
 //
-//   PREFIX.model                     the tokenizer (trained here, or a copy of the one given)
+//   PREFIX.model                     the tokenizer (trained here, or a copy of the one given), or PREFIX.tokenizer.json
 //   PREFIX-train.{bin,idx,json}      training part
 //   PREFIX-valid.{bin,idx,json}      validation part (none where the share is 0)
 //
@@ -27,7 +27,7 @@ struct BuildOptions {
   DocumentMode documents = DocumentMode::kFile;
   std::string json_field = "text";
   int64_t vocab_size = 0;  // pieces to train; 0: `tokenizer` is given
-  std::string tokenizer;   // path of a .model; empty: `vocab_size` is given
+  std::string tokenizer;   // path of a .model or tokenizer.json; empty: `vocab_size` is given
   double valid_share = 0.02;
   int workers = 0;     // 0: one per core
   bool force = false;  // replace files built from something else

@@ -77,8 +77,8 @@ std::optional<TextPiece> PieceCutter::take() {
   return piece;
 }
 
-DocumentReader::DocumentReader(std::vector<std::string> paths, DocumentMode mode, std::string json_field)
-    : paths_(std::move(paths)), mode_(mode), json_field_(std::move(json_field)), block_(kTextBlockBytes, '\0') {}
+DocumentReader::DocumentReader(std::vector<std::string> paths, DocumentMode mode, const std::string& json_field)
+    : paths_(std::move(paths)), mode_(mode), json_field_(json_field), block_(kTextBlockBytes, '\0') {}
 
 std::optional<TextPiece> DocumentReader::next() {
   for (;;) {

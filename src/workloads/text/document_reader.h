@@ -13,7 +13,8 @@
 // Where pieces are cut. BPE and unigram pieces carry a space at their front only (SentencePiece never merges across the
 // start of a word), so text that is cut before a space which follows a visible character gives the same tokens as uncut
 // text. Text without such a place (some scripts, long rows of digits) is cut after a line end, else between two
-// characters: there a merge can be missed, once in kPieceBytes; the text still decodes to itself.
+// characters: there a merge can be missed, once in kPieceBytes; the text still decodes to itself. Byte-level BPE splits
+// words by patterns that look around: pieces that its tokenizer would not cut so are joined again (Tokenizer::may_cut).
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,7 @@
 #include <vector>
 
 #include "core/hash.h"
+#include "workloads/text/json_line.h"
 #include "workloads/text/text_guard.h"
 #include "workloads/text/text_source.h"
 
@@ -61,7 +63,7 @@ class PieceCutter {
 
 class DocumentReader {
  public:
-  DocumentReader(std::vector<std::string> paths, DocumentMode mode, std::string json_field = "text");
+  DocumentReader(std::vector<std::string> paths, DocumentMode mode, const std::string& json_field = "text");
   // The next piece in file order; nothing at the end. Throws ErrorKind::kData with the file and place.
   std::optional<TextPiece> next();
   // XXH3-128 of the text, unpacked and without its byte order mark, of each file that has been read to its end.
@@ -77,7 +79,7 @@ class DocumentReader {
 
   std::vector<std::string> paths_;
   DocumentMode mode_;
-  std::string json_field_;
+  JsonField json_field_;
   std::unique_ptr<TextSource> source_;
   size_t path_index_ = 0;  // of the open file, or of the next one
   TextGuard guard_;

@@ -41,7 +41,9 @@ constexpr std::array kFormats = {
     Format{"LZIP\x01"sv, 0, "an lzip file", "unpack it first: lzip -dc FILE > TEXT"},
     Format{"\x1F\x9D"sv, 0, "a file packed by compress (.Z)", "unpack it first: zcat FILE > TEXT"},
     Format{"\xFF\x06\x00\x00sNaPpY"sv, 0, "a snappy file", "unpack it first"},
-    Format{"PAR1"sv, 0, "a Parquet file", "write its text column as JSON lines, and build with --documents jsonl"},
+    Format{"PAR1"sv, 0, "a Parquet file",
+           "write it as JSON lines, and build with --documents jsonl --field COLUMN; with pandas and pyarrow: "
+           "pandas.read_parquet(FILE).to_json(FILE.jsonl, orient='records', lines=True, force_ascii=False)"},
     Format{"ARROW1\x00"sv, 0, "an Arrow file", "write its text column as JSON lines, and build with --documents jsonl"},
     Format{"\x89HDF\r\n\x1A\n"sv, 0, "an HDF5 file", "write its text as JSON lines, and build with --documents jsonl"},
     Format{"SQLite format 3\x00"sv, 0, "an SQLite database", "write its text as JSON lines (--documents jsonl)"},

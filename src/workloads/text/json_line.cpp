@@ -15,7 +15,7 @@ using Json = nlohmann::json;
 // Takes the field and keeps what the messages need; nothing else of the line is held.
 class TextFieldReader : public nlohmann::json_sax<Json> {
  public:
-  explicit TextFieldReader(const std::string& field) : field_(field) {}
+  explicit TextFieldReader(const JsonField& field) : path_(field.path) {}
 
   bool null() override { return value("null"); }
   bool boolean(bool) override { return value("true or false"); }
@@ -24,19 +24,37 @@ class TextFieldReader : public nlohmann::json_sax<Json> {
   bool number_float(number_float_t, const string_t&) override { return value("a number"); }
   bool binary(binary_t&) override { return value("binary data"); }
   bool string(string_t& text) override {
-    if (depth_ == 1 && is_field_) texts.push_back(std::move(text));
+    if (is_next() && found_ == path_.size()) texts.push_back(std::move(text));
     return value("text");
   }
-  bool start_object(size_t) override { return open("an object"); }
-  bool start_array(size_t) override { return open("an array"); }
-  bool end_object() override { return --depth_ >= 0; }
+  bool start_object(size_t) override {
+    const bool goes_on = depth_ == 0 || (is_next() && found_ < path_.size());
+    value("an object");
+    if (goes_on && depth_ > 0) other_fields.clear();  // those of the object where the next name is looked for
+    if (goes_on) ++open_;
+    is_next_ = false;
+    ++depth_;
+    return true;
+  }
+  bool start_array(size_t) override {
+    value("an array");
+    ++depth_;
+    return true;
+  }
+  bool end_object() override {
+    if (depth_ == open_) --open_;
+    return --depth_ >= 0;
+  }
   bool end_array() override { return --depth_ >= 0; }
   bool key(string_t& name) override {
-    if (depth_ != 1) return true;
-    is_field_ = name == field_;
-    if (is_field_) places.push_back(members_);
-    ++members_;
-    if (!is_field_ && other_fields.size() < kMaxNamed) other_fields.push_back(name);
+    if (depth_ == 1) ++members_;
+    if (depth_ != open_) return true;
+    const auto level = static_cast<size_t>(depth_ - 1);
+    is_next_ = name == path_[level];
+    if (is_next_ && level < found_) ++repeats;
+    if (is_next_) found_ = std::max(found_, level + 1);
+    if (is_next_ && (level + 1 == path_.size() || repeats > 0)) places.push_back(members_ - 1);
+    if (!is_next_ && level == found_ && other_fields.size() < kMaxNamed) other_fields.push_back(name);
     return true;
   }
   bool parse_error(size_t position, const std::string&, const Json::exception& error) override {
@@ -47,27 +65,27 @@ class TextFieldReader : public nlohmann::json_sax<Json> {
 
   static constexpr size_t kMaxNamed = 8;
   const char* top = nullptr;         // what the line holds
-  const char* field_kind = nullptr;  // what the last `field` holds
-  std::vector<size_t> places;        // which of the object's members are `field`
+  const char* field_kind = nullptr;  // what the last value on the way to the field is
+  size_t repeats = 0;                // names on the way, or the field, that had been there
+  std::vector<size_t> places;        // the members of the line's object in which the field, or a repeat, is
   std::vector<std::string> texts, other_fields;
   size_t error_position = 0;  // bytes read when the error was seen
   std::string error_text;     // empty: the line is JSON
+  size_t found() const { return found_; }
 
  private:
+  bool is_next() const { return depth_ == open_ && is_next_; }
   bool value(const char* kind) {
     if (depth_ == 0) top = kind;
-    if (depth_ == 1 && is_field_) field_kind = kind;
+    if (is_next()) field_kind = kind;
     return true;
   }
-  bool open(const char* kind) {
-    value(kind);
-    ++depth_;
-    return true;
-  }
-  const std::string& field_;
+  const std::vector<std::string>& path_;
   int64_t depth_ = 0;
-  size_t members_ = 0;
-  bool is_field_ = false;
+  int64_t open_ = 0;    // objects that are open on the way to the field, the line's included
+  size_t found_ = 0;    // names of the path that were found
+  size_t members_ = 0;  // of the line's object
+  bool is_next_ = false;
 };
 
 struct Trouble {
@@ -205,23 +223,27 @@ std::vector<Member> members_of(std::string_view line) {
   return members;
 }
 
-// Of a line that holds an object: its second field of this name, the value that is no text, or the object.
+// Of a line that holds an object: its second field of this name, the value that is no text, or the object. Of a field
+// in an object in it: the member that holds this object.
 size_t place_of_trouble(std::string_view line, const TextFieldReader& reader) {
   const std::vector<Member> members = members_of(line);
-  const size_t count = reader.places.size();
-  if (count == 0 || reader.places[std::min<size_t>(count, 2) - 1] >= members.size()) return line.find('{');
-  return count > 1 ? members[reader.places[1]].name_at : members[reader.places[0]].value_at;
+  if (reader.places.empty() || reader.places.back() >= members.size()) return line.find('{');
+  return reader.repeats > 0 ? members[reader.places.back()].name_at : members[reader.places[0]].value_at;
 }
 
-Trouble field_trouble(const TextFieldReader& reader, const std::string& field) {
+Trouble field_trouble(const TextFieldReader& reader, const JsonField& wanted) {
+  const std::string& field = wanted.written;
   const char* const name_it = "name the field that holds the text with --json-field";
-  const size_t found = reader.places.size();
-  if (found > 1)
-    return {fmt::format("the field '{}' is there {} times: which one is meant is not clear", field, found),
+  if (reader.repeats > 0)
+    return {fmt::format("the field '{}' is there {} times: which one is meant is not clear", field, reader.repeats + 1),
             "leave one of them"};
-  if (found == 1)
+  if (reader.found() == wanted.path.size())
     return {fmt::format("the field '{}' is {}, not text", field, reader.field_kind),
             std::string(name_it) + ", or remove the line"};
+  if (reader.found() > 0 && std::string_view(reader.field_kind) != "an object")
+    return {fmt::format("there is no field '{}': '{}' is {}, not an object", field,
+                        shown(wanted.path[reader.found() - 1]), reader.field_kind),
+            std::string(name_it) + R"(; a dot in a name is written \.)"};
   std::string names;
   for (const std::string& name : reader.other_fields) names += (names.empty() ? "'" : ", '") + shown(name) + "'";
   return {names.empty() ? fmt::format("an empty object: there is no field '{}'", field)
@@ -231,7 +253,21 @@ Trouble field_trouble(const TextFieldReader& reader, const std::string& field) {
 
 }  // namespace
 
-std::string text_of_json_line(std::string_view line, const std::string& field, const JsonLinePlace& place) {
+JsonField::JsonField(std::string text) : written(std::move(text)), path(1) {
+  for (size_t i = 0; i < written.size(); ++i) {
+    if (written[i] == '.') {
+      path.emplace_back();
+      continue;
+    }
+    if (written[i] == '\\' && i + 1 < written.size() && (written[i + 1] == '.' || written[i + 1] == '\\')) ++i;
+    path.back() += written[i];
+  }
+  if (path.size() > 1 && std::ranges::find(path, "") != path.end())
+    throw Error(ErrorKind::kConfig, fmt::format("'{}' names no field: a name is empty", written), "--json-field",
+                R"(write NAME or NAME.NAME; a dot in a name is written \.)");
+}
+
+std::string text_of_json_line(std::string_view line, const JsonField& field, const JsonLinePlace& place) {
   line = line.substr(0, line.find_last_not_of(" \t\r") + 1);
   TextFieldReader reader(field);
   if (!Json::sax_parse(line.begin(), line.end(), &reader)) refuse_syntax(line, reader, place);
@@ -241,9 +277,9 @@ std::string text_of_json_line(std::string_view line, const std::string& field, c
                 "write one object on each line; where the whole file is one array: jq -c '.[]' FILE > FILE.jsonl");
   if (std::string_view(reader.top) != "an object")
     throw Error(ErrorKind::kData,
-                fmt::format("this line holds {}, not an object like {{\"{}\": \"...\"}}", reader.top, field), where,
-                kMend);
-  if (reader.places.size() != 1 || reader.texts.empty()) {
+                fmt::format("this line holds {}, not an object like {{\"{}\": \"...\"}}", reader.top, field.written),
+                where, kMend);
+  if (reader.repeats > 0 || reader.texts.empty()) {
     const Trouble trouble = field_trouble(reader, field);
     throw Error(ErrorKind::kData, trouble.what, place_at(place, line, place_of_trouble(line, reader)), trouble.todo);
   }

@@ -1,6 +1,7 @@
 #include "workloads/text/token_file.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <string_view>
 #include <vector>
@@ -23,11 +24,30 @@ T load(const char* from, int64_t index = 0) {
   return value;
 }
 
+constexpr std::array<std::pair<TokenType, const char*>, 6> kTokenTypes = {{{TokenType::kUint8, "uint8"},
+                                                                           {TokenType::kInt8, "int8"},
+                                                                           {TokenType::kInt16, "int16"},
+                                                                           {TokenType::kInt32, "int32"},
+                                                                           {TokenType::kInt64, "int64"},
+                                                                           {TokenType::kUint16, "uint16"}}};
+
 [[noreturn]] void damaged(const std::string& what, const std::string& path) {
   throw Error(ErrorKind::kData, "damaged token file: " + what, path, "build it again with 'nexus data build'");
 }
 
 }  // namespace
+
+const char* token_type_name(TokenType type) {
+  for (const auto& [known, name] : kTokenTypes)
+    if (known == type) return name;
+  NX_CHECK(false, "token type {}", static_cast<int>(type));
+}
+
+std::optional<TokenType> parse_token_type(std::string_view name) {
+  for (const auto& [type, known] : kTokenTypes)
+    if (known == name) return type;
+  return std::nullopt;
+}
 
 TokenFile::TokenFile(const std::string& prefix) : prefix_(prefix), idx_(prefix + ".idx"), bin_(prefix + ".bin") {
   const std::string path = prefix + ".idx";
@@ -38,11 +58,12 @@ TokenFile::TokenFile(const std::string& prefix) : prefix_(prefix), idx_(prefix +
   if (bytes.size() < kHeaderBytes) damaged("the header is truncated", path);
   const auto version = load<uint64_t>(bytes.data() + 9);
   if (version != 1) damaged(fmt::format("version {} instead of 1", version), path);
-  const auto type = static_cast<uint8_t>(bytes[17]);
-  if (type != static_cast<uint8_t>(TokenType::kUint16) && type != static_cast<uint8_t>(TokenType::kInt32))
-    throw Error(ErrorKind::kData, fmt::format("token type {} is not supported", type), path,
-                "write the ids as int32 (4) or uint16 (8)");
-  type_ = static_cast<TokenType>(type);
+  type_ = static_cast<TokenType>(bytes[17]);
+  if (std::ranges::find(kTokenTypes, type_, [](const auto& known) { return known.first; }) == kTokenTypes.end())
+    throw Error(ErrorKind::kData,
+                fmt::format("token type {} is {}", static_cast<int>(bytes[17]),
+                            bytes[17] == 6 || bytes[17] == 7 ? "one of fractions, not of ids" : "not known"),
+                path, "write the ids as int32 (4) or uint16 (8)");
   const auto sequences = load<uint64_t>(bytes.data() + 18), boundaries = load<uint64_t>(bytes.data() + 26);
   const size_t room = bytes.size() - kHeaderBytes;
   // The first two conditions keep the sums from overflowing.
@@ -58,6 +79,7 @@ TokenFile::TokenFile(const std::string& prefix) : prefix_(prefix), idx_(prefix +
   lengths_ = bytes.data() + kHeaderBytes;
   pointers_ = lengths_ + sequences * 4;
   document_starts_ = pointers_ + sequences * 8;
+  modes_ = has_modes_ ? document_starts_ + boundaries * 8 : nullptr;
   check_index();
 }
 
@@ -70,6 +92,9 @@ void TokenFile::check_index() {
     if (load<int64_t>(pointers_, i) != tokens_ * size)
       damaged(fmt::format("sequence {} does not begin where the one before it ends", i), path);
     tokens_ += length;
+    if (tokens_ > bin_bytes() / size)  // here: sums beyond the file could overflow
+      damaged(fmt::format("{} bytes, but the index describes {} or more", bin_bytes(), tokens_ * size),
+              prefix_ + ".bin");
   }
   if (tokens_ * size != bin_bytes())
     damaged(fmt::format("{} bytes, but the index describes {}", bin_bytes(), tokens_ * size), prefix_ + ".bin");
@@ -93,18 +118,21 @@ std::string TokenFile::index_digest() const {
 
 TokenFile::Document TokenFile::document(int64_t index) const {
   NX_CHECK(index >= 0 && index < documents(), "document {} of {}", index, documents());
-  const int64_t first = first_token_of(boundary(index));
-  return {first, first_token_of(boundary(index + 1)) - first};
+  const int64_t begin = boundary(index), end = boundary(index + 1), first = first_token_of(begin);
+  return {first, first_token_of(end) - first, begin, end - begin};
+}
+
+TokenFile::Sequence TokenFile::sequence(int64_t index) const {
+  NX_CHECK(index >= 0 && index < sequences_, "sequence {} of {}", index, sequences_);
+  return {first_token_of(index), load<int32_t>(lengths_, index), has_modes_ ? load<int8_t>(modes_, index) : int8_t{0}};
 }
 
 void TokenFile::read(int64_t first, int64_t count, int32_t* ids) const {
   NX_CHECK(first >= 0 && count >= 0 && first <= tokens_ - count, "tokens [{}, +{}) of {}", first, count, tokens_);
   const char* from = bin_.bytes().data() + first * token_bytes(type_);
-  if (type_ == TokenType::kInt32) {
-    if (count > 0) std::memcpy(ids, from, static_cast<size_t>(count) * sizeof(int32_t));
-  } else {
-    for (int64_t i = 0; i < count; ++i) ids[i] = load<uint16_t>(from, i);
-  }
+  with_token_type(type_, [&](auto id) {
+    for (int64_t i = 0; i < count; ++i) ids[i] = narrow_id(load<decltype(id)>(from, i));
+  });
 }
 
 void check_ids(const int32_t* ids, int64_t count, int64_t vocab_size, const std::string& prefix, int64_t first_token) {

@@ -36,16 +36,17 @@ void require_unchanged(const FileStamp& before, const FileStamp& now, const std:
 
 template <typename Id>
 void find_largest(const char* bytes, size_t count, int64_t first_token, TokenFileContent& content) {
-  Id largest = 0;
-  for (size_t i = 0; i < count; ++i) {
+  const auto at = [bytes](size_t index) {  // negative ids are beyond all others
     Id id;
-    std::memcpy(&id, bytes + i * sizeof(Id), sizeof(Id));
-    largest = std::max(largest, id);
-  }
+    std::memcpy(&id, bytes + index * sizeof(Id), sizeof(Id));
+    return static_cast<uint32_t>(narrow_id(id));
+  };
+  uint32_t largest = 0;
+  for (size_t i = 0; i < count; ++i) largest = std::max(largest, at(i));
   if (count == 0 || static_cast<int64_t>(largest) <= content.largest_id) return;
   content.largest_id = static_cast<int64_t>(largest);
   for (size_t i = 0; i < count; ++i)
-    if (std::memcmp(bytes + i * sizeof(Id), &largest, sizeof(Id)) == 0) {
+    if (at(i) == largest) {
       content.largest_at = first_token + static_cast<int64_t>(i);
       return;
     }
@@ -120,10 +121,8 @@ bool TokenFileReader::read(int64_t max_bytes) {
 void TokenFileReader::look_at_ids(const char* bytes, size_t size_bytes) {
   const auto token = static_cast<size_t>(token_bytes(file_.type()));
   const int64_t first = done_bytes_ / static_cast<int64_t>(token);
-  if (file_.type() == TokenType::kUint16)
-    find_largest<uint16_t>(bytes, size_bytes / token, first, content_);
-  else
-    find_largest<uint32_t>(bytes, size_bytes / token, first, content_);
+  with_token_type(file_.type(),
+                  [&](auto id) { find_largest<decltype(id)>(bytes, size_bytes / token, first, content_); });
 }
 
 TokenFileContent TokenFileReader::content() const {

@@ -74,16 +74,16 @@ void expect_equal(const std::string& found, const std::string& expected, const c
 void check_text_counts(const TokenFile& file, const TokenFileInfo& info, const Tokenizer& tokenizer) {
   constexpr int64_t kBlock = 1 << 16;
   constexpr int64_t kMostReplaced = 11;  // NFKC writes U+FDFA, of three bytes, as 33; no character grows by more
-  const std::vector<Tokenizer::PieceSize> sizes = tokenizer.piece_sizes();
+  const std::vector<PieceSize> sizes = tokenizer.piece_sizes();
   std::vector<int32_t> ids(kBlock);
-  int64_t bytes = 0, blanks = 0, unknown = 0;
+  int64_t bytes = 0, most_bytes = 0, unknown = 0;
   for (int64_t first = 0; first < file.tokens(); first += kBlock) {
     const int64_t count = std::min(kBlock, file.tokens() - first);
     file.read(first, count, ids.data());
     for (int64_t i = 0; i < count; ++i) {
       const int32_t id = ids[static_cast<size_t>(i)];
-      bytes += sizes[static_cast<size_t>(id)].bytes;
-      blanks += sizes[static_cast<size_t>(id)].blanks;
+      bytes += sizes[static_cast<size_t>(id)].least;
+      most_bytes += sizes[static_cast<size_t>(id)].most;
       unknown += id == tokenizer.unknown_id() ? 1 : 0;
     }
   }
@@ -95,7 +95,7 @@ void check_text_counts(const TokenFile& file, const TokenFileInfo& info, const T
   int64_t least = bytes / kMostReplaced, most = std::numeric_limits<int64_t>::max();
   if (tokenizer.keeps_text()) {
     least = bytes - file.documents();  // a space may have been put before each
-    if (info.unknown_bytes || unknown == 0) most = bytes + 2 * blanks;
+    if (info.unknown_bytes || unknown == 0) most = most_bytes;
   }
   if (info.unknown_bytes.value_or(0) < 0 || known < least || known > most || known < 0)
     throw Error(ErrorKind::kData,
@@ -161,7 +161,7 @@ std::string find_tokenizer(const std::string& prefix, const TokenFileInfo& info,
   const std::string path = tokenizer_path(prefix, info);
   if (!path_exists(path))
     throw Error(ErrorKind::kData, "the tokenizer that the .json names is not beside the token files", path,
-                "put it there, or say where it is with --tokenizer FILE.model");
+                "put it there, or say where it is with --tokenizer FILE");
   return path;
 }
 

@@ -29,6 +29,29 @@ TEST(JsonLine, GivesTheTextOfTheField) {
   EXPECT_EQ(text_of(R"({"text": ""})"), "");
 }
 
+TEST(JsonLine, GoesIntoObjects) {
+  EXPECT_EQ(
+      text_of(R"({"text": "outer", "meta": {"x": {"text": 1}, "text": "inner"}, "n": [{"meta": {}}]})", "meta.text"),
+      "inner");
+  EXPECT_EQ(text_of(R"({"a": {"b": {"c": "\u00e9\ud83d\ude00\"\\\/\n"}, "c": 2}})", "a.b.c"), "é😀\"\\/\n");
+  EXPECT_EQ(text_of(R"({"a": {"b": "in"}, "a.b": "dot", "a\\b": "slash"})", "a\\.b"), "dot");
+  EXPECT_EQ(text_of(R"({"a": {"b": "in"}, "a.b": "dot", "a\\b": "slash"})", "a\\b"), "slash");
+  EXPECT_EQ(text_of(R"({"": "nameless"})", ""), "nameless");
+  const auto refused = [](const char* line, const char* field, const char* place, const char* reason) {
+    EXPECT_NEXUS_ERROR(text_of(line, field), ErrorKind::kData, AllOf(HasSubstr(place), HasSubstr(reason)));
+  };
+  refused(R"({"id": 1, "meta": {"x": 2, "y": 3}, "z": 4})", "meta.text", "in.jsonl:7:1;",
+          "no field 'meta.text', but 'x', 'y';");
+  refused(R"({"id": 1, "meta": 3})", "meta.text", "in.jsonl:7:1;", "'meta' is a number, not an object");
+  refused(R"({"id": 1, "meta": [{"text": "a"}]})", "meta.text", "in.jsonl:7:1;", "'meta' is an array, not an object");
+  refused(R"({"id": 1, "meta": {"text": null}})", "meta.text", "in.jsonl:7:19;",
+          "the field 'meta.text' is null, not text");
+  refused(R"({"meta": {"text": "a"}, "meta": {"x": 1}})", "meta.text", "in.jsonl:7:25;", "is there 2 times");
+  refused(R"({"meta": {"text": "a", "text": "b"}})", "meta.text", "in.jsonl:7:2;", "is there 2 times");
+  for (const char* name : {".", "a.", ".a", "a..b"})
+    EXPECT_NEXUS_ERROR(JsonField(std::string(name)), ErrorKind::kConfig, HasSubstr("a name is empty"));
+}
+
 TEST(JsonLine, NamesTheReasonAndTheColumnOfWhatIsNoJson) {
   expect_refused(R"({"text": "half \ud83d"})", "in.jsonl:7:22", "half of a surrogate pair");
   expect_refused(R"({"text": "half \ude00"})", "in.jsonl:7:21", "half of a surrogate pair");
