@@ -27,9 +27,8 @@ bool has_average(const ScoreTables& scores) {
 }
 
 std::string definition_of(const ScoreTables& scores) {
-  std::string text =
-      "± is one standard error, over the task's items; of the average, which is the mean of all accuracies, over those "
-      "of its tasks.";
+  std::string text = "± is one standard error, over the task's items.";
+  if (has_average(scores)) text += " The average is the mean of all accuracies.";
   std::vector<std::string> sources, reasons;
   for (const ScoreRow& row : scores.rows) {
     if (!row.published.empty() && std::ranges::find(sources, row.published) == sources.end())
