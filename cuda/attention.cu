@@ -3,7 +3,7 @@
 //
 // A block has the queries of one tile of one head. Rows that are short of 16-byte alignment are read element by
 // element.
-#include "cuda/attention_tiles.cuh"
+#include "cuda/attention_softmax.cuh"
 #include "cuda/device.h"
 
 namespace nexus::cuda {
@@ -37,46 +37,6 @@ constexpr int kForwardBytes = static_cast<int>(sizeof(float)) *
 template <typename Shape>
 constexpr int kForwardBlocks = Shape::kWidth <= 64 ? 4 : 2;
 
-// Running softmax of a lane's rows. `highest` is of the row, `total` of the lane's keys.
-template <typename Shape>
-struct Softmax {
-  float highest[Shape::kRowsEach], total[Shape::kRowsEach];
-};
-
-// Turns scores into unnormalised probabilities and rescales what was summed before. Own row i is query first_query + i;
-// the tile has `key_rows` keys.
-template <typename Shape, bool kCausal>
-__device__ inline void softmax_step(int first_query, int first_key, int key_rows, float log2_scale,
-                                    Softmax<Shape>& state, Scores<Shape>& scores, Sums<Shape>& sums) {
-  // The lane's key j of the tile is visible to own row i if it is no later: 16 j <= visible + kGroups i; without a
-  // causal mask if it exists: 16 j <= visible.
-  const int visible = (kCausal ? first_query + group_of_thread() - first_key : key_rows - 1) - lane_of_row();
-  constexpr int kStep = kCausal ? Shape::kGroups : 0;
-#pragma unroll
-  for (int i = 0; i < Shape::kRowsEach; ++i) {
-    float highest = -kInfinity;
-#pragma unroll
-    for (int j = 0; j < Shape::kColumnsEach; ++j) {
-      if (j * kLanes > visible + i * kStep) scores[i][j] = -kInfinity;
-      highest = fmaxf(highest, scores[i][j]);
-    }
-    // Key 0 is visible to all and lies in the first tile: from then on this is finite.
-    highest = fmaxf(state.highest[i], max_of_row(highest));
-    const float shrink = exp2f((state.highest[i] - highest) * log2_scale);
-    float total = 0;
-#pragma unroll
-    for (int j = 0; j < Shape::kColumnsEach; ++j) {
-      // The difference first: of huge scores it is exact, the scaled scores are not.
-      scores[i][j] = exp2f((scores[i][j] - highest) * log2_scale);
-      total += scores[i][j];
-    }
-    state.highest[i] = highest;
-    state.total[i] = state.total[i] * shrink + total;
-#pragma unroll
-    for (int c = 0; c < Shape::kColumns; ++c) sums[i][c] *= shrink;
-  }
-}
-
 // The keys of a tile and then its values share one piece of memory, which lets one more block onto a multiprocessor.
 template <typename T, typename Shape, bool kCausal>
 __global__ void __launch_bounds__(Shape::kThreads, kForwardBlocks<Shape>) forward_kernel(const Forward<T> args) {
@@ -99,11 +59,7 @@ __global__ void __launch_bounds__(Shape::kThreads, kForwardBlocks<Shape>) forwar
   Softmax<Shape> state;
   Sums<Shape> sums;
   clear<Shape>(sums);
-#pragma unroll
-  for (int i = 0; i < Shape::kRowsEach; ++i) {
-    state.highest[i] = -kInfinity;
-    state.total[i] = 0;
-  }
+  clear<Shape>(state);
   const int last_key = kCausal ? first_query + query_rows : query_rows > 0 ? tokens : 0;
   for (int first_key = 0; first_key < last_key; first_key += Shape::kOther) {
     const int key_rows = min(Shape::kOther, tokens - first_key);

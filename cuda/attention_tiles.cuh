@@ -72,21 +72,22 @@ __device__ inline void read_run(const float* from, float (&values)[kRun]) {
   }
 }
 
-// Copies `rows` rows of one head into a tile of kRows rows, zeros elsewhere. `vectors`: rows lie on 16-byte boundaries
-// and have whole 16-byte words.
-template <typename Shape, int kRows, typename T>
-__device__ inline void load_tile(const T* from, int64_t ld, int rows, int head_dim, bool vectors, float* tile) {
+// Copies `rows` rows of one head into a tile of kRows rows, zeros elsewhere; `row_at(i)` is where row i begins.
+// `vectors`: rows lie on 16-byte boundaries and have whole 16-byte words.
+template <typename Shape, int kRows, typename T, typename RowAt>
+__device__ inline void load_rows(const RowAt& row_at, int rows, int head_dim, bool vectors, float* tile) {
   const int thread = static_cast<int>(threadIdx.x);
   if (vectors) {
     constexpr int kVector = 16 / static_cast<int>(sizeof(T)), kWords = Shape::kWidth / kVector;
     constexpr int kStep = Shape::kThreads / kWords;  // rows that all threads load at once
-    static_assert(Shape::kThreads % kWords == 0 && kRows % kStep == 0);
+    static_assert(Shape::kThreads % kWords == 0);
     const int column = thread % kWords * kVector;
 #pragma unroll 4
-    for (int i = 0; i < kRows / kStep; ++i) {
+    for (int i = 0; i < (kRows + kStep - 1) / kStep; ++i) {
       const int row = thread / kWords + i * kStep;
+      if (kRows % kStep != 0 && row >= kRows) break;
       uint4 word = {0, 0, 0, 0};
-      if (row < rows && column < head_dim) word = *reinterpret_cast<const uint4*>(from + row * ld + column);
+      if (row < rows && column < head_dim) word = *reinterpret_cast<const uint4*>(row_at(row) + column);
       float values[kVector];
       unpack(word, values);
       float4* to = reinterpret_cast<float4*>(tile + row * Shape::kPitch + column);
@@ -99,9 +100,15 @@ __device__ inline void load_tile(const T* from, int64_t ld, int rows, int head_d
     for (int i = thread; i < kRows * Shape::kWidth; i += Shape::kThreads) {
       const int row = i / Shape::kWidth, column = i % Shape::kWidth;
       const bool inside = row < rows && column < head_dim;
-      tile[row * Shape::kPitch + column] = inside ? to_float(from[row * ld + column]) : 0.0f;
+      tile[row * Shape::kPitch + column] = inside ? to_float(row_at(row)[column]) : 0.0f;
     }
   }
+}
+
+// The same of rows that lie one after the other.
+template <typename Shape, int kRows, typename T>
+__device__ inline void load_tile(const T* from, int64_t ld, int rows, int head_dim, bool vectors, float* tile) {
+  load_rows<Shape, kRows, T>([=](int row) { return from + row * ld; }, rows, head_dim, vectors, tile);
 }
 
 // scores = own rows times other rows transposed.

@@ -18,6 +18,7 @@ constexpr int64_t kMaxTableBytes = 3 * kTableBytes;
 
 struct Rotation {
   int64_t tokens, context, ld;
+  const int32_t* positions;  // null: token % context
   int block_tokens, heads, head_dim, half;
   double log2_step;  // frequency i is 2^(i log2_step)
   float sign;        // -1 rotates back
@@ -29,7 +30,9 @@ __device__ void fill_table(const Rotation& op, int64_t first_token, int tokens, 
   const int64_t first_position = first_token % op.context;
   for (int at = threadIdx.x; at < tokens * op.half; at += kThreads) {
     const auto token = static_cast<uint32_t>(at / op.half);
-    const int64_t position = split_index<kBlockTokens>(first_position, token, op.context).remainder;
+    const int64_t position = op.positions != nullptr
+                                 ? op.positions[first_token + token]
+                                 : split_index<kBlockTokens>(first_position, token, op.context).remainder;
     const double frequency = exp2(static_cast<double>(at % op.half) * op.log2_step);
     const double turns = static_cast<double>(position) * frequency * (0.5 * std::numbers::inv_pi);
     float s, c;
@@ -122,6 +125,7 @@ void compute(const ops::Rotate& op, Device& device) {
       op.x.shape[0],
       rope.context,
       rope.ld,
+      op.positions.defined() ? op.positions.as<int32_t>() : nullptr,
       static_cast<int>(block_tokens),
       static_cast<int>(rope.heads),
       static_cast<int>(rope.head_dim),

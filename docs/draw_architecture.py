@@ -16,7 +16,7 @@ LEAST_BOX, PIXELS_PER_THOUSAND = 118, 38
 WORDS = {
     "cli": "commands", "slurm": "campaigns as jobs", "doctor": "what is wrong here", "campaign": "stages in order",
     "report": "tables and pictures", "plan": "forecasts", "interchange": "other programs' files", "config": "YAML stops here", "train": "steps, saves, evaluations",
-    "study": "arms, seeds, answers", "tasks": "zero-shot scores", "spec": "campaigns as plain data", "growth": "bigger models, with proof", "accounting": "FLOPs and bytes",
+    "study": "arms, seeds, answers", "tasks": "zero-shot scores", "sampling": "text from models", "spec": "campaigns as plain data", "growth": "bigger models, with proof", "accounting": "FLOPs and bytes",
     "monitor": "tail, plot, top, export",
     "workloads": "kinds of data", "model": "blocks, architectures", "layers": "forward, backward", "optim": "AdamW",
     "checkpoint": "durable tensors", "params": "the parameter table", "cuda": "NVIDIA GPUs", "backend": "operations, CPU kernels",

@@ -37,7 +37,7 @@ class CampaignLoop {
       : spec_(input.spec),
         session_(session),
         until_(stage_of_name(spec_, launch.until_stage)),
-        inputs_(spec_, session.world()),
+        inputs_(spec_, input.tasks, session.world()),
         context_{input,   launch,  backend,
                  session, inputs_, sharding_of(session.grid(), spec_.parallel.zero, spec_.parallel.sequence)} {}
 
@@ -133,7 +133,12 @@ class CampaignLoop {
         counted_,
         session_.fence(),
         session_.mark().generation,
-        [this](const TrainState& committed, const SaveResult& saved) { session_.committed(committed, saved); }};
+        [this](const TrainState& committed, const SaveResult& saved) { session_.committed(committed, saved); },
+        {}};
+    if (!inputs_.tasks.empty())
+      run.evaluate_tasks = [this](const EvalContext& evaluation, const TrainState& at) {
+        return inputs_.tasks.run(evaluation, at, session_.folder(), session_.run_id(), context_.launch.version);
+      };
     StageTrainer trainer(run, trainer_options(spec_), plan, training_.trained->model, training_.trained->params, state);
     stop_asked_ = trainer.run() == StageEnd::kStopped;
     counted_ = run.counted;

@@ -10,6 +10,7 @@
 #include "comm/communicator.h"
 #include "spec/campaign_spec.h"
 #include "spec/key_class.h"
+#include "spec/task_spec.h"
 #include "train/run_records.h"
 
 namespace nexus {
@@ -21,6 +22,7 @@ struct CampaignInput {
   std::string resolved_yaml;  // with every default, kept as config.resolved.yaml
   std::vector<StageNumerics> stage_numerics;
   ClassOfKey class_of;
+  std::vector<TaskSpec> tasks;  // those that eval.tasks names
 };
 
 struct LaunchOptions {

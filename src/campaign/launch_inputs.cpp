@@ -7,8 +7,8 @@
 
 namespace nexus {
 
-LaunchInputs::LaunchInputs(const CampaignSpec& spec, Communicator& world)
-    : data(open_data(spec.data, spec.model, spec.seed)), files(spec, data, world) {}
+LaunchInputs::LaunchInputs(const CampaignSpec& spec, const std::vector<TaskSpec>& all_tasks, Communicator& world)
+    : data(open_data(spec.data, spec.model, spec.seed)), files(spec, data, world), tasks(spec, all_tasks, world) {}
 
 std::string ancestor_checkpoint(const CampaignSpec& spec) {
   if (spec.init_from.empty()) return "";
@@ -45,8 +45,8 @@ TrainState ancestor_state(const CampaignSpec& spec, const Checkpoint& checkpoint
   return ancestor;
 }
 
-DataReview require_inputs(const CampaignSpec& spec, Communicator& world) {
-  const LaunchInputs inputs(spec, world);
+DataReview require_inputs(const CampaignSpec& spec, const std::vector<TaskSpec>& tasks, Communicator& world) {
+  const LaunchInputs inputs(spec, tasks, world);
   // A run that has begun does not read its ancestor again.
   if (!spec.init_from.empty() && list_checkpoints(RunFolder{spec.out}).empty())
     static_cast<void>(ancestor_state(spec, Checkpoint(spec.init_from, /*verify_data=*/false)));

@@ -3,6 +3,7 @@
 
 #include "campaign/data_review.h"
 #include "campaign/launch_data.h"
+#include "campaign/task_evaluation.h"
 #include "checkpoint/checkpoint.h"
 #include "comm/communicator.h"
 #include "model/workload.h"
@@ -11,11 +12,12 @@
 
 namespace nexus {
 
-// The campaign's data, opened. Collective; `spec` must outlive it.
+// The campaign's data, opened, and its tasks. Collective; `spec` must outlive it.
 struct LaunchInputs {
   RunData data;
   LaunchData files;
-  LaunchInputs(const CampaignSpec& spec, Communicator& world);
+  TaskEvaluation tasks;
+  LaunchInputs(const CampaignSpec& spec, const std::vector<TaskSpec>& tasks, Communicator& world);
   LaunchInputs(const LaunchInputs&) = delete;
   LaunchInputs& operator=(const LaunchInputs&) = delete;
 };
@@ -31,6 +33,6 @@ TrainState ancestor_state(const CampaignSpec& spec, const Checkpoint& checkpoint
 // For those who ask beforehand (train --dry-run): opens the data, and what init_from and tokenizer.path name, and
 // throws what the launch would throw. Collective. Reads no tensors and no samples. What the launch would say of the
 // data, complete on rank 0.
-DataReview require_inputs(const CampaignSpec& spec, Communicator& world);
+DataReview require_inputs(const CampaignSpec& spec, const std::vector<TaskSpec>& tasks, Communicator& world);
 
 }  // namespace nexus

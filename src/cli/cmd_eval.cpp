@@ -1,213 +1,96 @@
 // nexus eval: zero-shot tasks, which are data, on a checkpoint (docs/evaluation.md).
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 
-#include "checkpoint/checkpoint.h"
 #include "cli/build_facts.h"
 #include "cli/commands.h"
 #include "cli/launch.h"
 #include "cli/option_checks.h"
-#include "config/config.h"
-#include "config/task.h"
+#include "cli/task_files.h"
+#include "cli/text_checkpoint.h"
 #include "core/files.h"
-#include "core/json_text.h"
 #include "core/log.h"
-#include "core/run_folder.h"
 #include "model/workload.h"
 #include "params/replication.h"
 #include "report/table.h"
-#include "system/process.h"
-#include "tasks/task_result.h"
-#include "train/checkpoint_io.h"
+#include "tasks/result_folder.h"
 
 namespace nexus {
 namespace {
 
 struct EvalArguments {
-  std::string checkpoint, data, out, tokenizer, device = "cpu";
+  std::string checkpoint, data = ".", out, tokenizer, device = "cpu";
   std::vector<std::string> tasks;
-  int64_t context = 0, limit = 0, batch_tokens = 4096;
+  int64_t context = 0, limit = 0, stride = 0, batch_tokens = 4096;
   int dp = 0, tp = 1;
+  std::optional<int64_t> shots;
+  uint64_t seed = 0;
   bool no_bos = false;
 };
 
-// Where the task files lie that come with nexus: beside an installed program, or in the source tree.
-std::string tasks_folder() {
-  const std::filesystem::path beside = std::filesystem::path(own_program()).parent_path() / NEXUS_INSTALLED_TASKS;
-  std::error_code ignored;
-  return std::filesystem::is_directory(beside, ignored) ? beside.lexically_normal().string() : NEXUS_TASKS_DIR;
-}
-
-// A task file, or the name of one that comes with nexus.
-TaskSpec find_task(const std::string& name) {
-  if (name.ends_with(".yaml") || name.find('/') != std::string::npos) return load_task(name);
-  const std::string folder = tasks_folder(), file = folder + "/" + name + ".yaml";
-  if (path_exists(file)) return load_task(file);
-  std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) names.push_back(entry.path().stem());
-  std::ranges::sort(names);
-  const std::string near = nearest(name, names);
-  throw Error(ErrorKind::kConfig, fmt::format("there is no task '{}'", name), "--tasks",
-              near.empty() ? fmt::format("name a task file (TASK.yaml), or one of {}", fmt::join(names, ", "))
-                           : "did you mean " + near + "?");
-}
-
-std::vector<TaskSpec> find_tasks(const std::vector<std::string>& names) {
-  std::vector<TaskSpec> tasks;
-  for (const std::string& name : names) {
-    tasks.push_back(find_task(name));
-    for (size_t i = 0; i + 1 < tasks.size(); ++i)
-      if (tasks[i].name == tasks.back().name)
-        throw Error(ErrorKind::kConfig, fmt::format("two tasks are called {}", tasks[i].name), "--tasks",
-                    "name each once");
+std::vector<TaskSpec> tasks_of(const EvalArguments& arguments) {
+  std::vector<TaskSpec> tasks = find_tasks(arguments.tasks, "--tasks");
+  for (TaskSpec& task : tasks) {
+    if (arguments.shots) task.shots.count = *arguments.shots;
+    task.shots.seed = arguments.seed;
+    if (arguments.stride > 0) task.text.stride = arguments.stride;
   }
   return tasks;
 }
 
-// What a model was trained with, as far as its run folder says.
-struct TrainedWith {
-  int64_t context = 0;
-  std::string tokenizer;
-  std::optional<DType> compute;
-  bool deterministic = false;
-};
-
-TrainedWith trained_with(const std::string& checkpoint) {
-  const RunFolder run = run_of_checkpoint(checkpoint);
-  if (!path_exists(run.resolved_config())) return {};
-  const CampaignSpec spec = load_campaign(run.resolved_config()).spec;
-  return {spec.data.context, spec.tokenizer, spec.precision.compute, spec.precision.deterministic};
-}
-
 // How tasks are to be run on a checkpoint.
-struct EvalPlan {
-  Checkpoint checkpoint;
-  TrainState state;
+struct EvalPlan : TextCheckpoint {
   Tokenizer tokenizer;
   EncodeOptions encoding;
-  DType compute = DType::kF32;
-  bool deterministic = false;
 };
 
 EvalPlan make_plan(const EvalArguments& arguments) {
-  Checkpoint checkpoint(arguments.checkpoint);
-  TrainState state = train_state_from_json(checkpoint.state(), arguments.checkpoint);
-  if (state.model.workload != "text")
-    throw Error(ErrorKind::kConfig, fmt::format("the model is one of {}, not of text", state.model.workload),
-                arguments.checkpoint, "name a checkpoint of a text model");
-  const TrainedWith run = trained_with(arguments.checkpoint);
-  const std::string path = arguments.tokenizer.empty() ? run.tokenizer : arguments.tokenizer;
-  if (path.empty())
-    throw Error(ErrorKind::kConfig, "nothing says which tokenizer the model was trained with", arguments.checkpoint,
-                "name it with --tokenizer");
-  Tokenizer tokenizer(path);
-  if (!state.data.tokenizer.empty() && state.data.tokenizer != tokenizer.digest())
-    throw Error(ErrorKind::kConfig, "the model was trained with another tokenizer", path,
-                "name that one with --tokenizer");
-  if (tokenizer.vocab_size() > state.model.count("V"))
-    throw Error(
-        ErrorKind::kConfig,
-        fmt::format("the tokenizer has {} pieces, the model {}", tokenizer.vocab_size(), state.model.count("V")), path,
-        "name the model's own with --tokenizer");
-  const int64_t context = arguments.context > 0 ? arguments.context : run.context;
-  if (context == 0)
-    throw Error(ErrorKind::kConfig, "nothing says how many tokens the model reads", arguments.checkpoint,
-                "say so with --context");
-  const DType stored = checkpoint.info("master/" + Model(state.model).table()[0].name).dtype;
-  return {std::move(checkpoint),        std::move(state), std::move(tokenizer), {context, !arguments.no_bos},
-          run.compute.value_or(stored), run.deterministic};
+  TextCheckpoint checkpoint = open_text_checkpoint(arguments.checkpoint);
+  Tokenizer tokenizer = open_tokenizer(checkpoint, arguments.tokenizer);
+  const int64_t context = context_length(checkpoint, arguments.context);
+  return {std::move(checkpoint), std::move(tokenizer), {context, !arguments.no_bos}};
 }
 
-// A task that is ready to be scored.
-struct LoadedTask {
-  TaskSpec spec;
-  TaskItems data;
-  std::vector<ScoreRequest> requests;
-};
-
-LoadedTask load(const TaskSpec& spec, const EvalPlan& plan, const EvalArguments& arguments) {
-  LoadedTask task{spec, read_task_items(spec, arguments.data, arguments.limit), {}};
-  for (const TaskItem& item : task.data.items)
-    for (const ContinuationText& choice : item.choices)
-      task.requests.push_back(encode_request(plan.tokenizer, plan.encoding, choice, item.place));
-  return task;
-}
-
-TaskResult run_task(const ScoringContext& context, const LoadedTask& task) {
-  std::vector<int64_t> tokens;
-  for (const ScoreRequest& request : task.requests) tokens.push_back(request.scored);
-  return count_scores(task.spec, task.data.items, score_requests(context, task.requests), tokens);
-}
-
-nlohmann::ordered_json result_json(const LoadedTask& task, const TaskResult& result) {
-  nlohmann::ordered_json metrics;
-  for (const Figure& figure : result.figures) {
-    metrics[figure.name]["value"] = figure.value;
-    metrics[figure.name]["se"] = figure.count > 1 ? nlohmann::ordered_json(figure.se) : nullptr;
-  }
-  return {{"task", task.spec.name},
-          {"items", task.data.items.size()},
-          {"file", task.data.path},
-          {"digest", task.data.digest},
-          {"metrics", metrics}};
-}
-
-void write_lines(const std::string& path, const std::vector<std::string>& lines) {
-  std::string text;
-  for (const std::string& line : lines) text += line + "\n";
-  write_file_durably(path, text);
-}
-
-// What was run, and its tasks so far.
-nlohmann::ordered_json results_json(const EvalArguments& arguments, const EvalPlan& plan,
-                                    const nlohmann::ordered_json& tasks) {
-  return {{"version", version()},
-          {"checkpoint", arguments.checkpoint},
-          {"run_id", plan.checkpoint.id().run_id},
-          {"stage", plan.checkpoint.id().stage},
-          {"step", plan.checkpoint.id().step},
-          {"tokenizer", plan.tokenizer.digest()},
-          {"context", plan.encoding.context},
-          {"bos", plan.encoding.bos && plan.tokenizer.bos_id() >= 0},
-          {"compute", name_of(plan.compute)},
-          {"limit", arguments.limit},
-          {"tasks", tasks}};
+ResultFacts facts_of(const EvalArguments& arguments, const EvalPlan& plan) {
+  const CheckpointId& id = plan.checkpoint.id();
+  return {version(),
+          arguments.checkpoint,
+          id.run_id,
+          id.stage,
+          id.step,
+          plan.tokenizer.digest(),
+          plan.encoding.context,
+          plan.encoding.bos && plan.tokenizer.bos_id() >= 0,
+          plan.compute,
+          arguments.limit};
 }
 
 int eval(const EvalArguments& arguments, std::unique_ptr<Communicator> world) {
-  const std::vector<TaskSpec> specs = find_tasks(arguments.tasks);
+  const std::vector<TaskSpec> specs = tasks_of(arguments);
   const EvalPlan plan = make_plan(arguments);
-  std::vector<LoadedTask> tasks;  // all of them before the first is run: a mistake in the last costs no hours
-  for (const TaskSpec& spec : specs) tasks.push_back(load(spec, plan, arguments));
+  const TaskSources sources{plan.tokenizer, plan.encoding, arguments.data, plan.valid, plan.state.model.count("V")};
+  std::vector<std::unique_ptr<ReadyTask>> tasks;  // all before the first is run: a mistake in the last costs no hours
+  for (const TaskSpec& spec : specs) tasks.push_back(make_ready(spec, sources, arguments.limit));
   Device device = open_device(arguments.device, plan.deterministic, std::move(world));
   ProcessGrid grid(std::move(device.world), arguments.dp, arguments.tp);
   Model model(plan.state.model, sharding_of(grid, /*zero=*/false, /*sequence=*/false));
   ParamStore params(*device.backend, model.table(), plan.compute, ParamStore::Use::kInference);
-  load_training(plan.checkpoint, params);
-  params.set_norm_scales(plan.state.norm_scales);
-  params.set_growth_masks(plan.state.growth_masks);
+  load_weights(plan, params);
   const bool speaks = grid.rank() == 0, writes = speaks && !arguments.out.empty();
-  if (writes) make_folders(arguments.out);
+  ResultFolder folder(arguments.out, facts_of(arguments, plan));
   Table table{"Zero-shot tasks: " + arguments.checkpoint,
               "± is the standard error over items.",
               {{"task", false}, {"metric", false}, {"value ± se"}, {"items"}},
               {}};
-  nlohmann::ordered_json done = nlohmann::ordered_json::array();
-  for (const LoadedTask& task : tasks) {
-    const TaskResult result =
-        run_task({*device.backend, grid, model, params, arguments.batch_tokens, task.spec.name}, task);
-    done.push_back(result_json(task, result));
+  for (const std::unique_ptr<ReadyTask>& task : tasks) {
+    const std::string& name = task->spec().name;
+    const TaskResult result = *task->run({*device.backend, grid, model, params, arguments.batch_tokens, name});
     for (const Figure& figure : result.figures)
-      table.rows.push_back({task.spec.name, figure.name, format_with_error(figure.value, figure.se),
-                            std::to_string(task.data.items.size())});
-    if (!writes) continue;
-    write_lines(arguments.out + "/" + task.spec.name + ".jsonl", result.lines);
-    write_lines(arguments.out + "/results.json", {json_text(results_json(arguments, plan, done), 1)});
+      table.rows.push_back(
+          {name, figure.name, format_with_error(figure.value, figure.se), std::to_string(task->items())});
+    if (writes) folder.add(*task, result);
   }
   if (speaks) std::fputs(to_markdown(table).c_str(), stdout);
   return 0;
@@ -222,13 +105,21 @@ void add_eval_command(CLI::App& app, Action& action) {
   command->add_option("--tasks", arguments->tasks, "names of tasks or task files, with commas")
       ->required()
       ->delimiter(',');
-  command->add_option("--data", arguments->data, "folder with the tasks' items")->required()->transform(path_to_read());
+  command->add_option("--data", arguments->data, "folder with the tasks' files; preset: this one")
+      ->transform(path_to_read());
   command->add_option("--out", arguments->out, "folder for results.json and TASK.jsonl")->transform(path_of_shell());
   command->add_option("--tokenizer", arguments->tokenizer, "SentencePiece model; preset: the run's")
       ->transform(path_to_read());
   command->add_option("--context", arguments->context, "tokens that the model reads; preset: as trained")
       ->check(whole_number(1, 1 << 20));
   command->add_option("--limit", arguments->limit, "only the first items of each task")->check(whole_number(1));
+  command->add_option("--shots", arguments->shots, "solved examples before each item; preset: the task's own")
+      ->check(whole_number(0, 1000));
+  command->add_option("--seed", arguments->seed, "of the choice of examples")->check(whole_number(0));
+  command
+      ->add_option("--stride", arguments->stride,
+                   "of perplexities: tokens from window to window; preset: the task's own")
+      ->check(whole_number(1, 1 << 20));
   command->add_option("--batch-tokens", arguments->batch_tokens, "positions of a pass on one rank")
       ->check(whole_number(1, 1 << 24));
   command->add_option("--dp", arguments->dp, "ranks that share the items; preset: ranks / tp")

@@ -1,6 +1,7 @@
 // nexus report RUN... [--baseline RUN] [--out DIR] [--label RUN=NAME]... [--target-ppl X | --target-loss X]
-// [--no-pictures] [--json]
+// [--no-pictures] [--json] [--table zero-shot]
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -12,10 +13,13 @@
 #include "core/files.h"
 #include "core/json_text.h"
 #include "core/log.h"
+#include "core/run_folder.h"
 #include "report/curves_json.h"
 #include "report/html.h"
 #include "report/report.h"
+#include "report/score_table.h"
 #include "system/expand_path.h"
+#include "system/shell_quote.h"
 
 namespace nexus {
 namespace {
@@ -25,6 +29,7 @@ struct ReportArguments {
   std::string baseline, out;
   double target_ppl = 0;  // 0: not given
   std::optional<double> target_loss;
+  std::string table;
   bool json = false, no_pictures = false;
 };
 
@@ -106,7 +111,37 @@ ReportOptions options_of(const ReportArguments& arguments) {
   return options;
 }
 
+// --table zero-shot: scores of tasks instead of curves.
+int report_scores(const ReportArguments& arguments) {
+  if (arguments.json || arguments.target_ppl > 0 || arguments.target_loss)
+    throw Error(ErrorKind::kConfig, "--json and targets mean nothing for a table of scores", "--table",
+                "remove them; zero-shot.csv has the figures in full precision");
+  const SummaryOptions options = options_of(arguments).summary;
+  std::vector<ModelScores> models;
+  std::optional<size_t> baseline;
+  for (const std::string& folder : options.folders) {
+    models.push_back(read_model_scores(folder));
+    if (const auto label = options.labels.find(folder); label != options.labels.end())
+      models.back().label = label->second;
+    if (folder == options.baseline) baseline = models.size() - 1;
+    for (size_t i = 0; i + 1 < models.size(); ++i)
+      if (models[i].label == models.back().label)
+        throw Error(ErrorKind::kConfig, fmt::format("two models are called {}", models[i].label), folder,
+                    "tell them apart with --label RUN=NAME");
+  }
+  const std::string folder = arguments.out.empty() ? RunFolder{options.folders.front()}.report_folder() : arguments.out;
+  std::vector<std::string> command = command_of(arguments);
+  command.insert(command.end(), {"--table", arguments.table});
+  const ScoreReport result =
+      write_score_report(compare_scores(models, baseline), folder, shell_command(command), version());
+  for (const std::string& warning : result.tables.warnings) warn("report: {}", warning);
+  std::fputs(result.markdown.c_str(), stdout);
+  log("report {}/zero-shot.html | also .md .csv .tex | models {}", folder, models.size());
+  return 0;
+}
+
 int report(const ReportArguments& arguments) {
+  if (!arguments.table.empty()) return report_scores(arguments);
   const ReportResult result = write_report(options_of(arguments));
   for (const std::string& warning : result.warnings) warn("report: {}", warning);
   if (arguments.json) {
@@ -141,6 +176,9 @@ void add_report_command(CLI::App& app, Action& action) {
       ->check(number_above(1, 1e12));
   command->add_option("--target-loss", arguments->target_loss, "The same as a loss, in the workload's unit")
       ->check(number_from(-1e12, 1e12));
+  command
+      ->add_option("--table", arguments->table, "zero-shot: scores of tasks, of runs and folders of `nexus eval --out`")
+      ->check(CLI::IsMember({"zero-shot"}));
   command->add_flag("--no-pictures", arguments->no_pictures, "Tables and page only; no Python is needed");
   command->add_flag("--json", arguments->json, "The figures as JSON on stdout");
   command->callback([arguments, &action] { action = [arguments] { return report(*arguments); }; });

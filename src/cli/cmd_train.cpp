@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/launch.h"
 #include "cli/option_checks.h"
+#include "cli/task_files.h"
 #include "config/config.h"
 #include "config/values.h"
 #include "core/files.h"
@@ -63,15 +64,17 @@ int train(const TrainArguments& arguments, std::unique_ptr<Communicator> world, 
     assignments.push_back("init_from=" + quoted_text(from));
     loaded = load_campaign(arguments.file, arguments.more_files, assignments, out);
   }
+  const std::vector<TaskSpec> tasks = find_tasks(loaded.spec.eval.tasks, "eval.tasks");
   if (arguments.dry_run) {
     const Forecast forecast = make_forecast(loaded.spec, world->size(), planned_device(arguments.device));
     if (world->rank() == 0) std::fputs(forecast_text(forecast).c_str(), stdout);
-    const DataReview review = require_inputs(loaded.spec, *world);
+    const DataReview review = require_inputs(loaded.spec, tasks, *world);
     for (const std::string& line : review.lines) fmt::print("{}\n", line);
     for (const std::string& text : review.warnings) warn_text(text);
     return 0;
   }
-  const CampaignInput input{loaded.spec, loaded.file_text, loaded.resolved_yaml, loaded.stage_numerics, class_of_key};
+  const CampaignInput input{loaded.spec,           loaded.file_text, loaded.resolved_yaml,
+                            loaded.stage_numerics, class_of_key,     tasks};
   Device device = open_device(arguments.device, loaded.spec.precision.deterministic, std::move(world));
   LaunchOptions launch = launch_options(arguments);
   launch.on_open = [&run](const std::string& folder, const LaunchMark& mark) { run = {folder, mark}; };

@@ -20,6 +20,7 @@ void add_report_command(CLI::App& app, Action& action);
 void add_slurm_command(CLI::App& app, Action& action);
 void add_study_command(CLI::App& app, Action& action);
 void add_eval_command(CLI::App& app, Action& action);
+void add_sample_command(CLI::App& app, Action& action);
 void add_metrics_command(CLI::App& app, Action& action);
 void add_top_command(CLI::App& app, Action& action);
 void add_bench_command(CLI::App& app, Action& action);

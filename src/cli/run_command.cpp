@@ -28,6 +28,7 @@ int run_command(int argc, char** argv) {
   add_slurm_command(app, action);
   add_study_command(app, action);
   add_eval_command(app, action);
+  add_sample_command(app, action);
   add_metrics_command(app, action);
   add_top_command(app, action);
   add_bench_command(app, action);

@@ -159,6 +159,14 @@ void add_reports(CampaignRows& t) {
   for (const Evaluation* each : all_evaluations()) evaluations.names.emplace_back(each->name);
   add(t, "eval.evaluations", "[validation_loss]", evaluations, at(&CampaignSpec::eval, &EvalSpec::evaluations),
       kCosmetic, "what is evaluated; validation_loss in any case");
+  add(t, "eval.tasks", "[]", PathListType{}, at(&CampaignSpec::eval, &EvalSpec::tasks), kCosmetic,
+      "names of tasks or task files, scored at each stage's end");
+  add(t, "eval.tasks_every", "never", PeriodType{false}, at(&CampaignSpec::eval, &EvalSpec::tasks_every), kCosmetic,
+      "tokens, steps or never, besides each stage's end");
+  add(t, "eval.tasks_data", "null", PathType{true}, at(&CampaignSpec::eval, &EvalSpec::tasks_data), kCosmetic,
+      "folder with the tasks' files");
+  add(t, "eval.tasks_limit", "0", CountType{0, kMaxEvalTokens}, at(&CampaignSpec::eval, &EvalSpec::tasks_limit),
+      kCosmetic, "items of each task; 0: all");
   add(t, "logging.tensorboard", "false", FlagType{}, at(&CampaignSpec::logging, &LoggingSpec::tensorboard), kCosmetic,
       "event files in RUN/tensorboard while training");
   add(t, "safety.nonfinite", "stop", nonfinite, at(&CampaignSpec::safety, &SafetySpec::nonfinite), kPlacement,

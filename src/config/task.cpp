@@ -21,7 +21,14 @@ const ChoiceType<GoldForm> kGoldForms{{{"index", GoldForm::kIndex},
                                        {"letter", GoldForm::kLetter},
                                        {"name", GoldForm::kName},
                                        {"text", GoldForm::kText}}};
-const ChoiceType<TaskScore> kTaskScores{{{"choice", TaskScore::kChoice}, {"greedy", TaskScore::kGreedy}}};
+const ChoiceType<TaskScore> kTaskScores{
+    {{"choice", TaskScore::kChoice}, {"greedy", TaskScore::kGreedy}, {"perplexity", TaskScore::kPerplexity}}};
+const ChoiceType<DocumentMode> kDocumentModes{{{"file", DocumentMode::kFile},
+                                               {"blank-line", DocumentMode::kBlankLine},
+                                               {"line", DocumentMode::kLine},
+                                               {"jsonl", DocumentMode::kJsonLines}}};
+const ChoiceType<bool> kWindows{{{"joined", false}, {"document", true}}};
+constexpr int64_t kLongestStride = int64_t{1} << 20;
 
 void require_map(const Node& node, const std::string& path, const std::vector<std::string>& known) {
   if (node.kind != Node::Kind::kMap)
@@ -61,21 +68,19 @@ class TaskReader {
   explicit TaskReader(const Node& root) : root_(root) {}
 
   TaskSpec read() {
-    require_map(root_, "",
-                {"task", "items", "labels", "id", "context", "continuation", "choices", "gold", "score", "metrics"});
+    if (const Node* node = root_.find("score")) task_.score = kTaskScores.parse(*node, "score");
+    if (task_.score == TaskScore::kPerplexity)
+      require_map(root_, "", {"task", "score", "text", "tokens", "documents", "field", "windows", "stride"});
+    else
+      require_map(root_, "",
+                  {"task", "items", "labels", "id", "context", "continuation", "choices", "gold", "score", "metrics",
+                   "shots", "shots_from", "shots_labels"});
     task_.name = TextType{}.parse(required("task", "a name"), "task");
     require_safe_name("task", task_.name);
-    for (const Node* node : one_or_more(required("items", "FILE.jsonl"), "items", "FILE.jsonl"))
-      task_.items.push_back(TextType{}.parse(*node, "items"));
-    if (const Node* node = root_.find("labels")) task_.labels = TextType{}.parse(*node, "labels");
-    if (const Node* node = root_.find("id")) task_.id.push_back(template_of(*node, "id"));
-    for (const Node* node : one_or_more(required("context", kTemplateExample), "context", kTemplateExample))
-      task_.context.push_back(template_of(*node, "context"));
-    if (const Node* node = root_.find("score")) task_.score = kTaskScores.parse(*node, "score");
-    if (task_.score == TaskScore::kGreedy)
-      read_greedy();
+    if (task_.score == TaskScore::kPerplexity)
+      read_text();
     else
-      read_choice();
+      read_questions();
     return std::move(task_);
   }
 
@@ -84,6 +89,48 @@ class TaskReader {
     const Node* node = root_.find(key);
     if (node == nullptr) refuse(root_.location, key, key + " is missing", fmt::format("add {}: {}", key, what));
     return *node;
+  }
+
+  // A file's name, or several.
+  std::vector<std::string> names(const char* key) const {
+    std::vector<std::string> names;
+    if (const Node* list = root_.find(key))
+      for (const Node* node : one_or_more(*list, key, "FILE")) names.push_back(TextType{}.parse(*node, key));
+    return names;
+  }
+
+  void read_text() {
+    TextSpec& text = task_.text;
+    text.files = names("text");
+    text.tokens = names("tokens");
+    const Node *documents = root_.find("documents"), *field = root_.find("field");
+    if (!text.tokens.empty() && !text.files.empty())
+      refuse(root_.find("tokens")->location, "tokens", "there are text and tokens", "keep one of them");
+    for (const Node* node : {documents, field})
+      if (node != nullptr && text.files.empty())
+        refuse(node->location, node == field ? "field" : "documents", "it says something of text, and there is none",
+               "remove it, or add text: FILE");
+    if (documents != nullptr) text.documents = kDocumentModes.parse(*documents, "documents");
+    if (field != nullptr && text.documents != DocumentMode::kJsonLines)
+      refuse(field->location, "field", "only lines of JSON have fields", "remove it, or write documents: jsonl");
+    if (field != nullptr) text.field = TextType{}.parse(*field, "field");
+    if (const Node* node = root_.find("windows")) text.by_document = kWindows.parse(*node, "windows");
+    if (const Node* node = root_.find("stride")) text.stride = CountType{1, kLongestStride}.parse(*node, "stride");
+    task_.metrics = {"token_perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte"};
+  }
+
+  void read_questions() {
+    required("items", "FILE.jsonl");
+    task_.items = names("items");
+    if (const Node* node = root_.find("labels")) task_.labels = TextType{}.parse(*node, "labels");
+    if (const Node* node = root_.find("id")) task_.id.push_back(template_of(*node, "id"));
+    for (const Node* node : one_or_more(required("context", kTemplateExample), "context", kTemplateExample))
+      task_.context.push_back(template_of(*node, "context"));
+    read_shots();
+    if (task_.score == TaskScore::kGreedy)
+      read_greedy();
+    else
+      read_choice();
   }
 
   static TextTemplate template_of(const Node& node, const std::string& path) {
@@ -96,6 +143,17 @@ class TaskReader {
       for (const Node* each : one_or_more(*then, path + ".then", "[TRANSFORM, ...]"))
         result.then.push_back(parsed(*each, path + ".then", "a transform", parse_text_transform));
     return result;
+  }
+
+  void read_shots() {
+    const Node *from = root_.find("shots_from"), *labels = root_.find("shots_labels");
+    if (const Node* node = root_.find("shots")) task_.shots.count = CountType{0, 1000}.parse(*node, "shots");
+    task_.shots.from = names("shots_from");
+    if (labels != nullptr) task_.shots.labels = TextType{}.parse(*labels, "shots_labels");
+    if (labels != nullptr ? from == nullptr || task_.labels.empty() : from != nullptr && !task_.labels.empty())
+      refuse((labels != nullptr ? labels : from)->location, "shots_labels",
+             "labels of items and of examples do not go together",
+             "where the items' labels are in a file, so are those of shots_from: name both files, or neither");
   }
 
   void read_greedy() {

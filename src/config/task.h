@@ -6,7 +6,14 @@
 //   context: TEMPLATE | [TEMPLATE, ...]    continuation: TEMPLATE ("{choice}")
 //   choices: [TEMPLATE, ...] | {each: FIELD, text: TEMPLATE, name: TEMPLATE}
 //   gold: {field: FIELD, is: index | number | letter | name | text}
-//   score: choice | greedy                 metrics: [acc, acc_norm]
+//   score: choice | greedy | perplexity    metrics: [acc, acc_norm]
+//   shots: NUMBER       shots_from: FILE.jsonl | [FILE, FILE]       shots_labels: FILE
+//
+// and of perplexities, beside task and score:
+//
+//   text: FILE | [FILE, FILE] or tokens: PREFIX | [PREFIX, PREFIX], or neither: the run's validation tokens
+//   documents: file | blank-line | line | jsonl       field: FIELD ("text")
+//   windows: joined | document                        stride: NUMBER
 //
 // A TEMPLATE is a text (spec/task_spec.h), or {text: TEMPLATE, then: [TRANSFORM, ...]}.
 #pragma once

@@ -303,6 +303,26 @@ std::vector<std::string> ChoiceListType::parse(const Node& node, const std::stri
   return list;
 }
 
+std::vector<std::string> PathListType::parse(const Node& node, const std::string& key) const {
+  Value list;
+  if (node.kind == Node::Kind::kNull) return list;
+  if (node.kind != Node::Kind::kList)
+    refuse(node.location, key, fmt::format("{} is {}, not a list", key, describe(node)), "write [NAME, NAME]");
+  for (size_t i = 0; i < node.children.size(); ++i) {
+    const std::string path = fmt::format("{}.{}", key, i);
+    list.push_back(PathType{}.parse(node.children[i], path));
+    if (std::find(list.begin(), list.end() - 1, list.back()) != list.end() - 1)
+      refuse(node.children[i].location, path, fmt::format("{} is {} again", path, list.back()), "remove it");
+  }
+  return list;
+}
+
+std::string PathListType::text(const Value& value) const {
+  std::vector<std::string> quoted;
+  for (const std::string& each : value) quoted.push_back(quoted_text(each));
+  return fmt::format("[{}]", fmt::join(quoted, ", "));
+}
+
 std::string join_names(const std::vector<std::string>& names) {
   std::string text;
   for (size_t i = 0; i < names.size(); ++i) text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];

@@ -126,6 +126,13 @@ struct ChoiceListType {
   std::string text(const Value& value) const { return fmt::format("[{}]", fmt::join(value, ", ")); }
 };
 
+// A list of different files or folders, as PathType has them; null: none.
+struct PathListType {
+  using Value = std::vector<std::string>;
+  Value parse(const Node& node, const std::string& key) const;
+  std::string text(const Value& value) const;
+};
+
 // One of a few names.
 template <typename E>
 struct ChoiceType {

@@ -14,6 +14,10 @@ std::string RunFolder::checkpoint(const std::string& stage, int64_t step) const 
   return fmt::format("{}/{}/{:07}", checkpoints(), stage, step);
 }
 
+std::string RunFolder::task_results(const std::string& stage, int64_t step) const {
+  return fmt::format("{}/{}-{:07}", task_results(), stage, step);
+}
+
 RunFolder run_of_checkpoint(const std::string& path) {
   const std::filesystem::path checkpoint = std::filesystem::absolute(path).lexically_normal();
   return {(checkpoint / "../../..").lexically_normal().string()};

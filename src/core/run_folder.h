@@ -14,6 +14,9 @@ struct RunFolder {
   std::string run_json() const { return root + "/run.json"; }
   std::string metrics() const { return root + "/metrics.jsonl"; }
   std::string evals() const { return root + "/eval.jsonl"; }
+  std::string task_results() const { return root + "/evals"; }
+  // evals/STAGE-0001840: results.json and TASK.jsonl, as `nexus eval --out` writes them
+  std::string task_results(const std::string& stage, int64_t step) const;
   std::string ledger() const { return root + "/ledger.jsonl"; }
   std::string status() const { return root + "/STATUS"; }
   std::string jobs() const { return root + "/jobs.json"; }

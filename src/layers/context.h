@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "comm/communicator.h"
+#include "layers/ragged.h"
 #include "layers/recompute.h"
 #include "params/param_store.h"
 #include "tensor/arena.h"
@@ -27,6 +28,9 @@ struct LayerContext {
   Recompute recompute = Recompute::kNone;  // of a training pass; the same in its forward and its backward half
   // i32 [B], set by the model's entry points: of a sample only so many rows mean something. Undefined: all of them.
   Tensor lengths = {};
+  // Rows of an evaluation that are no batch of equal sequences: `batch` is 1, and `context` their number.
+  const RaggedRows* ragged = nullptr;
+  Tensor cache = {};  // this layer's of `ragged`, set by the model
 
   int64_t rows() const { return batch * context; }
   int tp_size() const { return params.table().sharding().tp_size; }

@@ -36,9 +36,53 @@ Attention SelfAttention::attention(const LayerContext& ctx) const {
 void SelfAttention::rotate(const LayerContext& ctx, const Packed& packed, bool inverse) const {
   if (options_.rotary_dim == 0) return;
   Rope rope{ctx.context, options_.heads, options_.head_dim, options_.rotary_dim, qkv_->out_width(), options_.theta};
-  ctx.backend.run(ops::Rotate{.options = rope, .x = packed.q, .inverse = inverse});
+  Tensor positions;
+  if (ctx.ragged != nullptr) {
+    rope.context = ctx.ragged->position_limit;
+    positions = ctx.ragged->positions;
+  }
+  ctx.backend.run(ops::Rotate{.options = rope, .x = packed.q, .inverse = inverse, .positions = positions});
   rope.heads = options_.kv_heads;
-  ctx.backend.run(ops::Rotate{.options = rope, .x = packed.k, .inverse = inverse});
+  ctx.backend.run(ops::Rotate{.options = rope, .x = packed.k, .inverse = inverse, .positions = positions});
+}
+
+void SelfAttention::attend_sequences(const LayerContext& ctx, const Packed& parts) const {
+  LayerContext batch = ctx;
+  batch.context = ctx.ragged->sequence;
+  batch.batch = ctx.ragged->runs.shape[0];
+  const auto first = [&](const Tensor& x) { return x.rows(0, batch.rows()); };
+  const Tensor logsumexp = logsumexp_.flat(0, batch.rows() * options_.heads);
+  ctx.backend.run(ops::AttentionForward{.options = attention(batch),
+                                        .q = first(parts.q),
+                                        .k = first(parts.k),
+                                        .v = first(parts.v),
+                                        .out = first(out_),
+                                        .logsumexp = logsumexp.reshaped({batch.batch, options_.heads, batch.context})});
+}
+
+void SelfAttention::attend_ragged(const LayerContext& ctx, const Packed& parts) const {
+  NX_CHECK(options_.mask == AttentionMask::kCausal && ctx.pass == Pass::kEvaluation, "ragged rows are causal");
+  const RaggedRows& rows = *ctx.ragged;
+  const int64_t width = qkv_->out_width(), kv_width = options_.kv_heads * options_.head_dim;
+  Tensor k = parts.k, v = parts.v;
+  int64_t kv_ld = width;
+  if (ctx.cache.defined()) {
+    ctx.backend.run(ops::CopyMatrix{
+        .from = Mat::view(packed_, ctx.rows(), 2 * kv_width, width, width - 2 * kv_width),
+        .to = Mat::view(ctx.cache.rows(rows.first_slot, ctx.rows()), ctx.rows(), 2 * kv_width, 2 * kv_width)});
+    kv_ld = 2 * kv_width;
+    k = columns(ctx.cache, 0, kv_width);
+    v = columns(ctx.cache, kv_width, kv_width);
+  }
+  if (rows.sequence > 0) return attend_sequences(ctx, parts);
+  ctx.backend.run(ops::RaggedAttentionForward{
+      .options = {options_.heads, options_.kv_heads, options_.head_dim, width, kv_ld, rows.longest, rows.pairs},
+      .q = parts.q,
+      .k = k,
+      .v = v,
+      .runs = rows.runs,
+      .keys = rows.keys,
+      .out = out_});
 }
 
 void SelfAttention::forward(const LayerContext& ctx, const Tensor& x, const Tensor& y) {
@@ -53,13 +97,16 @@ void SelfAttention::forward(const LayerContext& ctx, const Tensor& x, const Tens
     norm_->k.forward(ctx, parts.k, qkv_->out_width());
   }
   rotate(ctx, parts, false);
-  ctx.backend.run(ops::AttentionForward{.options = attention(ctx),
-                                        .q = parts.q,
-                                        .k = parts.k,
-                                        .v = parts.v,
-                                        .out = out_,
-                                        .logsumexp = logsumexp_,
-                                        .lengths = ctx.lengths});
+  if (ctx.ragged != nullptr)
+    attend_ragged(ctx, parts);
+  else
+    ctx.backend.run(ops::AttentionForward{.options = attention(ctx),
+                                          .q = parts.q,
+                                          .k = parts.k,
+                                          .v = parts.v,
+                                          .out = out_,
+                                          .logsumexp = logsumexp_,
+                                          .lengths = ctx.lengths});
   o_->forward(ctx, out_, y);
 }
 

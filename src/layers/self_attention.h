@@ -41,6 +41,10 @@ class SelfAttention {
   Attention attention(const LayerContext& ctx) const;
   // Rotates q and k in place; `inverse` for gradients.
   void rotate(const LayerContext& ctx, const Packed& packed, bool inverse) const;
+  // Ragged rows: adds k and v to the cache, if there is one, and attends.
+  void attend_ragged(const LayerContext& ctx, const Packed& parts) const;
+  // Of ragged rows that are a batch, and rows that fill them up: by the operation that is made for batches.
+  void attend_sequences(const LayerContext& ctx, const Packed& parts) const;
 
   SelfAttentionOptions options_;
   std::optional<QkNorm> norm_;

@@ -2,6 +2,7 @@
 // counting arena. The figures are exact, because the same code runs.
 #pragma once
 
+#include "layers/ragged.h"
 #include "layers/recompute.h"
 #include "model/model_config.h"
 #include "params/sharding.h"
@@ -22,5 +23,9 @@ struct DryRun {
 // ErrorKind::kConfig for an impossible model.
 DryRun dry_run(const ModelConfig& config, DType compute, int64_t batch, int64_t context, ModelUse use,
                const Sharding& sharding = {}, Recompute recompute = Recompute::kNone);
+// The same of one pass over ragged rows: kPrediction or kStatistics. A cache does not change it. The FLOPs of attention
+// are an upper bound, as extents do not say which keys the rows see.
+DryRun dry_run(const ModelConfig& config, DType compute, const RaggedExtents& extents, ModelUse use,
+               const Sharding& sharding = {});
 
 }  // namespace nexus

@@ -45,8 +45,8 @@ Model::Model(const ModelConfig& config, const Sharding& sharding)
       norm_(make_final_norm(config_, new_bucket(table_))),
       output_(workload(config_.workload).output_layer(config_, *input_, table_)) {}
 
-BatchFields Model::batch_fields(int64_t positions) const {
-  return joined(input_->fields(positions), output_->fields(positions));
+BatchFields Model::batch_fields(int64_t positions, int64_t outputs) const {
+  return joined(input_->fields(positions), output_->fields(outputs));
 }
 
 Tensor Model::forward(const LayerContext& ctx, const Batch& batch) {
@@ -61,7 +61,11 @@ Tensor Model::forward(const LayerContext& ctx, const Batch& batch) {
   const Tensor embedded = ctx.sequence_parallel() ? stream.partial : stream.x;
   input_->forward(ctx, batch, embedded);
   reduce_rows(ctx, embedded, stream.x);
-  for (Block& block : blocks_) block.forward(ctx, stream, spare);
+  LayerContext block_ctx = ctx;
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    if (ctx.ragged != nullptr && !ctx.ragged->cache.empty()) block_ctx.cache = ctx.ragged->cache[i];
+    blocks_[i].forward(block_ctx, stream, spare);
+  }
   norm_.forward(ctx, stream, normed);
   return gather_rows(ctx, normed);
 }
@@ -102,16 +106,29 @@ void Model::evaluate(const LayerContext& ctx, const Batch& batch, const Tensor& 
   output_->evaluate(evaluation, forward(evaluation, batch), batch, figures);
 }
 
-void Model::predict(const LayerContext& ctx, const Batch& batch, const Tensor& out) {
+void Model::forward_to_outputs(const LayerContext& ctx, const Batch& batch,
+                               const std::function<void(const LayerContext&, const Tensor&)>& use) {
   const Arena::Frame frame(ctx.arena);
-  const LayerContext evaluation = with_pass(ctx, Pass::kEvaluation, input_->lengths(batch));
-  output_->predict(evaluation, forward(evaluation, batch), batch, out);
+  LayerContext evaluation = with_pass(ctx, Pass::kEvaluation, input_->lengths(batch));
+  const Tensor normed = forward(evaluation, batch);
+  if (ctx.ragged == nullptr) return use(evaluation, normed);
+  const Tensor& outputs = ctx.ragged->outputs;
+  evaluation.context = outputs.count();
+  const Tensor chosen = ctx.alloc({outputs.count(), config_.d});
+  ctx.backend.run(ops::EmbeddingForward{.tokens = outputs, .weight = normed, .out = chosen});
+  use(evaluation, chosen);
+}
+
+void Model::predict(const LayerContext& ctx, const Batch& batch, const Tensor& out) {
+  forward_to_outputs(ctx, batch, [&](const LayerContext& evaluation, const Tensor& x) {
+    output_->predict(evaluation, x, batch, out);
+  });
 }
 
 void Model::softmax_statistics(const LayerContext& ctx, const Batch& batch, const Tensor& out) {
-  const Arena::Frame frame(ctx.arena);
-  const LayerContext evaluation = with_pass(ctx, Pass::kEvaluation, input_->lengths(batch));
-  output_->softmax_statistics(evaluation, forward(evaluation, batch), batch, out);
+  forward_to_outputs(ctx, batch, [&](const LayerContext& evaluation, const Tensor& x) {
+    output_->softmax_statistics(evaluation, x, batch, out);
+  });
 }
 
 }  // namespace nexus

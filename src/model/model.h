@@ -34,8 +34,9 @@ class Model {
   const ModelConfig& config() const { return config_; }
   const ParamTable& table() const { return table_; }
 
-  // What a batch of samples of `positions` rows must have.
-  BatchFields batch_fields(int64_t positions) const;
+  // What a batch of samples of `positions` rows must have, of which the output layer reads `outputs`.
+  BatchFields batch_fields(int64_t positions) const { return batch_fields(positions, positions); }
+  BatchFields batch_fields(int64_t positions, int64_t outputs) const;
   const OutputLayer& output() const { return *output_; }
   // Of one sample, on this rank.
   int64_t predictions_per_sample(int64_t positions) const { return output_->predictions_per_sample(table_, positions); }
@@ -47,14 +48,18 @@ class Model {
                         const GradsReady& ready = {});
   // figures wide [samples, figures_per_sample], without gradients and in constant memory per layer.
   void evaluate(const LayerContext& ctx, const Batch& batch, const Tensor& figures);
+  // The next two also take ragged rows (LayerContext::ragged), as one sample of which the output layer reads `outputs`.
   // out wide [samples, predictions_per_sample].
   void predict(const LayerContext& ctx, const Batch& batch, const Tensor& out);
-  // out wide [tensor-parallel ranks, rows, 3]: OutputLayer::softmax_statistics.
+  // out wide [tensor-parallel ranks, rows or outputs, 3]: OutputLayer::softmax_statistics.
   void softmax_statistics(const LayerContext& ctx, const Batch& batch, const Tensor& out);
 
  private:
   // The final norm's output [rows, D]: what the output layer reads.
   Tensor forward(const LayerContext& ctx, const Batch& batch);
+  // Calls `use` with the context and the rows that the output layer reads, of an evaluation.
+  void forward_to_outputs(const LayerContext& ctx, const Batch& batch,
+                          const std::function<void(const LayerContext& ctx, const Tensor& x)>& use);
   // `dout` [rows, D]: the gradient that the output layer left, a partial sum over tensor-parallel ranks.
   void backward(const LayerContext& ctx, const Batch& batch, const Tensor& dout, const GradsReady& ready);
 

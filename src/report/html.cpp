@@ -222,23 +222,27 @@ std::vector<std::string> findings(const ReportData& data) {
   return result;
 }
 
+std::string html_document(const std::string& title, const std::string& body) {
+  return fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+      "<meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n"
+      "<style>{}</style>\n</head>\n<body>\n<main>\n{}</main>\n<script>{}</script>\n</body>\n</html>\n",
+      kPolicy, escape_html(title), kStyle, body, kScript);
+}
+
 std::string render_html(const HtmlPage& page) {
   const ReportData& data = *page.data;
   std::string labels;
   for (const RunSummary& run : data.runs) labels += (labels.empty() ? "" : " · ") + run.label;
-  std::string html = fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-      "<meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>nexus report: {}</title>\n"
-      "<style>{}</style>\n</head>\n<body>\n<main>\n<h1>nexus report</h1>\n<p class=\"soft\">{}</p>\n",
-      kPolicy, escape_html(labels), kStyle, escape_html(labels));
+  std::string html = fmt::format("<h1>nexus report</h1>\n<p class=\"soft\">{}</p>\n", escape_html(labels));
   for (const std::string& sentence : findings(data))
     html += fmt::format("<p class=\"lead\">{}</p>\n", escape_html(sentence));
   html += cards(data) + warning_box(page.warnings);
   html += figure(page, headline_picture(data.words)) + to_html(comparison_table(data)) + figure(page, "compute_saved");
   html += to_html(stage_table(data)) + growth_section(page) + figure_section(page) + figure(page, "loss_curves");
   html += facts(data) + repeat_section(page);
-  return html + fmt::format("</main>\n<script>{}</script>\n</body>\n</html>\n", kScript);
+  return html_document("nexus report: " + labels, html);
 }
 
 }  // namespace nexus

@@ -19,6 +19,9 @@ struct HtmlPage {
 
 std::string render_html(const HtmlPage& page);
 
+// A page of its own in the same style; `body` is HTML.
+std::string html_document(const std::string& title, const std::string& body);
+
 // Sentences that answer the report's question, one per compared run.
 std::vector<std::string> findings(const ReportData& data);
 

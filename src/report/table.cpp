@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/error.h"
 
@@ -72,6 +73,52 @@ std::string to_html(const Table& table) {
   for (const auto& row : table.rows) text += html_row(row, table.columns, "td");
   return text +
          fmt::format("</tbody>\n</table></div>\n<p class=\"definition\">{}</p>\n", escape_html(table.definition));
+}
+
+std::string to_latex(const Table& table) {
+  check_shape(table);
+  std::string kinds;
+  for (const Column& column : table.columns) kinds += column.number ? 'r' : 'l';
+  const auto row = [](const std::vector<std::string>& cells) {
+    std::string line;
+    for (const std::string& cell : cells) line += (line.empty() ? "" : " & ") + escape_latex(cell);
+    return line + " \\\\\n";
+  };
+  std::string text =
+      fmt::format("\\begin{{table}}\n\\centering\n\\caption{{{}}}\n\\begin{{tabular}}{{{}}}\n\\toprule\n",
+                  escape_latex(table.title), kinds);
+  text += row(headers_of(table)) + "\\midrule\n";
+  for (const auto& cells : table.rows) text += row(cells);
+  return text + fmt::format("\\bottomrule\n\\end{{tabular}}\n\n\\footnotesize {}\n\\end{{table}}\n",
+                            escape_latex(table.definition));
+}
+
+std::string escape_latex(std::string_view text) {
+  // Signs of ours that fonts of LaTeX lack, then those that mean something to it.
+  static constexpr std::pair<std::string_view, std::string_view> kSigns[] = {{"±", "$\\pm$"},
+                                                                             {"†", "$^\\dagger$"},
+                                                                             {"‡", "$^\\ddagger$"},
+                                                                             {"×", "$\\times$"},
+                                                                             {"–", "--"},
+                                                                             {"→", "$\\to$"},
+                                                                             {"≥", "$\\ge$"},
+                                                                             {"\\", "\\textbackslash{}"},
+                                                                             {"~", "\\textasciitilde{}"},
+                                                                             {"^", "\\textasciicircum{}"},
+                                                                             {"\n", " "}};
+  std::string result;
+  for (size_t at = 0; at < text.size();) {
+    const auto* sign =
+        std::ranges::find_if(kSigns, [&](const auto& each) { return text.substr(at).starts_with(each.first); });
+    if (sign != std::end(kSigns)) {
+      result += sign->second;
+      at += sign->first.size();
+      continue;
+    }
+    if (std::string_view("&%$#_{}").find(text[at]) != std::string_view::npos) result += '\\';
+    result += text[at++];
+  }
+  return result;
 }
 
 std::string escape_html(std::string_view text) {

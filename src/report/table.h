@@ -1,4 +1,5 @@
-// A table for people: texts in cells, rendered as Markdown or as an HTML fragment; and the number formats of reports.
+// A table for people: texts in cells, rendered as Markdown, as an HTML fragment or for LaTeX; and the number formats of
+// reports.
 #pragma once
 
 #include <string>
@@ -25,8 +26,12 @@ std::string to_markdown(const Table& table);
 // <h2>, <table> and the definition; every text escaped.
 std::string to_html(const Table& table);
 
+// A table environment by the rules of booktabs: caption, rows, the definition below.
+std::string to_latex(const Table& table);
+
 inline constexpr const char* kNothing = "–";  // the text of a cell that has none
 
+std::string escape_latex(std::string_view text);
 std::string escape_html(std::string_view text);
 // A field by RFC 4180: quoted where it must be.
 std::string escape_csv(std::string_view text);

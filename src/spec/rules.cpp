@@ -37,11 +37,28 @@ class Rules {
     }
     if (spec_.data.train.empty())
       advice_.push_back({"data.train", "data.train is empty: this campaign can be planned, but not trained"});
+    check_tasks();
     check_budget();
     return std::move(advice_);
   }
 
  private:
+  void check_tasks() const {
+    const EvalSpec& eval = spec_.eval;
+    if (eval.tasks.empty()) {
+      if (eval.tasks_every.unit != Period::Unit::kNever)
+        fail("eval.tasks_every", "there are no tasks", "add eval.tasks: [hellaswag, ...], or remove it");
+      return;
+    }
+    if (spec_.model.workload != "text") fail("eval.tasks", "only models of text answer questions", "remove eval.tasks");
+    const auto require = [](const char* key, const std::string& value) {
+      if (value.empty()) fail(key, fmt::format("eval.tasks needs {}", key), "add it, or remove eval.tasks");
+    };
+    require("data.valid", spec_.data.valid);
+    require("tokenizer.path", spec_.tokenizer);
+    require("eval.tasks_data", eval.tasks_data);
+  }
+
   void check_budget() const {
     if (spec_.budget.kwh && !spec_.account.watts_per_gpu)
       fail("budget.kwh", "energy is limited but not counted", "set account.watts_per_gpu");

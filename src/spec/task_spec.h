@@ -2,9 +2,12 @@
 // right, and what is counted (docs/evaluation.md). `config/task.h` reads it from a file.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "workloads/text/document_reader.h"
 
 namespace nexus {
 
@@ -65,9 +68,29 @@ struct ChoiceSpec {
   std::vector<TextTemplate> name;   // of an element, at most one
 };
 
+// Solved examples in front of each item (few-shot).
+struct ShotSpec {
+  int64_t count = 0;              // of each item
+  uint64_t seed = 0;              // which ones: a function of seed, task and number of the item
+  std::vector<std::string> from;  // file of the examples, as `items`; empty: the task's items but the one that is asked
+  std::string labels;             // of `from`, where `labels` has the task's own
+};
+
 enum class TaskScore {
-  kChoice,  // the choice of the highest log-likelihood
-  kGreedy,  // one continuation: is each of its tokens the likeliest one, and its perplexity
+  kChoice,      // the choice of the highest log-likelihood
+  kGreedy,      // one continuation: is each of its tokens the likeliest one, and its perplexity
+  kPerplexity,  // no questions: a whole text (TaskSpec::text)
+};
+
+// A text or a token file whose every token is scored. One of `files` and `tokens`, or neither: the run's validation
+// tokens.
+struct TextSpec {
+  std::vector<std::string> files;   // in the data folder, plain or with .xz or .zst: the first that is there
+  std::vector<std::string> tokens;  // prefixes of token files there: the first that is there
+  DocumentMode documents = DocumentMode::kFile;  // of `files`
+  std::string field = "text";                    // of JSON Lines
+  bool by_document = false;                      // windows within each document, not over all of them joined
+  int64_t stride = 0;                            // tokens from one window to the next; 0: the context
 };
 
 struct TaskSpec {
@@ -81,6 +104,8 @@ struct TaskSpec {
   std::vector<std::string> gold;      // path of the label; empty with `labels`
   GoldForm gold_form = GoldForm::kIndex;
   TaskScore score = TaskScore::kChoice;
+  ShotSpec shots;
+  TextSpec text;  // of kPerplexity, which has a name and nothing else
   std::vector<std::string>
       metrics;  // of kChoice: "acc", "acc_norm"; the first is the task's own. kGreedy: acc, perplexity
 };

@@ -56,6 +56,10 @@ struct EvalSpec {
   Period every;                                             // besides the first step and the end of each stage
   int64_t max_tokens = 0;                                   // 0: the whole validation file
   std::vector<std::string> evaluations{"validation_loss"};  // by name (train/evaluation.h); the first always runs
+  std::vector<std::string> tasks;                           // names of tasks or task files (campaign/task_evaluation.h)
+  Period tasks_every;                                       // besides the end of each stage
+  std::string tasks_data;                                   // folder of their files
+  int64_t tasks_limit = 0;                                  // items of each; 0: all
 };
 
 struct LoggingSpec {

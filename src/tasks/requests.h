@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "tasks/task_items.h"
@@ -24,5 +25,8 @@ struct EncodeOptions {
 // kData where nothing comes before it, or it has no token of its own; `place` is the item's.
 ScoreRequest encode_request(const Tokenizer& tokenizer, const EncodeOptions& options, const ContinuationText& text,
                             const std::string& place);
+// Of every choice of every item, in their order, by as many threads as compute. Throws as the first that cannot be.
+std::vector<ScoreRequest> encode_requests(const Tokenizer& tokenizer, const EncodeOptions& options,
+                                          std::span<const TaskItem> items);
 
 }  // namespace nexus

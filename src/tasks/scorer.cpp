@@ -2,77 +2,62 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
-#include <set>
-#include <utility>
 
 #include "core/error.h"
 #include "layers/device_batch.h"
 #include "model/dry_run.h"
 #include "system/progress_bar.h"
+#include "tasks/packed_requests.h"
 
 namespace nexus {
 namespace {
 
-// Lengths are rounded up to a multiple of this: shapes repeat, and a GPU chooses its kernels once for each.
-constexpr int64_t kLengthStep = 16;
-
-struct ScoreBatch {
-  int64_t positions = 0;         // of each of its requests
-  std::vector<size_t> requests;  // their numbers
-  int64_t tokens() const { return positions * static_cast<int64_t>(requests.size()); }
-};
-
-// Longest first, so that what does not fit shows at once.
-std::vector<ScoreBatch> make_batches(const std::vector<ScoreRequest>& requests, int64_t batch_tokens) {
-  std::vector<size_t> order(requests.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::stable_sort(order, [&](size_t a, size_t b) { return requests[a].ids.size() > requests[b].ids.size(); });
-  std::vector<ScoreBatch> batches;
-  for (const size_t number : order) {
-    if (batches.empty() || batches.back().tokens() + batches.back().positions > batch_tokens) {
-      const auto inputs = static_cast<int64_t>(requests[number].ids.size()) - 1;
-      batches.push_back({(inputs + kLengthStep - 1) / kLengthStep * kLengthStep, {}});
-    }
-    batches.back().requests.push_back(number);
-  }
-  return batches;
-}
-
 class Scorer {
  public:
   Scorer(const ScoringContext& context, const std::vector<ScoreRequest>& requests,
-         const std::vector<ScoreBatch>& batches)
-      : context_(context), requests_(requests), arena_(allocate(bytes_for(batches))) {}
+         const std::vector<RequestBatch>& batches)
+      : context_(context), requests_(requests) {
+    for (const ScoreRequest& request : requests)
+      position_limit_ = std::max(position_limit_, std::ssize(request.ids) - 1);
+    const int64_t bytes = bytes_for(batches);
+    const Arena* given = context.arena;
+    if (given != nullptr && given->capacity_bytes() - given->used_bytes() >= bytes) return;
+    own_ = Arena(allocate(bytes));
+    context_.arena = &own_;
+  }
+  Scorer(const Scorer&) = delete;  // it points into itself
 
   // Of one batch, in its order.
-  std::vector<ContinuationScore> score(const ScoreBatch& batch) {
-    const auto samples = static_cast<int64_t>(batch.requests.size());
-    const HostBatch host(context_.model.batch_fields(batch.positions), samples);
-    for (int64_t row = 0; row < samples; ++row) fill(host.batch(), row, requests_[batch.requests[as_size(row)]]);
-    const Arena::Frame frame(arena_);
-    const Batch device = alloc_batch(arena_, host.batch().fields(), samples);
+  std::vector<ContinuationScore> score(const RequestBatch& batch) {
+    const PackedRequests packed = pack_requests(requests_, batch);
+    const auto& [rows, runs, keys, outputs] = batch.extents;
+    const HostBatch host(context_.model.batch_fields(rows, outputs), 1);
+    std::ranges::copy(packed.tokens, host.batch().at("tokens").as<int32_t>());
+    std::ranges::copy(packed.targets, host.batch().at("targets").as<int32_t>());
+    Arena& arena = *context_.arena;
+    const Arena::Frame frame(arena);
+    const Batch device = alloc_batch(arena, host.batch().fields(), 1);
     copy_in(context_.backend, host.batch(), device);
-    const Tensor out = arena_.alloc(context_.params.wide_dtype(), statistics_shape(batch.tokens()));
-    context_.model.softmax_statistics(
-        {context_.backend, arena_, context_.params, samples, batch.positions, Pass::kEvaluation, &context_.grid.tp()},
-        device, out);
+    const RaggedRows ragged = copy_in(context_.backend, arena, packed.layout, position_limit_);
+    const Tensor out = arena.alloc(context_.params.wide_dtype(), statistics_shape(outputs));
+    LayerContext ctx{context_.backend, arena, context_.params, 1, rows, Pass::kEvaluation, &context_.grid.tp()};
+    ctx.ragged = &ragged;
+    context_.model.softmax_statistics(ctx, device, out);
     const Buffer bytes = host_buffer(out.size_bytes());
     context_.backend.copy_out(bytes.data(), out);
     std::vector<ContinuationScore> scores;
-    for (int64_t row = 0; row < samples; ++row) {
-      const ScoreRequest& request = requests_[batch.requests[as_size(row)]];
-      const int64_t end = row * batch.positions + static_cast<int64_t>(request.ids.size()) - 1;
-      scores.push_back(
-          out.dtype == DType::kF64
-              ? sum_rows(static_cast<const double*>(bytes.data()), batch.tokens(), end - request.scored, end)
-              : sum_rows(static_cast<const float*>(bytes.data()), batch.tokens(), end - request.scored, end));
+    int64_t end = 0;
+    for (const size_t number : batch.numbers) {
+      const int64_t begin = end;
+      end += requests_[number].scored;
+      scores.push_back(out.dtype == DType::kF64
+                           ? sum_rows(static_cast<const double*>(bytes.data()), outputs, begin, end)
+                           : sum_rows(static_cast<const float*>(bytes.data()), outputs, begin, end));
     }
     return scores;
   }
 
  private:
-  static size_t as_size(int64_t value) { return static_cast<size_t>(value); }
   Shape statistics_shape(int64_t rows) const { return {context_.grid.tp_size(), rows, 3}; }
 
   Buffer allocate(int64_t bytes) const {
@@ -84,32 +69,22 @@ class Scorer {
     }
   }
 
-  int64_t bytes_for(const std::vector<ScoreBatch>& batches) const {
-    std::set<std::pair<int64_t, int64_t>> shapes;
-    for (const ScoreBatch& batch : batches)
-      shapes.insert({static_cast<int64_t>(batch.requests.size()), batch.positions});
-    int64_t most = 0;
-    for (const auto& [samples, positions] : shapes) {
-      Arena outside;
-      alloc_batch(outside, context_.model.batch_fields(positions), samples);
-      outside.alloc(context_.params.wide_dtype(), statistics_shape(samples * positions));
-      const DryRun inside = dry_run(context_.model.config(), context_.params.compute_dtype(), samples, positions,
-                                    ModelUse::kStatistics, context_.model.table().sharding());
-      most = std::max(most, outside.peak_bytes() + inside.arena_bytes);
+  // Enough for each batch: a pass takes no less memory for more of anything.
+  int64_t bytes_for(const std::vector<RequestBatch>& batches) const {
+    RaggedExtents most;
+    for (const auto& [numbers, extents] : batches) {
+      most.rows = std::max(most.rows, extents.rows);
+      most.runs = std::max(most.runs, extents.runs);
+      most.keys = std::max(most.keys, extents.keys);
+      most.outputs = std::max(most.outputs, extents.outputs);
     }
-    return most;
-  }
-
-  // Token 0 fills the row on the right: no row before it attends to it.
-  static void fill(const Batch& batch, int64_t row, const ScoreRequest& request) {
-    const auto put = [&](const char* field, std::span<const int32_t> ids, int32_t filler) {
-      const Tensor out = batch.at(field).rows(row, 1);
-      std::fill_n(out.as<int32_t>(), out.count(), filler);
-      std::ranges::copy(ids, out.as<int32_t>());
-    };
-    const std::span<const int32_t> ids(request.ids);
-    put("tokens", ids.first(ids.size() - 1), 0);
-    put("targets", ids.subspan(1), -1);
+    Arena outside;
+    alloc_batch(outside, context_.model.batch_fields(most.rows, most.outputs), 1);
+    alloc_ragged(outside, most, position_limit_);
+    outside.alloc(context_.params.wide_dtype(), statistics_shape(most.outputs));
+    const DryRun inside = dry_run(context_.model.config(), context_.params.compute_dtype(), most, ModelUse::kStatistics,
+                                  context_.model.table().sharding());
+    return outside.peak_bytes() + inside.arena_bytes;
   }
 
   // Rows [begin, end) of [ranks, rows, 3] statistics: maximum, sum(exp(logit - maximum)), the target's logit.
@@ -133,27 +108,30 @@ class Scorer {
 
   ScoringContext context_;
   const std::vector<ScoreRequest>& requests_;
-  Arena arena_;
+  int64_t position_limit_ = 0;
+  Arena own_;
 };
 
 }  // namespace
 
 std::vector<ContinuationScore> score_requests(const ScoringContext& context,
                                               const std::vector<ScoreRequest>& requests) {
-  const std::vector<ScoreBatch> batches = make_batches(requests, context.batch_tokens);
+  if (requests.empty()) return {};
+  const std::vector<RequestBatch> batches =
+      make_request_batches(requests, context.batch_tokens, context.grid.tp_size());
   Scorer scorer(context, requests, batches);
   std::vector<double> values(2 * requests.size());  // a log-likelihood and a flag of each
   const auto dp = static_cast<size_t>(context.grid.dp_size());
   int64_t total = 0, done = 0;
-  for (const ScoreBatch& batch : batches) total += batch.tokens();
+  for (const RequestBatch& batch : batches) total += batch.extents.rows;
   Progress progress(context.label, total, "tokens");
   for (size_t i = 0; i < batches.size(); ++i) {
-    done += batches[i].tokens();  // the other ranks are about as far
+    done += batches[i].extents.rows;  // the other ranks are about as far
     if (i % dp != static_cast<size_t>(context.grid.dp_rank())) continue;
     const std::vector<ContinuationScore> scores = scorer.score(batches[i]);
     for (size_t j = 0; j < scores.size(); ++j) {
-      values[2 * batches[i].requests[j]] = scores[j].loglikelihood;
-      values[2 * batches[i].requests[j] + 1] = scores[j].greedy ? 1 : 0;
+      values[2 * batches[i].numbers[j]] = scores[j].loglikelihood;
+      values[2 * batches[i].numbers[j] + 1] = scores[j].greedy ? 1 : 0;
     }
     progress.update(done);
   }

@@ -1,7 +1,7 @@
 // Log-likelihoods of continuations by a text model, on a dp x tp grid.
 //
-// Requests are sorted by length and padded on the right to a common one, which a causal model does not see. Which of
-// them share a batch may change the order of sums inside a matrix product, hence the last bits, and nothing else.
+// What requests of a batch begin with in common is computed once (packed_requests.h). Which of them share a batch may
+// change the order of sums inside a matrix product, hence the last bits, and nothing else.
 #pragma once
 
 #include <functional>
@@ -25,8 +25,9 @@ struct ScoringContext {
   ProcessGrid& grid;
   Model& model;
   ParamStore& params;
-  int64_t batch_tokens = 0;  // positions of a pass on one rank, padding included; one request always goes
+  int64_t batch_tokens = 0;  // rows of a pass on one rank; one request always goes
   std::string label;         // of the progress line
+  Arena* arena = nullptr;    // to be used where it has room for a pass; memory is allocated otherwise
 };
 
 // In the order of the requests, the same on every rank. Collective: batches are dealt to the data-parallel ranks.

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/hash.h"
+#include "core/rng.h"
 #include "tasks/render_text.h"
 #include "workloads/text/foreign_format.h"
 #include "workloads/text/text_guard.h"
@@ -138,8 +139,70 @@ TaskItem make_item(const TaskSpec& task, const Line& line, const Line* label, in
   return item;
 }
 
-// The first of `names` that is in the folder, as it is or packed.
-std::string find_file(const std::string& folder, const std::vector<std::string>& names, const std::string& what) {
+// A file of items with its labels, line by line.
+class ItemFile {
+ public:
+  ItemFile(const TaskSpec& task, const std::string& folder, const std::vector<std::string>& names,
+           const std::string& labels, const std::string& what)
+      : task_(task), path_(find_task_file(folder, names, "the " + what + " of task " + task.name)) {
+    const std::string text = read_whole_text(path_);
+    digest_ = hash_text(text);
+    lines_ = lines_of(text, path_);
+    if (lines_.empty()) throw Error(ErrorKind::kData, "there are no items", path_, "fetch the file again");
+    if (labels.empty()) return;
+    const std::string path = find_task_file(folder, {labels}, "the labels of task " + task.name);
+    labels_ = lines_of(read_whole_text(path), path);
+    if (labels_.size() != lines_.size())
+      throw Error(ErrorKind::kData, fmt::format("{} labels of {} items", labels_.size(), lines_.size()), path,
+                  "fetch both files from one source");
+  }
+
+  const std::string& path() const { return path_; }
+  const std::string& digest() const { return digest_; }
+  size_t count() const { return lines_.size(); }
+  TaskItem item(size_t i) const {
+    return make_item(task_, lines_[i], labels_.empty() ? nullptr : &labels_[i], static_cast<int64_t>(i));
+  }
+
+ private:
+  const TaskSpec& task_;
+  std::string path_, digest_;
+  std::vector<Line> lines_, labels_;
+};
+
+// `count` different numbers below `pool`, none of them `itself`: counter by counter of the item's own stretch.
+std::vector<size_t> draw_shots(const TaskSpec& task, size_t item, size_t pool, std::optional<size_t> itself) {
+  const RandomStream stream(task.shots.seed, "shots " + task.name);
+  std::vector<size_t> drawn;
+  for (uint64_t counter = static_cast<uint64_t>(item) << 32; drawn.size() < static_cast<size_t>(task.shots.count);
+       ++counter) {
+    const size_t number = stream.below(counter, pool);
+    if (number != itself && std::ranges::find(drawn, number) == drawn.end()) drawn.push_back(number);
+  }
+  return drawn;
+}
+
+void put_shots_before(const TaskSpec& task, const ItemFile& examples, bool are_the_items,
+                      std::vector<TaskItem>& items) {
+  const size_t pool = examples.count() - (are_the_items ? 1 : 0);
+  if (pool < static_cast<size_t>(task.shots.count))
+    throw Error(ErrorKind::kConfig, fmt::format("{} examples are asked for, there are {}", task.shots.count, pool),
+                examples.path(), "lower --shots or shots of the task");
+  for (size_t i = 0; i < items.size(); ++i) {
+    std::string before;
+    for (const size_t number : draw_shots(task, i, examples.count(), are_the_items ? std::optional(i) : std::nullopt)) {
+      const TaskItem example = examples.item(number);
+      const ContinuationText& right = example.choices[example.gold];
+      before += right.context + " " + right.continuation + "\n\n";
+      items[i].shots.push_back(example.id);
+    }
+    for (ContinuationText& choice : items[i].choices) choice.context = before + choice.context;
+  }
+}
+
+}  // namespace
+
+std::string find_task_file(const std::string& folder, const std::vector<std::string>& names, const std::string& what) {
   for (const std::string& name : names)
     for (const char* packed : {"", ".xz", ".zst"})
       if (std::string path = folder + "/" + name + packed; path_exists(path)) return path;
@@ -147,25 +210,18 @@ std::string find_file(const std::string& folder, const std::vector<std::string>&
               fmt::format("name the folder that holds {} (or .xz, .zst) with --data", fmt::join(names, " or ")));
 }
 
-}  // namespace
-
 TaskItems read_task_items(const TaskSpec& task, const std::string& folder, int64_t limit) {
-  TaskItems result{find_file(folder, task.items, "the items of task " + task.name), "", {}};
-  const std::string text = read_whole_text(result.path);
-  result.digest = hash_text(text);
-  const std::vector<Line> lines = lines_of(text, result.path);
-  std::vector<Line> labels;
-  if (!task.labels.empty()) {
-    const std::string path = find_file(folder, {task.labels}, "the labels of task " + task.name);
-    labels = lines_of(read_whole_text(path), path);
-    if (labels.size() != lines.size())
-      throw Error(ErrorKind::kData, fmt::format("{} labels of {} items", labels.size(), lines.size()), path,
-                  "fetch both files from one source");
-  }
-  if (lines.empty()) throw Error(ErrorKind::kData, "there are no items", result.path, "fetch the file again");
-  const size_t count = limit > 0 ? std::min(lines.size(), static_cast<size_t>(limit)) : lines.size();
-  for (size_t i = 0; i < count; ++i)
-    result.items.push_back(make_item(task, lines[i], labels.empty() ? nullptr : &labels[i], static_cast<int64_t>(i)));
+  const ItemFile file(task, folder, task.items, task.labels, "items");
+  TaskItems result{file.path(), file.digest(), {}, "", ""};
+  const size_t count = limit > 0 ? std::min(file.count(), static_cast<size_t>(limit)) : file.count();
+  for (size_t i = 0; i < count; ++i) result.items.push_back(file.item(i));
+  if (task.shots.count == 0) return result;
+  std::optional<ItemFile> others;
+  if (!task.shots.from.empty()) others.emplace(task, folder, task.shots.from, task.shots.labels, "examples");
+  const ItemFile& examples = others ? *others : file;
+  put_shots_before(task, examples, examples.path() == file.path(), result.items);
+  result.shots_path = examples.path();
+  result.shots_digest = examples.digest();
   return result;
 }
 

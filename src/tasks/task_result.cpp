@@ -62,6 +62,7 @@ TaskResult count_scores(const TaskSpec& task, const std::vector<TaskItem>& items
       line["prediction_norm"] = prediction_norm;
       line["gold"] = item.gold;
     }
+    if (!item.shots.empty()) line["shots"] = item.shots;
     result.lines.push_back(json_text(line));
     at += item.choices.size();
   }

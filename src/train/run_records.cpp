@@ -191,7 +191,9 @@ void RunRecords::commit(const TrainState& state, int64_t steps, const std::strin
 void RunRecords::begin() {
   if (!is_writer_) return;
   const auto all = files();
-  if (const std::string kept = set_aside(run_, {all.begin(), all.end()}); !kept.empty())
+  std::vector<std::string> paths{all.begin(), all.end()};
+  paths.push_back(run_.task_results());
+  if (const std::string kept = set_aside(run_, paths); !kept.empty())
     log("records of a start that has committed nothing are kept | path {}", inside(run_, kept));
   append(run_.ledger(), begin_record(launch_.job));
   begin_events(0, {});

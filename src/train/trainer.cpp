@@ -81,23 +81,53 @@ StageEnd StageTrainer::train() {
   while (state_.step < plan_.steps) {
     const int64_t tokens_before = state_.total_tokens();
     const StepOutput output = one_step();
-    const bool last = state_.step == plan_.steps;
-    const bool eval_due = options_.eval.every.due(state_.step - 1, state_.step, tokens_before, state_.total_tokens());
-    // Whoever asks for a stop may kill soon: the save comes first, and the evaluation is owed to the next launch.
-    bool stop = output.stop;
+    const bool last = is_last_step();
     state_.eval_pending = false;
-    if ((last || eval_due) && run_.data.valid != nullptr) {
-      state_.eval_pending = stop || !evaluate_now(last ? EvalEvent::kEnd : EvalEvent::kPeriodic);
-      stop = stop || state_.eval_pending;
-    }
+    const bool stop = !evaluate_after_step(output.stop) || output.stop;
     check_replicas_if_due();
     if (last && weights_are_doubtful()) refuse_doubtful_end();
     if (stop && weights_are_doubtful())
       warn("the last {} steps were skipped: nothing is committed after them", skipped_in_a_row_);
-    saves_.after_step(tokens_before, output.save, last || stop);
+    // What a stage's end still has to say is that nothing is owed; elsewhere the record says it (is_recorded).
+    const bool is_saved = saved_owing_ && (state_.eval_pending || !last);
+    if (!is_saved) saves_.after_step(tokens_before, output.save, last || stop);
     if (stop) return StageEnd::kStopped;
   }
   return StageEnd::kFinished;
+}
+
+bool StageTrainer::is_due(const Period& every) const {
+  return every.due(state_.step - 1, state_.step, state_.total_tokens() - layout_.tokens(), state_.total_tokens());
+}
+
+bool StageTrainer::tasks_are_due() const {
+  return run_.evaluate_tasks && state_.step > 0 && (is_last_step() || is_due(options_.eval.tasks_every));
+}
+
+bool StageTrainer::evaluate_after_step(bool stop) {
+  saved_owing_ = false;
+  if (run_.data.valid == nullptr || !(is_last_step() || is_due(options_.eval.every) || tasks_are_due())) return true;
+  // Whoever asks for a stop may kill soon: the save comes first, and the evaluation is owed to the next launch.
+  state_.eval_pending = true;
+  if (stop) return false;
+  // Tasks take long: what was trained before them is not to be lost with them.
+  if (tasks_are_due() && !weights_are_doubtful()) {
+    saves_.save_now();
+    saved_owing_ = true;
+  }
+  state_.eval_pending = !evaluate_now(is_last_step() ? EvalEvent::kEnd : EvalEvent::kPeriodic);
+  return !state_.eval_pending;
+}
+
+// The launch before was ended between the evaluation and the commit that would say that it is done.
+bool StageTrainer::is_recorded() const {
+  bool found = false;
+  run_.grid.world().try_on_rank_0("looking for an evaluation", [&] {
+    for (const JsonRecord& record : apply_resumes(read_json_lines(run_.run.evals())))
+      found = found ||
+              (record.kind() == EvalRecord::kKind && record.position() == Position{state_.stage_index, state_.step});
+  });
+  return run_.grid.world().any(found);
 }
 
 // The last update may have left finite weights that give no finite loss: then every step from here on is skipped, and
@@ -111,8 +141,8 @@ void StageTrainer::refuse_doubtful_end() const {
 }
 
 StageEnd StageTrainer::finish_pending_evaluation() {
-  const bool last = state_.step == plan_.steps;
-  if (!evaluate_now(last ? EvalEvent::kEnd : EvalEvent::kPeriodic))
+  const bool last = is_last_step();
+  if (!is_recorded() && !evaluate_now(last ? EvalEvent::kEnd : EvalEvent::kPeriodic))
     return StageEnd::kStopped;  // the checkpoint knows that it is owed
   state_.eval_pending = false;
   if (!last) return StageEnd::kFinished;
@@ -210,8 +240,15 @@ bool StageTrainer::evaluate_now(EvalEvent event) {
                             options_.batch.micro,
                             options_.eval.max_tokens,
                             [this] { return stop_is_urgent(); }};
-  const std::optional<EvalRecord> record = run_evaluations(context, options_.eval, event);
+  std::optional<EvalRecord> record = run_evaluations(context, options_.eval, event);
   if (!record) return false;
+  if (tasks_are_due()) {
+    const double start = steady_seconds();
+    const std::optional<std::vector<Figure>> figures = run_.evaluate_tasks(context, state_);
+    if (!figures) return false;
+    for (const Figure& figure : *figures) record->add(figure);
+    record->seconds += steady_seconds() - start;
+  }
   if (!std::isfinite(record->loss))
     throw Error(ErrorKind::kNumeric, fmt::format("validation loss is {}", record->loss),
                 fmt::format("stage {} step {}", state_.stage(), state_.step),

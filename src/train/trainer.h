@@ -35,6 +35,8 @@ struct RunContext {
   int64_t generation = 0;  // of this launch: its unfinished saves bear it
   // On rank 0, after a commit of `state`.
   std::function<void(const TrainState& state, const SaveResult& saved)> on_commit;
+  // The campaign's tasks (campaign/task_evaluation.h), as Evaluation::run; null: there are none.
+  std::function<std::optional<std::vector<Figure>>(const EvalContext& context, const TrainState& state)> evaluate_tasks;
 };
 
 struct TrainerOptions {
@@ -88,6 +90,12 @@ class StageTrainer {
   void log_step(const StepOutput& output, double seconds);
   std::optional<int64_t> device_bytes();  // in use on the device, as of some seconds ago; nothing on a host
   bool evaluate_now(EvalEvent event);     // false: abandoned for an urgent request to stop
+  // What is due after the last step: by the step alone, so that the next launch finds the same.
+  bool is_last_step() const { return state_.step == plan_.steps; }
+  bool is_due(const Period& every) const;
+  bool tasks_are_due() const;
+  bool evaluate_after_step(bool stop);  // false: it is owed
+  bool is_recorded() const;
   StageEnd finish_pending_evaluation();
   bool weights_are_doubtful() const { return skipped_in_a_row_ > 0; }
   [[noreturn]] void refuse_doubtful_end() const;
@@ -108,6 +116,7 @@ class StageTrainer {
   double flops_per_token_;
   SaveScheduler saves_;
   int skipped_in_a_row_ = 0;
+  bool saved_owing_ = false;             // the state after the last step was committed before its evaluation
   double mean_step_seconds_ = 0;         // exponential average, for the time left
   std::optional<double> memory_asked_;   // when, by the steady clock
   std::optional<int64_t> device_bytes_;  // what the device said then

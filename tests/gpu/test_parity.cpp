@@ -243,6 +243,10 @@ TEST_P(Parity, Rope) {
       for (const bool inverse : {false, true})
         side.backend.run(
             ops::Rotate{op, side.updated("x", side.dtype(), {tokens, op.ld}, bound_of(side.dtype())), inverse});
+      std::vector<int32_t> positions;
+      for (int64_t i = 0; i < tokens; ++i) positions.push_back(static_cast<int32_t>(i * i % op.context));
+      side.backend.run(ops::Rotate{op, side.updated("x", side.dtype(), {tokens, op.ld}, bound_of(side.dtype())), false,
+                                   side.ids(positions)});
     });
   }
 }
@@ -287,6 +291,42 @@ TEST_P(Parity, Attention) {
         named(fmt::format("attention {} x {}, {} kv heads", c.batch, c.context, c.kv_heads),
               {c.heads, c.head_dim, c.gap}),
         [&](Side& side) { attend(side, op); }, deterministic_gpu());
+  }
+}
+
+TEST_P(Parity, RaggedAttention) {
+  struct Case {
+    int64_t heads, kv_heads, head_dim, gap;
+    std::vector<int32_t> queries, keys;  // of the runs
+  };
+  for (const Case& c : {Case{12, 12, 64, 0, {300, 25, 30, 1, 77, 64}, {300, 120, 333, 2000, 77, 1000}},
+                        Case{8, 2, 128, 8, {1, 1, 8, 3}, {4000, 1, 8, 65}}, Case{4, 4, 80, 0, {40, 7}, {1040, 7}},
+                        Case{3, 1, 20, 5, {33, 2, 9}, {33, 64, 500}}, Case{2, 2, 256, 0, {50, 1}, {200, 129}}}) {
+    expect_parity(named(fmt::format("ragged attention of {} runs, {} kv heads", c.queries.size(), c.kv_heads),
+                        {c.heads, c.head_dim, c.gap}),
+                  [&](Side& side) {
+                    constexpr int64_t kSlots = 5000;
+                    RaggedAttention op{c.heads, c.kv_heads, c.head_dim, c.heads * c.head_dim + c.gap,
+                                       c.kv_heads * c.head_dim + c.gap};
+                    std::vector<int32_t> runs, keys;
+                    int32_t rows = 0;
+                    const RandomStream slots(parity_seed(), "slots");
+                    for (size_t i = 0; i < c.queries.size(); ++i) {
+                      runs.insert(runs.end(), {rows, c.queries[i], static_cast<int32_t>(keys.size()), c.keys[i]});
+                      for (int32_t j = 0; j < c.keys[i]; ++j)
+                        keys.push_back(static_cast<int32_t>(slots.below(keys.size(), kSlots)));
+                      rows += c.queries[i];
+                      op.longest = std::max<int64_t>(op.longest, c.queries[i]);
+                      op.pairs += c.queries[i] * c.keys[i];
+                    }
+                    const Tensor q = side.input({rows, op.q_ld}), k = side.input({kSlots, op.kv_ld}),
+                                 v = side.input({kSlots, op.kv_ld});
+                    // As `attend`, but for probabilities, which are f32 here.
+                    const double bound = side.dtype() == DType::kBF16 ? kBf16 : 4e-6;
+                    const Tensor out = side.output("out", side.dtype(), {rows, c.heads * c.head_dim}, bound);
+                    side.backend.run(ops::RaggedAttentionForward{
+                        op, q, k, v, side.ids(runs).reshaped({std::ssize(c.queries), 4}), side.ids(keys), out});
+                  });
   }
 }
 

@@ -70,6 +70,32 @@ def write_tasks(folder):
     return items
 
 
+def draw_shots(task, number, pool, count, seed, itself=None):
+    """Numbers of the examples before an item: drawn from `pool` without repetition and without the item itself, by a function of seed,
+    task and number."""
+    from streams import Stream
+    stream, drawn, counter = Stream(seed, f"shots {task}"), [], number << 32
+    while len(drawn) < count:
+        other = int(stream.bits(counter)) * pool >> 64
+        if other not in (itself, *drawn):
+            drawn.append(other)
+        counter += 1
+    return drawn
+
+
+def with_shots(items, count, seed):
+    """The items again behind solved examples from among themselves; and the examples' ids."""
+    asked, shots = {}, {}
+    for task, rows in items.items():
+        asked[task], shots[task] = [], []
+        for number, (name, choices, gold) in enumerate(rows):
+            drawn = [rows[other] for other in draw_shots(task, number, len(rows), count, seed, number)]
+            before = "".join("".join(choices[gold][:2]) + "\n\n" for _, choices, gold in drawn)
+            asked[task].append((name, [(before + context, continuation, length) for context, continuation, length in choices], gold))
+            shots[task].append([example for example, _, _ in drawn])
+    return asked, shots
+
+
 class Tokens:
     """Ids of texts, each with BOS, from a token file of one document a text."""
 
@@ -79,7 +105,7 @@ class Tokens:
         texts = sorted(set(texts) - {""})
         source = work.folder / "texts.jsonl"
         source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-        work.call("data", "build", source, "--documents", "jsonl", "--tokenizer", work.folder / "data.model", "--valid-share", "0",
+        work.call("data", "build", source, "--documents", "jsonl", "--tokenizer", work.folder / "data.model", "--valid-share", "0", "--force",
                   "--out", work.folder / "texts")
         ids = read_tokens(work.folder / "texts-train")
         documents = np.split(ids, np.flatnonzero(ids == 1)[1:])
@@ -93,7 +119,7 @@ class Tokens:
 
 
 class Oracle:
-    def __init__(self, work, checkpoint, items):
+    def __init__(self, work, checkpoint, items, context=CONTEXT):
         import models
         from checkpoint import read_checkpoint
         from tape import Var
@@ -102,13 +128,14 @@ class Oracle:
         self.model = models.Model(complete(MODEL), weights)
         texts = [text for task in items.values() for _, choices, _ in task for c, e, _ in choices for text in (c, c + e)]
         self.tokens = Tokens(work, texts)
+        self.context = context
 
     def score(self, context, continuation):
         """(log-likelihood, tokens, is each the likeliest)"""
         import models
         whole = self.tokens.of(context + continuation)
         scored = len(whole) - len(self.tokens.of(context))
-        whole = whole[-(CONTEXT + 1):]
+        whole = whole[-(self.context + 1):]
         logits = self.model.logits(whole[None, :-1]).reshape(len(whole) - 1, -1)
         losses = models.losses(logits, whole[1:]).data[-scored:]
         return -losses.sum(), scored, bool((logits.data.argmax(axis=1) == whole[1:])[-scored:].all())
@@ -149,7 +176,7 @@ def difference(ours, theirs):
     return abs(ours - theirs) / max(abs(theirs), 1.0)
 
 
-def compare_with_oracle(oracle, items, results, lines, wrong):
+def compare_with_oracle(oracle, items, results, lines, wrong, shots=None):
     """Item by item, and the figures from the oracle's own scores. The largest difference."""
     worst, kinds = 0.0, set()
     figures = {}
@@ -158,10 +185,12 @@ def compare_with_oracle(oracle, items, results, lines, wrong):
         sums = []
         if len(lines[task]) != len(rows):
             wrong.append(f"{task}: {len(lines[task])} lines of {len(rows)} items")
-        for (name, choices, gold), line in zip(rows, lines[task]):
+        for number, ((name, choices, gold), line) in enumerate(zip(rows, lines[task])):
             scores = [oracle.score(context, continuation) for context, continuation, _ in choices]
             characters = [length for _, _, length in choices]
             expected = {"id": name, "tokens": [s[1] for s in scores], "characters": characters}
+            if shots:
+                expected["shots"] = shots[task][number]
             logs = [s[0] for s in scores]
             worst = max([worst, *(difference(a, b) for a, b in zip(line["loglikelihoods"], logs))])
             if task == "word":
@@ -258,6 +287,10 @@ def check_precision(work, name, items, oracle_too, wrong):
         for words in ("| endings | acc_norm |", "| word | perplexity |", "± "):
             if words not in table:
                 wrong.append(f"'{words}' is not in the table:\n{table}")
+        asked, shots = with_shots(items, 2, 9)
+        long = 90
+        results, solved, _ = runs.run(f"{name}-shots", "--shots", "2", "--seed", "9", "--context", long)
+        worst["two examples"] = compare_with_oracle(Oracle(work, runs.checkpoint, asked, long), asked, results, solved, wrong, shots)
     for what, ranks, bound_here, more in (("one request a batch", 1, bound, ["--batch-tokens", "1"]),
                                           ("other batches", 1, bound, ["--batch-tokens", "200"]), ("dp 2", 2, 0.0, []),
                                           ("tp 2", 2, bound, ["--tp", "2"])):
@@ -269,7 +302,8 @@ def check_precision(work, name, items, oracle_too, wrong):
     return runs, lines
 
 
-def main(nexus, folder):
+def require_packages():
+    """The exit code where something is missing, else nothing."""
     try:
         import h5py  # noqa: F401
         import numpy  # noqa: F401
@@ -280,6 +314,12 @@ def main(nexus, folder):
     if streams.xxhash is None:
         print("SKIPPED: there is no libxxhash.so (Debian: libxxhash0)")
         return SKIPPED
+    return None
+
+
+def main(nexus, folder):
+    if (skipped := require_packages()) is not None:
+        return skipped
     from harness import Workspace
     work, wrong = Workspace(nexus, folder), []
     items = write_tasks(work.folder)

@@ -229,14 +229,16 @@ inline RowNormGradient row_norm_backward(const RowNorm& op, const Values& dy, co
 }
 
 // --- attention
-inline void rope(const Rope& op, double* x, int64_t tokens, bool inverse) {
+// Row r has position r % context, or positions[r] if there are any.
+inline void rope(const Rope& op, double* x, int64_t tokens, bool inverse, const std::vector<int32_t>& positions = {}) {
   for (int64_t token = 0; token < tokens; ++token) {
+    const int64_t at = positions.empty() ? token % op.context : positions[static_cast<size_t>(token)];
     for (int64_t head = 0; head < op.heads; ++head) {
       double* first = x + token * op.ld + head * op.head_dim;
       double* second = first + op.rotary_dim / 2;
       for (int64_t i = 0; i < op.rotary_dim / 2; ++i) {
         const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(op.rotary_dim);
-        const double position = static_cast<double>(token % op.context);
+        const double position = static_cast<double>(at);
         const double angle = (inverse ? -1.0 : 1.0) * position * std::pow(op.theta, exponent);
         const double a = first[i], b = second[i];
         first[i] = a * std::cos(angle) - b * std::sin(angle);
@@ -293,6 +295,33 @@ inline AttentionResult attention_forward(const Attention& op, const double* q, c
     }
   });
   return result;
+}
+
+// Rows of q that are in no run keep what lies in `out`.
+inline void ragged_attention_forward(const RaggedAttention& op, const std::vector<int32_t>& runs,
+                                     const std::vector<int32_t>& keys, const double* q, const double* k,
+                                     const double* v, Values& out) {
+  for (size_t run = 0; run < runs.size(); run += 4) {
+    const int64_t first = runs[run], queries = runs[run + 1], count = runs[run + 3];
+    for (int64_t i = 0; i < queries; ++i) {
+      for (int64_t head = 0; head < op.heads; ++head) {
+        const double* query = q + (first + i) * op.q_ld + head * op.head_dim;
+        double* to = &out[static_cast<size_t>(((first + i) * op.heads + head) * op.head_dim)];
+        std::fill_n(to, op.head_dim, 0.0);
+        double sum = 0;
+        for (int64_t j = 0; j < count - queries + i + 1; ++j) {
+          const int64_t slot = keys[static_cast<size_t>(runs[run + 2] + j)];
+          const int64_t at = slot * op.kv_ld + head / (op.heads / op.kv_heads) * op.head_dim;
+          double dot = 0;
+          for (int64_t d = 0; d < op.head_dim; ++d) dot += query[d] * k[at + d];
+          const double weight = std::exp(dot / std::sqrt(static_cast<double>(op.head_dim)));
+          for (int64_t d = 0; d < op.head_dim; ++d) to[d] += weight * v[at + d];
+          sum += weight;
+        }
+        for (int64_t d = 0; d < op.head_dim; ++d) to[d] /= sum;
+      }
+    }
+  }
 }
 
 // Adds to dq, dk, dv, which are packed like q, k, v.

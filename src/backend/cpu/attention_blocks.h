@@ -30,12 +30,13 @@ inline std::vector<int64_t> tokens_of_samples(const Attention& op, const Tensor&
 // Extents of one head of a sample of `count` tokens, padded.
 template <typename C>
 struct HeadExtents {
-  HeadExtents(const Attention& op, int64_t count)
+  HeadExtents(int64_t head_dim, int64_t count, bool is_causal)
       : tokens(count),
-        dim(op.head_dim),
-        padded_dim(padded_columns<C>(op.head_dim)),
+        dim(head_dim),
+        padded_dim(padded_columns<C>(head_dim)),
         blocks((count + kAttentionBlock - 1) / kAttentionBlock),
-        causal(op.causal()) {}
+        causal(is_causal) {}
+  HeadExtents(const Attention& op, int64_t count) : HeadExtents(op.head_dim, count, op.causal()) {}
   // Tokens of block `block` that exist.
   int64_t rows(int64_t block) const { return std::min(kAttentionBlock, tokens - block * kAttentionBlock); }
   // Blocks of keys that a block of queries sees, from the first on; of that on the diagonal row i sees i + 1 keys.
@@ -55,28 +56,40 @@ void clear_rows(T* head, int64_t ld, int64_t dim, int64_t begin, int64_t end) {
     std::fill(head + token * ld, head + token * ld + dim, T(Wide<T>(0)));
 }
 
-// One block of tokens as [kAttentionBlock, padded_dim], times `factor`.
-template <typename T>
-void pack_rows(const HeadExtents<Wide<T>>& size, const T* from, int64_t ld, int64_t block, Wide<T> factor,
-               Wide<T>* to) {
-  using C = Wide<T>;
+// `rows` rows as [kAttentionBlock, padded_dim], times `factor`; `row(i)` is where row i begins.
+template <typename C, typename Row>
+void pack_each_row(const HeadExtents<C>& size, int64_t rows, const Row& row, C factor, C* to) {
   std::fill(to, to + size.row_block_size(), C(0));
-  from += block * kAttentionBlock * ld;
-  for (int64_t i = 0; i < size.rows(block); ++i) {
+  for (int64_t i = 0; i < rows; ++i) {
+    const auto* from = row(i);
 #pragma omp simd
-    for (int64_t d = 0; d < size.dim; ++d) to[i * size.padded_dim + d] = factor * C(from[i * ld + d]);
+    for (int64_t d = 0; d < size.dim; ++d) to[i * size.padded_dim + d] = factor * C(from[d]);
   }
 }
 
-// One block of tokens transposed: [dim, kAttentionBlock].
+// The same transposed: [dim, kAttentionBlock].
+template <typename C, typename Row>
+void pack_each_column(const HeadExtents<C>& size, int64_t rows, const Row& row, C* to) {
+  std::fill(to, to + size.column_block_size(), C(0));
+  for (int64_t i = 0; i < rows; ++i) {
+    const auto* from = row(i);
+    for (int64_t d = 0; d < size.dim; ++d) to[d * kAttentionBlock + i] = C(from[d]);
+  }
+}
+
+// One block of tokens that lie one after the other.
+template <typename T>
+void pack_rows(const HeadExtents<Wide<T>>& size, const T* from, int64_t ld, int64_t block, Wide<T> factor,
+               Wide<T>* to) {
+  from += block * kAttentionBlock * ld;
+  pack_each_row(
+      size, size.rows(block), [=](int64_t i) { return from + i * ld; }, factor, to);
+}
 template <typename T>
 void pack_columns(const HeadExtents<Wide<T>>& size, const T* from, int64_t ld, int64_t block, Wide<T>* to) {
-  using C = Wide<T>;
-  std::fill(to, to + size.column_block_size(), C(0));
   from += block * kAttentionBlock * ld;
-  for (int64_t i = 0; i < size.rows(block); ++i) {
-    for (int64_t d = 0; d < size.dim; ++d) to[d * kAttentionBlock + i] = C(from[i * ld + d]);
-  }
+  pack_each_column(
+      size, size.rows(block), [=](int64_t i) { return from + i * ld; }, to);
 }
 
 // Hands out aligned pieces of one thread's scratch memory.

@@ -62,8 +62,12 @@ void rotate(const ops::Rotate& op) {
   const int64_t half = op.options.rotary_dim / 2;
   const C sign = op.inverse ? C(-1) : C(1);
   T* data = op.x.as<T>();
+  const int32_t* positions = op.positions.defined() ? op.positions.as<int32_t>() : nullptr;
+  for (int64_t row = 0; positions != nullptr && row < op.x.shape[0]; ++row)
+    NX_CHECK(positions[row] >= 0 && positions[row] < op.options.context, "row {} is at position {} of {}", row,
+             positions[row], op.options.context);
   parallel_for(op.x.shape[0], [&](int64_t token) {
-    const int64_t at = token % op.options.context * half;
+    const int64_t at = (positions == nullptr ? token % op.options.context : positions[token]) * half;
     for (int64_t head = 0; head < op.options.heads; ++head)
       rotate_head(data + token * op.options.ld + head * op.options.head_dim, &table.cosine[static_cast<size_t>(at)],
                   &table.sine[static_cast<size_t>(at)], half, sign);

@@ -35,6 +35,15 @@ struct Attention {
   }
 };
 
+// Sequences of unequal lengths without padding, one after the other, whose keys lie anywhere: prefixes that several
+// sequences share, keys that earlier passes have left in a cache.
+struct RaggedAttention {
+  int64_t heads = 0, kv_heads = 0, head_dim = 0;
+  int64_t q_ld = 0, kv_ld = 0;  // elements between rows of q; of k and v
+  int64_t longest = 0;          // queries of the longest run
+  int64_t pairs = 0;            // of a query and a key that it sees, over all runs
+};
+
 struct Rope {
   int64_t context = 0, heads = 0, head_dim = 0;
   int64_t rotary_dim = 0;  // leading elements of a head that rotate, "rotate half" layout
@@ -46,16 +55,22 @@ struct Rope {
 
 namespace nexus::ops {
 
-// `x` names q or k inside packed rows; `inverse` rotates back (the backward pass).
+// `x` names q or k inside packed rows; `inverse` rotates back (the backward pass). Row r has position r % context, or
+// positions[r], i32 [rows], each in [0, context): the CPU refuses others, a GPU cannot look before it launches.
 struct Rotate {
   Rope options;
   Tensor x;
   bool inverse = false;
+  Tensor positions = {};
 
   void check() const {
     check_float(x);
-    NX_CHECK(options.context > 0 && options.heads > 0 && x.shape.rank() >= 1 && x.shape[0] % options.context == 0,
-             "{} in contexts of {}", x.shape.str(), options.context);
+    NX_CHECK(options.context > 0 && options.heads > 0 && x.shape.rank() >= 1, "{} in contexts of {}", x.shape.str(),
+             options.context);
+    if (positions.defined())
+      check_is(positions, DType::kI32, {x.shape[0]});
+    else
+      NX_CHECK(x.shape[0] % options.context == 0, "{} in contexts of {}", x.shape.str(), options.context);
     NX_CHECK(options.rotary_dim >= 0 && options.rotary_dim % 2 == 0 && options.rotary_dim <= options.head_dim,
              "{} of {} rotate", options.rotary_dim, options.head_dim);
     check_packed(x, x.dtype, x.shape[0], options.heads * options.head_dim, options.ld);
@@ -114,6 +129,39 @@ struct AttentionBackward {
   }
 };
 
-using Attentions = List<Rotate, AttentionForward, AttentionBackward>;
+// A pass without a backward half. q [rows], k and v [slots] are packed, out is [rows, heads * head_dim].
+//
+// runs, i32 [R, 4], has for each run of queries: its first row of q, its rows n, where its keys begin in `keys`, and
+// their number m >= n. keys, i32, names rows of k and v. The i-th query of a run, from 0, sees the first m - n + i + 1
+// of its keys. Runs do not overlap, and rows of q that are in none keep what lies in `out`. The CPU refuses tables that
+// name what is not there; a GPU cannot look before it launches.
+struct RaggedAttentionForward {
+  RaggedAttention options;
+  Tensor q, k, v, runs, keys, out;
+
+  void check() const {
+    const auto& [heads, kv_heads, head_dim, q_ld, kv_ld, longest, pairs] = options;
+    check_float(q);
+    NX_CHECK(heads > 0 && kv_heads > 0 && head_dim > 0 && heads % kv_heads == 0, "{} heads share {} kv heads of {}",
+             heads, kv_heads, head_dim);
+    NX_CHECK(longest > 0 && pairs > 0, "runs of {} queries, {} pairs", longest, pairs);
+    check_packed(q, q.dtype, q.shape[0], heads * head_dim, q_ld);
+    check_packed(k, q.dtype, k.shape[0], kv_heads * head_dim, kv_ld);
+    check_packed(v, q.dtype, k.shape[0], kv_heads * head_dim, kv_ld);
+    NX_CHECK(runs.dtype == DType::kI32 && runs.shape.rank() == 2 && runs.shape[1] == 4, "runs {}", runs.shape.str());
+    NX_CHECK(keys.dtype == DType::kI32, "keys of {}", name_of(keys.dtype));
+    NX_CHECK(out.dtype == q.dtype && out.count() == q.shape[0] * heads * head_dim, "output {} of {} queries",
+             out.shape.str(), q.shape[0]);
+  }
+  // Keys and values are read once for each run that sees them.
+  Cost cost() const {
+    const auto& [heads, kv_heads, head_dim, q_ld, kv_ld, longest, pairs] = options;
+    const auto rows = static_cast<double>(2 * q.shape[0] * heads + 2 * keys.count() * kv_heads);
+    return {"attention_forward", 4 * static_cast<double>(pairs) * static_cast<double>(heads * head_dim),
+            rows * static_cast<double>(head_dim * size_of(q.dtype)) + bytes_of(runs, keys)};
+  }
+};
+
+using Attentions = List<Rotate, AttentionForward, AttentionBackward, RaggedAttentionForward>;
 
 }  // namespace nexus::ops

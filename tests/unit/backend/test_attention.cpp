@@ -288,6 +288,26 @@ TEST_P(RopeTest, MatchesTheLoopsAndRotatesBack) {
   }
 }
 
+TEST_P(RopeTest, TakesPositionsAsTheyAreGiven) {
+  const Rope op{33, 2, 48, 12, 100, 10000.0};
+  const std::vector<int32_t> positions = {0, 32, 5, 5, 1, 17, 31, 2, 3, 4, 5, 6, 7, 0, 0, 30, 32};
+  const auto tokens = std::ssize(positions);
+  const Values before = random(tokens * op.ld);
+  TestTensor x(device(), dtype(), {tokens, op.ld}, before);
+  const TestTensor at(device(), positions);
+  Values expected = before;
+  reference::rope(op, expected.data(), tokens, false, positions);
+  device().run(ops::Rotate{op, x, false, at});
+  const double absolute = dtype() == DType::kF64 ? 1e-14 : 2e-6;
+  expect_close(x.values(), expected, relative(), absolute + (dtype() == DType::kBF16 ? 1e-3 : 0), "rotated");
+  if (nexus::testing::kOnGpu) return;  // it cannot look
+  for (const int32_t bad : {-1, 33}) {
+    std::vector<int32_t> wrong = positions;
+    wrong[16] = bad;
+    EXPECT_THROW(device().run(ops::Rotate{op, x, false, TestTensor(device(), wrong)}), Error);
+  }
+}
+
 NX_FOR_EVERY_TYPE(RopeTest);
 
 TEST(Rope, ScoresDependOnDistanceOnly) {

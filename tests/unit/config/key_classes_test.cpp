@@ -18,9 +18,10 @@ const ClassOfKey kClassOf = class_of_key;
 
 // Values of one key or another; the first that differs from the reference's is tried.
 const std::vector<std::string> kCandidates = {
-    "200B", "other", "tanh",  "none",     "qkv",        "bf16",      "keep_v", "wsd", "2%",          "1e-5",     "palm",
-    "skip", "true",  "false", "zero_all", "2h",         "500 steps", "0.5",    "3",   "1",           "8",        "24",
-    "2048", "2Mi",   "1700",  "2200",     "[0.8, 0.9]", "adamw",     "0",      "4",   "activations", "campaign", "[]"};
+    "200B",  "other", "tanh", "none",        "qkv",      "bf16",     "keep_v", "wsd",       "2%",
+    "1e-5",  "palm",  "skip", "true",        "false",    "zero_all", "2h",     "500 steps", "0.5",
+    "3",     "1",     "8",    "24",          "2048",     "2Mi",      "1700",   "2200",      "[0.8, 0.9]",
+    "adamw", "0",     "4",    "activations", "campaign", "[]",       "[piqa]"};
 
 std::optional<LoadedCampaign> with_another(const Setting& setting) {
   for (const std::string& candidate : kCandidates) {
@@ -28,6 +29,12 @@ std::optional<LoadedCampaign> with_another(const Setting& setting) {
     if (candidate == "zero_all") assignments.push_back("stages.1.grow.allow_dead=true");
     if (setting.key == "budget.kwh") assignments.push_back("account.watts_per_gpu=700");
     if (setting.key == "budget.money") assignments.push_back("account.price_per_gpu_hour=2");
+    if (setting.key.starts_with("eval.tasks") && setting.key != "eval.tasks")
+      assignments.insert(assignments.begin(), "eval.tasks=[piqa]");
+    if (setting.key.starts_with("eval.tasks") && setting.key != "eval.tasks_data")
+      assignments.push_back("eval.tasks_data=evals");
+    for (const char* needed : {"tokenizer.path", "data.valid"})
+      if (setting.key.starts_with("eval.tasks")) assignments.push_back(std::string(needed) + "=given");
     try {
       const LoadedCampaign after = load_campaign(kReference, {}, assignments);
       if (value_of(after, setting.key) != setting.value) return after;

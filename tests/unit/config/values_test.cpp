@@ -123,6 +123,15 @@ TEST(ChoiceList, IsAListOfSomeOfItsNames) {
     EXPECT_TRUE(refuses(type, text)) << text;
 }
 
+TEST(PathList, IsAListOfDifferentPaths) {
+  const PathListType type;
+  EXPECT_EQ(read(type, "[hellaswag, a/b.yaml]"), (std::vector<std::string>{"hellaswag", "a/b.yaml"}));
+  EXPECT_EQ(type.text(read(type, "[a, \"b c\"]")), "[a, \"b c\"]");
+  EXPECT_TRUE(read(type, "[]").empty());
+  EXPECT_TRUE(read(type, "~").empty());
+  for (const char* text : {"a", "[a, a]", "[[a]]", "[~]", "{a: 1}"}) EXPECT_TRUE(refuses(type, text)) << text;
+}
+
 TEST(QuotedText, QuotesWhatCouldBeTakenForSomethingElse) {
   for (const char* text : {"runs/x", "nexus-240m", "./a", "../a", "a.b_c-d"}) EXPECT_EQ(quoted_text(text), text);
   for (const char* text : {"null", "No", "TRUE", "1e5", "240m", ".nan", "-x", "a b", "a:b", "", "~", "#"})

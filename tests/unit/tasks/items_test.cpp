@@ -1,10 +1,13 @@
 #include "tasks/task_items.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "config/task.h"
 #include "support/expect_error.h"
@@ -149,6 +152,71 @@ TEST_F(TaskItemsTest, TakeLabelsFromAFileLineByLine) {
   EXPECT_NEXUS_ERROR(read(task, items), ErrorKind::kData, AllOf(HasSubstr("label '2'"), HasSubstr("l.lst:2")));
   std::filesystem::remove(folder_ / "l.lst");
   EXPECT_NEXUS_ERROR(read(task, items), ErrorKind::kConfig, HasSubstr("the labels of task t are not there"));
+}
+
+class TaskShots : public TaskItemsTest {
+ protected:
+  // Items "q0" to "q7", whose right answers are "right0" to "right7".
+  TaskItems shots(const std::string& more, uint64_t seed = 0, int64_t limit = 0) const {
+    std::string items;
+    for (int i = 0; i < 8; ++i)
+      items += fmt::format("{{\"q\": \"q{0}\", \"a\": \"wrong{0}\", \"b\": \"right{0}\", \"g\": 1}}\n", i);
+    write("items.jsonl", items);
+    TaskSpec task = load_task_text(
+        "task: t\nitems: items.jsonl\nid: \"{q}\"\ncontext: \"{q}:\"\nchoices: [\"{a}\", \"{b}\"]\n"
+        "gold: {field: g, is: index}\n" +
+            more,
+        "task.yaml");
+    task.shots.seed = seed;
+    return read_task_items(task, folder_.path(), limit);
+  }
+};
+
+TEST_F(TaskShots, StandBeforeEachItemWithABlankLineBetween) {
+  const TaskItems found = shots("shots: 3");
+  EXPECT_EQ(found.shots_path, found.path);
+  EXPECT_EQ(found.shots_digest, found.digest);
+  for (const TaskItem& item : found.items) {
+    std::string expected;
+    ASSERT_EQ(item.shots.size(), 3u);
+    for (const std::string& id : item.shots) expected += id + ": right" + id.substr(1) + "\n\n";
+    EXPECT_EQ(item.choices[0].context, expected + item.id + ":");
+    EXPECT_EQ(item.choices[1].context, item.choices[0].context);
+    EXPECT_EQ(item.choices[0].continuation, "wrong" + item.id.substr(1));
+    // Never the item itself, and no example twice.
+    std::set<std::string> different(item.shots.begin(), item.shots.end());
+    different.insert(item.id);
+    EXPECT_EQ(different.size(), 4u);
+  }
+  EXPECT_TRUE(shots("").items[0].shots.empty());
+}
+
+TEST_F(TaskShots, AreAFunctionOfSeedTaskAndItem) {
+  const TaskItems all = shots("shots: 3", 1), few = shots("shots: 3", 1, 2), others = shots("shots: 3", 2);
+  ASSERT_EQ(few.items.size(), 2u);
+  for (size_t i = 0; i < 2; ++i) EXPECT_EQ(few.items[i].shots, all.items[i].shots);  // the limit is not theirs
+  size_t equal = 0;
+  for (size_t i = 0; i < 8; ++i) equal += all.items[i].shots == others.items[i].shots;
+  EXPECT_LT(equal, 8u);
+  // All others are asked for: every item has all of them, in an order of its own.
+  for (TaskItem item : shots("shots: 7").items) {
+    std::ranges::sort(item.shots);
+    EXPECT_EQ(std::ranges::unique(item.shots).begin(), item.shots.end());
+  }
+}
+
+TEST_F(TaskShots, ComeFromAnotherFile) {
+  write("dev.jsonl", R"({"q": "d", "a": "yes", "b": "no", "g": 0})");
+  const TaskItems found = shots("shots: 1\nshots_from: [none.jsonl, dev.jsonl]");
+  EXPECT_THAT(found.shots_path, HasSubstr("dev.jsonl"));
+  EXPECT_EQ(found.items[3].choices[0].context, "d: yes\n\nq3:");
+  EXPECT_NEXUS_ERROR(shots("shots: 2\nshots_from: dev.jsonl"), ErrorKind::kConfig,
+                     HasSubstr("2 examples are asked for, there are 1"));
+  EXPECT_NEXUS_ERROR(shots("shots: 8"), ErrorKind::kConfig, HasSubstr("there are 7"));
+  EXPECT_NEXUS_ERROR(shots("shots: 1\nshots_from: gone.jsonl"), ErrorKind::kConfig,
+                     HasSubstr("the examples of task t are not there"));
+  EXPECT_NEXUS_ERROR(shots("shots: 1\nshots_from: dev.jsonl\nshots_labels: l"), ErrorKind::kConfig,
+                     HasSubstr("do not go together"));
 }
 
 TEST_F(TaskItemsTest, RefuseDataThatIsNone) {

@@ -51,6 +51,25 @@ TEST_F(Requests, LoseTokensOnTheLeft) {
   EXPECT_EQ(encode({"the man saw the sign and the man", "ran on"}, just).ids, whole.ids);
 }
 
+TEST_F(Requests, OfManyItemsAreThoseOfEach) {
+  std::vector<TaskItem> items(200);
+  for (size_t i = 0; i < items.size(); ++i)
+    for (const char* choice : {"saw it", "ran on", "saw the sign"})
+      items[i].choices.push_back({i % 3 == 0 ? "the man" : "the sign and the man" + std::string(i % 7, ' '), choice});
+  const std::vector<ScoreRequest> requests = encode_requests(tokenizer_, {64, true}, items);
+  ASSERT_EQ(requests.size(), 3 * items.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const ScoreRequest expected = encode(items[i / 3].choices[i % 3]);
+    EXPECT_EQ(requests[i].ids, expected.ids) << i;
+    EXPECT_EQ(requests[i].scored, expected.scored) << i;
+  }
+  for (const size_t bad : {150, 90}) {
+    items[bad].choices[1].continuation = std::string(200, 'q');
+    items[bad].place = "items.jsonl:" + std::to_string(bad);
+  }
+  EXPECT_NEXUS_ERROR(encode_requests(tokenizer_, {64, true}, items), ErrorKind::kConfig, HasSubstr("items.jsonl:90"));
+}
+
 TEST_F(Requests, AreRefusedWhereTheyCannotBeScored) {
   EXPECT_NEXUS_ERROR(encode({"", "saw"}, 64, false), ErrorKind::kData, HasSubstr("nothing comes before"));
   EXPECT_NEXUS_ERROR(encode({"the", "qqqqqqqqqq"}, 8), ErrorKind::kConfig, HasSubstr("raise --context"));

@@ -7,6 +7,7 @@
 
 #include "layers/device_batch.h"
 #include "support/expect_error.h"
+#include "support/host_tensors.h"
 #include "support/limited_backend.h"
 #include "support/tiny_models.h"
 
@@ -36,28 +37,44 @@ class ScorerTest : public ::testing::TestWithParam<testing::NamedModel> {
     return losses;
   }
 
-  std::unique_ptr<Backend> backend_ = make_cpu_backend(1);
-  ProcessGrid grid_{make_self_communicator(), 1, 1};
-  Model model_{GetParam().config};
-  ParamStore params_{*backend_, model_.table(), DType::kF64, ParamStore::Use::kInference};
-  // Lengths on both sides of a step of the padding.
-  std::vector<ScoreRequest> requests_{{{1, 5, 9, 2}, 2},
-                                      {{3, 16}, 1},
-                                      {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 0}, 5},
-                                      {{16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 7}, 17}};
-};
-
-TEST_P(ScorerTest, SumsTheLossesOfTheScoredTokensWhateverTheBatches) {
-  for (const int64_t batch_tokens : {1, 33, 1000}) {
+  void expect_sums_of_losses(int64_t batch_tokens) {
     const std::vector<ContinuationScore> scores = score(batch_tokens);
     ASSERT_EQ(scores.size(), requests_.size());
     for (size_t i = 0; i < scores.size(); ++i) {
       const std::vector<double> losses = losses_of(requests_[i]);
       double sum = 0;
       for (auto loss = losses.end() - requests_[i].scored; loss != losses.end(); ++loss) sum += *loss;
-      EXPECT_NEAR(scores[i].loglikelihood, -sum, 1e-12) << i;  // up to 17 terms of about 3, in another order inside
+      EXPECT_NEAR(scores[i].loglikelihood, -sum, 1e-12) << i;  // up to 70 terms of about 3, in another order inside
     }
   }
+
+  std::unique_ptr<Backend> backend_ = make_cpu_backend(1);
+  ProcessGrid grid_{make_self_communicator(), 1, 1};
+  Model model_{GetParam().config};
+  ParamStore params_{*backend_, model_.table(), DType::kF64, ParamStore::Use::kInference};
+  // Some begin alike, one is the beginning of another.
+  std::vector<ScoreRequest> requests_{{{1, 5, 9, 2}, 2},
+                                      {{3, 16}, 1},
+                                      {{1, 5, 9, 3, 7}, 3},
+                                      {{1, 5, 7}, 1},
+                                      {{1, 5, 9, 4}, 1},
+                                      {{3, 2}, 1},
+                                      {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 0}, 5},
+                                      {{16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 7}, 17}};
+};
+
+TEST_P(ScorerTest, SumsTheLossesOfTheScoredTokensWhateverTheBatches) {
+  for (const int64_t batch_tokens : {1, 33, 1000}) expect_sums_of_losses(batch_tokens);
+}
+
+// Windows of one length, which are attended to as a batch; the second batch is filled up.
+TEST_P(ScorerTest, ScoresWholeSequences) {
+  requests_.clear();
+  for (int32_t i = 0; i < 5; ++i) {
+    requests_.push_back({testing::random_tokens("window" + std::to_string(i), 71, 17), 71 - 10 * i - 1});
+    requests_.back().ids.front() = i;
+  }
+  expect_sums_of_losses(230);
 }
 
 // The likeliest token after a context makes it greedy, every other one does not.
