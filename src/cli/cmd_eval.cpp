@@ -108,7 +108,7 @@ void add_eval_command(CLI::App& app, Action& action) {
   command->add_option("--data", arguments->data, "folder with the tasks' files; preset: this one")
       ->transform(path_to_read());
   command->add_option("--out", arguments->out, "folder for results.json and TASK.jsonl")->transform(path_of_shell());
-  command->add_option("--tokenizer", arguments->tokenizer, "SentencePiece model; preset: the run's")
+  command->add_option("--tokenizer", arguments->tokenizer, "SentencePiece model or tokenizer.json; preset: the run's")
       ->transform(path_to_read());
   command->add_option("--context", arguments->context, "tokens that the model reads; preset: as trained")
       ->check(whole_number(1, 1 << 20));
