@@ -64,14 +64,6 @@ struct PlotArguments {
   bool log_x = false, log_y = false;
 };
 
-std::vector<std::string> names_of(const std::vector<RunSeries>& runs) {
-  std::vector<std::string> all;
-  for (const RunSeries& run : runs)
-    for (const std::string& name : run.names())
-      if (std::ranges::find(all, name) == all.end()) all.push_back(name);
-  return all;
-}
-
 int plot(const PlotArguments& arguments) {
   const std::vector<RunSeries> runs = read_all(arguments.runs);
   if (const std::vector<std::string> names = names_of(runs); std::ranges::find(names, arguments.value) == names.end())

@@ -16,14 +16,6 @@
 namespace nexus {
 namespace {
 
-std::vector<std::string> names_of_all(const std::vector<RunSeries>& runs) {
-  std::vector<std::string> all;
-  for (const RunSeries& run : runs)
-    for (const std::string& name : run.names())
-      if (std::ranges::find(all, name) == all.end()) all.push_back(name);
-  return all;
-}
-
 // A label's value: its backslashes, quotes and line breaks are escaped.
 std::string label_text(const std::string& text) {
   std::string escaped;
@@ -68,7 +60,7 @@ class Gauges {
 }  // namespace
 
 std::string csv_text(const std::vector<RunSeries>& runs) {
-  const std::vector<std::string> names = names_of_all(runs);
+  const std::vector<std::string> names = names_of(runs);
   std::string text = "run,kind,stage,step,tokens,time";
   for (const std::string& name : names) text += fmt::format(",{}", escape_csv(name));
   text += "\n";

@@ -51,11 +51,12 @@ const double* SeriesRow::find(const std::string& name) const {
   return found == values.end() ? nullptr : &found->second;
 }
 
-std::vector<std::string> RunSeries::names() const {
+std::vector<std::string> names_of(const std::vector<RunSeries>& runs) {
   std::vector<std::string> all;
-  for (const SeriesRow& row : rows)
-    for (const auto& [word, value] : row.values)
-      if (std::ranges::find(all, word) == all.end()) all.push_back(word);
+  for (const RunSeries& run : runs)
+    for (const SeriesRow& row : run.rows)
+      for (const auto& [word, value] : row.values)
+        if (std::ranges::find(all, word) == all.end()) all.push_back(word);
   return all;
 }
 

@@ -22,9 +22,10 @@ struct RunSeries {
   std::string folder, name;  // name: of the folder
   WorkloadWords words;
   std::vector<SeriesRow> rows;  // in order of their places; an evaluation stands behind the step that it follows
-
-  std::vector<std::string> names() const;  // of all values, in the order in which they first come
 };
+
+// Of all values of all runs, in the order in which they first come.
+std::vector<std::string> names_of(const std::vector<RunSeries>& runs);
 
 // The resume rule applied. Throws ErrorKind::kData where `folder` is no run folder or holds malformed records.
 RunSeries read_series(const std::string& folder);

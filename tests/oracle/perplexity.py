@@ -9,7 +9,8 @@ import math
 import subprocess
 import sys
 
-from tasks import CONTEXT, F64, MODEL, STAGES, Tokens, difference, phrase, require_packages
+from packages import require_packages
+from tasks import CONTEXT, F64, MODEL, STAGES, Tokens, difference, phrase
 from train import COMMON, write_campaign
 
 TASKS = {

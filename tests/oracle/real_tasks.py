@@ -8,8 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tasks import F64, MODEL, STAGES, Oracle, difference, draw_shots, require_packages
-from train import COMMON, SKIPPED, write_campaign
+from tasks import F64, MODEL, STAGES, Oracle, difference, draw_shots
+from packages import SKIPPED, require_packages
+from train import COMMON, write_campaign
 
 ITEMS, CONTEXT, SHOTS, SEED = 4, 700, 1, 3
 

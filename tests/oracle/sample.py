@@ -9,8 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from packages import require_packages
 from tasks import Tokens
-from train import CAMPAIGNS, COMMON, NEXUS, SKIPPED, complete, write_campaign
+from train import CAMPAIGNS, COMMON, NEXUS, complete, write_campaign
 
 CONTEXT = 30
 MODELS = {
@@ -148,16 +149,8 @@ def check_refusals(samples):
 
 
 def main(nexus, folder):
-    try:
-        import h5py  # noqa: F401
-        import numpy  # noqa: F401
-    except ImportError as missing:
-        print(f"SKIPPED: {sys.executable} has no {missing.name} (Debian: python3-numpy, python3-h5py)")
-        return SKIPPED
-    import streams
-    if streams.xxhash is None:
-        print("SKIPPED: there is no libxxhash.so (Debian: libxxhash0)")
-        return SKIPPED
+    if (skipped := require_packages()) is not None:
+        return skipped
     from harness import Workspace
     work, wrong = Workspace(nexus, folder), []
     tokens = Tokens(work, PROMPTS)

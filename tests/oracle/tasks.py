@@ -13,7 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from train import COMMON, NEXUS, SKIPPED, complete, write_campaign
+from packages import require_packages
+from train import COMMON, NEXUS, complete, write_campaign
 
 # Of a log-likelihood (tens of nats). In f64 both sides add in another order (largest seen: 2e-15); in f32 products of another size
 # and grids do (1.2e-6): what is allowed leaves room for other processors.
@@ -300,21 +301,6 @@ def check_precision(work, name, items, oracle_too, wrong):
     compare_runs(f"{name} --limit", few, {task: rows[:3] for task, rows in lines.items()}, bound, wrong)
     print(f"{name}, largest relative differences: " + ", ".join(f"{what} {value:.1e}" for what, value in worst.items()))
     return runs, lines
-
-
-def require_packages():
-    """The exit code where something is missing, else nothing."""
-    try:
-        import h5py  # noqa: F401
-        import numpy  # noqa: F401
-    except ImportError as missing:
-        print(f"SKIPPED: {sys.executable} has no {missing.name} (Debian: python3-numpy, python3-h5py)")
-        return SKIPPED
-    import streams
-    if streams.xxhash is None:
-        print("SKIPPED: there is no libxxhash.so (Debian: libxxhash0)")
-        return SKIPPED
-    return None
 
 
 def main(nexus, folder):

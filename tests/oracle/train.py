@@ -9,7 +9,8 @@ import math
 import sys
 from pathlib import Path
 
-SKIPPED = 77
+from packages import require_packages
+
 # Relative differences. Both sides compute in f64 (unit 1.1e-16) and add in another order, and up to 18 updates enlarge that, in a
 # Nexusformer the most. In brackets the largest seen; other processors add in yet another order. A float among nexus's constants
 # shows as 2e-10 to 2e-8 in the losses, 5e-8 to 9e-7 in the norm and 2e-9 to 1e-5 in the state.
@@ -296,16 +297,8 @@ def compare_checkpoint(path, oracle, found):
 
 
 def main(nexus, folder, name):
-    try:
-        import h5py  # noqa: F401
-        import numpy  # noqa: F401
-    except ImportError as missing:
-        print(f"SKIPPED: {sys.executable} has no {missing.name} (Debian: python3-numpy, python3-h5py)")
-        return SKIPPED
-    import streams
-    if streams.xxhash is None:
-        print("SKIPPED: there is no libxxhash.so (Debian: libxxhash0)")
-        return SKIPPED
+    if (skipped := require_packages()) is not None:
+        return skipped
     from harness import Workspace
     c = settings_of(name)
     work = Workspace(nexus, folder, ranks=c["ranks"])
